@@ -1,0 +1,166 @@
+"""The resolved configuration of one run as frozen, checked objects.
+
+Every key of `conf/` has its type, its choices and its meaning here; `ptv2.config.compose` fills them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
+Split = Literal["train", "dev", "test"]
+Source = Literal["hub", "files", "mini"]
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Frozen(BaseModel):
+    """Base of all configuration objects: no unknown keys, no change after it is built."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HubSource(Frozen):
+    """Parquet files of one dataset repository of the hub.
+
+    `files` maps a split to a glob inside the repository; `columns` and `labels` are what the repository must hold
+    (`scripts/check_hub.py` compares them).
+    """
+
+    repository: str
+    revision: str
+    files: dict[Split, str]
+    columns: list[str] = []
+    labels: list[str] | None = None
+
+
+class FilesSource(Frozen):
+    """Local files: `folder` below `data.dir`, and for each split the file names to try in that order."""
+
+    folder: str = "."
+    files: dict[Split, list[str]] = {}
+
+
+class Sources(Frozen):
+    hub: HubSource | None = None
+    files: FilesSource | None = None
+    mini: str | None = None
+
+
+class TaskConfig(Frozen):
+    """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
+
+    name: str
+    shape: Literal["classify", "choose"]
+    source: Source
+    sources: Sources
+    text: list[str] = Field(min_length=1, max_length=2)
+    choices: list[str] = []  # shape choose: one template a choice, the second segment
+    template: int | None = None  # which of `templates` replaces `text`
+    templates: dict[int, list[str]] = {}
+    reader: str = "plain"  # ptv2/tasks/readers: how one record of the source becomes examples
+    label: str = "label"
+    labels: list[str | bool | int] | None = None  # in the order of class numbers; none: those of the training set
+    metric: str = "accuracy"  # module of ptv2.metrics
+    headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
+    max_length: Positive = 128
+    truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
+
+
+class DataConfig(Frozen):
+    source: Source
+    dir: str | None = None
+    limit: dict[Split, Positive] = {}  # use only the first n examples of a split
+
+
+class ModelConfig(Frozen):
+    """The backbone. `path` is a folder, a hub id, `embedded:minilm`, or `config:` with `config` below."""
+
+    name: str
+    path: str
+    revision: str | None = None
+    sha256: str | None = None  # of model.safetensors
+    config: dict[str, str | int | float | bool | list[int]] = {}  # random weights from this configuration
+    pooler: Literal["published", "trained", "none"] = "published"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    hidden_dropout: Rate | None = None  # none: the checkpoint's
+    attention_dropout: Rate | None = None
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    trust_remote_code: bool = False
+
+
+class PromptConfig(Frozen):
+    """The prompt. `layers` is `all`, `first-k`, `last-k` or a list of layer numbers from 0."""
+
+    form: Literal["key-value", "hidden"] = "key-value"
+    length: Positive = 20
+    layers: str | list[int] = "all"
+    reparameterization: Literal["none", "mlp"] = "none"
+    mlp_hidden: Positive = 512
+    init: Literal["normal", "vocabulary"] = "normal"
+    init_std: Annotated[float, Field(gt=0)] = 0.02
+    dropout: Rate = 0.1
+    positions: Literal["shifted", "unshifted"] = "shifted"
+    embedding: Literal["once", "published"] = "once"  # prompt-tuning only
+
+
+class HeadConfig(Frozen):
+    dropout: Rate = 0.1
+
+
+class OptimConfig(Frozen):
+    lr: Annotated[float, Field(gt=0)]
+    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # none: lr
+    head_lr: Annotated[float, Field(gt=0)] | None = None
+    backbone_lr: Annotated[float, Field(gt=0)] | None = None
+    adamw: Literal["torch", "transformers-4"] = "torch"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    schedule: Literal["linear", "exponential", "constant"] = "linear"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.95  # exponential: factor an epoch
+    warmup: Rate = 0.0  # share of all steps
+
+
+class TrainerConfig(Frozen):
+    """`batch_size` is the effective one: examples an optimizer step, over all processes and accumulation steps."""
+
+    epochs: Positive = 10
+    max_steps: Positive | None = None
+    batch_size: Positive = 32
+    accumulation: Positive = 1
+    eval_batch_size: Positive = 64
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    evaluate_every: Literal["epoch"] | Positive = "epoch"
+    patience: Positive | None = None  # evaluations without a better dev metric before it stops
+    halve_on_oom: bool = False
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    device: str = "auto"
+
+
+class RunConfig(Frozen):
+    """Everything that decides what one run computes, plus the bookkeeping named in `ptv2.config.identity`."""
+
+    task: TaskConfig
+    data: DataConfig
+    model: ModelConfig
+    method: Method
+    prompt: PromptConfig
+    head: HeadConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    out: str = "runs"
+
+    @model_validator(mode="after")
+    def _source_is_there(self) -> RunConfig:
+        if getattr(self.task.sources, self.data.source) is None:
+            have = [s for s in ("hub", "files", "mini") if getattr(self.task.sources, s) is not None]
+            raise ValueError(f"data.source={self.data.source}: task {self.task.name} has no such source (it has: {', '.join(have)})")
+        if self.data.source == "files" and self.data.dir is None:
+            raise ValueError("data.source=files needs data.dir=DIR, the folder of the official release")
+        return self

@@ -1,0 +1,53 @@
+"""The errors that a user is meant to read: one line, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Ptv2Error(Exception):
+    """Base of every error that `ptv2` answers with one line instead of a traceback."""
+
+    exit_code = 2
+
+
+class ConfigError(Ptv2Error):
+    """A name, key or value in the configuration is not valid."""
+
+
+class DataError(Ptv2Error):
+    """A data file, record or label is missing or malformed."""
+
+
+class ModelError(Ptv2Error):
+    """A backbone cannot be loaded, or cannot be used with the method asked for."""
+
+
+class RunError(Ptv2Error):
+    """A run directory cannot be used: locked, incomplete, or belonging to something else."""
+
+
+class TrainingError(Ptv2Error):
+    """Training could not go on: a non-finite loss, or memory that ran out."""
+
+    exit_code = 1
+
+
+class Interrupted(Ptv2Error):  # noqa: N818 - not a fault, but it ends the command
+    """Training was stopped by a signal after its state was written."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is no known `kind`, with the nearest and all valid choices.
+
+    Returns a sentence such as ``unknown task 'rt'; did you mean rte? known: boolq, cb, rte``.
+    """
+    choices = sorted(set(known))
+    near = get_close_matches(name, choices, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}?" if near else ";"
+    return f"unknown {kind} '{name}'{hint} known: {', '.join(choices)}"
