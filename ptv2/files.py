@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all: write beside, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes_whole(path: str | Path, data: bytes) -> None:
+    """Write `data` so that `path` holds either what was there before or all of `data`, also after a power cut.
+
+    The folder is created. `OSError` (disk full, read-only) leaves no temporary file behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def write_text_whole(path: str | Path, text: str) -> None:
+    """`write_bytes_whole` for UTF-8 text."""
+    write_bytes_whole(path, text.encode("utf-8"))
+
+
+def write_json_whole(path: str | Path, value: Any) -> None:
+    """`write_bytes_whole` for readable JSON; numbers that JSON has no word for (NaN, infinity) are a `ValueError`."""
+    write_text_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def fsync_folder(folder: str | Path) -> None:
+    """Make the names in `folder` (a rename, a new file) survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
