@@ -56,7 +56,7 @@ class TaskConfig(Frozen):
     shape: Literal["classify", "choose"]
     source: Source
     sources: Sources
-    text: list[str] = Field(min_length=1, max_length=2)
+    text: list[str] = Field(max_length=2)
     choices: list[str] = []  # shape choose: one template a choice, the second segment
     template: int | None = None  # which of `templates` replaces `text`
     templates: dict[int, list[str]] = {}
@@ -68,11 +68,30 @@ class TaskConfig(Frozen):
     max_length: Positive = 128
     truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
 
+    @model_validator(mode="after")
+    def _text_is_there(self) -> TaskConfig:
+        if self.template is not None and self.template not in self.templates:
+            raise ValueError(f"template={self.template}: task {self.name} has {sorted(self.templates) or 'none'}")
+        if not 1 <= len(self.segments) <= 2:
+            raise ValueError("text needs one or two templates or field names")
+        if self.truncation == "only_second" and len(self.segments) + bool(self.choices) < 2:
+            raise ValueError("truncation=only_second needs two segments")
+        if (self.shape == "choose") != (len(self.choices) >= 2):
+            raise ValueError("shape choose, and no other, needs two or more templates in choices")
+        if self.shape == "choose" and len(self.segments) != 1:
+            raise ValueError("shape choose takes one template in text; the second segment is the choice")
+        return self
+
+    @property
+    def segments(self) -> list[str]:
+        """The templates in force: those of the chosen `template`, else `text`."""
+        return self.text if self.template is None else self.templates[self.template]
+
 
 class DataConfig(Frozen):
     source: Source
     dir: str | None = None
-    limit: dict[Split, Positive] = {}  # use only the first n examples of a split
+    limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
 
 
 class ModelConfig(Frozen):
@@ -160,7 +179,9 @@ class RunConfig(Frozen):
     def _source_is_there(self) -> RunConfig:
         if getattr(self.task.sources, self.data.source) is None:
             have = [s for s in ("hub", "files", "mini") if getattr(self.task.sources, s) is not None]
-            raise ValueError(f"data.source={self.data.source}: task {self.task.name} has no such source (it has: {', '.join(have)})")
+            raise ValueError(
+                f"data.source={self.data.source}: task {self.task.name} has no such source (it has: {', '.join(have)})"
+            )
         if self.data.source == "files" and self.data.dir is None:
             raise ValueError("data.source=files needs data.dir=DIR, the folder of the official release")
         return self

@@ -1,0 +1,59 @@
+"""The identity of a run: a hash of what decides its numbers, without paths and bookkeeping (DESIGN, "A run is its config")."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ptv2.config.schema import RunConfig
+
+# Settings that change where or how fast a run goes, not what it computes.
+BOOKKEEPING = ("out", "data.dir", "trainer.device", "trainer.checkpoint_minutes", "trainer.halve_on_oom")
+
+
+def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
+    """What is hashed: the configuration without bookkeeping, with fingerprints in the place of paths.
+
+    Args:
+        data: fingerprint of the data source (content, or repository and revision).
+        model: fingerprint of the backbone (weights' hash, or id and revision).
+    """
+    tree = config.model_dump(mode="json")
+    for key in BOOKKEEPING:
+        *parents, leaf = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node.pop(leaf)
+    tree["task"].pop("sources")
+    tree["task"].pop("source")
+    tree["task"]["text"] = config.task.segments
+    tree["task"].pop("templates")
+    tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
+    tree["data"]["fingerprint"] = data
+    for key in ("path", "revision", "sha256", "trust_remote_code"):
+        tree["model"].pop(key)
+    tree["model"]["fingerprint"] = model
+    if config.method == "fine-tuning":
+        tree.pop("prompt")
+    elif config.method == "prompt-tuning":
+        tree["prompt"] = {key: tree["prompt"][key] for key in SHALLOW}
+    else:
+        tree["prompt"].pop("embedding")
+    return tree
+
+
+# The prompt settings that shallow prompts know.
+SHALLOW = ("length", "init", "init_std", "embedding")
+
+
+def run_hash(config: RunConfig, data: str, model: str) -> str:
+    """Ten hexadecimal digits that two runs share exactly if they compute the same thing."""
+    text = json.dumps(deciding(config, data, model), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def run_name(config: RunConfig, data: str, model: str) -> str:
+    """Name of the run's directory: task, model, method and the hash."""
+    return f"{config.task.name}-{config.model.name}-{config.method}-{run_hash(config, data, model)}"

@@ -1,0 +1,33 @@
+"""Where the configuration files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def conf_dir() -> Path:
+    """Folder of the shipped configuration: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
+    """The files that can be chosen in `group` (task, model, method, trainer), by name, a user's own included."""
+    folders = [conf_dir()] + ([Path(config_dir)] if config_dir else [])
+    return {path.stem: path for folder in folders for path in sorted((folder / group).glob("*.yaml"))}
+
+
+def summary(path: Path) -> str:
+    """The first comment line of a configuration file that describes it."""
+    return next(_comments(path), "")
+
+
+def _comments(path: Path) -> Iterator[str]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            return
+        text = line.lstrip("# ").rstrip()
+        if text and not text.startswith("@package"):
+            yield text
