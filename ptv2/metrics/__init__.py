@@ -1,0 +1,39 @@
+"""Metrics: one local `evaluate.Metric` a module, each with a pure `score(predictions, references)` beside it.
+
+Scores are fractions from 0 to 1, and for every metric here higher is better. Nothing is fetched from the hub, so a
+number does not depend on what a metric script there looks like today. A module imports nothing of this package and can
+be used alone, for example in a notebook.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ptv2.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    import evaluate
+
+
+def known_metrics() -> list[str]:
+    """The names `load_metric` takes, sorted: the modules of this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load_metric(name: str) -> evaluate.Metric:
+    """Import `ptv2.metrics.<name>` and return its metric, which works in memory, offline and in several processes.
+
+    The import is left until here because `evaluate` takes seconds to import.
+
+    Raises:
+        ConfigError: there is no such metric; the message lists the known ones.
+    """
+    if name not in known_metrics():
+        raise ConfigError(unknown("metric", name, known_metrics()))
+    module = import_module(f"{__name__}.{name}")
+    # evaluate creates a cache folder for every metric, also for one that never writes to it: let it vanish at once.
+    with TemporaryDirectory(prefix="ptv2-metric-") as folder:
+        return module.Metric(keep_in_memory=True, cache_dir=folder)

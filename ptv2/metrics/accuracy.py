@@ -1,0 +1,46 @@
+"""Accuracy: the share of examples whose predicted class is the right one (BoolQ, COPA, RTE, WiC, WSC, SST-2, ...)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+
+_DESCRIPTION = "Share of the examples whose predicted class is the right one; from 0 to 1, higher is better."
+_INPUTS = """
+Args:
+    predictions (list of int): predicted classes.
+    references (list of int): right classes.
+Returns:
+    accuracy (float).
+"""
+
+
+def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+    """Return `accuracy`.
+
+    Raises:
+        ValueError: there are no predictions, or not as many as references.
+    """
+    if not predictions or len(predictions) != len(references):
+        raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
+    right = sum(prediction == reference for prediction, reference in zip(predictions, references, strict=True))
+    return {"accuracy": right / len(references)}
+
+
+class Metric(evaluate.Metric):
+    """`score` as an `evaluate` metric."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        whole = datasets.Value("int64")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_INPUTS,
+            features=datasets.Features({"predictions": whole, "references": whole}),
+        )
+
+    def _compute(self, *, predictions: list[int], references: list[int], **_: Any) -> dict[str, float]:
+        return score(predictions, references)

@@ -1,0 +1,71 @@
+"""CommitmentBank: accuracy, and F1 averaged over the three classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+
+CLASSES = (0, 1, 2)
+
+_DESCRIPTION = """Accuracy and macro-averaged F1 of CommitmentBank; from 0 to 1, higher is better.
+The mean is always over the three classes, as in SuperGLUE's own scorer: a class that neither the predictions nor the
+references hold counts as 0 (only possible in very small samples)."""
+_CITATION = """@inproceedings{demarneffe2019commitmentbank,
+  title={The CommitmentBank: Investigating projection in naturally occurring discourse},
+  author={De Marneffe, Marie-Catherine and Simons, Mandy and Tonhauser, Judith},
+  booktitle={Proceedings of Sinn und Bedeutung},
+  volume={23},
+  number={2},
+  pages={107--124},
+  year={2019}
+}"""
+_INPUTS = """
+Args:
+    predictions (list of int): predicted classes, 0 to 2.
+    references (list of int): right classes, 0 to 2.
+Returns:
+    accuracy (float), f1_macro (float).
+"""
+
+
+def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+    """Return `accuracy` and `f1_macro`.
+
+    Raises:
+        ValueError: there are no predictions, not as many as references, or a class outside 0 to 2.
+    """
+    if not predictions or len(predictions) != len(references):
+        raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
+    if strange := sorted({*predictions, *references} - set(CLASSES)):
+        raise ValueError(f"expected the classes 0, 1 and 2, got {strange}")
+    pairs = list(zip(predictions, references, strict=True))
+    return {
+        "accuracy": sum(prediction == reference for prediction, reference in pairs) / len(pairs),
+        "f1_macro": sum(_f1(pairs, label) for label in CLASSES) / len(CLASSES),
+    }
+
+
+def _f1(pairs: Sequence[tuple[int, int]], label: int) -> float:
+    """F1 of one class over (prediction, reference) pairs; 0 where the class does not occur."""
+    both = sum(prediction == label and reference == label for prediction, reference in pairs)
+    either = sum((prediction == label) + (reference == label) for prediction, reference in pairs)
+    return 2 * both / either if either else 0.0
+
+
+class Metric(evaluate.Metric):
+    """`score` as an `evaluate` metric."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        whole = datasets.Value("int64")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_INPUTS,
+            features=datasets.Features({"predictions": whole, "references": whole}),
+        )
+
+    def _compute(self, *, predictions: list[int], references: list[int], **_: Any) -> dict[str, float]:
+        return score(predictions, references)
