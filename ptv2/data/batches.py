@@ -1,0 +1,40 @@
+"""Which examples go into which batch: a pure function of lengths, seed and epoch, so that a run can be continued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# Batches whose examples are sorted together: much less padding, still a random order.
+POOL = 50
+
+
+def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one epoch, every example once, examples of similar length together.
+
+    Args:
+        lengths: tokens of each example `[N]`.
+
+    Returns:
+        Lists of example numbers; the last of a pool may be shorter.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = order[start : start + POOL * batch_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[i : i + batch_size].tolist() for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
+    """All examples once, by length, longest first: for evaluation, where memory should run out early or never."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+
+
+def shares(batch: Sequence[int], parts: int) -> list[list[int]]:
+    """Split a batch into `parts` of nearly equal size and similar lengths; some are empty if the batch is smaller."""
+    return [list(batch[part::parts]) for part in range(parts)]

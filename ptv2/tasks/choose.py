@@ -1,0 +1,40 @@
+"""Multiple choice: every choice is a sequence of its own with the same first segment, the best score wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ptv2.data.records import Record
+from ptv2.tasks.classify import softmax
+from ptv2.tasks.task import Example, Segments, TextTask
+
+
+class Choose(TextTask):
+    """One of a fixed number of choices."""
+
+    head = "choice"
+
+    def sequences(self, record: Record) -> tuple[Segments, ...]:
+        """A pair for each choice."""
+        first = self.fill(self.config.segments[0], record)
+        return tuple((first, self.fill(choice, record)) for choice in self.config.choices)
+
+    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """The choice of highest score of each example.
+
+        Args:
+            scores: `[N, choices]`.
+        """
+        return [
+            {
+                "id": e.id,
+                "class": int(c),
+                "label": self.labels[c],
+                "choice": e.sequences[c][1],
+                "probabilities": [round(float(x), 6) for x in p],
+            }
+            for e, c, p in zip(examples, scores.argmax(axis=1), softmax(scores), strict=True)
+        ]

@@ -1,0 +1,83 @@
+"""From one record of a release to the flat fields that templates name.
+
+A reader takes the fields of a record, as the official SuperGLUE files or the hub's flat tables have them, and yields one
+dictionary for each example. Templates are those of the published code (`tasks/superglue/dataset.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Fields = dict[str, Any]
+Reader = Callable[[Fields], Iterator[Fields]]
+
+
+def plain(fields: Fields) -> Iterator[Fields]:
+    """The record is the example."""
+    yield fields
+
+
+def wsc(fields: Fields) -> Iterator[Fields]:
+    """Flatten `target`, and add `marked`: the text with asterisks around the word at `span2_index`."""
+    flat = {**fields, **fields.get("target", {})}
+    words = flat["text"].split()
+    at = int(flat["span2_index"])
+    if not 0 <= at < len(words):
+        raise ValueError(f"span2_index {at} is outside the text's {len(words)} words")
+    words[at] = f"*{words[at]}*"
+    yield {**flat, "marked": " ".join(words)}
+
+
+def copa(fields: Fields) -> Iterator[Fields]:
+    """Add `connective`: the question as a word, as in "PREMISE because CHOICE"."""
+    connectives = {"cause": "because", "effect": "so"}
+    if fields["question"] not in connectives:
+        raise ValueError(f"question {fields['question']!r}; expected cause or effect")
+    yield {**fields, "connective": connectives[fields["question"]]}
+
+
+def multirc(fields: Fields) -> Iterator[Fields]:
+    """One example an answer; `key` is the triple that the official metric groups by."""
+    if "passage" not in fields:  # the hub's table is flat already
+        yield {**fields, "key": fields["idx"]}
+        return
+    passage = fields["passage"]
+    for question in passage["questions"]:
+        for answer in question["answers"]:
+            key = {"paragraph": fields["idx"], "question": question["idx"], "answer": answer["idx"]}
+            yield {
+                "paragraph": passage["text"],
+                "question": question["question"],
+                "answer": answer["text"],
+                "label": answer.get("label"),
+                "key": key,
+            }
+
+
+def record(fields: Fields) -> Iterator[Fields]:
+    """One binary example an entity and query: is this the entity behind `@placeholder`?"""
+    if "qas" in fields:  # the official release
+        text = fields["passage"]["text"]
+        entities = [text[span["start"] : span["end"] + 1] for span in fields["passage"]["entities"]]
+        queries = [
+            (qa["query"], [a["text"] for a in qa.get("answers", [])], {"passage": fields["idx"], "query": qa["idx"]})
+            for qa in fields["qas"]
+        ]
+    else:
+        text, entities = fields["passage"], fields["entities"]
+        queries = [(fields["query"], list(fields["answers"]), fields["idx"])]
+    text = text.replace("@highlight\n", "- ")
+    for query, answers, key in queries:
+        for entity in sorted(set(entities)):
+            yield {
+                "passage": text,
+                "query": query.replace("@placeholder", entity),
+                "entity": entity,
+                "answers": sorted(set(answers)),
+                "label": int(entity in answers) if answers else None,
+                "key": key,
+            }
+
+
+READERS: dict[str, Reader] = {"plain": plain, "wsc": wsc, "copa": copa, "multirc": multirc, "record": record}

@@ -1,0 +1,197 @@
+"""What a task is: records become examples, scores become predictions, predictions become metrics.
+
+A task knows no model and no trainer; it meets a model through the kind of head it needs and the segments to encode.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ptv2.config.schema import TaskConfig
+from ptv2.data.records import Record
+from ptv2.errors import DataError, unknown
+from ptv2.metrics import load_metric
+from ptv2.tasks.readers import READERS
+
+Segments = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example: the sequences to encode (one, or one a choice), its class number, and what its metric needs."""
+
+    id: str
+    sequences: tuple[Segments, ...]
+    label: int | None
+    fields: dict[str, Any]
+
+
+class Task(Protocol):
+    """A task of some shape; `classify.py` and `choose.py` implement it."""
+
+    config: TaskConfig
+    head: Literal["classification", "choice"]
+    labels: list[str]
+
+    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Example]: ...
+
+    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]: ...
+
+    def score(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, float]: ...
+
+
+class LabelSet:
+    """Class numbers by the names that files and hubs use for them."""
+
+    def __init__(self, names: Sequence[Any], aliases: Sequence[str] = ()) -> None:
+        """`names` in the order of class numbers; `aliases` are other names in the same order."""
+        self.names = [_plain(name) for name in names]
+        self._numbers = {alias.lower(): i for i, alias in enumerate(aliases)}
+        self._numbers |= {name.lower(): i for i, name in enumerate(self.names)}
+
+    def number(self, value: Any, where: str) -> int:
+        """Class number of a label as it stands in the data.
+
+        Raises:
+            DataError: the label is none of the task's.
+        """
+        number = self._numbers.get(_plain(value).lower())
+        if number is None:
+            raise DataError(f"{where}: {unknown('label', _plain(value), self.names)}")
+        return number
+
+    @classmethod
+    def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
+        """The labels that stand in `records`, sorted.
+
+        Raises:
+            DataError: a record without the field, or fewer than two labels in all.
+        """
+        values = {_plain(_get(record, field)) for record in records}
+        if len(values) < 2:
+            raise DataError(f"{records[0].where}: expected two or more labels in '{field}', found only {sorted(values)}")
+        if len(values) > MOST_LABELS:
+            raise DataError(
+                f"{records[0].where}: {len(values)} different labels in '{field}'; is it a label? (at most {MOST_LABELS})"
+            )
+        return cls(sorted(values))
+
+
+# More classes than any classification task here has; beyond it the field is probably free text.
+MOST_LABELS = 1000
+
+
+class TextTask:
+    """The part that `classify` and `choose` share: templates, labels, metric."""
+
+    head: Literal["classification", "choice"]
+
+    def __init__(self, config: TaskConfig, labels: LabelSet) -> None:
+        self.config = config
+        self.label_set = labels
+        self.labels = labels.names
+
+    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Example]:
+        """Turn records into examples.
+
+        Args:
+            labelled: whether every example must have a label (false for prediction).
+
+        Raises:
+            DataError: a field or label is missing or wrong, with the place of the record.
+        """
+        reader = READERS[self.config.reader]
+        examples: list[Example] = []
+        for record in records:
+            try:
+                flat = list(reader(record.fields))
+            except KeyError as error:
+                raise DataError(_missing(record, str(error.args[0]))) from error
+            except (ValueError, TypeError, AttributeError, IndexError) as error:
+                raise DataError(f"{record.where}: {error}") from error
+            for i, fields in enumerate(flat):
+                part = Record(fields, record.where)
+                number = f"{record.fields.get('idx', len(examples))}" if len(flat) == 1 else f"{len(examples)}.{i}"
+                examples.append(Example(number, self.sequences(part), self._label(part, labelled), fields))
+        return examples
+
+    def sequences(self, record: Record) -> tuple[Segments, ...]:
+        """The segments of one example, from the task's templates."""
+        raise NotImplementedError
+
+    def score(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, float]:
+        """The task's metric over decoded predictions of labelled examples, in percent."""
+        metric = load_metric(self.config.metric)
+        given, references = self.for_metric(predictions, examples)
+        result = metric.compute(predictions=given, references=references)
+        return {name: 100 * float(value) for name, value in result.items()}
+
+    def for_metric(
+        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
+    ) -> tuple[list[Any], list[Any]]:
+        """Predictions and references in the form the metric takes; class numbers unless a task says otherwise."""
+        return [p["class"] for p in predictions], [e.label for e in examples]
+
+    def fill(self, template: str, record: Record) -> str:
+        """Fill a template (`{field}`, or a bare field name) from a record.
+
+        Raises:
+            DataError: a field is missing or not text.
+        """
+        if "{" not in template:
+            return _text(record, template)
+        try:
+            return template.format_map(_TextFields(record))
+        except (ValueError, IndexError) as error:
+            raise DataError(f"task.text: '{template}' is no template: {error}") from error
+
+    def _label(self, record: Record, labelled: bool) -> int | None:
+        value = record.fields.get(self.config.label)
+        if not labelled and (value is None or value == -1):
+            return None
+        if value is None:
+            raise DataError(_missing(record, self.config.label))
+        return self.label_set.number(value, record.where)
+
+
+class _TextFields(dict[str, str]):
+    """Fields of a record for `str.format_map`; only those that a template names must be text."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._record = record
+
+    def __missing__(self, name: str) -> str:
+        return _text(self._record, name)
+
+
+def label_counts(numbers: Iterable[int | None], labels: Sequence[str]) -> dict[str, int]:
+    """How often each label occurs; shows a model that answers one class only."""
+    counts = Counter(numbers)
+    return {label: counts[i] for i, label in enumerate(labels)}
+
+
+def _plain(value: Any) -> str:
+    return str(value).strip()
+
+
+def _get(record: Record, name: str) -> Any:
+    if record.fields.get(name) is None:
+        raise DataError(_missing(record, name))
+    return record.fields[name]
+
+
+def _text(record: Record, name: str) -> str:
+    value = _get(record, name)
+    if not isinstance(value, str):
+        raise DataError(f"{record.where}: field '{name}' is no text but {type(value).__name__}")
+    return value
+
+
+def _missing(record: Record, name: str) -> str:
+    return f"{record.where}: field '{name}' is missing; the record has: {', '.join(map(str, record.fields))}"
