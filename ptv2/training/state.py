@@ -1,0 +1,121 @@
+"""Training state on disk: one self-checking safetensors file, written whole.
+
+It holds everything an interrupted run needs to end like an uninterrupted one: trained weights, optimizer, position,
+random states and the best so far. A torn or altered file is recognised by its checksum, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ptv2.files import write_bytes_whole
+
+STATE = re.compile(r"state-(\d+)\.safetensors")
+KEPT = 2  # states on disk: the newest, and the one to fall back to
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and a JSON record into one file with a checksum over both."""
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(record)
+    write_bytes_whole(path, save(flat, metadata={"record": text, "checksum": _checksum(flat, text)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Read such a file; none if it is missing, torn or altered."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError):
+        return None
+    if metadata.get("checksum") != _checksum(tensors, metadata.get("record", "")):
+        return None
+    return tensors, json.loads(metadata["record"])
+
+
+def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Write the state after `step`, then drop states and best weights that no kept state needs."""
+    save_tensors(folder / f"state-{step:08d}.safetensors", tensors, record)
+    states = _states(folder)
+    for path in states[KEPT:]:
+        path.unlink(missing_ok=True)
+    if len(states) < KEPT:
+        return
+    needed = {_best_of(path) for path in states[:KEPT]}
+    for path in folder.glob("best-*.safetensors"):
+        if path.name not in needed:
+            path.unlink(missing_ok=True)
+
+
+def latest_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The newest whole state whose best weights are there too; none if the run has to start from the beginning."""
+    for path in _states(folder):
+        state = load_tensors(path)
+        if state is None:
+            continue
+        best = state[1].get("best_file")
+        if best is None or load_tensors(folder / best) is not None:
+            return state
+    return None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors `optim.<parameter>.<key>`."""
+    state = optimizer.state_dict()["state"]
+    return {f"optim.{i}.{key}": torch.as_tensor(value) for i, entry in state.items() for key, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put `optimizer_tensors` back; learning rates are set by the schedule at every step."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optim."):
+            _, number, key = name.split(".")
+            state.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def random_state() -> dict[str, Tensor]:
+    """This process's random states that dropout draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Tensor]) -> None:
+    """Put `random_state` back."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _states(folder: Path) -> list[Path]:
+    return sorted((path for path in folder.glob("state-*.safetensors") if STATE.fullmatch(path.name)), reverse=True)
+
+
+def _best_of(path: Path) -> str | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {}).get("record", "{}")).get("best_file")
+    except (SafetensorError, OSError):
+        return None
+
+
+def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
