@@ -1,0 +1,172 @@
+"""Records of a dataset repository of the hub, read from its Parquet files at one commit.
+
+Only `.parquet` files are fetched, so no dataset script or pickle of the repository can run. `HF_ENDPOINT`, `HF_HOME`
+and `HF_HUB_OFFLINE=1` (cache only, no network) work as in `huggingface_hub`, which reads them when it is imported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, Features, LargeList, List
+from datasets.exceptions import DatasetsError
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import filter_repo_objects, httpx
+
+from ptv2.config.schema import HubSource, Split
+from ptv2.errors import DataError
+
+Record = dict[str, Any]
+
+NAMED = 12  # files listed in a message
+OTHER_SOURCES = "use local files (data.source=files data.dir=DIR) or a made-up task (task=mini-inference)"
+
+
+def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = None) -> tuple[list[Record], str]:
+    """Read one split: its records in file order, and the commit (40 hex digits) that `source.revision` stands for.
+
+    Class numbers become the class names that the Parquet file carries, an absent label (-1) becomes None; a column
+    without names is left as it is. `cache_dir` replaces the libraries' own cache folders. Raises `DataError` when the
+    hub cannot be reached and the cache does not hold the files, or when repository, revision, files, columns or labels
+    are not there.
+    """
+    if split not in source.files:
+        raise DataError(f"{source.repository}: no files for split '{split}'; there are: {', '.join(source.files)}")
+    pattern = source.files[split]
+    if not pattern.endswith(".parquet"):
+        raise DataError(f"{source.repository}: '{pattern}' ({split}) must name .parquet files; nothing else is read")
+    folder = _fetch(source, pattern, cache_dir)
+    paths = [str(folder / name) for name in _matching(folder, pattern)]
+    if not paths:
+        raise DataError(f"{where(source)}: no file fits '{pattern}'; {_choices(source, folder.name)}")
+    dataset = _read(source, paths, split, cache_dir)
+    if found := faults(source, dataset.features):
+        raise DataError(f"{where(source)} ({split}): {'; '.join(found)}")
+    return _named_records(source, dataset), folder.name
+
+
+def where(source: HubSource) -> str:
+    """Name a source in a message: `repository@revision`."""
+    return f"{source.repository}@{source.revision}"
+
+
+def faults(source: HubSource, features: Features) -> list[str]:
+    """Say what the columns of a Parquet file lack of what `source` promises; empty when nothing.
+
+    Class names are compared as a set: records carry names, so the repository's numbering does not matter. Files without
+    class names pass, since their values are not known before they are read.
+    """
+    found = []
+    if missing := [column for column in source.columns if column not in features]:
+        found.append(f"no column {', '.join(map(repr, missing))}; there are: {', '.join(features)}")
+    named = [names for names in map(class_names, features.values()) if names]
+    if source.labels is not None and named and not any(set(names) == set(source.labels) for names in named):
+        there = " / ".join(", ".join(names) for names in named)
+        found.append(f"labels are {there}; expected {', '.join(source.labels)}")
+    return found
+
+
+def class_names(feature: Any) -> list[str] | None:
+    """Return the class names of a column, also of one that holds lists of classes; None for any other column."""
+    if isinstance(feature, ClassLabel):
+        return list(feature.names)
+    if isinstance(feature, List | LargeList):
+        return class_names(feature.feature)
+    return None
+
+
+def reason(error: Exception) -> str:
+    """Put an error of `huggingface_hub` about a repository into one sentence."""
+    if isinstance(error, GatedRepoError):
+        return "access is restricted; accept its terms on the hub and set HF_TOKEN"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"no such repository on {constants.ENDPOINT} (or a private one, which needs HF_TOKEN)"
+    if isinstance(error, RevisionNotFoundError):
+        return "the repository has no such revision (a branch, tag, refs/... or commit of 40 hex digits)"
+    if isinstance(error, HFValidationError):
+        return "not a repository name of the form owner/name"
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        return f"the hub at {constants.ENDPOINT} answered with status {error.response.status_code}"
+    if constants.HF_HUB_OFFLINE:
+        return f"HF_HUB_OFFLINE is set and the files are not in the cache {constants.HF_HUB_CACHE}"
+    if isinstance(error, LocalEntryNotFoundError | httpx.HTTPError):
+        return f"the hub at {constants.ENDPOINT} is not reachable and the files are not in the cache"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _fetch(source: HubSource, pattern: str, cache_dir: str | Path | None) -> Path:
+    """Bring the matching files into the cache and return the snapshot folder, whose name is the commit."""
+    try:
+        folder = snapshot_download(
+            source.repository,
+            repo_type="dataset",
+            revision=source.revision,
+            allow_patterns=[pattern],
+            cache_dir=None if cache_dir is None else Path(cache_dir, "hub"),
+        )
+    except (OSError, httpx.HTTPError, HFValidationError) as error:
+        raise DataError(f"{where(source)}: {reason(error)}; {OTHER_SOURCES}") from None
+    return Path(folder)
+
+
+def _matching(folder: Path, pattern: str) -> list[str]:
+    """Return the names below `folder` that `pattern` fits, sorted; shards are numbered, so this is their order."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+    return sorted(filter_repo_objects(names, allow_patterns=[pattern]))
+
+
+def _choices(source: HubSource, commit: str) -> str:
+    """Name the Parquet files of a repository, when the hub can be asked."""
+    try:
+        names = HfApi().list_repo_files(source.repository, repo_type="dataset", revision=commit)
+    except (OSError, httpx.HTTPError):
+        return "its files cannot be listed now"
+    there = [name for name in names if name.endswith(".parquet")]
+    if not there:
+        return "it has no Parquet files at all"
+    return f"there are: {', '.join(there[:NAMED])}{', ...' if len(there) > NAMED else ''}"
+
+
+def _read(source: HubSource, paths: list[str], split: Split, cache_dir: str | Path | None) -> Dataset:
+    """Open the Parquet files as one dataset, with the columns' types from the Arrow schema."""
+    # from_parquet and not load_dataset: with a repository's name the latter also reads the repository's card, whose
+    # configurations and checksums then apply to our choice of files, and it reports the load to a server.
+    arrow = None if cache_dir is None else str(Path(cache_dir, "datasets"))
+    try:
+        dataset = Dataset.from_parquet(paths, split=split, cache_dir=arrow)
+    except (DatasetsError, pa.ArrowException, ValueError, OSError) as error:
+        line = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise DataError(f"{where(source)}: cannot read the Parquet files of {split}: {line}") from None
+    assert isinstance(dataset, Dataset)  # one split was asked for
+    return dataset
+
+
+def _named_records(source: HubSource, dataset: Dataset) -> list[Record]:
+    """Return the rows as plain dicts, class numbers replaced by names."""
+    names = {column: found for column, feature in dataset.features.items() if (found := class_names(feature))}
+    records: list[Record] = dataset.to_list()
+    for number, record in enumerate(records):
+        for column, classes in names.items():
+            try:
+                record[column] = _name(record[column], classes)
+            except IndexError:
+                fault = f"row {number}: {column} is {record[column]}, but there are {len(classes)} classes"
+                raise DataError(f"{where(source)}: {fault}") from None
+    return records
+
+
+def _name(value: Any, names: list[str]) -> Any:
+    """Replace a class number, or each one in nested lists, by its name; -1 is how hidden labels are written."""
+    if isinstance(value, list):
+        return [_name(item, names) for item in value]
+    return None if value is None or value < 0 else names[value]

@@ -1,0 +1,180 @@
+"""A server on 127.0.0.1 in the shape of the model and dataset hub, for tests of code that downloads.
+
+It answers what `huggingface_hub` asks for when it lists and downloads: repository information, file trees, path
+information, and files with entity tags, commits and ranges. Contents come from a folder, one subfolder a revision
+(slashes in its name written %2F):
+
+    ROOT/datasets/OWNER/NAME/main/data/train.parquet
+    ROOT/datasets/OWNER/NAME/refs%2Fconvert%2Fparquet/default/train/0000.parquet
+    ROOT/models/OWNER/NAME/main/config.json
+
+A revision is asked for by name or by its commit, a digest of its contents. Use it as a context manager and point
+`HF_ENDPOINT` at `url`; `requests` holds what was asked. By hand: `python tests/hub_server.py ROOT`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+ID = r"(?P<id>[^/]+/[^/]+)"
+API = re.compile(rf"/api/(?P<kind>models|datasets)/{ID}(?:/(?P<verb>revision|tree|paths-info)/(?P<rest>.+))?")
+FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{ID}/resolve/(?P<rest>.+)")
+
+
+class MissingError(Exception):
+    """What was asked for is not there; `code` is the hub's word for it, `status` its HTTP status."""
+
+    def __init__(self, code: str, status: int = 404) -> None:
+        super().__init__(code)
+        self.code, self.status = code, status
+
+
+class HubServer:
+    """Serve the repositories below `root` in a thread of this process."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.requests: list[str] = []
+        handler = type("Handler", (_Handler,), {"hub": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> HubServer:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def revision(self, kind: str, repository: str, name: str) -> tuple[Path, str]:
+        """Return the folder and the commit of a revision, given its name or its commit."""
+        home = self.root / kind / repository
+        if not home.is_dir():
+            raise MissingError("RepoNotFound", 401)  # the hub does not tell missing from private
+        for folder in sorted(home.iterdir()):
+            if name in (unquote(folder.name), commit(folder)):
+                return folder, commit(folder)
+        raise MissingError("RevisionNotFound")
+
+
+def commit(folder: Path) -> str:
+    """The commit of a revision's folder: 40 hex digits made from its name and its files."""
+    digest = hashlib.sha1(str(folder.relative_to(folder.parents[2])).encode())
+    for path in files(folder):
+        digest.update(f"{path.relative_to(folder)} {blob(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def blob(path: Path) -> str:
+    """The id that git gives a file's contents."""
+    data = path.read_bytes()
+    return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing; `HubServer.requests` keeps the record."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.hub.requests.append(f"{self.command} {self.path}")
+        url = urlsplit(self.path)
+        try:
+            if found := API.fullmatch(url.path):
+                value = self._api(
+                    found["kind"], found["id"], found["verb"], found["rest"] or "", parse_qs(url.query), body
+                )
+                self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+            elif found := FILE.fullmatch(url.path):
+                self._file(found["kind"] or "models", found["id"], found["rest"])
+            else:
+                raise MissingError("EntryNotFound")
+        except MissingError as missing:
+            headers = {"X-Error-Code": missing.code, "X-Error-Message": missing.code}
+            self._send(missing.status, json.dumps({"error": missing.code}).encode(), headers)
+
+    def _api(self, kind: str, repository: str, verb: str | None, rest: str, query: dict, body: bytes) -> object:
+        name, _, below = rest.partition("/")  # the revision comes quoted, so its own slashes are %2F
+        folder, sha = self.hub.revision(kind, repository, unquote(name) or "main")
+        if verb == "tree":
+            return self._tree(folder, unquote(below), query.get("recursive", ["false"])[0].lower() == "true")
+        if verb == "paths-info":
+            asked = json.loads(body)["paths"] if body[:1] == b"{" else parse_qs(body.decode())["paths"]
+            return [entry(folder, folder / path) for path in asked if (folder / path).exists()]
+        siblings = [{"rfilename": path.relative_to(folder).as_posix()} for path in files(folder)]
+        return {"_id": sha, "id": repository, "sha": sha, "private": False, "gated": False, "disabled": False,
+                "downloads": 0, "likes": 0, "tags": [], "siblings": siblings}  # fmt: skip
+
+    def _tree(self, folder: Path, below: str, recursive: bool) -> list[dict]:
+        top = folder / below
+        if not top.is_dir():
+            raise MissingError("EntryNotFound")
+        return [entry(folder, path) for path in sorted(top.rglob("*") if recursive else top.iterdir())]
+
+    def _file(self, kind: str, repository: str, rest: str) -> None:
+        name, _, below = rest.partition("/")
+        folder, sha = self.hub.revision(kind, repository, unquote(name))
+        path = folder / unquote(below)
+        if folder.resolve() not in path.resolve().parents or not path.is_file():
+            raise MissingError("EntryNotFound")
+        data, headers = path.read_bytes(), {"ETag": f'"{blob(path)}"', "X-Repo-Commit": sha, "Accept-Ranges": "bytes"}
+        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            first, last = int(asked[1]), min(int(asked[2] or len(data) - 1), len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            self._send(206, data[first : last + 1], headers)
+        else:
+            self._send(200, data, headers)
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def entry(folder: Path, path: Path) -> dict:
+    """One line of a tree listing."""
+    name = path.relative_to(folder).as_posix()
+    if path.is_dir():
+        return {"type": "directory", "oid": hashlib.sha1(name.encode()).hexdigest(), "size": 0, "path": name}
+    return {"type": "file", "oid": blob(path), "size": path.stat().st_size, "path": name}
+
+
+def revision_folder(root: str | Path, kind: str, repository: str, revision: str = "main") -> Path:
+    """Make and return the folder of a revision, to be filled with files."""
+    folder = Path(root) / kind / repository / quote(revision, safe="")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+if __name__ == "__main__":
+    with HubServer(sys.argv[1]) as server:
+        print(f"HF_ENDPOINT={server.url}", flush=True)
+        threading.Event().wait()
