@@ -158,7 +158,7 @@ class TrainerConfig(Frozen):
     patience: Positive | None = None  # evaluations without a better dev metric before it stops
     halve_on_oom: bool = False
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
-    device: str = "auto"
+    device: Literal["auto", "cpu"] = "auto"
 
 
 class RunConfig(Frozen):
@@ -183,5 +183,7 @@ class RunConfig(Frozen):
                 f"data.source={self.data.source}: task {self.task.name} has no such source (it has: {', '.join(have)})"
             )
         if self.data.source == "files" and self.data.dir is None:
-            raise ValueError("data.source=files needs data.dir=DIR, the folder of the official release")
+            raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
+        if self.data.source != "files" and self.data.dir is not None:
+            raise ValueError(f"data.dir is set but data.source={self.data.source}; expected data.source=files with it")
         return self

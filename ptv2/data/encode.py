@@ -48,6 +48,10 @@ class EncodedSet:
         """The longest sequence in tokens."""
         return int(self.lengths.max(initial=0))
 
+    def targets(self, indices: Sequence[int]) -> int:
+        """How many losses these examples sum, for the mean over an effective batch."""
+        return len(indices)
+
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Collate examples, padded to the longest of them.
 

@@ -44,14 +44,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 
 def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """Write the state after `step`, then drop states and best weights that no kept state needs."""
+    """Write the state after `step`, then drop the states before the last `KEPT`."""
     save_tensors(folder / f"state-{step:08d}.safetensors", tensors, record)
-    states = _states(folder)
-    for path in states[KEPT:]:
+    for path in _states(folder)[KEPT:]:
         path.unlink(missing_ok=True)
-    if len(states) < KEPT:
-        return
-    needed = {_best_of(path) for path in states[:KEPT]}
+
+
+def save_best(folder: Path, name: str, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Write the best weights so far as best-STEP.safetensors; drop those that no state on disk refers to."""
+    save_tensors(folder / name, tensors, record)
+    needed = {name} | {_best_of(path) for path in _states(folder)}
     for path in folder.glob("best-*.safetensors"):
         if path.name not in needed:
             path.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""The command line: words to commands, imported only when asked for, and errors to one line each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from ptv2.errors import Ptv2Error, unknown
+
+# word: (module with `main(arguments) -> exit code`, help)
+COMMANDS = {
+    "train": ("ptv2.commands.hydra_app", "train and evaluate a run, or a sweep of runs (-m)"),
+    "evaluate": ("ptv2.commands.evaluate", "score a finished run again, on its own or on other data"),
+    "predict": ("ptv2.commands.predict", "labels for new examples from a finished run"),
+    "list": ("ptv2.commands.list", "tasks, models, methods and runs there are"),
+    "table": ("ptv2.commands.table", "metrics of finished runs, mean and spread over seeds"),
+}
+
+HELP = """ptv2: does tuning prompts match tuning everything, on this task and this backbone?
+
+usage: ptv2 COMMAND ...
+
+{commands}
+
+  ptv2 train                                        the embedded default: made-up task, embedded backbone, p-tuning-v2
+  ptv2 train task=rte model=roberta-large           data and backbone from the hub
+  ptv2 train task=rte data.source=files data.dir=D  the official SuperGLUE files
+  ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
+  ptv2 COMMAND --help                               what a command takes
+
+Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 a run failed, 2 wrong input, 128 + n stopped by signal n)."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(words)
+    except Ptv2Error as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as `| head` does
+        return 141
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        return _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        lines = "\n".join(f"  {word:10}{text}" for word, (_, text) in COMMANDS.items())
+        print(HELP.format(commands=lines))
+        return 0
+    if words[0] in ("-V", "--version"):
+        from ptv2 import __version__
+
+        print(f"ptv2 {__version__}")
+        return 0
+    if words[0] in ("-sc", "--shell-completion"):
+        from ptv2.commands.completion import complete
+
+        return complete(words)
+    if words[0] not in COMMANDS:
+        raise Ptv2Error(unknown("command", words[0], COMMANDS))
+    return int(import_module(COMMANDS[words[0]][0]).main(words[1:]))
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"ptv2: error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,41 @@
+"""Shell completion: Hydra's own for the arguments of `train`, words and runs for the rest."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from ptv2.runs.directory import find_runs
+
+
+def complete(arguments: list[str]) -> int:
+    """Answer `ptv2 -sc install=SHELL`, `uninstall=SHELL` and `query=SHELL` (the line is in `COMP_LINE`)."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    asked = re.fullmatch(r"query=(\w+)", arguments[1]) if len(arguments) > 1 else None
+    if asked is None or words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" ")):
+        os.environ["COMP_LINE"] = re.sub(r"^(\s*\S+)\s+train\b\s*", r"\1 ", line)
+        return _hydra(arguments)
+    print((" " if asked[1] == "bash" else "\n").join(_candidates(words, line.endswith(" "))))
+    return 0
+
+
+def _candidates(words: list[str], next_word: bool) -> list[str]:
+    from ptv2.cli import COMMANDS
+
+    if len(words) < 2 or (len(words) == 2 and not next_word):
+        return sorted(COMMANDS)
+    if words[1] == "list":
+        return ["tasks", "models", "methods", "runs"]
+    return [str(path) for path in find_runs(["runs"])]
+
+
+def _hydra(arguments: list[str]) -> int:
+    import hydra
+
+    from ptv2.config import paths
+
+    sys.argv = ["ptv2", *arguments]
+    hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(lambda config: None)()
+    return 0

@@ -1,0 +1,110 @@
+"""What a person sees: progress bars, tables and one closing summary. Everything goes through one rich console."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ptv2.runs.record import Result
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+log = logging.getLogger("ptv2")
+
+
+class RichMonitor:
+    """Shows a training as one bar with loss, rate and time left, and a line for every evaluation."""
+
+    def __init__(self, label: str, headline: str) -> None:
+        self._label, self._headline = label, headline
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]} lr {task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> RichMonitor:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._bar.stop()
+
+    def started(self, step: int, total: int) -> None:
+        """Show the bar, at the step where a continued run stands."""
+        self._task = self._bar.add_task(self._label, total=total, completed=step, loss="-", rate="-")
+        if step:
+            self.said(f"going on after step {step} of {total}")
+
+    def stepped(self, step: int, loss: float, rate: float) -> None:
+        """Move the bar."""
+        assert self._task is not None
+        self._bar.update(self._task, completed=step, loss=f"{loss:.3f}", rate=f"{rate:.1e}")
+
+    def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
+        """A line with the dev metrics; the headline first."""
+        names = [self._headline, *(name for name in metrics if name not in (self._headline, "loss"))]
+        text = "  ".join(f"{name} {metrics[name]:.2f}" for name in names)
+        self.said(f"epoch {epoch:g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
+
+    def said(self, text: str) -> None:
+        """A line above the bar, and into the run's log."""
+        err.print(f"[dim]{self._label}[/dim] {text}", soft_wrap=True)
+        log.info(text)
+
+
+def summary(result: Result, folder: Path, *, again: bool = False) -> None:
+    """The closing table of one run; `again`: it was found finished, and nothing was computed."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("run", f"{result.name}{'  (finished before; nothing was repeated)' if again else ''}")
+    dev = "  ".join(f"{name} {value:.2f}" for name, value in result.dev.items())
+    table.add_row("dev", f"{dev}  (best of {result.evaluations} evaluations, epoch {result.best_epoch:g})")
+    if result.test is not None:
+        table.add_row("test", "  ".join(f"{name} {value:.2f}" for name, value in result.test.items()))
+    parameters = result.parameters
+    share = f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)"
+    table.add_row("trained", share)
+    peak, what = result.memory["peak"] / 2**20, result.memory["what"]
+    table.add_row("memory", f"peak {peak:,.0f} MiB ({what})")
+    time = result.time
+    table.add_row("speed", f"{time['examples_per_second']:.1f} examples/s; training {clock(time['train'])}, in all {clock(time['total'])}")
+    for note in result.notes:
+        table.add_row("note", note)
+    table.add_row("files", str(folder))
+    out.print(table)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Append what is logged meanwhile to a run's log file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

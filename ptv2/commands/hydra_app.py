@@ -1,0 +1,120 @@
+"""`ptv2 train` as a Hydra application: one job, or a sweep in which a failing job does not stop the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from ptv2.config import paths
+from ptv2.config.compose import explain, to_run_config
+from ptv2.errors import Interrupted, Ptv2Error
+
+# Where the jobs of a sweep note how they ended, whatever process or machine runs them.
+OUTCOMES = "PTV2_SWEEP_OUTCOMES"
+
+
+def main(arguments: list[str]) -> int:
+    """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
+    sys.argv = ["ptv2 train", *arguments]
+    app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(_job)
+    sweep = "-m" in arguments or "--multirun" in arguments
+    with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
+        os.environ.setdefault(OUTCOMES, str(Path(folder) / "outcomes.jsonl"))
+        try:
+            app()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error, _config_dir(arguments)) from error
+        finally:
+            outcomes = _read_outcomes()
+            if sweep and outcomes:
+                _show(outcomes)
+            if os.environ[OUTCOMES].startswith(folder):
+                del os.environ[OUTCOMES]
+    return 1 if any(outcome["state"] == "failed" for outcome in outcomes) else 0
+
+
+def _job(config: DictConfig) -> None:
+    """One job; in a sweep every end but an interruption is noted and swallowed."""
+    from ptv2.commands.console import err, summary
+
+    job = HydraConfig.get()
+    overrides = list(job.overrides.task)
+    sweep = job.mode == RunMode.MULTIRUN
+    if sweep:
+        err.print(f"[bold]job {job.job.num}[/bold]  {' '.join(overrides)}", soft_wrap=True)
+    try:
+        run_config = to_run_config(config, overrides)
+        from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
+
+        result, folder, again = train(run_config)
+    except Interrupted:
+        raise
+    except Exception as error:
+        if not sweep:
+            raise
+        text = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
+        err.print(f"[red]failed[/red]  {text}", soft_wrap=True)
+        if not isinstance(error, Ptv2Error):
+            traceback.print_exc()
+        _note({"job": job.job.num, "overrides": overrides, "state": "failed", "message": text})
+        return
+    if _is_main_process():
+        summary(result, folder, again=again)
+        value = f"{result.headline} {result.dev[result.headline]:.2f}"
+        outcome = {"job": job.job.num, "overrides": overrides, "state": "finished before" if again else "finished"}
+        _note({**outcome, "message": f"dev {value}", "run": result.name})
+
+
+def _is_main_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _note(outcome: dict[str, Any]) -> None:
+    if _is_main_process():
+        with open(os.environ[OUTCOMES], "a", encoding="utf-8") as stream:  # one short write: jobs may run side by side
+            stream.write(json.dumps(outcome) + "\n")
+
+
+def _read_outcomes() -> list[dict[str, Any]]:
+    path = Path(os.environ[OUTCOMES])
+    if not path.is_file():
+        return []
+    outcomes = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return sorted(outcomes, key=lambda outcome: outcome["job"])
+
+
+def _show(outcomes: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from ptv2.commands.console import out
+
+    table = Table(box=None, pad_edge=False, title=f"{len(outcomes)} jobs", title_justify="left")
+    for name in ("job", "settings", "state", ""):
+        table.add_column(name, overflow="fold")
+    for outcome in outcomes:
+        colour = "red" if outcome["state"] == "failed" else "green"
+        state = f"[{colour}]{outcome['state']}[/{colour}]"
+        table.add_row(str(outcome["job"]), " ".join(outcome["overrides"]), state, outcome["message"])
+    out.print(table)
+
+
+def _config_dir(arguments: list[str]) -> str | None:
+    for i, word in enumerate(arguments):
+        if word in ("--config-dir", "-cd") and i + 1 < len(arguments):
+            return arguments[i + 1]
+        if word.startswith("--config-dir="):
+            return word.partition("=")[2]
+    return None

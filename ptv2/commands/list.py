@@ -1,0 +1,79 @@
+"""`ptv2 list`: what can be chosen, and which runs there are. Reads configuration and records only."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import yaml
+from rich.table import Table
+
+from ptv2.commands.console import out
+from ptv2.config import paths
+
+
+def main(arguments: list[str]) -> int:
+    """Print one or all of the lists."""
+    parser = argparse.ArgumentParser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
+    parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; all but runs if left out")
+    parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
+    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    options = parser.parse_args(arguments)
+    for what in [options.what] if options.what else [name for name in LISTS if name != "runs"]:
+        out.print(LISTS[what](options))
+    return 0
+
+
+def _tasks(options: argparse.Namespace) -> Table:
+    table = _table("tasks", "task=", "data", "metric", "")
+    for name, path in paths.choices("task", options.config_dir).items():
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        have = [source for source in ("hub", "files", "mini") if tree["sources"].get(source)]
+        sources = " ".join(f"{source}*" if source == tree["source"] else source for source in have)
+        table.add_row(name, sources, tree.get("headline", "accuracy"), paths.summary(path))
+    table.caption, table.caption_justify = "* used unless data.source= says otherwise", "left"
+    return table
+
+
+def _models(options: argparse.Namespace) -> Table:
+    return _described("models", "model", options)
+
+
+def _methods(options: argparse.Namespace) -> Table:
+    return _described("methods", "method", options)
+
+
+def _described(title: str, group: str, options: argparse.Namespace) -> Table:
+    table = _table(title, f"{group}=", "")
+    for name, path in paths.choices(group, options.config_dir).items():
+        table.add_row(name, paths.summary(path))
+    return table
+
+
+def _runs(options: argparse.Namespace) -> Table:
+    from ptv2.runs.directory import find_runs, state_of
+    from ptv2.runs.record import read_result, read_status
+
+    table = _table(f"runs in {options.out}/", "run", "state", "")
+    for folder in find_runs([options.out]):
+        state = state_of(folder)
+        result = read_result(folder)
+        said = read_status(folder).get("message", "")
+        text = f"dev {result.headline} {result.dev[result.headline]:.2f}" if result else str(said)
+        table.add_row(folder.name, state, text)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
+    "tasks": _tasks,
+    "models": _models,
+    "methods": _methods,
+    "runs": _runs,
+}

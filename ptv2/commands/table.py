@@ -1,0 +1,64 @@
+"""`ptv2 table`: metrics of finished runs, mean and spread over seeds. Reads records only."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.table import Table
+
+from ptv2.commands.console import err, out
+from ptv2.errors import RunError
+from ptv2.files import write_text_whole
+from ptv2.report import tables
+from ptv2.runs.directory import find_run, find_runs
+from ptv2.runs.record import read_result
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table, or write it to a file."""
+    parser = argparse.ArgumentParser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
+    parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
+    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--task", action="append", help="only this task (may be repeated)")
+    parser.add_argument("--split", choices=["dev", "test"], default="dev")
+    parser.add_argument("--format", choices=["text", "md", "csv"], help="default: text, or the output file's ending")
+    parser.add_argument("--output", help="write to this file instead")
+    options = parser.parse_args(arguments)
+    rows = tables.rows([r for r in _results(options) if not options.task or r.task in options.task], options.split)
+    if not rows:
+        raise RunError(f"no finished run with {options.split} scores in {', '.join(options.runs) or options.out + '/'}")
+    kind = options.format or (Path(options.output).suffix.lstrip(".") if options.output else "text")
+    if kind == "text" and not options.output:
+        _print(rows, options.split)
+        return 0
+    if kind not in ("md", "csv"):
+        raise RunError(f"--output {options.output}: give --format md or csv, or a name that ends in .md or .csv")
+    text = tables.markdown(rows, options.split) if kind == "md" else tables.comma_separated(rows, options.split)
+    if options.output:
+        write_text_whole(options.output, text)
+        err.print(f"written: {options.output}")
+    else:
+        out.print(text, end="", soft_wrap=True, markup=False)
+    return 0
+
+
+def _results(options: argparse.Namespace) -> list[tables.Result]:
+    folders = find_runs([options.out])
+    if options.runs:
+        folders = []
+        for name in options.runs:
+            folders += find_runs([name]) or [find_run(name, options.out)]
+    return [result for folder in folders if (result := read_result(folder)) is not None]
+
+
+def _print(rows: list[tables.Row], split: str) -> None:
+    table = Table(box=None, pad_edge=False, caption=tables.footnote(split), caption_justify="left")
+    for name in tables.HEADER:
+        table.add_column(name, overflow="fold")
+    before: tuple[str, ...] = ()
+    for line in tables.cells(rows):
+        fresh = line[:2] != before[:2]
+        table.add_row(*(line if fresh else ("", "", *line[2:])), end_section=False)
+        before = line
+    out.print(table)

@@ -1,0 +1,226 @@
+"""`ptv2 train`: one run from its configuration to its result, readable from top to bottom."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from ptv2.commands.console import RichMonitor, log, log_file
+from ptv2.config.schema import RunConfig
+from ptv2.data.encode import EncodedSet, encode
+from ptv2.data.sources import Source, open_source
+from ptv2.errors import DataError, Interrupted
+from ptv2.files import write_json_whole, write_text_whole
+from ptv2.models.artifact import save_artifact
+from ptv2.models.backbones import fingerprint, load_tokenizer, vocabulary_tokens
+from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
+from ptv2.runs.directory import RunDirectory
+from ptv2.runs.environment import environment
+from ptv2.runs.record import Result, write_result
+from ptv2.tasks.load import load_task
+from ptv2.tasks.task import Example, TextTask, label_counts
+from ptv2.training.device import make_accelerator, peak_memory
+from ptv2.training.predict import predict
+from ptv2.training.trainer import Position, Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+# The splits that are scored, in the order of their use; test never chooses anything.
+SCORED = ("dev", "test")
+
+
+def train(config: RunConfig) -> tuple[Result, Path, bool]:
+    """Train and evaluate one run, or find it finished.
+
+    Returns:
+        The result, the run's directory, and whether it was finished before.
+
+    Raises:
+        Ptv2Error: anything a user can mend; what was complete stays in the run's directory.
+    """
+    started = time.perf_counter()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    accelerator = make_accelerator(config.trainer)
+    source = open_source(config)
+    run = RunDirectory(config, source.fingerprint, fingerprint(config.model))
+    finished = run.result
+    accelerator.wait_for_everyone()
+    if finished is not None:
+        return finished, run.path, True
+
+    task = load_task(config.task, source)
+    examples = read_examples(task, source, config)
+    tokenizer = load_tokenizer(config.model)
+    encoded = {split: encode_split(task, tokenizer, part) for split, part in examples.items()}
+    tokens = None
+    if config.prompt.init == "vocabulary":
+        tokens = vocabulary_tokens(tokenizer, config.prompt.length, config.seed)
+    model = build_model(config, HeadSpec(task.head, len(task.labels)), init_token_ids=tokens)
+    model.check_length(max(part.longest for part in encoded.values()))
+
+    if not accelerator.is_main_process:
+        return _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started), run.path, False
+    with run.locked(), log_file(run.path / "log.txt"):
+        write_json_whole(run.path / "env.json", environment())
+        run.write_status("running")
+        try:
+            result = _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started)
+        except Interrupted as error:
+            run.write_status("interrupted", str(error))
+            raise
+        except BaseException as error:
+            log.error("%s: %s", type(error).__name__, error)
+            run.write_status("failed", f"{type(error).__name__}: {error}")
+            raise
+        run.write_status("finished")
+        run.clear_states()
+    return result, run.path, False
+
+
+def read_examples(task: TextTask, source: Source, config: RunConfig) -> dict[str, list[Example]]:
+    """All splits of the source as labelled examples.
+
+    Raises:
+        DataError: a split that is empty, or a record that is not right.
+    """
+    examples = {split: task.read(source.read(split)) for split in source.splits}
+    for split in ("train", "dev"):
+        if not examples.get(split):
+            raise DataError(f"task {config.task.name}: the {split} split has no examples")
+    return examples
+
+
+def encode_split(task: TextTask, tokenizer: Any, examples: list[Example]) -> EncodedSet:
+    """Encode one split by the task's rule."""
+    return encode(examples, tokenizer, task.config.max_length, task.config.truncation)
+
+
+def _fit_and_record(
+    config: RunConfig,
+    run: RunDirectory,
+    accelerator: Accelerator,
+    task: TextTask,
+    examples: dict[str, list[Example]],
+    encoded: dict[str, EncodedSet],
+    model: PromptedModel,
+    source: Source,
+    started: float,
+) -> Result:
+    def scores(split: str, check: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+        rows = predict(model, encoded[split], config.trainer.eval_batch_size, accelerator, check)
+        return task.decode(rows, examples[split])
+
+    def dev(check: Callable[[], None]) -> dict[str, float]:
+        return task.score(scores("dev", check), examples["dev"])
+
+    before = peak_memory(accelerator.device)
+    with RichMonitor(run.path.name, task.config.headline) as monitor:
+        trainer = Trainer(
+            model,
+            encoded["train"],
+            dev,
+            task.config.headline,
+            config=config.trainer,
+            optim=config.optim,
+            seed=config.seed,
+            folder=run.path,
+            accelerator=accelerator,
+            monitor=monitor,
+            compiled=config.model.compile,
+        )
+        at = trainer.fit()
+    predictions = {split: scores(split) for split in SCORED if split in encoded}
+    test = task.score(predictions["test"], examples["test"]) if "test" in predictions else None
+    total = time.perf_counter() - started
+    result = Result(
+        name=run.path.name,
+        task=config.task.name,
+        model=config.model.name,
+        method=config.method,
+        seed=config.seed,
+        headline=task.config.headline,
+        dev=at.best or {},
+        dev_last=at.last or {},
+        test=test,
+        best_step=at.best_step or 0,
+        best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
+        steps=at.step,
+        steps_planned=trainer.total,
+        evaluations=at.evaluations,
+        parameters=describe(model),
+        data=_data_record(task, source, examples, encoded, predictions),
+        time=_time_record(at, total),
+        memory=_memory_record(accelerator.device, before),
+        runtime=_runtime_record(accelerator, at),
+        backbone=model.identity_record(),
+        config=config.model_dump(mode="json"),
+        notes=_notes(config, model),
+    )
+    if accelerator.is_main_process:
+        for split, rows in predictions.items():
+            write_text_whole(run.path / f"predictions-{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        save_artifact(model, run.path / "artifact", {"labels": task.labels, "task": config.task.name})
+        write_result(run.path, result)
+    accelerator.wait_for_everyone()
+    return result
+
+
+def _data_record(
+    task: TextTask,
+    source: Source,
+    examples: dict[str, list[Example]],
+    encoded: dict[str, EncodedSet],
+    predictions: dict[str, list[dict[str, Any]]],
+) -> dict[str, Any]:
+    return {
+        "source": dict(source.provenance),
+        "fingerprint": source.fingerprint,
+        "examples": {split: len(part) for split, part in encoded.items()},
+        "truncated": {split: part.truncated for split, part in encoded.items()},
+        "longest": {split: part.longest for split, part in encoded.items()},
+        "labels": {split: label_counts((e.label for e in part), task.labels) for split, part in examples.items()},
+        "predicted": {split: label_counts((p["class"] for p in rows), task.labels) for split, rows in predictions.items()},
+    }
+
+
+def _time_record(at: Position, total: float) -> dict[str, float]:
+    return {
+        "train": round(at.train_seconds, 3),
+        "evaluate": round(at.evaluate_seconds, 3),
+        "total": round(max(total, at.train_seconds + at.evaluate_seconds), 3),
+        "examples_per_second": round(at.examples / at.train_seconds, 2) if at.train_seconds else 0.0,
+    }
+
+
+def _memory_record(device: torch.device, before: int) -> dict[str, Any]:
+    what = "allocated on the GPU" if device.type == "cuda" else "resident memory of the process"
+    return {"peak": peak_memory(device), "before_training": before, "what": what}
+
+
+def _runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
+    return {
+        "device": accelerator.device.type,
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "accumulation": at.accumulation,
+        "resumed": at.resumed,
+    }
+
+
+def _notes(config: RunConfig, model: PromptedModel) -> list[str]:
+    notes = []
+    if config.model.pooler == "published" and model.has_random_frozen_pooler:
+        notes.append("the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code")
+    if config.task.sources.mini is not None and config.data.source == "mini":
+        notes.append("mini data are made up by this project; the numbers say nothing about a real task")
+    return notes
+
+

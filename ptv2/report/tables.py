@@ -1,0 +1,190 @@
+"""From the records of finished runs to a table: mean and spread over seeds, and a paired test against fine-tuning.
+
+Runs belong together if their configurations differ in the seed only. Nothing here can train.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ptv2.runs.record import Result
+
+BASELINE = "fine-tuning"
+METHODS = (BASELINE, "prompt-tuning", "p-tuning-v2")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of one method on one task: values by seed and what they cost."""
+
+    task: str
+    data: str
+    model: str
+    method: str
+    settings: str
+    metrics: dict[str, dict[int, float]]  # metric: seed: value in percent
+    headline: str
+    examples: int  # training examples
+    trained_percent: float
+    seconds: float  # mean training time
+    one_class: int  # runs whose model gives one answer to every example
+
+    @property
+    def seeds(self) -> int:
+        return len(self.metrics[self.headline])
+
+    def mean(self, metric: str) -> float:
+        return statistics.fmean(self.metrics[metric].values())
+
+    def spread(self, metric: str) -> float | None:
+        """Standard deviation over seeds (n - 1); none for one seed."""
+        values = list(self.metrics[metric].values())
+        return statistics.stdev(values) if len(values) > 1 else None
+
+
+def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
+    """Group finished runs into rows, sorted by task, model, method; runs without `split` are left out."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        if _metrics(result, split) is not None:
+            groups.setdefault(_group(result), []).append(result)
+    made = [_row(group, split) for group in groups.values()]
+    return sorted(made, key=lambda r: (r.task, r.data, r.model, METHODS.index(r.method), r.settings))
+
+
+def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
+    """The fine-tuning row on the same task, data and model: the best of them by the mean headline."""
+    if row.method == BASELINE:
+        return None
+    same = [r for r in others if (r.task, r.data, r.model, r.method) == (row.task, row.data, row.model, BASELINE)]
+    return max(same, key=lambda r: r.mean(r.headline), default=None)
+
+
+def paired(row: Row, baseline: Row, metric: str) -> tuple[float, float | None]:
+    """Mean difference to the baseline over the seeds that both have, and the p of a paired t-test (none below two seeds)."""
+    ours, theirs = row.metrics[metric], baseline.metrics[metric]
+    common = sorted(set(ours) & set(theirs))
+    if not common:
+        return row.mean(metric) - baseline.mean(metric), None
+    differences = [ours[seed] - theirs[seed] for seed in common]
+    if len(common) < 2 or len(set(differences)) == 1:
+        return statistics.fmean(differences), None
+    from scipy.stats import ttest_rel
+
+    p = float(ttest_rel([ours[seed] for seed in common], [theirs[seed] for seed in common]).pvalue)
+    return statistics.fmean(differences), p
+
+
+HEADER = ("task", "model", "method", "settings", "metric", "score", "seeds", "vs fine-tuning", "p", "trained %", "train time")
+
+
+def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The table as text, a line for each row and metric, the headline first."""
+    lines: list[tuple[str, ...]] = []
+    for row in table:
+        for metric in sorted(row.metrics, key=lambda name: (name != row.headline, name)):
+            spread = row.spread(metric)
+            score = f"{row.mean(metric):.1f}" + (f" ± {spread:.1f}" if spread is not None else "")
+            if row.one_class:
+                score += f" (one class: {row.one_class} of {row.seeds})"
+            difference, p = "", ""
+            if baseline := baseline_of(row, table):
+                change, value = paired(row, baseline, metric)
+                difference, p = f"{change:+.1f}", "" if value is None else f"{value:.2f}"
+            cost = (f"{row.trained_percent:.3g}", _minutes(row.seconds))
+            lines.append((row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost))
+    return lines
+
+
+def markdown(table: Sequence[Row], split: str) -> str:
+    """The table as Markdown, with what its numbers are."""
+    body = cells(table)
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+    lines += ["| " + " | ".join(line) + " |" for line in body]
+    return "\n".join(lines) + "\n\n" + footnote(split) + "\n"
+
+
+def footnote(split: str) -> str:
+    """What the numbers of a table are."""
+    chosen = (
+        "Scores are on dev, at the best epoch by the headline metric on that same dev set (optimistic, as in the paper)."
+        if split == "dev"
+        else "Scores are on test, scored once with the weights of the best epoch on dev."
+    )
+    return (
+        f"{chosen} Mean ± standard deviation over seeds, in percent; p: paired t-test against fine-tuning over the seeds "
+        "both have; train time without evaluation."
+    )
+
+
+def comma_separated(table: Sequence[Row], split: str) -> str:
+    """One line for each row, metric and seed, for other programs."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ["task", "data", "model", "method", "settings", "split", "metric", "seed", "value", "train_examples", "trained_percent"]
+    )
+    for row in table:
+        for metric, values in sorted(row.metrics.items()):
+            for seed, value in sorted(values.items()):
+                numbers = [f"{value:.4f}", row.examples, f"{row.trained_percent:.4f}"]
+                writer.writerow([row.task, row.data, row.model, row.method, row.settings, split, metric, seed, *numbers])
+    return stream.getvalue()
+
+
+def _metrics(result: Result, split: str) -> dict[str, float] | None:
+    return result.dev if split == "dev" else result.test
+
+
+def _group(result: Result) -> str:
+    config = {key: value for key, value in result.config.items() if key not in ("seed", "out", "data")}
+    if result.method == BASELINE:
+        config.pop("prompt")
+    config["trainer"] = {k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom")}
+    return json.dumps([config, result.data["fingerprint"], result.data["examples"]], sort_keys=True)
+
+
+def _row(group: Sequence[Result], split: str) -> Row:
+    first = group[0]
+    values: dict[str, dict[int, float]] = {}
+    for result in group:
+        for metric, value in (_metrics(result, split) or {}).items():
+            values.setdefault(metric, {})[result.seed] = value
+    predicted = [result.data["predicted"].get(split, {}) for result in group]
+    return Row(
+        task=first.task,
+        data=f"{first.data['fingerprint']}/{first.data['examples']['train']}",
+        model=first.model,
+        method=first.method,
+        settings=_settings(first),
+        metrics=values,
+        headline=first.headline,
+        examples=first.data["examples"]["train"],
+        trained_percent=first.parameters["percent"],
+        seconds=statistics.fmean(result.time["train"] for result in group),
+        one_class=sum(len(counts) > 1 and sum(n > 0 for n in counts.values()) == 1 for counts in predicted),
+    )
+
+
+def _settings(result: Result) -> str:
+    config = result.config
+    words = [f"lr {config['optim']['lr']:g}", f"{config['trainer']['epochs']} epochs"]
+    if result.method != BASELINE:
+        prompt = config["prompt"]
+        words.insert(0, f"P {prompt['length']}")
+        if result.method == "p-tuning-v2":
+            words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
+            words += ["hidden"] if prompt["form"] == "hidden" else []
+            words += ["mlp"] if prompt["reparameterization"] == "mlp" else []
+    if config["trainer"]["precision"] != "fp32":
+        words.append(config["trainer"]["precision"])
+    return ", ".join(words)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

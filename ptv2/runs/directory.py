@@ -1,0 +1,137 @@
+"""One directory a run: found by its identity, locked while it is trained, never mixed with another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from ptv2.config.identity import deciding, run_name
+from ptv2.config.schema import RunConfig
+from ptv2.errors import RunError, unknown
+from ptv2.files import write_json_whole, write_text_whole
+from ptv2.runs.record import Result, read_result, read_status
+
+
+class RunDirectory:
+    """`<out>/<task>-<model>-<method>-<hash>/` with config.yaml, env.json, metrics.jsonl, predictions, artifact, log."""
+
+    def __init__(self, config: RunConfig, data: str, model: str) -> None:
+        """Args: fingerprints of data and model stand for their paths in the identity."""
+        self.path = Path(config.out) / run_name(config, data, model)
+        self._config = config
+        self._deciding = deciding(config, data, model)
+
+    @property
+    def result(self) -> Result | None:
+        """The result, if this very run was finished before."""
+        return read_result(self.path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for this process; the lock goes with the process, however it ends.
+
+        Raises:
+            RunError: another process trains this run.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            with lock.acquire(timeout=0):
+                self._begin()
+                yield
+        except Timeout as error:
+            raise RunError(f"{self.path}: another process is training this run") from error
+
+    def _begin(self) -> None:
+        for leftover in self.path.glob(".*.tmp"):  # a kill between write and rename
+            leftover.unlink(missing_ok=True)
+        path = self.path / "config.yaml"
+        if path.is_file():
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if before.get("deciding") != self._deciding:
+                raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
+            return
+        tree = {"config": self._config.model_dump(mode="json"), "deciding": self._deciding}
+        write_text_whole(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+
+    def write_status(self, state: str, message: str = "", **more: Any) -> None:
+        """Write `status.json`: running, interrupted, failed or finished."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        status = {"state": state, "message": message, "time": now, "host": socket.gethostname(), "pid": os.getpid()}
+        write_json_whole(self.path / "status.json", {**status, **more})
+
+    def clear_states(self) -> None:
+        """Remove the training states of a finished run; the artifact has what was trained."""
+        for pattern in ("state-*.safetensors", "best-*.safetensors"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The resolved configuration that a run was made with.
+
+    Raises:
+        RunError: `folder` is no run.
+    """
+    path = folder / "config.yaml"
+    try:
+        return RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))["config"])
+    except FileNotFoundError as error:
+        raise RunError(f"{folder}: no run (it has no config.yaml)") from error
+    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: not the configuration of a run ({error})") from error
+
+
+def find_run(name: str, out: str = "runs") -> Path:
+    """The run that `name` means: a folder, the name of one below `out`, or the end of such a name (its hash).
+
+    Raises:
+        RunError: none, or more than one.
+    """
+    if (Path(name) / "config.yaml").is_file():
+        return Path(name)
+    runs = find_runs([out])
+    matches = [path for path in runs if path.name == name or path.name.endswith(f"-{name}")]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise RunError(f"'{name}' is the end of {len(matches)} runs: {', '.join(path.name for path in matches)}")
+    raise RunError(f"{unknown('run', name, [path.name for path in runs])} (looked in {out}/)")
+
+
+def find_runs(folders: list[str]) -> list[Path]:
+    """All runs at or directly below the folders, sorted by name."""
+    found: set[Path] = set()
+    for folder in map(Path, folders):
+        if (folder / "config.yaml").is_file():
+            found.add(folder)
+        elif folder.is_dir():
+            found |= {path.parent for path in folder.glob("*/config.yaml")}
+    return sorted(found)
+
+
+def state_of(folder: Path) -> str:
+    """finished, failed, interrupted, or running; a run whose process has died without a word is interrupted."""
+    if (folder / "result.json").is_file():
+        return "finished"
+    state = str(read_status(folder).get("state", "unknown"))
+    return "interrupted" if state == "running" and not _is_locked(folder) else state
+
+
+def _is_locked(folder: Path) -> bool:
+    lock = FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False

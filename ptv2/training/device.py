@@ -1,0 +1,42 @@
+"""Accelerate's entry point, and what a device's memory says."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from ptv2.config.schema import TrainerConfig
+from ptv2.errors import ConfigError
+
+
+def make_accelerator(config: TrainerConfig) -> Accelerator:
+    """An `Accelerator` for device and precision of `config`; a sweep makes one for every run in turn.
+
+    Raises:
+        ConfigError: fp16 without a GPU.
+    """
+    AcceleratorState._reset_state()  # a sweep's runs may differ in precision; accelerate keeps the first one otherwise
+    precision = {"fp32": "no"}.get(config.precision, config.precision)
+    cpu = config.device == "cpu"
+    if precision == "fp16" and (cpu or not torch.cuda.is_available()):
+        raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
+    return Accelerator(cpu=cpu, mixed_precision=precision)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory in bytes: allocated on a GPU, else resident memory of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python means that memory ran out."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

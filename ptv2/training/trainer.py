@@ -1,0 +1,307 @@
+"""The training loop: one for all methods, tasks and numbers of processes.
+
+It gets a module, encoded examples and a function that scores; it never hears a task's name. All it needs to go on after an
+interruption is a `Position` and the tensors beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from ptv2.config.schema import OptimConfig, TrainerConfig
+from ptv2.data.batches import epoch_batches, shares
+from ptv2.data.encode import EncodedSet
+from ptv2.errors import Interrupted, RunError, TrainingError
+from ptv2.models.build import PromptedModel, trainable_parameters
+from ptv2.training import state
+from ptv2.training.device import is_out_of_memory
+from ptv2.training.metrics_log import MetricsLog
+from ptv2.training.monitor import Monitor
+from ptv2.training.optim import build_optimizer, learning_rate_factor
+from ptv2.training.stop import StopRequest
+
+LOG_EVERY = 10  # steps between two lines of metrics.jsonl
+
+
+@dataclass
+class Position:
+    """Where a training stands. Goes into every saved state as it is."""
+
+    step: int = 0  # optimizer steps done
+    evaluated_at: int = 0
+    evaluations: int = 0
+    best_step: int | None = None
+    best_file: str | None = None
+    best: dict[str, float] | None = None
+    last: dict[str, float] | None = None
+    stale: int = 0  # evaluations since the best
+    accumulation: int = 1
+    loss_sum: float = 0.0  # since the last line of the log
+    loss_steps: int = 0
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    examples: int = 0
+    resumed: int = 0  # how often the run was continued
+
+
+class Trainer:
+    """Trains one model on one data set; see `fit`."""
+
+    def __init__(
+        self,
+        model: PromptedModel,
+        train: EncodedSet,
+        evaluate: Callable[[Callable[[], None]], dict[str, float]],
+        headline: str,
+        *,
+        config: TrainerConfig,
+        optim: OptimConfig,
+        seed: int,
+        folder: Path,
+        accelerator: Accelerator,
+        monitor: Monitor,
+        compiled: bool = False,
+    ) -> None:
+        """Prepare to train.
+
+        Args:
+            evaluate: scores the dev set; takes a function to call between batches, which may raise to stop.
+            headline: the dev metric that chooses the best weights; higher is better.
+            folder: where states, best weights and `metrics.jsonl` go.
+            compiled: whether to train through `torch.compile`.
+        """
+        self.model, self.train, self.evaluate, self.headline = model, train, evaluate, headline
+        self.config, self.optim, self.seed, self.folder = config, optim, seed, folder
+        self.accelerator, self.monitor = accelerator, monitor
+        self.parameters = {
+            f"model.{name}": parameter for group in trainable_parameters(model).values() for name, parameter in group.items()
+        }
+        model.to(accelerator.device)
+        runner = torch.compile(model, dynamic=True) if compiled else model
+        self.runner, self.optimizer = accelerator.prepare(runner, build_optimizer(model, optim))
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.steps_per_epoch = math.ceil(len(train) / config.batch_size)
+        self.total = min(config.epochs * self.steps_per_epoch, config.max_steps or config.epochs * self.steps_per_epoch)
+        self.every = self.steps_per_epoch if config.evaluate_every == "epoch" else int(config.evaluate_every)
+        self.at = Position(accumulation=config.accumulation)
+        self.log = MetricsLog(folder / "metrics.jsonl", writes=accelerator.is_main_process)
+        self._order: tuple[int, list[list[int]]] = (-1, [])
+        self._saved_at = time.monotonic()
+
+    def fit(self) -> Position:
+        """Train to the end, or on from where a state on disk stands, and load the best weights into the model.
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM came; the state was saved.
+            TrainingError: the loss is not finite, or memory ran out.
+        """
+        with StopRequest() as self.stop:
+            self._restore()
+            self.monitor.started(self.at.step, self.total)
+            self.model.train()
+            while True:
+                self._stop_if_asked()
+                if self._evaluation_is_due():
+                    self._evaluate()
+                    if self._is_stale():
+                        break
+                if self.at.step >= self.total:
+                    break
+                self._train_step()
+                if time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes:
+                    self._save()
+            self._save()
+        self._load_best()
+        return self.at
+
+    # One step
+
+    def _train_step(self) -> None:
+        started = time.perf_counter()
+        epoch, number = divmod(self.at.step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            lengths = self.train.lengths
+            self._order = (epoch, epoch_batches(lengths, self.config.batch_size, self.seed, epoch))
+        batch = self._order[1][number]
+        factor = learning_rate_factor(self.optim, self.at.step, self.total, self.steps_per_epoch)
+        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
+        loss = self._forward_backward(batch)
+        self._update(loss)
+        self.at.step += 1
+        self.at.examples += len(batch)
+        self.at.loss_sum += loss
+        self.at.loss_steps += 1
+        self.at.train_seconds += time.perf_counter() - started
+        rate = max(group["lr"] for group in self.optimizer.param_groups)
+        if self.at.step % LOG_EVERY == 0:
+            self._log_loss(rate)
+        self.monitor.stepped(self.at.step, loss, rate)
+
+    def _forward_backward(self, batch: list[int]) -> float:
+        """Gradients of the mean loss over the effective batch, and that loss."""
+        before = state.random_state()
+        while True:
+            try:
+                return self._accumulate(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(error)
+                state.restore_random_state(before)
+
+    def _accumulate(self, batch: list[int]) -> float:
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        parts = shares(batch, world * self.at.accumulation)[rank::world]
+        targets = self.train.targets(batch)
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=self.accelerator.device)
+        for i, indices in enumerate(parts):
+            # An empty share still runs forward and backward: the other processes wait for its gradients.
+            inputs = self.train.batch(indices or batch[:1])
+            inputs = {name: tensor.to(self.accelerator.device) for name, tensor in inputs.items()}
+            weight = world / targets if indices else 0.0  # gradients are averaged over processes afterwards
+            last = i == len(parts) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.runner):
+                loss = self.runner(inputs)["loss_sum"] * weight
+                self.accelerator.backward(loss)
+            total += loss.detach() / world
+        return float(self.accelerator.reduce(total, "sum"))
+
+    def _update(self, loss: float) -> None:
+        norm: Tensor | None = None
+        if self.optim.clip is not None:
+            norm = self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.optim.clip)
+        scaled = self.config.precision == "fp16"  # its scaler skips steps with infinite gradients by itself
+        if not math.isfinite(loss) or (norm is not None and not scaled and not math.isfinite(float(norm))):
+            what = "loss" if not math.isfinite(loss) else "gradient"
+            raise TrainingError(
+                f"step {self.at.step + 1}: the {what} is not finite ({what} {loss if what == 'loss' else float(norm)}); "  # type: ignore[arg-type]
+                f"try a lower optim.lr or trainer.precision=fp32; the last good state is kept in {self.folder}"
+            )
+        self.optimizer.step()
+
+    def _halve(self, error: BaseException) -> None:
+        size = math.ceil(self.config.batch_size / (self.at.accumulation * self.accelerator.num_processes))
+        told = f"out of memory with {size} examples a pass"
+        advice = (
+            "try a smaller trainer.batch_size, a larger trainer.accumulation (same effective batch), "
+            "trainer.precision=bf16, or trainer.halve_on_oom=true"
+        )
+        alone = self.accelerator.num_processes == 1  # the other processes would not know
+        if not (self.config.halve_on_oom and alone and size > 1):
+            raise TrainingError(
+                f"step {self.at.step + 1}: {told} (trainer.batch_size={self.config.batch_size}, "
+                f"trainer.accumulation={self.at.accumulation}, trainer.precision={self.config.precision}); {advice}"
+            ) from error
+        self.at.accumulation *= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.monitor.said(f"step {self.at.step + 1}: {told}; accumulation is now {self.at.accumulation}")
+
+    # Evaluation
+
+    def _evaluation_is_due(self) -> bool:
+        at = self.at
+        return at.step > at.evaluated_at and (at.step % self.every == 0 or at.step == self.total)
+
+    def _evaluate(self) -> None:
+        started = time.perf_counter()
+        metrics = self.evaluate(self._stop_if_asked)
+        at = self.at
+        at.evaluated_at, at.last = at.step, metrics
+        at.evaluations += 1
+        better = at.best is None or metrics[self.headline] > at.best[self.headline]
+        at.stale = 0 if better else at.stale + 1
+        if better:
+            at.best, at.best_step, at.best_file = metrics, at.step, f"best-{at.step:08d}.safetensors"
+            if self.accelerator.is_main_process:
+                state.save_best(self.folder, at.best_file, dict(self.parameters), {"step": at.step})
+            self.accelerator.wait_for_everyone()
+        at.evaluate_seconds += time.perf_counter() - started
+        epoch = at.step / self.steps_per_epoch
+        self.log.add({"step": at.step, "epoch": round(epoch, 4), "dev": metrics, "best": better})
+        self.monitor.evaluated(at.step, epoch, metrics, best=better)
+
+    def _is_stale(self) -> bool:
+        return self.config.patience is not None and self.at.stale >= self.config.patience
+
+    # Interruption
+
+    def _stop_if_asked(self) -> None:
+        number = self.stop.signal
+        if self.accelerator.num_processes > 1:  # all stop together, or the others would wait for ever
+            number = max(gather_object([number or 0])) or None
+        if number is None:
+            return
+        self._save()
+        raise Interrupted(
+            f"stopped at step {self.at.step} of {self.total}; the same command goes on from there", number
+        )
+
+    def _save(self) -> None:
+        tensors: dict[str, Tensor] = {**self.parameters, **state.optimizer_tensors(self.optimizer)}
+        randoms: list[dict[str, Tensor]] = [state.random_state()]
+        if self.accelerator.num_processes > 1:
+            randoms = gather_object(randoms)
+        tensors |= {f"random.{rank}.{name}": t for rank, s in enumerate(randoms) for name, t in s.items()}
+        if self.accelerator.scaler is not None:
+            tensors |= {f"scaler.{k}": torch.tensor(v, dtype=torch.float64) for k, v in self.accelerator.scaler.state_dict().items()}
+        if self.accelerator.is_main_process:
+            self.log.flush()
+            state.save_state(self.folder, self.at.step, tensors, {**asdict(self.at), "processes": len(randoms)})
+        self._saved_at = time.monotonic()
+
+    def _restore(self) -> None:
+        found = state.latest_state(self.folder)
+        if found is None:
+            torch.manual_seed(self.seed + self.accelerator.process_index)
+            self.log.start_at(0)
+            return
+        tensors, record = found
+        processes = record.pop("processes")
+        if processes != self.accelerator.num_processes:
+            raise RunError(
+                f"{self.folder}: was interrupted with {processes} processes and can only go on with as many, "
+                f"not {self.accelerator.num_processes}"
+            )
+        self.at = Position(**record)
+        self.at.resumed += 1
+        self._load({name: tensors[name] for name in self.parameters})
+        state.restore_optimizer(self.optimizer, tensors)
+        prefix = f"random.{self.accelerator.process_index}."
+        state.restore_random_state({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        scaler = {name.removeprefix("scaler."): float(t) for name, t in tensors.items() if name.startswith("scaler.")}
+        if scaler and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(scaler)
+        self.log.start_at(self.at.step)
+        self.accelerator.wait_for_everyone()
+
+    def _load_best(self) -> None:
+        assert self.at.best_file is not None
+        found = state.load_tensors(self.folder / self.at.best_file)
+        if found is None:
+            raise RunError(f"{self.folder / self.at.best_file}: the best weights are missing or torn; remove the run and repeat it")
+        self._load(found[0])
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[name])
+
+    def _log_loss(self, rate: float) -> None:
+        at: Any = self.at
+        seconds = round(at.train_seconds, 3)
+        self.log.add({"step": at.step, "loss": at.loss_sum / at.loss_steps, "lr": rate, "train_seconds": seconds})
+        at.loss_sum, at.loss_steps = 0.0, 0
