@@ -1,0 +1,44 @@
+# make help lists the targets
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Two workers with a thread each are faster than one with two on what the tests do.
+WORKERS ?= 2
+
+.PHONY: help quickstart test slow lint format clean
+
+help:        ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+quickstart: $(VENV)/installed  ## own environment, then the three methods on a made-up task with the embedded backbone, then their table
+	$(BIN)/ptv2 train task=mini-inference method=fine-tuning,prompt-tuning,p-tuning-v2 -m
+	$(BIN)/ptv2 table --task mini-inference --split test
+
+test: $(VENV)/installed-dev  ## own environment, then the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+slow: $(VENV)/installed-dev  ## the tests that take long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/installed-dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:       ## remove environment and caches; runs stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,joblib]'
+	touch $@ $(VENV)/installed
