@@ -95,14 +95,15 @@ def _leaves(tree: Any, prefix: str = "") -> list[str]:
 
 
 def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
-    """`model.path=...` on the command line is another model: it gets a name of its own and no embedded checksum."""
+    """`model.path=...` on the command line is another model: it gets a name of its own, no revision or checksum."""
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
     if "model.path" not in keys:
         return
     if "model.name" not in keys:
         model["name"] = re.sub(r"[^A-Za-z0-9.]+", "-", str(model["path"]).rstrip("/")).strip("-.").lower()[-60:]
-    if "model.sha256" not in keys:
-        model["sha256"] = None
+    for key in ("sha256", "revision"):
+        if f"model.{key}" not in keys:
+            model[key] = None
 
 
 def _fault(fault: Any) -> str:

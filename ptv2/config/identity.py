@@ -1,4 +1,4 @@
-"""The identity of a run: a hash of what decides its numbers, without paths and bookkeeping (DESIGN, "A run is its config")."""
+"""The identity of a run: a hash of what decides its numbers, without paths and bookkeeping."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
 
 
 # The prompt settings that shallow prompts know.
-SHALLOW = ("length", "init", "init_std", "embedding")
+SHALLOW = ("length", "init", "init_std", "embedding", "reparameterization", "mlp_hidden")
 
 
 def run_hash(config: RunConfig, data: str, model: str) -> str:

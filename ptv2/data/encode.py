@@ -56,7 +56,7 @@ class EncodedSet:
         """Collate examples, padded to the longest of them.
 
         Returns:
-            `input_ids`, `attention_mask` and perhaps `token_type_ids`, `[B, T]` or `[B, choices, T]`, and `labels` `[B]`.
+            `input_ids`, `attention_mask`, perhaps `token_type_ids`: `[B, T]` or `[B, choices, T]`; `labels` `[B]`.
         """
         rows = [n * self.width + c for n in indices for c in range(self.width)]
         lengths = self.starts[np.add(rows, 1)] - self.starts[rows]

@@ -66,7 +66,7 @@ def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
 
 
 def paired(row: Row, baseline: Row, metric: str) -> tuple[float, float | None]:
-    """Mean difference to the baseline over the seeds that both have, and the p of a paired t-test (none below two seeds)."""
+    """Mean difference to the baseline over the seeds that both have, and p of a paired t-test (none below two)."""
     ours, theirs = row.metrics[metric], baseline.metrics[metric]
     common = sorted(set(ours) & set(theirs))
     if not common:
@@ -80,7 +80,19 @@ def paired(row: Row, baseline: Row, metric: str) -> tuple[float, float | None]:
     return statistics.fmean(differences), p
 
 
-HEADER = ("task", "model", "method", "settings", "metric", "score", "seeds", "vs fine-tuning", "p", "trained %", "train time")
+HEADER = (
+    "task",
+    "model",
+    "method",
+    "settings",
+    "metric",
+    "score",
+    "seeds",
+    "vs fine-tuning",
+    "p",
+    "trained %",
+    "train time",
+)
 
 
 def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -97,7 +109,9 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
                 change, value = paired(row, baseline, metric)
                 difference, p = f"{change:+.1f}", "" if value is None else f"{value:.2f}"
             cost = (f"{row.trained_percent:.3g}", _minutes(row.seconds))
-            lines.append((row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost))
+            lines.append(
+                (row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost)
+            )
     return lines
 
 
@@ -127,13 +141,27 @@ def comma_separated(table: Sequence[Row], split: str) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ["task", "data", "model", "method", "settings", "split", "metric", "seed", "value", "train_examples", "trained_percent"]
+        [
+            "task",
+            "data",
+            "model",
+            "method",
+            "settings",
+            "split",
+            "metric",
+            "seed",
+            "value",
+            "train_examples",
+            "trained_percent",
+        ]
     )
     for row in table:
         for metric, values in sorted(row.metrics.items()):
             for seed, value in sorted(values.items()):
                 numbers = [f"{value:.4f}", row.examples, f"{row.trained_percent:.4f}"]
-                writer.writerow([row.task, row.data, row.model, row.method, row.settings, split, metric, seed, *numbers])
+                writer.writerow(
+                    [row.task, row.data, row.model, row.method, row.settings, split, metric, seed, *numbers]
+                )
     return stream.getvalue()
 
 
@@ -145,7 +173,9 @@ def _group(result: Result) -> str:
     config = {key: value for key, value in result.config.items() if key not in ("seed", "out", "data")}
     if result.method == BASELINE:
         config.pop("prompt")
-    config["trainer"] = {k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom")}
+    config["trainer"] = {
+        k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom")
+    }
     return json.dumps([config, result.data["fingerprint"], result.data["examples"]], sort_keys=True)
 
 

@@ -1,7 +1,7 @@
 """From one record of a release to the flat fields that templates name.
 
-A reader takes the fields of a record, as the official SuperGLUE files or the hub's flat tables have them, and yields one
-dictionary for each example. Templates are those of the published code (`tasks/superglue/dataset.py`).
+A reader takes the fields of a record, as the official SuperGLUE files or the hub's flat tables have them, and yields
+one dictionary for each example. Templates are those of the published code (`tasks/superglue/dataset.py`).
 """
 
 from __future__ import annotations

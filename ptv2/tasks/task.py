@@ -74,11 +74,12 @@ class LabelSet:
         """
         values = {_plain(_get(record, field)) for record in records}
         if len(values) < 2:
-            raise DataError(f"{records[0].where}: expected two or more labels in '{field}', found only {sorted(values)}")
-        if len(values) > MOST_LABELS:
             raise DataError(
-                f"{records[0].where}: {len(values)} different labels in '{field}'; is it a label? (at most {MOST_LABELS})"
+                f"{records[0].where}: expected two or more labels in '{field}', found only {sorted(values)}"
             )
+        if len(values) > MOST_LABELS:
+            found = f"{len(values)} different labels in '{field}'"
+            raise DataError(f"{records[0].where}: {found}; is it a label? (at most {MOST_LABELS})")
         return cls(sorted(values))
 
 

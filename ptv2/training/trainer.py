@@ -1,7 +1,7 @@
 """The training loop: one for all methods, tasks and numbers of processes.
 
-It gets a module, encoded examples and a function that scores; it never hears a task's name. All it needs to go on after an
-interruption is a `Position` and the tensors beside it.
+It gets a module, encoded examples and a function that scores; it never hears a task's name. All it needs to go on
+after an interruption is a `Position` and the tensors beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
 from ptv2.data.batches import epoch_batches, shares
@@ -85,7 +85,9 @@ class Trainer:
         self.config, self.optim, self.seed, self.folder = config, optim, seed, folder
         self.accelerator, self.monitor = accelerator, monitor
         self.parameters = {
-            f"model.{name}": parameter for group in trainable_parameters(model).values() for name, parameter in group.items()
+            f"model.{name}": parameter
+            for group in trainable_parameters(model).values()
+            for name, parameter in group.items()
         }
         model.to(accelerator.device)
         runner = torch.compile(model, dynamic=True) if compiled else model
@@ -183,12 +185,13 @@ class Trainer:
         norm: Tensor | None = None
         if self.optim.clip is not None:
             norm = self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.optim.clip)
-        scaled = self.config.precision == "fp16"  # its scaler skips steps with infinite gradients by itself
-        if not math.isfinite(loss) or (norm is not None and not scaled and not math.isfinite(float(norm))):
-            what = "loss" if not math.isfinite(loss) else "gradient"
+        finite = math.isfinite(loss)
+        if finite and norm is not None and self.config.precision != "fp16":
+            finite = math.isfinite(float(norm))  # fp16's scaler skips steps with infinite gradients by itself
+        if not finite:
             raise TrainingError(
-                f"step {self.at.step + 1}: the {what} is not finite ({what} {loss if what == 'loss' else float(norm)}); "  # type: ignore[arg-type]
-                f"try a lower optim.lr or trainer.precision=fp32; the last good state is kept in {self.folder}"
+                f"step {self.at.step + 1}: the loss or its gradient is not finite (loss {loss:g}); try a lower optim.lr "
+                f"or trainer.precision=fp32; the last good state is kept in {self.folder}"
             )
         self.optimizer.step()
 
@@ -257,7 +260,10 @@ class Trainer:
             randoms = gather_object(randoms)
         tensors |= {f"random.{rank}.{name}": t for rank, s in enumerate(randoms) for name, t in s.items()}
         if self.accelerator.scaler is not None:
-            tensors |= {f"scaler.{k}": torch.tensor(v, dtype=torch.float64) for k, v in self.accelerator.scaler.state_dict().items()}
+            tensors |= {
+                f"scaler.{k}": torch.tensor(v, dtype=torch.float64)
+                for k, v in self.accelerator.scaler.state_dict().items()
+            }
         if self.accelerator.is_main_process:
             self.log.flush()
             state.save_state(self.folder, self.at.step, tensors, {**asdict(self.at), "processes": len(randoms)})
@@ -292,7 +298,9 @@ class Trainer:
         assert self.at.best_file is not None
         found = state.load_tensors(self.folder / self.at.best_file)
         if found is None:
-            raise RunError(f"{self.folder / self.at.best_file}: the best weights are missing or torn; remove the run and repeat it")
+            raise RunError(
+                f"{self.folder / self.at.best_file}: the best weights are missing or torn; remove the run and repeat it"
+            )
         self._load(found[0])
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
