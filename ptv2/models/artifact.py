@@ -1,0 +1,106 @@
+"""The trained parts of a model in one file, and back onto the same backbone.
+
+`artifact.safetensors` holds what was trained and no more: prompts (an MLP folded away) and head, or after fine-tuning
+everything. A random pooler that stayed frozen is kept too, as scores are read through it. The file's header carries
+one JSON object that says what it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ptv2.errors import ModelError
+from ptv2.files import write_bytes_whole
+from ptv2.models.build import PromptedModel, trainable_parameters
+from ptv2.models.prompts import DeepPrompts
+
+FILE = "artifact.safetensors"
+HEADER = "ptv2"  # key of the JSON object in the file's metadata
+
+
+def save_artifact(model: PromptedModel, folder: str | Path, extra: dict[str, Any]) -> None:
+    """Write what was trained into `folder`; `extra` (labels, task, ...) comes back from `read_artifact`."""
+    header = {**_belonging(model), "extra": extra}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    write_bytes_whole(Path(folder) / FILE, save(tensors, metadata={HEADER: json.dumps(header, ensure_ascii=False)}))
+
+
+def read_artifact(folder: str | Path) -> dict[str, Any]:
+    """What the artifact in `folder` says about itself: `backbone`, `method`, `head`, `prompt`, `extra`."""
+    return _read(Path(folder))[0]
+
+
+def load_artifact(model: PromptedModel, folder: str | Path) -> dict[str, Any]:
+    """Put the artifact of `folder` on `model`, folding the model's MLP away; returns its `extra`.
+
+    Raises `ModelError` when it is missing or torn, or belongs to another backbone, method, head or prompt.
+    """
+    header, tensors = _read(Path(folder))
+    for key, have in _belonging(model).items():
+        if header.get(key) != have:
+            raise ModelError(f"{Path(folder) / FILE}: belongs to another {key}: {_differs(header.get(key), have)}")
+    if model.prompts is not None:
+        model.prompts.fold()
+    expected = _tensors(model)
+    if expected.keys() != tensors.keys():
+        odd = sorted(expected.keys() ^ tensors.keys())
+        raise ModelError(f"{Path(folder) / FILE}: does not have the tensors of this model: {', '.join(odd[:5])}")
+    with torch.no_grad():
+        for name, parameter in expected.items():
+            parameter.copy_(tensors[name])
+    return header["extra"]
+
+
+def _tensors(model: PromptedModel) -> dict[str, Tensor]:
+    """What the file holds, by name."""
+    trained = {name: tensor for group in trainable_parameters(model).values() for name, tensor in group.items()}
+    kept: dict[str, Tensor] = {name: tensor for name, tensor in trained.items() if not name.startswith("prompts.")}
+    if model.prompts is not None:
+        kept["prompts.prompt"] = model.prompts.value()
+    if model.pooler is not None and model.pooler_origin == "random":
+        kept |= {f"pooler.{name}": tensor for name, tensor in model.pooler.named_parameters()}
+    return kept
+
+
+def _belonging(model: PromptedModel) -> dict[str, Any]:
+    """What must be equal for an artifact to fit a model, as JSON gives it back."""
+    prompt: dict[str, Any] | None = None
+    if model.prompts is not None:
+        prompt = {"shape": list(model.prompts.shape), "positions": model.positions}
+        if isinstance(model.prompts, DeepPrompts):
+            prompt |= {"form": model.prompts.form, "layers": list(model.prompts.layers)}
+        else:
+            prompt |= {"embedding": model.embedding}
+    return {
+        "backbone": model.identity_record(),
+        "method": model.method,
+        "head": {"kind": model.spec.kind, "num_labels": model.spec.num_labels},
+        "pooler": model.pooler is not None,
+        "prompt": prompt,
+    }
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    path = folder / FILE
+    if not path.is_file():
+        raise ModelError(f"{path}: no such artifact")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: not an artifact of ptv2, or torn") from error
+
+
+def _differs(saved: Any, have: Any) -> str:
+    if isinstance(saved, dict) and isinstance(have, dict):
+        odd = [key for key in have if saved.get(key) != have[key]]
+        return ", ".join(f"{key} is {saved.get(key)} in the artifact and {have[key]} here" for key in odd)
+    return f"{saved} in the artifact and {have} here"

@@ -1,0 +1,184 @@
+"""The one place where a prompt enters: attention functions that put prompts before a layer's keys and values.
+
+transformers routes attention through `AttentionInterface`, and a keyword given to a model's `forward` reaches the
+registered function. So `model(..., prompts=LayerPrompts(...))` is all that a backbone needs; nothing is patched, and
+nothing but a layer number is stored on a module.
+
+Letters: B rows, T text tokens, P prompt length, H key/value heads, D head size, L prompted layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import eager_mask, sdpa_mask
+
+from ptv2.errors import ModelError
+
+AttentionOutput = tuple[Tensor, Tensor | None]
+AttentionFunction = Callable[..., AttentionOutput]
+Form = Literal["key-value", "hidden"]
+
+# Names of the linear maps from hidden states to keys and values: bert's kin, most decoders, distilbert.
+PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"))
+# Keywords that change the scores in ways the explicit softmax below does not know.
+_UNSUPPORTED_EAGER = ("softcap", "position_bias", "s_aux")
+
+
+@dataclass
+class LayerPrompts:
+    """The prompts of one forward pass, on their way to the layers. Make a new one for every pass.
+
+    `layers` maps a layer's number to keys and values `[2, H, P, D]` (or one for each row, `[2, B, H, P, D]`), or, with
+    form `hidden`, to hidden vectors `[P, hidden]` (or `[B, P, hidden]`) that the layer's own key and value maps
+    project. `dropout` is the rate applied to keys and values, element by element and anew for each row. With
+    `count_calls` the n-th attention call is layer n (albert, where one module serves all layers).
+    """
+
+    layers: Mapping[int, Tensor]
+    form: Form = "key-value"
+    dropout: float = 0.0
+    count_calls: bool = False
+    taken: set[int] = field(default_factory=set)  # layers that consumed their prompt
+    _calls: int = 0
+    _mask_source: Tensor | None = None
+    _mask: Tensor | None = None
+
+    def take(self, module: nn.Module, key: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Keys and values `[B, H, P, D]` for the layer of `module`, in the dtype of `key`; none: it has no prompt."""
+        layer = self._layer_of(module)
+        values = self.layers.get(layer)
+        if values is None:
+            return None
+        self.taken.add(layer)
+        prompt_key, prompt_value = values.unbind(0) if self.form == "key-value" else project(module, values, key.shape)
+        return self._per_row(prompt_key, key), self._per_row(prompt_value, key)
+
+    def extend_mask(self, mask: Tensor | None, query: Tensor, key_length: int, prompt_length: int) -> Tensor | None:
+        """`mask` `[B, 1, T, T]` with `prompt_length` visible columns in front, as an additive mask.
+
+        Layers share one mask, so the last one made is kept. A mask that does not depend on the query stays one row.
+        """
+        if mask is None:
+            return None
+        if self._mask is None or self._mask_source is not mask or self._mask.shape[-1] != prompt_length + key_length:
+            row = mask[..., :1, :] if mask.stride(-2) == 0 else mask
+            if row.dtype == torch.bool:
+                row = torch.zeros_like(row, dtype=query.dtype).masked_fill(~row, float("-inf"))
+            self._mask = functional.pad(row[..., :key_length], (prompt_length, 0))
+            self._mask_source = mask
+        return self._mask.expand(-1, -1, query.shape[2], -1)
+
+    def _layer_of(self, module: nn.Module) -> int:
+        if self.count_calls:
+            self._calls += 1
+            return self._calls - 1
+        layer = getattr(module, "layer_idx", None)
+        if layer is None:
+            raise ModelError(
+                f"{type(module).__name__} carries no layer number, so it is unknown which prompt belongs to it; "
+                "name the class as attention_class in ptv2/models/families.py"
+            )
+        return layer
+
+    def _per_row(self, prompt: Tensor, key: Tensor) -> Tensor:
+        """`prompt` `[H, P, D]` or `[B, H, P, D]` as `[B, H, P, D]`, with its dropout."""
+        prompt = prompt.to(key.dtype).expand(key.shape[0], -1, -1, -1)
+        return functional.dropout(prompt, self.dropout) if self.dropout > 0 else prompt
+
+
+def projections(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+    """The key and value maps of an attention module; none where they are fused or followed by a norm of their own."""
+    if hasattr(module, "k_norm"):
+        return None
+    for key, value in PROJECTIONS:
+        if isinstance(getattr(module, key, None), nn.Module) and isinstance(getattr(module, value, None), nn.Module):
+            return getattr(module, key), getattr(module, value)
+    return None
+
+
+def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Hidden vectors `[..., P, hidden]` to keys and values `[..., H, P, D]` by the maps of `module` itself."""
+    pair = projections(module)
+    if pair is None:
+        raise ModelError(
+            f"prompt.form=hidden needs separate key and value projections, which {type(module).__name__} has not; "
+            "use prompt.form=key-value"
+        )
+    heads, head_dim = key_shape[1], key_shape[3]
+    key, value = (linear(hidden).unflatten(-1, (heads, head_dim)).transpose(-3, -2) for linear in pair)
+    return key, value
+
+
+def with_prompts(stock: AttentionFunction) -> AttentionFunction:
+    """`stock` attention that takes the keyword `prompts`; without it, or in a layer without one, it is `stock`."""
+
+    def attention(
+        module: nn.Module,
+        query: Tensor,  # [B, heads, T, D]
+        key: Tensor,  # [B, H, T, D]
+        value: Tensor,
+        attention_mask: Tensor | None,
+        prompts: LayerPrompts | None = None,
+        is_causal: bool | None = None,
+        **options: Any,
+    ) -> AttentionOutput:
+        pair = prompts.take(module, key) if prompts is not None else None
+        if prompts is None or pair is None:
+            return stock(module, query, key, value, attention_mask, is_causal=is_causal, **options)
+        prompt_length, key_length = pair[0].shape[2], key.shape[2]
+        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+        if attention_mask is None and causal:
+            attention_mask = causal_mask(query.shape[2], key_length, query.device)
+        mask = prompts.extend_mask(attention_mask, query, key_length, prompt_length)
+        key, value = torch.cat((pair[0], key), dim=2), torch.cat((pair[1], value), dim=2)  # [B, H, P + T, D]
+        return stock(module, query, key, value, mask, is_causal=False, **options)
+
+    return attention
+
+
+def causal_mask(query_length: int, key_length: int, device: torch.device) -> Tensor:
+    """Boolean `[1, 1, query_length, key_length]`: the last query sees every key."""
+    ones = torch.ones(1, 1, query_length, key_length, dtype=torch.bool, device=device)
+    return ones.tril(key_length - query_length)
+
+
+def eager_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention written out: softmax(q k / sqrt(D) + mask) v. Returns `[B, T, heads, D]` and the weights.
+
+    Causality is in the mask here (`eager_mask` always makes one), so `is_causal` has nothing left to say.
+    """
+    if used := [name for name in _UNSUPPORTED_EAGER if options.get(name) is not None]:
+        raise ModelError(f"{type(module).__name__} uses {', '.join(used)}; choose model.attention=sdpa for it")
+    groups = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if attention_mask is not None:
+        scores = scores + attention_mask[..., : key.shape[2]]
+    exact = torch.promote_types(scores.dtype, torch.float32)  # a softmax in half precision loses small weights
+    weights = functional.softmax(scores, dim=-1, dtype=exact).to(query.dtype)
+    weights = functional.dropout(weights, p=dropout, training=module.training)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+AttentionInterface.register("ptv2_sdpa", with_prompts(sdpa_attention_forward))
+AttentionInterface.register("ptv2_eager", with_prompts(eager_attention))
+AttentionMaskInterface.register("ptv2_sdpa", sdpa_mask)
+AttentionMaskInterface.register("ptv2_eager", eager_mask)

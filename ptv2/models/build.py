@@ -1,0 +1,246 @@
+"""Backbone + prompts + head as one module: `forward(batch)` gives scores, and the loss when there are labels.
+
+The method decides what is trained and how prompts enter; it never chooses head, pooling or loss.
+Letters: B rows, C choices, T text tokens, P prompt length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ptv2.config.schema import Method, ModelConfig, PromptConfig, RunConfig
+from ptv2.errors import ConfigError
+from ptv2.models.backbones import (
+    Backbone,
+    Identity,
+    Positions,
+    check_length,
+    load_backbone,
+    max_text_length,
+    position_ids,
+    seeded,
+    verify_prompts,
+)
+from ptv2.models.families import Family
+from ptv2.models.heads import Head, HeadSpec, build_head
+from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
+
+__all__ = ["HeadSpec", "PromptedModel", "build_model", "describe", "trainable_parameters"]
+
+Groups = dict[str, dict[str, nn.Parameter]]
+
+
+class PromptedModel(nn.Module):
+    """A backbone with a head, and with the prompts of its method. Make it with `build_model`."""
+
+    def __init__(self, backbone: Backbone, head: Head, spec: HeadSpec, cfg: RunConfig, prompts: Prompts | None) -> None:
+        super().__init__()
+        self.backbone = backbone.model
+        self.pooler = backbone.pooler if head.pooled and cfg.model.pooler != "none" else None
+        self.head = head
+        self.prompts = prompts
+        self.spec = spec
+        self.method: Method = cfg.method
+        self.embedding = cfg.prompt.embedding
+        self.family: Family = backbone.family
+        self.config = backbone.config
+        self.identity: Identity = backbone.identity
+        self.pooler_origin = backbone.pooler_origin
+        self.prompt_length = 0 if prompts is None else cfg.prompt.length
+        # Shallow prompts are part of the sequence, so the text is always behind them.
+        self.positions: Positions = cfg.prompt.positions if cfg.method == "p-tuning-v2" else "shifted"
+        self._token_types = getattr(backbone.config, "type_vocab_size", 0) > 1
+        if cfg.method != "fine-tuning":
+            self.backbone.requires_grad_(False)
+            if self.pooler is not None and cfg.model.pooler == "published":
+                self.pooler.requires_grad_(False)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Scores of a batch, and its loss.
+
+        Args:
+            batch: `input_ids` and optionally `attention_mask`, `token_type_ids`, each `[B, T]` (multiple choice
+                `[B, C, T]`), and the labels that the head knows.
+
+        Returns:
+            `scores` in float32 (`[B, N]`, `[B, C]`, `[B, T, N]` or `[B, T, 2]` by kind of head); with labels also
+            `loss_sum` and `count`, whose quotient over all processes and accumulation steps is the mean loss.
+        """
+        choices = batch["input_ids"].shape[:-1]  # [B] or [B, C]
+        inputs: dict[str, Tensor] = {
+            name: batch[name].flatten(0, -2)
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+            if name in batch
+        }
+        inputs.setdefault("attention_mask", torch.ones_like(inputs["input_ids"]))
+        if not self._token_types:
+            inputs.pop("token_type_ids", None)
+        hidden = self._hidden_states(inputs)  # [B * C, (P +) T, hidden]
+        first = hidden.shape[1] - inputs["input_ids"].shape[1]
+        if self.head.pooled:
+            pooled = hidden[:, self._pooled_position(first)]
+            if self.pooler is not None:
+                pooled = self.pooler(pooled)
+            scores = self.head(pooled.unflatten(0, choices))
+        else:
+            scores = self.head(hidden[:, first:])
+        loss = self.head.loss(scores, batch)
+        if loss is None:
+            return {"scores": scores}
+        return {"scores": scores, "loss_sum": loss[0], "count": loss[1]}
+
+    @property
+    def max_text_length(self) -> int | None:
+        """The longest text, in tokens, that fits beside the prompt; none: no limit."""
+        return max_text_length(self.config, self.family, self.prompt_length, self.positions)
+
+    @property
+    def has_random_frozen_pooler(self) -> bool:
+        """Whether scores are read through a random projection that stays as it is (the published roberta)."""
+        return self.pooler is not None and self.pooler_origin == "random" and not self.pooler.dense.weight.requires_grad
+
+    def check_length(self, text_length: int) -> None:
+        """Raise `ModelError` when texts of `text_length` tokens do not fit beside the prompt."""
+        check_length(self.config, self.family, self.prompt_length, self.positions, text_length)
+
+    def identity_record(self) -> dict[str, str | None]:
+        """Name, revision and weight hash of the backbone, for records and artifacts."""
+        return asdict(self.identity)
+
+    def trainable_parameters(self) -> Groups:
+        """See the function of this name."""
+        return trainable_parameters(self)
+
+    def _hidden_states(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The last hidden state `[B, T, hidden]`; with shallow prompts `[B, P + T, hidden]`."""
+        if isinstance(self.prompts, ShallowPrompts):
+            prompt = self.prompts().expand(inputs["input_ids"].shape[0], -1, -1)
+            inputs = self._put_before_input(inputs, prompt)
+        else:
+            shift = self.prompt_length if self.positions == "shifted" else 0
+            positions = position_ids(self.family, self.config, inputs["attention_mask"], shift)
+            if positions is not None:
+                inputs["position_ids"] = positions
+            if isinstance(self.prompts, DeepPrompts):
+                prompts = self.prompts(count_calls=self.family.shared_layers)
+                return self.backbone(**inputs, prompts=prompts).last_hidden_state
+        return self.backbone(**inputs).last_hidden_state
+
+    def _put_before_input(self, inputs: dict[str, Tensor], prompt: Tensor) -> dict[str, Tensor]:
+        """Inputs of one pass over prompt `[B, P, embedding]` and text.
+
+        `published` sends the text through the whole embedding module first and leaves position and type of this second
+        pass to the model (FINDINGS: `BertPromptForSequenceClassification.forward`), so the text is embedded twice.
+        """
+        ids, text_mask = inputs["input_ids"], inputs["attention_mask"]
+        mask = torch.cat((text_mask.new_ones(prompt.shape[:2]), text_mask), dim=1)
+        if self.embedding == "published":
+            known = {name: inputs[name] for name in ("token_type_ids",) if name in inputs}
+            text = self.backbone.embeddings(input_ids=ids, **known)  # type: ignore[operator]
+            return {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
+        text = self.backbone.get_input_embeddings()(ids)  # type: ignore[operator]
+        made = {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
+        positions = position_ids(self.family, self.config, mask, shift=0)
+        if positions is not None:
+            made["position_ids"] = positions
+        if "token_type_ids" in inputs:
+            types = inputs["token_type_ids"]
+            made["token_type_ids"] = torch.cat((types.new_zeros(prompt.shape[:2]), types), dim=1)
+        return made
+
+    def _pooled_position(self, first: int) -> int:
+        """The first text token; the published shallow multiple choice pools the first prompt instead."""
+        published = self.embedding == "published" and self.spec.kind == "choice"
+        return 0 if published and isinstance(self.prompts, ShallowPrompts) else first
+
+
+def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = None) -> PromptedModel:
+    """Load the backbone and put the method's prompts and a new head on it.
+
+    Args:
+        init_token_ids: `[P]`, the tokens that `prompt.init=vocabulary` starts from; none: drawn from the vocabulary.
+
+    Raises:
+        ConfigError: settings of the prompt that do not go together or do not fit the backbone.
+        ModelError: the backbone cannot be loaded, or does not take prompts.
+    """
+    if cfg.method != "fine-tuning" and cfg.prompt.init == "vocabulary" and cfg.prompt.reparameterization == "mlp":
+        raise ConfigError(
+            "prompt.init=vocabulary gives the prompt itself, which an MLP cannot be set to compute; "
+            "choose prompt.init=normal or prompt.reparameterization=none"
+        )
+    backbone = load_backbone(cfg.model, cfg.seed)
+    new_head = build_head(head, backbone.shape.hidden, cfg.head.dropout, seeded(cfg.seed, "head"))
+    return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
+
+
+def trainable_parameters(model: nn.Module) -> Groups:
+    """What is trained, as `prompt`, `head` and `backbone`, each by its name in `model`; empty groups are left out.
+
+    The one answer to that question: optimizer, counts, checkpoints and artifact all ask here. A pooler that is trained
+    belongs to the backbone under fine-tuning and to the head otherwise.
+    """
+    method = model.method
+    owner = {"prompts": "prompt", "head": "head", "backbone": "backbone"}
+    owner["pooler"] = "backbone" if method == "fine-tuning" else "head"
+    groups: Groups = {"prompt": {}, "head": {}, "backbone": {}}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[owner[name.split(".", 1)[0]]][name] = parameter
+    return {name: group for name, group in groups.items() if group}
+
+
+def describe(model: PromptedModel) -> dict[str, Any]:
+    """Counts for the record: parameters `trained` (by group too), `total`, `percent`; prompted layers; pooler."""
+    groups = {name: sum(p.numel() for p in group.values()) for name, group in trainable_parameters(model).items()}
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(groups.values())
+    return {
+        "trained": trained,
+        "total": total,
+        "percent": round(100 * trained / total, 4),
+        "groups": groups,
+        "layers": list(model.prompts.layers) if isinstance(model.prompts, DeepPrompts) else [],
+        "pooler": None if model.pooler is None else model.pooler_origin,
+    }
+
+
+def _build_prompts(cfg: RunConfig, backbone: Backbone, token_ids: Tensor | None) -> Prompts | None:
+    if cfg.method == "fine-tuning":
+        return None
+    layers: tuple[int, ...] = ()
+    prompts: Prompts
+    if cfg.method == "prompt-tuning":
+        prompts = ShallowPrompts(cfg.prompt, backbone.shape)
+    else:
+        layers = choose_layers(cfg.prompt.layers, backbone.shape.layers)
+        verify_prompts(backbone, layers, cfg.prompt.form)
+        prompts = DeepPrompts(cfg.prompt, backbone.shape, layers)
+    if cfg.prompt.init == "normal":
+        prompts.init_normal(cfg.prompt.init_std, seeded(cfg.seed, "prompt"))
+    else:
+        tokens = _initial_tokens(cfg.prompt, cfg.model, backbone, cfg.seed) if token_ids is None else token_ids
+        prompts.init_values(_vocabulary_values(backbone, tokens, layers, cfg.prompt.form))
+    return prompts
+
+
+def _initial_tokens(prompt: PromptConfig, model: ModelConfig, backbone: Backbone, seed: int) -> Tensor:
+    """Any tokens of the vocabulary but padding; who has the tokenizer passes better ones (`vocabulary_tokens`)."""
+    size = backbone.config.vocab_size
+    if prompt.length >= size:
+        raise ConfigError(
+            f"prompt.length={prompt.length}: {model.name} has a vocabulary of {size} tokens to start from"
+        )
+    order = torch.randperm(size, generator=seeded(seed, "vocabulary"))
+    return order[order != backbone.config.pad_token_id][: prompt.length]
+
+
+def _vocabulary_values(backbone: Backbone, token_ids: Tensor, layers: tuple[int, ...], form: str) -> Tensor:
+    if layers:
+        return vocabulary_prompts(backbone.model, backbone.shape, token_ids, layers, form)
+    embeddings = backbone.model.get_input_embeddings()  # type: ignore[operator]
+    return embeddings(token_ids).detach()
