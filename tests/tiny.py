@@ -1,0 +1,96 @@
+"""Run configurations and tiny random backbones for tests: nothing is loaded from anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptv2.config.schema import RunConfig
+from ptv2.models.build import HeadSpec, PromptedModel, build_model
+
+VOCABULARY, HIDDEN, HEADS, LAYERS, POSITIONS = 60, 16, 2, 3, 40
+
+# What transformers calls the sizes, by model type; the families that Core promises.
+BERT_LIKE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": 32,
+    "max_position_embeddings": POSITIONS,
+}
+FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
+    "bert": BERT_LIKE,
+    "roberta": {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1},
+    "xlm-roberta": {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1},
+    "camembert": {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1},
+    "electra": {**BERT_LIKE, "embedding_size": 8},
+    "albert": {**BERT_LIKE, "embedding_size": 8},
+    "distilbert": {
+        "vocab_size": VOCABULARY,
+        "dim": HIDDEN,
+        "n_layers": LAYERS,
+        "n_heads": HEADS,
+        "hidden_dim": 32,
+        "max_position_embeddings": POSITIONS,
+    },
+}
+
+
+def run_config(
+    model: dict[str, Any] | None = None,
+    method: str = "p-tuning-v2",
+    prompt: dict[str, Any] | None = None,
+    seed: int = 3,
+    **model_settings: Any,
+) -> RunConfig:
+    """A run on a random backbone of configuration `model` (with `model_type`), every dropout 0."""
+    off = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
+    return RunConfig.model_validate(
+        {
+            "task": {"name": "t", "shape": "classify", "source": "mini", "sources": {"mini": "t"}, "text": ["text"]},
+            "data": {"source": "mini"},
+            "model": {"name": "tiny", "path": "config:", "config": model or {}, **off, **model_settings},
+            "method": method,
+            "prompt": {"length": 4, "dropout": 0.0, **(prompt or {})},
+            "head": {"dropout": 0.0},
+            "optim": {"lr": 0.01},
+            "trainer": {},
+            "seed": seed,
+        }
+    )
+
+
+def tiny_model(
+    family: str, method: str = "p-tuning-v2", spec: HeadSpec | None = None, prompt: Any = None, **settings: Any
+) -> PromptedModel:
+    """A tiny model of `family` with weights large enough that each of them matters, in evaluation mode."""
+    config = {"model_type": family, **FAMILY_CONFIGS[family]}
+    model = build_model(run_config(config, method, prompt, **settings), spec or HeadSpec("classification", 3))
+    enlarge(model)
+    return model.eval()
+
+
+def enlarge(model: PromptedModel, std: float = 0.3) -> None:
+    """Fill every parameter with N(0, std) (layer norms around 1), so that biases and prompts matter."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.empty_like(parameter).normal_(0.0, std, generator=generator))
+            if "norm" in name.lower() and name.endswith("weight"):
+                parameter.add_(1.0)
+
+
+def tiny_batch(rows: int = 3, length: int = 9, pad: int = 0, choices: int | None = None) -> dict[str, Tensor]:
+    """A batch with rows of different lengths; token ids stay clear of padding."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (rows, length) if choices is None else (rows, choices, length)
+    ids = torch.randint(5, VOCABULARY, shape, generator=generator)
+    mask = torch.ones_like(ids)
+    for row in range(rows):
+        mask[row, ..., length - 2 * row :] = 0 if row else 1
+    ids = torch.where(mask == 1, ids, pad)
+    labels = torch.arange(rows) % (3 if choices is None else choices)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
