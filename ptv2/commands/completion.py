@@ -14,7 +14,7 @@ def complete(arguments: list[str]) -> int:
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     asked = re.fullmatch(r"query=(\w+)", arguments[1]) if len(arguments) > 1 else None
-    if asked is None or words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" ")):
+    if asked is None or (words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" "))):
         os.environ["COMP_LINE"] = re.sub(r"^(\s*\S+)\s+train\b\s*", r"\1 ", line)
         return _hydra(arguments)
     print((" " if asked[1] == "bash" else "\n").join(_candidates(words, line.endswith(" "))))

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ptv2.runs.record import Result
 
-out = Console(highlight=False)
+# A pipe has no width; tables in it should not be folded to 80 columns.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 log = logging.getLogger("ptv2")
 
@@ -81,7 +91,10 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
     peak, what = result.memory["peak"] / 2**20, result.memory["what"]
     table.add_row("memory", f"peak {peak:,.0f} MiB ({what})")
     time = result.time
-    table.add_row("speed", f"{time['examples_per_second']:.1f} examples/s; training {clock(time['train'])}, in all {clock(time['total'])}")
+    table.add_row(
+        "speed",
+        f"{time['examples_per_second']:.1f} examples/s; training {clock(time['train'])}, in all {clock(time['total'])}",
+    )
     for note in result.notes:
         table.add_row("note", note)
     table.add_row("files", str(folder))

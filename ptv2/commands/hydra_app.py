@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ptv2.config import paths
 from ptv2.config.compose import explain, to_run_config
 from ptv2.errors import Interrupted, Ptv2Error
+from ptv2.runs.record import Result
 
 # Where the jobs of a sweep note how they ended, whatever process or machine runs them.
 OUTCOMES = "PTV2_SWEEP_OUTCOMES"
@@ -29,53 +30,69 @@ def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
     sys.argv = ["ptv2 train", *arguments]
-    app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(_job)
-    sweep = "-m" in arguments or "--multirun" in arguments
+    ended: list[BaseException] = []
+
+    def job(config: DictConfig) -> None:
+        if ended:  # a signal stopped the job before; the rest of the sweep is not begun
+            return
+        try:
+            _job(config)
+        except Exception as error:
+            ended.append(error)  # raised below: Hydra would print a line of its own
+
+    app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
     with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
-        os.environ.setdefault(OUTCOMES, str(Path(folder) / "outcomes.jsonl"))
+        os.environ[OUTCOMES] = str(Path(folder) / "outcomes.jsonl")
         try:
             app()
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, _config_dir(arguments)) from error
         finally:
             outcomes = _read_outcomes()
-            if sweep and outcomes:
+            if outcomes:
                 _show(outcomes)
-            if os.environ[OUTCOMES].startswith(folder):
-                del os.environ[OUTCOMES]
+    if ended:
+        raise ended[0]
     return 1 if any(outcome["state"] == "failed" for outcome in outcomes) else 0
 
 
 def _job(config: DictConfig) -> None:
-    """One job; in a sweep every end but an interruption is noted and swallowed."""
-    from ptv2.commands.console import err, summary
+    """One job. A sweep's failure is noted and swallowed, so that the other jobs go on; an interruption is not."""
+    overrides = list(HydraConfig.get().overrides.task)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        _run(config, overrides)
+        return
+    from ptv2.commands.console import err
 
-    job = HydraConfig.get()
-    overrides = list(job.overrides.task)
-    sweep = job.mode == RunMode.MULTIRUN
-    if sweep:
-        err.print(f"[bold]job {job.job.num}[/bold]  {' '.join(overrides)}", soft_wrap=True)
+    number = int(HydraConfig.get().job.num)
+    job = {"job": number, "overrides": overrides}
+    if _is_main_process():
+        err.print(f"[bold]job {number}[/bold]  {' '.join(overrides)}", soft_wrap=True)
     try:
-        run_config = to_run_config(config, overrides)
-        from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
-
-        result, folder, again = train(run_config)
-    except Interrupted:
+        result, again = _run(config, overrides)
+    except Interrupted as error:
+        _note({**job, "state": "interrupted", "message": str(error)})
         raise
     except Exception as error:
-        if not sweep:
-            raise
         text = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
-        err.print(f"[red]failed[/red]  {text}", soft_wrap=True)
         if not isinstance(error, Ptv2Error):
             traceback.print_exc()
-        _note({"job": job.job.num, "overrides": overrides, "state": "failed", "message": text})
-        return
+        err.print(f"[red]failed[/red]  {text}", soft_wrap=True)
+        _note({**job, "state": "failed", "message": text})
+    else:
+        state = "finished before" if again else "finished"
+        _note({**job, "state": state, "message": f"dev {result.headline} {result.dev[result.headline]:.2f}"})
+
+
+def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, bool]:
+    run_config = to_run_config(config, overrides)
+    from ptv2.commands.console import summary
+    from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
+
+    result, folder, again = train(run_config)
     if _is_main_process():
         summary(result, folder, again=again)
-        value = f"{result.headline} {result.dev[result.headline]:.2f}"
-        outcome = {"job": job.job.num, "overrides": overrides, "state": "finished before" if again else "finished"}
-        _note({**outcome, "message": f"dev {value}", "run": result.name})
+    return result, again
 
 
 def _is_main_process() -> bool:
@@ -105,7 +122,7 @@ def _show(outcomes: list[dict[str, Any]]) -> None:
     for name in ("job", "settings", "state", ""):
         table.add_column(name, overflow="fold")
     for outcome in outcomes:
-        colour = "red" if outcome["state"] == "failed" else "green"
+        colour = {"failed": "red", "interrupted": "yellow"}.get(outcome["state"], "green")
         state = f"[{colour}]{outcome['state']}[/{colour}]"
         table.add_row(str(outcome["job"]), " ".join(outcome["overrides"]), state, outcome["message"])
     out.print(table)

@@ -17,7 +17,9 @@ from ptv2.runs.record import read_result
 
 def main(arguments: list[str]) -> int:
     """Print the table, or write it to a file."""
-    parser = argparse.ArgumentParser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
+    parser = argparse.ArgumentParser(
+        prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds."
+    )
     parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")

@@ -18,8 +18,9 @@ from ptv2.data.sources import Source, open_source
 from ptv2.errors import DataError, Interrupted
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.models.artifact import save_artifact
-from ptv2.models.backbones import fingerprint, load_tokenizer, vocabulary_tokens
+from ptv2.models.backbones import load_tokenizer, vocabulary_tokens
 from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
+from ptv2.models.fingerprint import fingerprint
 from ptv2.runs.directory import RunDirectory
 from ptv2.runs.environment import environment
 from ptv2.runs.record import Result, write_result
@@ -67,7 +68,11 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
     model.check_length(max(part.longest for part in encoded.values()))
 
     if not accelerator.is_main_process:
-        return _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started), run.path, False
+        return (
+            _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started),
+            run.path,
+            False,
+        )
     with run.locked(), log_file(run.path / "log.txt"):
         write_json_whole(run.path / "env.json", environment())
         run.write_status("running")
@@ -91,7 +96,7 @@ def read_examples(task: TextTask, source: Source, config: RunConfig) -> dict[str
     Raises:
         DataError: a split that is empty, or a record that is not right.
     """
-    examples = {split: task.read(source.read(split)) for split in source.splits}
+    examples: dict[str, list[Example]] = {split: task.read(source.read(split)) for split in source.splits}
     for split in ("train", "dev"):
         if not examples.get(split):
             raise DataError(f"task {config.task.name}: the {split} split has no examples")
@@ -187,7 +192,9 @@ def _data_record(
         "truncated": {split: part.truncated for split, part in encoded.items()},
         "longest": {split: part.longest for split, part in encoded.items()},
         "labels": {split: label_counts((e.label for e in part), task.labels) for split, part in examples.items()},
-        "predicted": {split: label_counts((p["class"] for p in rows), task.labels) for split, rows in predictions.items()},
+        "predicted": {
+            split: label_counts((p["class"] for p in rows), task.labels) for split, rows in predictions.items()
+        },
     }
 
 
@@ -218,9 +225,9 @@ def _runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
 def _notes(config: RunConfig, model: PromptedModel) -> list[str]:
     notes = []
     if config.model.pooler == "published" and model.has_random_frozen_pooler:
-        notes.append("the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code")
+        notes.append(
+            "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"
+        )
     if config.task.sources.mini is not None and config.data.source == "mini":
         notes.append("mini data are made up by this project; the numbers say nothing about a real task")
     return notes
-
-

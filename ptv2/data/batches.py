@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Batches whose examples are sorted together: much less padding, still a random order.
+# Batches whose examples are sorted together, at most: much less padding, still other neighbours in every epoch.
 POOL = 50
+# Pools an epoch has at least, so that a small data set is not cut into the same batches again and again.
+POOLS = 4
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -17,13 +19,14 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
         lengths: tokens of each example `[N]`.
 
     Returns:
-        Lists of example numbers; the last of a pool may be shorter.
+        Lists of example numbers, all of `batch_size` but one.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
     batches: list[list[int]] = []
-    for start in range(0, len(order), POOL * batch_size):
-        pool = order[start : start + POOL * batch_size]
+    size = batch_size * max(1, min(POOL, len(lengths) // (POOLS * batch_size)))
+    for start in range(0, len(order), size):
+        pool = order[start : start + size]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[i : i + batch_size].tolist() for i in range(0, len(pool), batch_size)]
     return [batches[i] for i in generator.permutation(len(batches))]

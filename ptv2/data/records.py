@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptv2.config.schema import FilesSource
+from ptv2.config.schema import FilesSource, Split
 from ptv2.errors import DataError
 
 
@@ -22,7 +22,7 @@ class Record:
     where: str
 
 
-def find_files(source: FilesSource, folder: str) -> dict[str, Path]:
+def find_files(source: FilesSource, folder: str) -> dict[Split, Path]:
     """The file of each split: the first of the names that the source lists.
 
     Raises:
@@ -34,12 +34,13 @@ def find_files(source: FilesSource, folder: str) -> dict[str, Path]:
     below = base / source.folder
     if not below.is_dir():
         raise DataError(f"{base}: expected the folder {source.folder}; found: {_listing(base)}")
-    found = {
+    found: dict[Split, Path] = {
         split: path
         for split, names in source.files.items()
         if (path := next((below / name for name in names if (below / name).is_file()), None))
     }
-    for split in ("train", "dev"):
+    needed: tuple[Split, ...] = ("train", "dev")
+    for split in needed:
         if split not in found:
             names = ", ".join(source.files.get(split, []))
             raise DataError(f"{below}: no {split} file; expected {names}; found: {_listing(below)}")
@@ -67,7 +68,7 @@ def read_file(path: Path) -> list[Record]:
     return records
 
 
-def fingerprint(files: dict[str, Path]) -> str:
+def fingerprint(files: dict[Split, Path]) -> str:
     """SHA-256 over the content of the files, by split; their names and folders do not matter."""
     digest = hashlib.sha256()
     for split in sorted(files):

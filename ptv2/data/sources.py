@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 
-from ptv2.config.schema import RunConfig
+from ptv2.config.schema import RunConfig, Split
 from ptv2.data.records import Record, find_files, fingerprint, read_file
 
-SPLITS = ("train", "dev", "test")
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Source:
     """An opened source of data: which splits there are, how to read one, and what identifies the content."""
 
     fingerprint: str
-    splits: tuple[str, ...]
-    read: Callable[[str], list[Record]]
+    splits: tuple[Split, ...]
+    read: Callable[[Split], list[Record]]
     label_names: tuple[str, ...] = ()  # the source's own names of the classes, in their order
     provenance: dict[str, str] = field(default_factory=dict)  # for the run's record; filled while reading
 
@@ -36,8 +35,8 @@ def open_source(config: RunConfig) -> Source:
     source = {"files": _files, "mini": _mini, "hub": _hub}[kind](config)
     limits = config.data.limit
 
-    def read(split: str) -> list[Record]:
-        return list(islice(source.read(split), limits.get(split)))  # type: ignore[arg-type]
+    def read(split: Split) -> list[Record]:
+        return list(islice(source.read(split), limits.get(split)))
 
     return Source(source.fingerprint, source.splits, read, source.label_names, source.provenance)
 
@@ -47,7 +46,7 @@ def _files(config: RunConfig) -> Source:
     assert described is not None
     assert config.data.dir is not None
     files = find_files(described, config.data.dir)
-    provenance = {split: str(path) for split, path in files.items()}
+    provenance: dict[str, str] = {split: str(path) for split, path in files.items()}
     return Source(fingerprint(files), tuple(files), lambda split: read_file(files[split]), provenance=provenance)
 
 
@@ -57,7 +56,7 @@ def _mini(config: RunConfig) -> Source:
     kind = config.task.sources.mini
     assert kind is not None
 
-    def read(split: str) -> list[Record]:
+    def read(split: Split) -> list[Record]:
         return [Record(row, f"mini {kind} {split} {i}") for i, row in enumerate(generate(kind, split))]
 
     content = json.dumps([generate(kind, split) for split in SPLITS], sort_keys=True)
@@ -72,10 +71,10 @@ def _hub(config: RunConfig) -> Source:
     assert described is not None
     provenance = {"repository": described.repository, "revision": described.revision}
 
-    def read(split: str) -> list[Record]:
+    def read(split: Split) -> list[Record]:
         rows, commit = load_hub(described, split)
         provenance["commit"] = commit
         return [Record(row, f"{described.repository} {split} {i}") for i, row in enumerate(rows)]
 
     name = f"{described.repository}@{described.revision}"
-    return Source(name, tuple(described.files), partial(read), tuple(described.labels or ()), provenance)
+    return Source(name, tuple(described.files), read, tuple(described.labels or ()), provenance)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,20 +29,6 @@ class Example:
     sequences: tuple[Segments, ...]
     label: int | None
     fields: dict[str, Any]
-
-
-class Task(Protocol):
-    """A task of some shape; `classify.py` and `choose.py` implement it."""
-
-    config: TaskConfig
-    head: Literal["classification", "choice"]
-    labels: list[str]
-
-    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Example]: ...
-
-    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]: ...
-
-    def score(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, float]: ...
 
 
 class LabelSet:
@@ -123,6 +109,10 @@ class TextTask:
 
     def sequences(self, record: Record) -> tuple[Segments, ...]:
         """The segments of one example, from the task's templates."""
+        raise NotImplementedError
+
+    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """A prediction for each example from the head's scores `[N, ...]`."""
         raise NotImplementedError
 
     def score(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, float]:

@@ -1,0 +1,174 @@
+"""Step time and peak memory of the three methods and of PEFT's prefix tuning: same backbone, batch and lengths.
+
+    python benchmarks/step_time.py [--precision fp32|bf16] [--batch 32] [--length 64] [--prompt 16] [--rounds 3]
+
+Every measurement is a process of its own, so that peak memory is its own too; the methods take turns, and what is
+reported are ratios within this one run, since machines differ and are noisy. A step is forward, backward, clipping and
+AdamW on random tokens. Memory is the growth of resident memory after weights, prompts and optimizer were made (on a GPU:
+of allocated memory).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2", "peft prefix-tuning")
+WARM_UP = 3
+
+
+def main() -> int:
+    """Run all measurements and print the table; exit 1 if the goals of p-tuning-v2 are missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--prompt", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10, help="timed steps of one measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each method")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--measure", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure, options)))
+        return 0
+    found: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
+    for _ in range(options.rounds):
+        for method in METHODS:
+            words = [sys.executable, __file__, *sys.argv[1:], "--measure", method]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(done.stderr, file=sys.stderr)
+                return 1
+            found[method].append(json.loads(done.stdout.splitlines()[-1]))
+    if options.json:
+        print(json.dumps(found))
+    return report(found, options)
+
+
+def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of a step, and bytes of memory above the loaded weights."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loss, parameters, vocabulary = MAKERS[method](method, options, device)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.0)
+    ids = torch.randint(1000, vocabulary - 1, (options.batch, options.length), device=device)
+    mask = torch.ones_like(ids)
+    mask[::2, options.length * 3 // 4 :] = 0  # half of the rows are padded, as in a real batch
+    batch = {"input_ids": ids, "attention_mask": mask, "labels": torch.randint(0, 2, (options.batch,), device=device)}
+    before = memory(device)
+    seconds = []
+    for _ in range(WARM_UP + options.steps):
+        started = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
+            value = loss(batch)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": statistics.median(seconds[WARM_UP:]), "bytes": peak(device) - before}
+
+
+def ours(method: str, options: argparse.Namespace, device: Any) -> tuple[Callable[[Any], Any], list[Any], int]:
+    """Loss function, trained parameters and vocabulary size of one of ptv2's methods."""
+    from ptv2.config.compose import compose
+    from ptv2.models.build import HeadSpec, build_model, trainable_parameters
+
+    config = compose([f"model={options.model}", f"method={method}", f"prompt.length={options.prompt}"])
+    model = build_model(config, HeadSpec("classification", 2)).to(device).train()
+
+    def loss(batch: Any) -> Any:
+        out = model(batch)
+        return out["loss_sum"] / out["count"]
+
+    groups = trainable_parameters(model).values()
+    return loss, [p for group in groups for p in group.values()], model.backbone.config.vocab_size
+
+
+def peft(method: str, options: argparse.Namespace, device: Any) -> tuple[Callable[[Any], Any], list[Any], int]:
+    """The same for PEFT's prefix tuning with transformers' own classification model."""
+    from peft import PrefixTuningConfig, get_peft_model
+    from transformers import AutoModelForSequenceClassification
+
+    from ptv2.config.compose import compose
+    from ptv2.models.backbones import resolve
+
+    folder, _ = resolve(compose([f"model={options.model}"]).model)
+    base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    model = get_peft_model(base, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=options.prompt))
+    model.to(device).train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return lambda batch: model(**batch).loss, parameters, base.config.vocab_size
+
+
+MAKERS = {method: ours for method in METHODS[:3]} | {METHODS[3]: peft}
+
+
+def memory(device: Any) -> int:
+    """Bytes in use now."""
+    import psutil
+    import torch
+
+    return torch.cuda.memory_allocated() if device.type == "cuda" else psutil.Process().memory_info().rss
+
+
+def peak(device: Any) -> int:
+    """The most bytes in use so far."""
+    import torch
+
+    from ptv2.training.device import peak_memory
+
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory(device)
+
+
+def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> int:
+    """Print the table as Markdown, with the goals that p-tuning-v2 has to reach."""
+    from importlib.metadata import version
+
+    from ptv2.runs.environment import environment
+
+    machine = environment()
+    seconds = {method: statistics.median(m["seconds"] for m in rows) for method, rows in found.items()}
+    space = {method: statistics.median(m["bytes"] for m in rows) for method, rows in found.items()}
+    base = METHODS[0]
+    print(f"`{' '.join(['python', 'benchmarks/step_time.py', *sys.argv[1:]])}`\n")
+    print(
+        f"{options.model}, {options.precision}, batch {options.batch} x {options.length} tokens, prompt {options.prompt}, "
+        f"{options.threads} threads; {machine['processor']}, python {platform.python_version()}, "
+        f"torch {version('torch')}, transformers {version('transformers')}, peft {version('peft')}; "
+        f"medians of {options.rounds} rounds x {options.steps} steps\n"
+    )
+    print("| method | s a step | steps/s against fine-tuning | MiB above the weights | memory against fine-tuning |")
+    print("|---|---|---|---|---|")
+    for method in METHODS:
+        speed, share = seconds[base] / seconds[method], space[method] / space[base]
+        print(f"| {method} | {seconds[method]:.3f} | {speed:.2f} | {space[method] / 2**20:.0f} | {share:.2f} |")
+    goals = {
+        "at least 2 times the steps a second of fine-tuning": seconds[base] / seconds["p-tuning-v2"] >= 2,
+        "not slower than PEFT": seconds["p-tuning-v2"] <= seconds["peft prefix-tuning"],
+        "at most half of fine-tuning's memory": space["p-tuning-v2"] <= space[base] / 2,
+    }
+    print()
+    for goal, reached in goals.items():
+        print(f"- p-tuning-v2 {goal}: {'yes' if reached else 'NO'}")
+    return 0 if all(goals.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

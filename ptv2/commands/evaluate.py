@@ -1,0 +1,63 @@
+"""`ptv2 evaluate RUN`: score a finished run's weights again, on its own data or on other data of the same task."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rich.table import Table
+
+from ptv2.commands.console import out
+from ptv2.errors import DataError
+from ptv2.runs.directory import find_run, read_config
+from ptv2.runs.record import read_result
+
+
+def main(arguments: list[str]) -> int:
+    """Score and print; where the run's own split was scored, its recorded numbers stand beside."""
+    parser = argparse.ArgumentParser(
+        prog="ptv2 evaluate", description="Score a finished run's weights again, on its own data or on other data."
+    )
+    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("--split", choices=["train", "dev", "test"], default="dev")
+    parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
+    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    options = parser.parse_args(arguments)
+    folder = find_run(options.run, options.out)
+    config = read_config(folder)
+    result = read_result(folder)
+
+    from ptv2.commands.trained import load_trained
+    from ptv2.data.encode import encode
+    from ptv2.data.sources import open_source
+    from ptv2.training.predict import predict
+
+    if options.data_dir:
+        data = {**config.data.model_dump(), "source": "files", "dir": options.data_dir, "limit": {}}
+        config = config.model_validate({**config.model_dump(), "data": data})
+    trained = load_trained(folder, config)
+    source = open_source(config)
+    if options.split not in source.splits:
+        raise DataError(f"task {config.task.name}: no {options.split} split; it has: {', '.join(source.splits)}")
+    examples = trained.task.read(source.read(options.split))
+    encoded = encode(examples, trained.tokenizer, config.task.max_length, config.task.truncation)
+    trained.model.check_length(encoded.longest)
+    scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
+    metrics = trained.task.score(trained.task.decode(scores, examples), examples)
+    own = options.data_dir is None and result is not None
+    recorded = _recorded(result, options.split) if own else None
+    out.print(_table(f"{folder.name}, {options.split}, {len(examples)} examples", metrics, recorded))
+    return 0
+
+
+def _recorded(result: Any, split: str) -> dict[str, float] | None:
+    return {"dev": result.dev, "test": result.test}.get(split)
+
+
+def _table(title: str, metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("metric", "now", *(["recorded"] if recorded else [])):
+        table.add_column(name)
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.2f}", *([f"{recorded[name]:.2f}"] if recorded else []))
+    return table

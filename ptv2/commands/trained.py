@@ -1,0 +1,52 @@
+"""A finished run, loaded to be used: task, tokenizer and model with what was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers.utils import logging as transformers_logging
+
+from ptv2.config.schema import RunConfig
+from ptv2.errors import RunError
+from ptv2.models.artifact import load_artifact, read_artifact
+from ptv2.models.backbones import load_tokenizer
+from ptv2.models.build import HeadSpec, PromptedModel, build_model
+from ptv2.tasks.load import load_task
+from ptv2.tasks.task import TextTask
+from ptv2.training.device import make_accelerator
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What scoring new examples needs."""
+
+    task: TextTask
+    tokenizer: PreTrainedTokenizerBase
+    model: PromptedModel
+    accelerator: Accelerator
+
+
+def load_trained(folder: Path, config: RunConfig) -> Trained:
+    """Load the artifact of a finished run onto its backbone.
+
+    Raises:
+        RunError: the run has no artifact yet.
+        ModelError: the backbone is not the one that it was trained on.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    artifact = folder / "artifact"
+    if not artifact.is_dir():
+        raise RunError(f"{folder}: the run is not finished; the same train command goes on with it")
+    accelerator = make_accelerator(config.trainer)
+    task = load_task(config.task, labels=read_artifact(artifact)["extra"]["labels"])
+    model = build_model(config, HeadSpec(task.head, len(task.labels)))
+    load_artifact(model, artifact)
+    model.to(accelerator.device)
+    return Trained(task, load_tokenizer(config.model), model, accelerator)
