@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
     from ptv2.tasks.task import Example
 
@@ -77,7 +77,7 @@ class EncodedSet:
 
 
 def encode(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, max_length: int, truncation: str
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str
 ) -> EncodedSet:
     """Tokenize the sequences of `examples` in batches.
 

@@ -21,5 +21,5 @@ def fingerprint(cfg: ModelConfig) -> str:
         return cfg.sha256
     if cfg.path.startswith("embedded:") or Path(cfg.path).is_dir():
         folder, _ = resolve(cfg)
-        return hash_weights(sorted(folder.glob("*.safetensors")), cfg.path)
+        return hash_weights(folder, cfg.path)
     return f"{cfg.path}@{cfg.revision or 'main'}"
