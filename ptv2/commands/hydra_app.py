@@ -12,13 +12,11 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from ptv2.config import paths
-from ptv2.config.compose import explain, to_run_config
+from ptv2.config.compose import COMPOSITION_ERRORS, explain, to_run_config
 from ptv2.errors import Interrupted, Ptv2Error
 from ptv2.runs.record import Result
 
@@ -45,7 +43,7 @@ def main(arguments: list[str]) -> int:
         os.environ[OUTCOMES] = str(Path(folder) / "outcomes.jsonl")
         try:
             app()
-        except (HydraException, OmegaConfBaseException) as error:
+        except COMPOSITION_ERRORS as error:
             raise explain(error, _config_dir(arguments)) from error
         finally:
             outcomes = _read_outcomes()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverrideParseException
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ptv2.config import paths
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, unknown
+
+# What Hydra raises for wrong input; ValueError: a group that is set to null.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 
 def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
@@ -30,7 +35,7 @@ def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
     try:
         with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
             config = hydra_compose("config", overrides=[*search, *overrides])
-    except (HydraException, OmegaConfBaseException) as error:
+    except COMPOSITION_ERRORS as error:
         raise explain(error, config_dir) from error
     return to_run_config(config, overrides)
 
@@ -42,20 +47,24 @@ def to_run_config(config: DictConfig, overrides: list[str]) -> RunConfig:
         ConfigError: with each faulty key, its value and what was expected.
     """
     try:
-        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        composed = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise explain(error) from error
-    assert isinstance(tree, dict)
-    tree = {str(key): value for key, value in tree.items()}
-    _name_a_foreign_model(tree["model"], overrides)
+    assert isinstance(composed, dict)
+    tree: dict[str, Any] = {str(key): value for key, value in composed.items()}
+    if isinstance(tree.get("model"), dict):
+        _name_a_foreign_model(tree["model"], overrides)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(_fault(fault) for fault in error.errors())) from error
+        raise ConfigError(_faults(error, tree)) from error
 
 
 def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     """Turn an error of Hydra or OmegaConf into one line that names the key and the valid or nearest choices."""
+    if isinstance(error, OverrideParseException):
+        detail = str(error.message).removeprefix("Error parsing override").partition("\nSee ")[0]
+        return ConfigError(f"{error.override}: expected key=value; {' '.join(detail.split())}")
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     text = f"{error} {cause}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
@@ -65,33 +74,36 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:
         return ConfigError(_unknown_key(override[1]))
-    if group := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
-        return ConfigError(unknown(group[1], group[2], paths.choices(group[1], config_dir)))
-    if group := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
-        return ConfigError(_unknown_key(group[1] or group[2]))
+    if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
+        return ConfigError(unknown(found[1], found[2], paths.choices(found[1], config_dir)))
+    if found := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
+        return ConfigError(_unknown_key(found[1] or found[2]))
     return ConfigError(" ".join(str(error).split()))
 
 
 def _unknown_key(key: str) -> str:
-    tree = OmegaConf.load(paths.conf_dir() / "config.yaml")
-    assert isinstance(tree, DictConfig)
-    trainer = OmegaConf.load(paths.conf_dir() / "trainer" / "default.yaml")
-    keys = {*_leaves(tree), *(f"trainer.{leaf}" for leaf in _leaves(trainer)), "task", "model", "trainer", "method"}
-    keys |= {"task.name", "task.text", "task.source", "model.name", "model.path"}
-    prefix = key.rpartition(".")[0]
-    below = {name for name in keys if name.rpartition(".")[0] == prefix}
-    return unknown("config key", key, below or keys)
+    """Name the first part of `key` that is not there, with its neighbours."""
+    kind: Any = RunConfig
+    prefix = ""
+    for part in key.split("."):
+        known = _below(kind)
+        if not known and get_origin(kind) is dict:
+            return f"{key}: nothing there to change; +{key}=VALUE adds it"
+        if part not in known:
+            return unknown("config key", prefix + part, [prefix + name for name in known] or [prefix.rstrip(".")])
+        kind, prefix = known[part], f"{prefix}{part}."
+    return f"config key '{key}' cannot be set here"
 
 
-def _leaves(tree: Any, prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for name in tree:
-        if not prefix and name in ("defaults", "hydra"):
-            continue
-        child = tree._get_node(name)
-        path = f"{prefix}{name}"
-        names += _leaves(child, f"{path}.") if isinstance(child, DictConfig) and len(child) else [path]
-    return names
+def _below(kind: Any) -> dict[str, Any]:
+    """The keys below a setting of this type, each with its own type; none for a value or a free mapping."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    if isinstance(kind, UnionType):
+        return {name: inner for member in get_args(kind) for name, inner in _below(member).items()}
+    if get_origin(kind) is dict and get_origin(get_args(kind)[0]) is Literal:
+        return dict.fromkeys(get_args(get_args(kind)[0]))
+    return {}
 
 
 def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
@@ -100,13 +112,37 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
     if "model.path" not in keys:
         return
     if "model.name" not in keys:
-        model["name"] = re.sub(r"[^A-Za-z0-9.]+", "-", str(model["path"]).rstrip("/")).strip("-.").lower()[-60:]
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", str(model["path"])).lower()[-60:]
+        model["name"] = name.strip("-.") or "model"
     for key in ("sha256", "revision"):
         if f"model.{key}" not in keys:
             model[key] = None
 
 
-def _fault(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{key}={fault['input']!r}: {message}" if key and not isinstance(fault["input"], dict) else message
+def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
+    """All that is wrong, a part for each key; what the members of a union say about one value is joined by "or"."""
+    said: dict[str, list[str]] = {}
+    for fault in error.errors():
+        key = _key(fault, tree)
+        if fault["type"] == "extra_forbidden":
+            said[_unknown_key(key)] = []
+            continue
+        value = fault["input"]
+        start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={value!r}"
+        message = str(fault["msg"]).removeprefix("Value error, ")
+        said.setdefault(start, []).append(message.removeprefix("Input should be ") if start in said else message)
+    return "; ".join(
+        ": ".join(part for part in (start, " or ".join(messages)) if part) for start, messages in said.items()
+    )
+
+
+def _key(fault: Any, tree: dict[str, Any]) -> str:
+    """The key that a fault is about, without what pydantic adds to it for the members of a union."""
+    node: Any = tree
+    parts = []
+    for part in fault["loc"]:
+        there = part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
+        if there or (fault["type"] == "missing" and part == fault["loc"][-1]):
+            parts.append(str(part))
+        node = node[part] if there else node
+    return ".".join(parts)

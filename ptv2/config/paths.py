@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ptv2.errors import ConfigError
+
 
 def conf_dir() -> Path:
     """Folder of the shipped configuration: inside the installed package, or at the top of a checkout."""
@@ -14,8 +16,14 @@ def conf_dir() -> Path:
 
 
 def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
-    """The files that can be chosen in `group` (task, model, method, trainer), by name, a user's own included."""
-    folders = [conf_dir()] + ([Path(config_dir)] if config_dir else [])
+    """The files that can be chosen in `group` (task, model, method, trainer), by name, a user's own included.
+
+    Raises:
+        ConfigError: no such folder `config_dir`.
+    """
+    if config_dir is not None and not Path(config_dir).is_dir():
+        raise ConfigError(f"--config-dir: no folder {config_dir}")
+    folders = ([Path(config_dir)] if config_dir else []) + [conf_dir()]  # of one name in both, Hydra takes the shipped
     return {path.stem: path for folder in folders for path in sorted((folder / group).glob("*.yaml"))}
 
 

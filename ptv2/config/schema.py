@@ -5,15 +5,29 @@ Every key of `conf/` has its type, its choices and its meaning here; `ptv2.confi
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ptv2.errors import unknown
+from ptv2.metrics import known_metrics
+from ptv2.tasks.readers import READERS
 
 Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
 Split = Literal["train", "dev", "test"]
 Source = Literal["hub", "files", "mini"]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _fit_for_a_folder(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("expected letters, digits, '.', '_' and '-' only, since it names the run's directory")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_fit_for_a_folder)]
 
 
 class Frozen(BaseModel):
@@ -52,7 +66,7 @@ class Sources(Frozen):
 class TaskConfig(Frozen):
     """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
-    name: str
+    name: Name
     shape: Literal["classify", "choose"]
     source: Source
     sources: Sources
@@ -67,6 +81,27 @@ class TaskConfig(Frozen):
     headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
     max_length: Positive = 128
     truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
+
+    @field_validator("reader")
+    @classmethod
+    def _reader_is_known(cls, name: str) -> str:
+        if name not in READERS:
+            raise ValueError(unknown("reader", name, READERS))
+        return name
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, name: str) -> str:
+        if name not in known_metrics():
+            raise ValueError(unknown("metric", name, known_metrics()))
+        return name
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: list[str | bool | int] | None) -> list[str | bool | int] | None:
+        if labels is not None and (len(labels) < 2 or len({str(label) for label in labels}) < len(labels)):
+            raise ValueError("expected two or more different labels")
+        return labels
 
     @model_validator(mode="after")
     def _text_is_there(self) -> TaskConfig:
@@ -97,7 +132,7 @@ class DataConfig(Frozen):
 class ModelConfig(Frozen):
     """The backbone. `path` is a folder, a hub id, `embedded:minilm`, or `config:` with `config` below."""
 
-    name: str
+    name: Name
     path: str
     revision: str | None = None
     sha256: str | None = None  # of model.safetensors

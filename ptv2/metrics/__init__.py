@@ -1,4 +1,5 @@
-"""Metrics: one local `evaluate.Metric` a module, each with a pure `score(predictions, references)` beside it.
+"""Metrics: one local `evaluate.Metric` a module, each with a pure `score(predictions, references)` and the names of its
+scores beside it.
 
 Scores are fractions from 0 to 1, and for every metric here higher is better. Nothing is fetched from the hub, so a
 number does not depend on what a metric script there looks like today. A module imports nothing of this package and can
@@ -37,3 +38,8 @@ def load_metric(name: str) -> evaluate.Metric:
     # evaluate creates a cache folder for every metric, also for one that never writes to it: let it vanish at once.
     with TemporaryDirectory(prefix="ptv2-metric-") as folder:
         return module.Metric(keep_in_memory=True, cache_dir=folder)
+
+
+def score_names(name: str) -> tuple[str, ...]:
+    """The names of the scores of metric `name`; one of them can be a task's headline."""
+    return import_module(f"{__name__}.{name}").SCORES

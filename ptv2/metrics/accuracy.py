@@ -8,6 +8,8 @@ from typing import Any
 import datasets
 import evaluate
 
+SCORES = ("accuracy",)
+
 _DESCRIPTION = "Share of the examples whose predicted class is the right one; from 0 to 1, higher is better."
 _INPUTS = """
 Args:

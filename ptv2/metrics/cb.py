@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import evaluate
 
+SCORES = ("accuracy", "f1_macro")
 CLASSES = (0, 1, 2)
 
 _DESCRIPTION = """Accuracy and macro-averaged F1 of CommitmentBank; from 0 to 1, higher is better.

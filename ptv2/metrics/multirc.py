@@ -9,6 +9,8 @@ from typing import Any
 import datasets
 import evaluate
 
+SCORES = ("f1a", "exact_match")
+
 _DESCRIPTION = """The two numbers of MultiRC in SuperGLUE; from 0 to 1, higher is better.
 F1a is the binary F1 of the class 1 over all answers of all questions together. Exact match is the share of questions of
 which every answer is judged rightly, so a question without a true answer counts when all its answers are rejected."""

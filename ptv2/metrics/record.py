@@ -11,6 +11,8 @@ from typing import Any
 import datasets
 import evaluate
 
+SCORES = ("f1", "exact_match")
+
 _DESCRIPTION = """F1 over words and exact match of ReCoRD; from 0 to 1, higher is better.
 Both are the best over a query's right answers, and the mean over queries. Before the comparison, text is lower-cased
 and loses ASCII punctuation, then the articles a, an, the, then surplus spaces. A query without a prediction

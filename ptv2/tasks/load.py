@@ -5,9 +5,9 @@ from __future__ import annotations
 from ptv2.config.schema import TaskConfig
 from ptv2.data.sources import Source
 from ptv2.errors import ConfigError, unknown
+from ptv2.metrics import score_names
 from ptv2.tasks.choose import Choose
 from ptv2.tasks.classify import Classify, MultiRC, ReCoRD
-from ptv2.tasks.readers import READERS
 from ptv2.tasks.task import LabelSet, TextTask
 
 SHAPES: dict[str, type[TextTask]] = {"classify": Classify, "choose": Choose}
@@ -23,14 +23,13 @@ def load_task(config: TaskConfig, source: Source | None = None, labels: list[str
         labels: the labels of a trained run, instead.
 
     Raises:
-        ConfigError: unknown reader, or labels and choices that do not go together.
+        ConfigError: a headline that the metric has not, or labels and choices that do not go together.
         DataError: the labels cannot be read.
     """
-    if config.reader not in READERS:
-        raise ConfigError(f"task.reader: {unknown('reader', config.reader, READERS)}")
-    names = labels or config.labels
-    if names:
-        label_set = LabelSet(names, source.label_names if source else ())
+    if config.headline not in (names := score_names(config.metric)):
+        raise ConfigError(f"task.headline: {unknown(f'score of metric {config.metric}', config.headline, names)}")
+    if given := labels or config.labels:
+        label_set = LabelSet(given, source.label_names if source else ())
     elif source is not None:
         label_set = LabelSet.of_data(source.read("train"), config.label)
     else:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from ptv2.errors import ConfigError
-from ptv2.metrics import accuracy, cb, known_metrics, load_metric, multirc, record
+from ptv2.metrics import accuracy, cb, known_metrics, load_metric, multirc, record, score_names
 
 EXAMPLES = {
     "accuracy": ([1, 0, 2], [1, 1, 2], {"accuracy": 2 / 3}),
@@ -49,6 +49,7 @@ def test_metric_object_computes_and_leaves_nothing_behind(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     metric = load_metric(name)
     predictions, references, expected = EXAMPLES[name]
+    assert score_names(name) == tuple(expected)
     for _ in range(2):  # one object serves every epoch
         found = metric.compute(predictions=predictions, references=references)
         assert found == pytest.approx(expected)
