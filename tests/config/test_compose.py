@@ -1,0 +1,234 @@
+"""Every file of conf/ composes, and a mistake is answered with one line that names the key and the choices."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptv2.commands import list as list_command
+from ptv2.config import paths
+from ptv2.config.compose import compose
+from ptv2.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+GROUPS = ("task", "model", "method", "trainer")
+FILES = sorted((group, path.stem) for group in GROUPS for path in (paths.conf_dir() / group).glob("*.yaml"))
+# A check that sees no files passes too; these are the numbers of the first release.
+LEAST = {"task": 11, "model": 8, "method": 3, "trainer": 2}
+
+MY_TASK = """\
+# Headlines: is the headline about sport?
+name: headlines
+shape: classify
+source: files
+text: [headline]
+labels: [other, sport]
+max_length: 32
+sources:
+  files:
+    files: {train: [train.csv], dev: [dev.csv]}
+"""
+
+
+def fault(*overrides: str, config_dir: str | None = None) -> str:
+    """The message that these overrides are answered with."""
+    with pytest.raises(ConfigError) as caught:
+        compose(list(overrides), config_dir)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def my_dir(tmp_path: Path) -> Path:
+    """A user's own configuration folder with one task."""
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
+    return tmp_path
+
+
+# What is shipped
+
+
+def test_the_files_are_counted() -> None:
+    seen = {group: sum(of == group for of, _ in FILES) for group in GROUPS}
+    assert all(seen[group] >= LEAST[group] for group in GROUPS), seen
+    on_disk = [path for path in paths.conf_dir().rglob("*") if path.is_file()]
+    assert len(on_disk) == len(FILES) + 1, "a file of conf/ is in no group and is not config.yaml"
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_composes(group: str, name: str, tmp_path: Path) -> None:
+    sources = ["mini"]
+    if group == "task":
+        tree = yaml.safe_load((paths.conf_dir() / "task" / f"{name}.yaml").read_text(encoding="utf-8"))
+        sources = [source for source, described in tree["sources"].items() if described]
+        assert sources
+    for source in sources:
+        more = [f"data.dir={tmp_path}"] if source == "files" else []
+        config = compose([f"{group}={name}", f"data.source={source}", *more])
+        assert config.data.source == source
+    assert {"task": config.task.name, "model": config.model.name, "method": config.method}.get(group, name) == name
+    assert paths.summary(paths.conf_dir() / group / f"{name}.yaml"), "the first comment says what it is"
+
+
+def test_the_default_is_the_embedded_one() -> None:
+    config = compose([])
+    named = (config.task.name, config.data.source, config.model.name, config.method)
+    assert named == ("mini-inference", "mini", "minilm", "p-tuning-v2")
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("override", "start", "choices"),
+    [
+        ("task=rt", "unknown task 'rt'; did you mean rte? known: ", ["boolq", "sst2", "wsc"]),
+        ("model=minilmm", "unknown model 'minilmm'; did you mean minilm? known: ", ["bert-base-cased", "tiny"]),
+        ("method=ptuning", "unknown method 'ptuning'; did you mean p-tuning-v2? known: ", ["fine-tuning"]),
+        ("trainer=fast", "unknown trainer 'fast'; known: ", ["default", "smoke"]),
+        ("prompt.lenght=3", "unknown config key 'prompt.lenght'; did you mean prompt.length? known: ", ["prompt.form"]),
+        ("task.maxlength=3", "unknown config key 'task.maxlength'; did you mean task.max_length?", ["task.text"]),
+        ("data.limit.tets=3", "unknown config key 'data.limit.tets'; did you mean data.limit.test?", []),
+        ("data.limits.test=3", "unknown config key 'data.limits'", ["did you mean data.limit?", "data.dir"]),
+        ("optm.lr=3", "unknown config key 'optm'; did you mean optim? known: ", ["prompt", "trainer"]),
+        ("foo=3", "unknown config key 'foo'; known: ", ["data", "head", "optim", "prompt", "seed", "task"]),
+        ("+foo=3", "unknown config key 'foo'; known: ", ["data", "seed"]),
+        ("+task.foo=3", "unknown config key 'task.foo';", ["known: task.choices,", "task.text"]),
+        ("prompt.form=kv", "prompt.form='kv': ", ["key-value", "hidden"]),
+        ("prompt.length=long", "prompt.length='long': ", ["integer"]),
+        ("trainer.evaluate_every=0", "trainer.evaluate_every=0: ", ["'epoch'", "greater than 0"]),
+        ("trainer.precision=bf17", "trainer.precision='bf17': ", ["fp32", "bf16"]),
+        ("task.name=a/b", "task.name='a/b': ", ["letters"]),
+        ("task.labels=[yes]", "task.labels=['yes']: ", ["two or more"]),
+        ("task.labels=[yes,yes]", "task.labels=['yes', 'yes']: ", ["different"]),
+        ("task.metric=acuracy", "task.metric='acuracy': unknown metric 'acuracy'; did you mean accuracy?", ["record"]),
+        ("task.reader=plane", "task.reader='plane': unknown reader 'plane'; did you mean plain?", ["multirc"]),
+        ("task.text=[]", "task: text needs one or two templates", []),
+        ("data.dir=here", "data.dir is set but data.source=mini", ["data.source=files"]),
+        ("~optim", "optim: Field required", []),
+        ("~model", "model.name: Field required; model.path: Field required", []),
+        ("optim.betas=[0.9]", "optim.betas.1: Field required", []),
+        (
+            "model.config.layers=3",
+            "model.config.layers: nothing there to change; +model.config.layers=VALUE adds it",
+            [],
+        ),
+        ("task=null", "Config group override must be a string", []),
+        ("seed=1,2", "Ambiguous value for argument 'seed=1,2'", ["multirun"]),
+        ("nonsense", "nonsense: expected key=value", []),
+        ("a=b=c", "a=b=c: expected key=value", []),
+        ("prompt.length=${nope}", "Interpolation key 'nope' not found", ["prompt.length"]),
+    ],
+)
+def test_a_mistake_is_named_with_the_choices(override: str, start: str, choices: list[str]) -> None:
+    message = fault(override)
+    assert message.startswith(start)
+    for choice in choices:
+        assert choice in message.removeprefix(start) or choice in start
+
+
+def test_a_template_that_a_task_has_not() -> None:
+    assert fault("task=wic", "task.template=5").endswith("template=5: task wic has [0, 1]")
+
+
+def test_a_source_that_a_task_has_not() -> None:
+    message = fault("task=rte", "data.source=mini")
+    assert message == "data.source=mini: task rte has no such source (it has: hub, files)"
+    assert "data.dir=DIR" in fault("task=rte", "data.source=files")
+
+
+def test_every_fault_is_reported_not_only_the_first() -> None:
+    message = fault("prompt.length=-1", "optim.lr=0", "seed=-1", "+task.foo=1")
+    assert [part.partition("=")[0] for part in message.split("; ") if "=" in part] == [
+        "prompt.length",
+        "optim.lr",
+        "seed",
+    ]
+    assert "unknown config key 'task.foo'" in message
+
+
+# A model of one's own
+
+
+def test_a_model_path_is_another_model() -> None:
+    shipped = compose(["model=bert-base-cased"]).model
+    assert shipped.revision is not None
+    for overrides in (["model=bert-base-cased"], []):  # by default: the embedded model with its checksum
+        model = compose([*overrides, "model.path=Some-One/Big_Encoder"]).model
+        assert (model.name, model.path) == ("some-one-big-encoder", "Some-One/Big_Encoder")
+        assert (model.revision, model.sha256) == (None, None)
+
+
+def test_what_is_said_about_ones_own_model_is_kept() -> None:
+    told = ["model.path=/models/mine/", "model.name=mine", "model.revision=v2", f"model.sha256={'0' * 64}"]
+    model = compose(told).model
+    assert (model.name, model.revision, model.sha256) == ("mine", "v2", "0" * 64)
+    assert compose(["model.path=."]).model.name == "model"
+
+
+# A user's own configuration folder
+
+
+def test_a_task_of_ten_lines_beside_ours(my_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = compose(["task=mine", f"data.dir={my_dir}", "trainer=smoke"], str(my_dir))
+    assert (config.task.name, config.task.labels, config.task.max_length) == ("headlines", ["other", "sport"], 32)
+    assert list_command.main(["tasks", "--config-dir", str(my_dir)]) == 0
+    listed = capsys.readouterr().out
+    assert "mine " in listed
+    assert "rte " in listed
+    message = fault("task=mien", config_dir=str(my_dir))
+    assert message.startswith("unknown task 'mien'; did you mean mine? known: boolq, ")
+
+
+def test_a_shipped_name_stays_ours(my_dir: Path) -> None:
+    """Hydra takes the shipped file; the list must not show the other one."""
+    (my_dir / "task" / "rte.yaml").write_text(MY_TASK)
+    assert compose(["task=rte"], str(my_dir)).task.name == "rte"
+    assert paths.choices("task", str(my_dir))["rte"] == paths.conf_dir() / "task" / "rte.yaml"
+
+
+def test_a_configuration_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no folder"):
+        list_command.main(["tasks", "--config-dir", str(tmp_path / "nowhere")])
+
+
+# Installed from a wheel
+
+
+def test_a_wheel_carries_its_configuration(tmp_path: Path) -> None:
+    _build(tmp_path)
+    (wheel,) = tmp_path.glob("ptv2-*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    packed = sorted(
+        path.relative_to(site / "ptv2" / "conf").as_posix() for path in (site / "ptv2/conf").rglob("*.yaml")
+    )
+    assert packed == sorted(["config.yaml", *(f"{group}/{name}.yaml" for group, name in FILES)])
+    ask = "import ptv2.config.paths as p; from ptv2.config.compose import compose; compose([]); print(p.conf_dir())"
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()) == (site / "ptv2" / "conf").resolve()
+
+
+def _build(folder: Path) -> None:
+    """Build the wheel: with hatchling where it is installed, else with pip, which has to fetch hatchling first."""
+    if importlib.util.find_spec("hatchling"):
+        command = ["hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    else:
+        command = ["pip", "--retries", "0", "--timeout", "10", "wheel", str(ROOT), "--no-deps", "-w", str(folder)]
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    if done.returncode and command[0] == "pip":
+        pytest.skip(f"no hatchling here, and pip cannot fetch it: {done.stderr.strip().splitlines()[-1:]}")
+    assert done.returncode == 0, done.stderr
