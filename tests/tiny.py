@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ptv2.models.build import HeadSpec, PromptedModel, build_model
 
 VOCABULARY, HIDDEN, HEADS, LAYERS, POSITIONS = 60, 16, 2, 3, 40
 
-# What transformers calls the sizes, by model type; the families that Core promises.
+# What transformers calls the sizes, by model type; every family of ptv2.models.families that takes prompts.
 BERT_LIKE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": HIDDEN,
@@ -21,11 +22,16 @@ BERT_LIKE: dict[str, Any] = {
     "intermediate_size": 32,
     "max_position_embeddings": POSITIONS,
 }
+ROBERTA_LIKE: dict[str, Any] = {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1}
 FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
     "bert": BERT_LIKE,
-    "roberta": {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1},
-    "xlm-roberta": {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1},
-    "camembert": {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1},
+    "ernie": BERT_LIKE,
+    "roberta": ROBERTA_LIKE,
+    "xlm-roberta": ROBERTA_LIKE,
+    "xlm-roberta-xl": ROBERTA_LIKE,
+    "camembert": ROBERTA_LIKE,
+    "roberta-prelayernorm": ROBERTA_LIKE,
+    "data2vec-text": ROBERTA_LIKE,
     "electra": {**BERT_LIKE, "embedding_size": 8},
     "albert": {**BERT_LIKE, "embedding_size": 8},
     "distilbert": {
@@ -81,6 +87,17 @@ def enlarge(model: PromptedModel, std: float = 0.3) -> None:
             parameter.copy_(torch.empty_like(parameter).normal_(0.0, std, generator=generator))
             if "norm" in name.lower() and name.endswith("weight"):
                 parameter.add_(1.0)
+
+
+def mean_loss(model: Callable[..., Any], batch: dict[str, Tensor]) -> Tensor:
+    """The mean loss of one batch."""
+    output = model(batch)
+    return output["loss_sum"] / output["count"]
+
+
+def gradients(model: PromptedModel) -> dict[str, Tensor]:
+    """Gradients by parameter, of those that have one."""
+    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
 def tiny_batch(rows: int = 3, length: int = 9, pad: int = 0, choices: int | None = None) -> dict[str, Tensor]:

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from ptv2.config.schema import ModelConfig
@@ -252,7 +252,7 @@ def _pretrained_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=cfg.trust_remote_code,
-            attn_implementation=_attention_name(config.model_type, cfg),
+            attn_implementation=_attention_name(config, cfg),
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
@@ -271,11 +271,14 @@ def _random_model(cfg: ModelConfig, seed: int) -> tuple[Any, Identity, bool]:
     model_type = str(settings.pop("model_type", "(none)"))
     if model_type not in CONFIG_MAPPING_NAMES:
         raise ConfigError(unknown("model.config.model_type", model_type, CONFIG_MAPPING_NAMES))
-    config = AutoConfig.for_model(model_type, **settings)
-    _set_dropout(config, cfg)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = AutoModel.from_config(config, attn_implementation=_attention_name(model_type, cfg), dtype=torch.float32)
+    try:
+        config = AutoConfig.for_model(model_type, **settings)
+        _set_dropout(config, cfg)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = AutoModel.from_config(config, attn_implementation=_attention_name(config, cfg), dtype=torch.float32)
+    except (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError) as error:
+        raise ConfigError(f"model.config: no {model_type} backbone can be made of it: {_first_line(error)}") from error
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -283,9 +286,11 @@ def _random_model(cfg: ModelConfig, seed: int) -> tuple[Any, Identity, bool]:
     return model, Identity(f"config:{model_type}", None, digest.hexdigest()), True
 
 
-def _attention_name(model_type: str, cfg: ModelConfig) -> str:
-    """Our attention function, or for families that would ignore it the library's own (fine-tuning still works)."""
-    return "eager" if family_of(model_type).refused else f"ptv2_{cfg.attention}"
+def _attention_name(config: PreTrainedConfig, cfg: ModelConfig) -> str:
+    """Our attention function, or for types that do not route attention the library's own (fine-tuning still works)."""
+    known = MODEL_MAPPING.get(type(config), None)
+    routes = known is None or getattr(known, "_supports_attention_backend", False)
+    return f"ptv2_{cfg.attention}" if routes else "eager"
 
 
 def _take_pooler(model: Any) -> tuple[Pooler, bool]:
@@ -312,7 +317,14 @@ def _number_layers(model: nn.Module, family: Family) -> None:
 def _checkpoint_gradients(model: Any, family: Family) -> None:
     if not model.supports_gradient_checkpointing:
         raise ModelError(f"model.gradient_checkpointing: transformers has none for {family.model_type}; switch it off")
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    settings = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # its name from transformers 5.23 on
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=settings)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=settings)
+    # Both also make the embeddings' output require a gradient, which only reentrant checkpointing needs: it would send
+    # the backward pass through the frozen layers below the first prompt.
+    model.disable_input_require_grads()
 
 
 def _set_dropout(config: PreTrainedConfig, cfg: ModelConfig) -> None:

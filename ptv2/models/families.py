@@ -32,13 +32,17 @@ FAMILIES: dict[str, Family] = {
         Family("albert", "arange", shared_layers=True),
         Family("bert", "arange"),
         Family("camembert", "padding"),
+        Family("data2vec-text", "padding"),
         Family("deberta", refused=_NO_KEYWORD),
         Family("deberta-v2", refused=_NO_KEYWORD),
         Family("distilbert", "arange", attention_class="DistilBertSelfAttention"),
         Family("electra", "arange"),
+        Family("ernie", "arange"),
         Family("mpnet", "padding", refused=_NO_KEYWORD),
         Family("roberta", "padding"),
+        Family("roberta-prelayernorm", "padding"),
         Family("xlm-roberta", "padding"),
+        Family("xlm-roberta-xl", "padding"),
     )
 }
 
