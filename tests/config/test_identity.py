@@ -1,0 +1,164 @@
+"""What decides a run's numbers changes its hash; where it runs and how it is kept does not."""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptv2.config.compose import compose
+from ptv2.config.identity import run_hash, run_name
+from ptv2.config.schema import RunConfig
+
+METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2")
+BASE: dict[str, dict[str, Any]] = {
+    method: compose(["model=tiny", f"method={method}"]).model_dump(mode="json") for method in METHODS
+}
+
+
+def vary(method: str, **changes: Any) -> RunConfig:
+    """The default configuration of a method with other values; `prompt__length` stands for prompt.length."""
+    tree = copy.deepcopy(BASE[method])
+    for key, value in changes.items():
+        *parents, leaf = key.split("__")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[leaf] = value
+    return RunConfig.model_validate(tree)
+
+
+def identity(config: RunConfig, data: str = "data", model: str = "model") -> str:
+    return run_hash(config, data, model)
+
+
+def test_a_name_says_what_the_run_is() -> None:
+    name = run_name(vary("p-tuning-v2"), "data", "model")
+    assert re.fullmatch(r"mini-inference-tiny-p-tuning-v2-[0-9a-f]{10}", name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"out": "elsewhere"},
+        {"trainer__device": "cpu"},
+        {"trainer__checkpoint_minutes": 0.5},
+        {"trainer__halve_on_oom": True},
+        {"data__limit": {"train": None}},
+        {"model__path": "a/folder"},
+        {"model__revision": "main"},
+        {"model__sha256": "0" * 64},
+    ],
+    ids=str,
+)
+def test_bookkeeping_does_not_matter(method: str, change: dict[str, Any]) -> None:
+    assert identity(vary(method, **change)) == identity(vary(method))
+
+
+def test_the_folder_of_the_data_does_not_matter() -> None:
+    sources = {"files": {"folder": ".", "files": {}}}
+    here, there = (
+        vary("p-tuning-v2", task__sources=sources, data__source="files", data__dir=folder)
+        for folder in ("here", "there")
+    )
+    assert identity(here) == identity(there)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 12},
+        {"optim__lr": 1e-3},
+        {"optim__adamw": "transformers-4"},
+        {"head__dropout": 0.2},
+        {"trainer__epochs": 3},
+        {"trainer__batch_size": 8},
+        {"trainer__precision": "bf16"},
+        {"data__limit": {"train": 100}},
+        {"task__max_length": 48},
+        {"task__text": ["hypothesis", "premise"]},
+        {"task__headline": "loss"},
+        {"model__pooler": "none"},
+        {"model__hidden_dropout": 0.2},
+    ],
+    ids=str,
+)
+def test_what_decides_the_numbers_matters(method: str, change: dict[str, Any]) -> None:
+    assert identity(vary(method, **change)) != identity(vary(method))
+
+
+def test_data_and_weights_matter() -> None:
+    config = vary("p-tuning-v2")
+    assert len({identity(config), identity(config, data="other"), identity(config, model="other")}) == 3
+
+
+def test_methods_differ() -> None:
+    settings_of_one = {"optim__lr": 1e-3}
+    assert len({identity(vary(method, **settings_of_one)) for method in METHODS}) == len(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("change", "deciding_for"),
+    [
+        ({"prompt__length": 7}, {"prompt-tuning", "p-tuning-v2"}),
+        ({"prompt__init": "vocabulary"}, {"prompt-tuning", "p-tuning-v2"}),
+        ({"prompt__layers": "last-1"}, {"p-tuning-v2"}),
+        ({"prompt__form": "hidden"}, {"p-tuning-v2"}),
+        ({"prompt__positions": "unshifted"}, {"p-tuning-v2"}),
+        ({"prompt__dropout": 0.3}, {"p-tuning-v2"}),
+        ({"prompt__embedding": "published"}, {"prompt-tuning"}),
+    ],
+    ids=str,
+)
+def test_a_method_ignores_the_prompt_settings_that_it_does_not_use(
+    change: dict[str, Any], deciding_for: set[str]
+) -> None:
+    changed = {method for method in METHODS if identity(vary(method, **change)) != identity(vary(method))}
+    assert changed == deciding_for
+
+
+def test_a_template_by_number_is_the_template() -> None:
+    one = compose(["task=wic", "task.template=1"])
+    other = compose(["task=wic", "task.template=0"])
+    assert identity(one) != identity(other)
+
+
+def test_the_order_of_overrides_does_not_matter() -> None:
+    overrides = ["seed=3", "model=tiny", "task=wic", "prompt.length=5", "optim.lr=0.01"]
+    assert identity(compose(overrides)) == identity(compose(overrides[::-1]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_keys_does_not_matter(chance: random.Random) -> None:
+    def shuffled(tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        keys = list(tree)
+        chance.shuffle(keys)
+        return {key: shuffled(tree[key]) for key in keys}
+
+    assert identity(RunConfig.model_validate(shuffled(BASE["p-tuning-v2"]))) == identity(vary("p-tuning-v2"))
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 3),
+        "optim__lr": st.sampled_from([1e-3, 0.001, 2e-3]),
+        "prompt__length": st.integers(1, 3),
+        "prompt__layers": st.sampled_from(["all", "last-1", [0], [0, 1]]),
+    }
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SETTINGS, SETTINGS)
+def test_two_runs_share_a_hash_exactly_if_their_settings_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert (identity(vary("p-tuning-v2", **one)) == identity(vary("p-tuning-v2", **other))) == (one == other)
