@@ -59,8 +59,7 @@ def read_file(path: Path) -> list[Record]:
     try:
         records = list(reader(path))
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: expected UTF-8 text") from error
+        raise DataError(f"{path}:{_line_of_no_utf8(path)}: expected UTF-8 text") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     if not records:
@@ -77,6 +76,16 @@ def fingerprint(files: dict[Split, Path]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _line_of_no_utf8(path: Path) -> int:
+    """The first line that is no UTF-8; the error of a stream tells only where in its last piece."""
+    data = path.read_bytes()
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return data.count(b"\n", 0, error.start) + 1
+    return 1
+
+
 def _json_lines(path: Path) -> Iterator[Record]:
     # newline=None would also be right for JSON; U+2028 inside a string must not split a line, hence no splitlines()
     with path.open(encoding="utf-8-sig") as stream:
@@ -86,8 +95,10 @@ def _json_lines(path: Path) -> Iterator[Record]:
             where = f"{path}:{number}"
             try:
                 fields = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{where}: expected one JSON object on the line ({error.msg})") from error
+            except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or absurd nesting
+                raise DataError(
+                    f"{where}: expected one JSON object on the line ({getattr(error, 'msg', error)})"
+                ) from error
             if not isinstance(fields, dict):
                 raise DataError(f"{where}: expected a JSON object, found {type(fields).__name__}")
             yield Record(fields, where)
