@@ -1,0 +1,208 @@
+"""Reading JSON lines, CSV and TSV: what was written comes back, and what is wrong is told with file and line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ptv2.config.schema import FilesSource
+from ptv2.data.records import find_files, fingerprint, read_file
+from ptv2.errors import DataError
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=12)
+PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff\t\r\n"), max_size=12)
+ENCODING = st.sampled_from(["utf-8", "utf-8-sig"])  # with and without the mark that some editors write
+
+
+def tables(cell: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[list[str], list[list[str]]]]:
+    """A header of two to four distinct names, and rows of as many cells."""
+    headers = st.lists(cell, min_size=2, max_size=4, unique=True)
+    return headers.flatmap(
+        lambda header: st.tuples(
+            st.just(header), st.lists(st.lists(cell, min_size=len(header), max_size=len(header)), min_size=1)
+        )
+    )
+
+
+def read_back(name: str, text: str, encoding: str = "utf-8") -> list[Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(text.encode(encoding))
+        return read_file(path)
+
+
+def fault(path: Path, content: str | bytes) -> str:
+    """The message that a file with this content is answered with."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(DataError) as caught:
+        read_file(path)
+    return str(caught.value)
+
+
+# What was written comes back
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT, lambda v: st.lists(v), max_leaves=4
+)
+
+
+@QUICK
+@given(
+    st.lists(st.dictionaries(TEXT, VALUES, max_size=3), min_size=1),
+    st.booleans(),
+    ENCODING,
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_json_lines(rows: list[dict[str, Any]], ascii_only: bool, encoding: str, end: str) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=ascii_only) + end for row in rows)
+    records = read_back("a.jsonl", text, encoding)
+    assert [record.fields for record in records] == rows
+    assert [record.where.rpartition(":")[2] for record in records] == [str(n) for n in range(1, len(rows) + 1)]
+
+
+@QUICK
+@given(tables(TEXT), ENCODING, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.sampled_from(["\n", "\r\n"]))
+def test_csv(table: tuple[list[str], list[list[str]]], encoding: str, quoting: Any, end: str) -> None:
+    header, rows = table
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.csv")
+        with path.open("w", encoding=encoding, newline="") as stream:
+            # a lone carriage return ends a line too; the writer does not see to it that it is quoted
+            quoting = csv.QUOTE_ALL if any("\r" in cell for row in [header, *rows] for cell in row) else quoting
+            csv.writer(stream, quoting=quoting, lineterminator=end).writerows([header, *rows])
+        assert [record.fields for record in read_file(path)] == [dict(zip(header, row, strict=True)) for row in rows]
+
+
+@QUICK
+@given(tables(PLAIN), ENCODING, st.sampled_from(["\n", "\r\n"]))
+def test_tsv_takes_quotation_marks_as_they_are(
+    table: tuple[list[str], list[list[str]]], encoding: str, end: str
+) -> None:
+    header, rows = table
+    text = "".join("\t".join(row) + end for row in [header, *rows])
+    records = read_back("a.TSV", text, encoding)
+    assert [record.fields for record in records] == [dict(zip(header, row, strict=True)) for row in rows]
+    assert [record.where.rpartition(":")[2] for record in records] == [str(n) for n in range(2, len(rows) + 2)]
+
+
+def test_blank_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('\n{"a": 1}\n   \n{"a": 2}\n\n')
+    assert [record.where for record in read_file(path)] == [f"{path}:2", f"{path}:4"]
+
+
+def test_line_separators_inside_a_string_end_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"a": "one\u2028two\x85three\x0bfour"}, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert [record.fields["a"] for record in read_file(path)] == ["one\u2028two\x85three\x0bfour"]
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "expected"),
+    [
+        ("a.jsonl", '{"a": 1}\n{"a": 2,}\n', 2, "expected one JSON object on the line"),
+        ("a.jsonl", '{"a": 1} {"a": 2}\n', 1, "expected one JSON object on the line"),
+        ("a.jsonl", '{"a": 1}\n\n[1, 2]\n', 3, "expected a JSON object, found list"),
+        ("a.jsonl", '{"a": 1}\n{"a": ' + "9" * 5000 + "}\n", 2, "expected one JSON object on the line"),
+        ("a.jsonl", '{"a": ' + "[" * 100_000 + "\n", 1, "expected one JSON object on the line"),
+        ("a.csv", "a,b\n1,2\n1,2,3\n", 3, "expected 2 columns (a, b), found 3"),
+        ("a.csv", 'a,b\n"1\n2",3\n4\n', 4, "expected 2 columns (a, b), found 1"),
+        ("a.csv", "a,a\n1,2\n", 1, "expected a header line with distinct field names"),
+        ("a.csv", 'a,b\n1,"2"3\n', 2, "',' expected after '\"'"),
+        ("a.csv", 'a,b\n1,"2\n', 2, "unexpected end of data"),
+        ("a.csv", "", 1, "expected a header line"),
+        ("a.tsv", "a\tb\n1\t2\n1 2\n", 3, "expected 2 columns (a, b), found 1"),
+    ],
+)
+def test_malformed_content(tmp_path: Path, name: str, content: str, line: int, expected: str) -> None:
+    message = fault(tmp_path / name, content)
+    assert message.startswith(f"{tmp_path / name}:{line}: ")
+    assert expected in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv"])
+@pytest.mark.parametrize(
+    "before", [0, 1, 5000], ids=lambda n: f"after {n} lines"
+)  # 5000: far beyond one read of the file
+def test_bytes_that_are_no_utf8(tmp_path: Path, name: str, before: int) -> None:
+    lines = {"a.jsonl": b'{"a": "caf\xc3\xa9"}\n', "a.csv": b"caf\xc3\xa9\n", "a.tsv": b"caf\xc3\xa9\n"}
+    content = lines[name] * before + b"caf\xe9\n" + lines[name]
+    assert fault(tmp_path / name, content) == f"{tmp_path / name}:{before + 1}: expected UTF-8 text"
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_no_records(tmp_path: Path, content: str) -> None:
+    assert fault(tmp_path / "a.jsonl", content) == f"{tmp_path / 'a.jsonl'}: the file has no records"
+    assert fault(tmp_path / "a.csv", "a,b\n") == f"{tmp_path / 'a.csv'}: the file has no records"
+
+
+def test_other_formats_and_missing_files(tmp_path: Path) -> None:
+    assert fault(tmp_path / "a.json", "[]").endswith("a.json: unknown format '.json'; known: .csv, .jsonl, .tsv")
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'b.csv'}: No such file or directory")):
+        read_file(tmp_path / "b.csv")
+    (tmp_path / "c.csv").mkdir()
+    with pytest.raises(DataError, match="Is a directory"):
+        read_file(tmp_path / "c.csv")
+
+
+# Which files
+
+SOURCE = FilesSource(
+    folder="Task", files={"train": ["train.jsonl", "train.csv"], "dev": ["val.jsonl"], "test": ["test.jsonl"]}
+)
+
+
+def release(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / "Task" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"a": 1}\n')
+    return folder
+
+
+def test_the_first_of_the_names_is_taken_and_test_may_lack(tmp_path: Path) -> None:
+    release(tmp_path, "train.csv", "train.jsonl", "val.jsonl")
+    found = {split: path.name for split, path in find_files(SOURCE, str(tmp_path)).items()}
+    assert found == {"train": "train.jsonl", "dev": "val.jsonl"}
+    release(tmp_path, "test.jsonl")
+    assert find_files(SOURCE, str(tmp_path))["test"] == tmp_path / "Task" / "test.jsonl"
+
+
+def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^data.dir: no folder {re.escape(str(tmp_path / 'nowhere'))}$"):
+        find_files(SOURCE, str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"expected the folder Task; found: nothing$"):
+        find_files(SOURCE, str(tmp_path))
+    release(tmp_path, "train.jsonl", "dev.jsonl")
+    with pytest.raises(DataError, match=r"Task: no dev file; expected val\.jsonl; found: dev\.jsonl, train\.jsonl$"):
+        find_files(SOURCE, str(tmp_path))
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    files = {}
+    for folder in (here, there):
+        folder.mkdir()
+        release(folder, "train.jsonl", "val.jsonl")
+        files[folder] = find_files(SOURCE, str(folder))
+    first = fingerprint(files[here])
+    assert fingerprint(files[there]) == first
+    assert fingerprint(dict(reversed(files[here].items()))) == first
+    (here / "Task" / "val.jsonl").write_text('{"a": 2}\n')
+    assert fingerprint(files[here]) != first
+    swapped = {"train": files[there]["dev"], "dev": files[there]["train"]}
+    (there / "Task" / "val.jsonl").write_text('{"a": 2}\n')
+    assert fingerprint(swapped) != fingerprint(files[there])
