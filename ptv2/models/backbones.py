@@ -39,7 +39,8 @@ HIDDEN_DROPOUTS = (
     "resid_pdrop",
 )
 ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
-_USUAL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_USUAL_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 Positions = Literal["shifted", "unshifted"]
 
 
@@ -84,14 +85,14 @@ def seeded(seed: int, purpose: str) -> torch.Generator:
 
 
 def load_backbone(cfg: ModelConfig, seed: int) -> Backbone:
-    """The backbone that `cfg` names; `seed` draws what no checkpoint gives.
+    """The backbone that `cfg` names; `seed` draws what no checkpoint gives. The global generator stays as it is.
 
     Raises `ModelError` when it cannot be found or read, has other weights than `cfg.sha256`, or lacks some of them.
     """
-    if cfg.path == "config:":
-        model, identity, fresh_pooler = _random_model(cfg, seed)
-    else:
-        model, identity, fresh_pooler = _pretrained_model(cfg)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, identity, fresh_pooler = _random_model(cfg) if cfg.path == "config:" else _pretrained_model(cfg)
+        pooler, from_checkpoint = _take_pooler(model)
     family = family_of(model.config.model_type)
     if getattr(model.config, "is_encoder_decoder", False):
         raise ModelError(
@@ -99,7 +100,6 @@ def load_backbone(cfg: ModelConfig, seed: int) -> Backbone:
         )
     model.config.use_cache = False
     _number_layers(model, family)
-    pooler, from_checkpoint = _take_pooler(model)
     origin: Literal["checkpoint", "random"] = "checkpoint" if from_checkpoint and not fresh_pooler else "random"
     if origin == "random":
         init_linear(pooler.dense, seeded(seed, "pooler"))
@@ -119,6 +119,9 @@ def load_tokenizer(cfg: ModelConfig) -> PreTrainedTokenizerBase:
             )
         return tokenizer
     folder, _ = resolve(cfg)
+    if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
+        # transformers would make up a tokenizer without words
+        raise ModelError(f"{cfg.path}: has no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
     except (OSError, ValueError, ImportError) as error:
@@ -265,8 +268,8 @@ def _pretrained_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
     return model, Identity(name, revision, sha256), bool(pooler)
 
 
-def _random_model(cfg: ModelConfig, seed: int) -> tuple[Any, Identity, bool]:
-    """A model of `cfg.config` with weights drawn by `seed`; the global generator is left as it was."""
+def _random_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
+    """A model of `cfg.config` with weights from the global generator, which the caller has seeded."""
     settings = dict(cfg.config)
     model_type = str(settings.pop("model_type", "(none)"))
     if model_type not in CONFIG_MAPPING_NAMES:
@@ -274,9 +277,7 @@ def _random_model(cfg: ModelConfig, seed: int) -> tuple[Any, Identity, bool]:
     try:
         config = AutoConfig.for_model(model_type, **settings)
         _set_dropout(config, cfg)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = AutoModel.from_config(config, attn_implementation=_attention_name(config, cfg), dtype=torch.float32)
+        model = AutoModel.from_config(config, attn_implementation=_attention_name(config, cfg), dtype=torch.float32)
     except (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError) as error:
         raise ConfigError(f"model.config: no {model_type} backbone can be made of it: {_first_line(error)}") from error
     digest = hashlib.sha256()
@@ -355,9 +356,10 @@ def _embedded_folder(name: str) -> Path:
 
 def hash_weights(folder: Path, path: str) -> str:
     """SHA-256 of the weights in `folder`: of one file, or of several files' hashes in the order of their names."""
-    files = sorted(folder.glob("*.safetensors"))
+    whole = folder / "model.safetensors"
+    files = [whole] if whole.is_file() else sorted(folder.glob("model-*.safetensors"))
     if not files:
-        raise ModelError(f"{path}: no *.safetensors file; weights in other formats are not read")
+        raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read")
     hashes = []
     for file in files:
         with file.open("rb") as stream:

@@ -1,0 +1,200 @@
+"""Loading: embedded, random and local backbones, their identity, their tokenizers, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import FAMILY_CONFIGS, POSITIONS
+from transformers import AutoConfig, AutoModel, BertConfig, BertForMaskedLM, BertModel
+
+from ptv2.config.schema import ModelConfig
+from ptv2.errors import ConfigError, ModelError
+from ptv2.models.backbones import fingerprint, load_backbone, load_tokenizer, position_ids, vocabulary_tokens
+from ptv2.models.families import FAMILIES, family_of
+
+MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BERT: dict[str, Any] = {"model_type": "bert", **FAMILY_CONFIGS["bert"]}
+
+
+def model_config(path: str, **settings: Any) -> ModelConfig:
+    return ModelConfig(name="m", path=path, **settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    BertModel(BertConfig(**FAMILY_CONFIGS["bert"])).save_pretrained(folder)
+    return folder
+
+
+def test_the_embedded_backbone() -> None:
+    cfg = model_config("embedded:minilm", sha256=MINILM)
+    backbone = load_backbone(cfg, seed=1)
+    assert backbone.identity.sha256 == MINILM == fingerprint(cfg)
+    assert backbone.identity.name == "embedded:minilm"
+    assert backbone.pooler_origin == "checkpoint"
+    assert (backbone.shape.layers, backbone.shape.hidden, backbone.shape.kv_heads, backbone.shape.head_dim) == (
+        6,
+        384,
+        12,
+        32,
+    )
+    assert backbone.model.pooler is None
+    ids = load_tokenizer(cfg)("A cat sat.", return_tensors="pt")
+    with torch.no_grad():
+        hidden = backbone.model.eval()(**ids).last_hidden_state
+    assert hidden.dtype == torch.float32
+    assert hidden.std() > 0.1
+
+
+def test_other_weights_than_expected_are_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match=f"SHA-256 {MINILM}, expected {'0' * 64}"):
+        load_backbone(model_config("embedded:minilm", sha256="0" * 64), seed=1)
+
+
+def test_a_local_folder(folder: Path) -> None:
+    cfg = model_config(str(folder))
+    backbone = load_backbone(cfg, seed=1)
+    saved = BertModel.from_pretrained(folder)
+    for name, tensor in backbone.model.state_dict().items():
+        assert torch.equal(tensor, saved.state_dict()[name]), name
+    assert torch.equal(backbone.pooler.dense.weight, saved.pooler.dense.weight)
+    assert backbone.identity.name == folder.name, "no path of this machine"
+    assert fingerprint(cfg) == backbone.identity.sha256
+
+
+def test_a_checkpoint_without_pooler_gets_a_random_one_from_the_seed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    BertForMaskedLM(BertConfig(**FAMILY_CONFIGS["bert"])).save_pretrained(tmp_path)
+    one, same, other = (load_backbone(model_config(str(tmp_path)), seed) for seed in (1, 1, 2))
+    assert one.pooler_origin == "random"
+    assert one.pooler.dense.weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert not one.pooler.dense.bias.any()
+    assert torch.equal(one.pooler.dense.weight, same.pooler.dense.weight)
+    assert not torch.equal(one.pooler.dense.weight, other.pooler.dense.weight)
+
+
+def test_a_checkpoint_with_missing_weights_is_refused(folder: Path, tmp_path: Path) -> None:
+    config = BertConfig(**{**FAMILY_CONFIGS["bert"], "num_hidden_layers": 4})
+    (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"lacks weights of the backbone: encoder\.layer\.3"):
+        load_backbone(model_config(str(tmp_path)), seed=1)
+
+
+@pytest.mark.parametrize("damage", ["no weights", "torn", "no config"])
+def test_a_folder_that_is_no_checkpoint(folder: Path, tmp_path: Path, damage: str) -> None:
+    weights = (folder / "model.safetensors").read_bytes()
+    if damage == "no weights":
+        torch.save({}, tmp_path / "pytorch_model.bin")
+    else:
+        (tmp_path / "model.safetensors").write_bytes(weights[:1000] if damage == "torn" else weights)
+    if damage != "no config":
+        (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    with pytest.raises(ModelError, match="safetensors" if damage == "no weights" else "cannot be loaded") as caught:
+        load_backbone(model_config(str(tmp_path)), seed=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_random_backbones_follow_the_seed_and_leave_the_generator_alone() -> None:
+    cfg = model_config("config:", config=BERT)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    one = load_backbone(cfg, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    same, other = load_backbone(cfg, seed=1), load_backbone(cfg, seed=2)
+    assert one.identity == same.identity
+    assert one.identity.sha256 != other.identity.sha256
+    for name, tensor in one.model.state_dict().items():
+        assert torch.equal(tensor, same.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({**BERT, "model_type": "brt"}, r"unknown model\.config\.model_type 'brt'; did you mean"),
+        ({**BERT, "hidden_size": 17}, r"no bert backbone can be made of it.*17"),
+        ({**BERT, "hidden_size": "wide"}, r"no bert backbone can be made of it"),
+        ({"hidden_size": 16}, r"unknown model\.config\.model_type '\(none\)'"),
+    ],
+)
+def test_a_configuration_that_makes_no_model(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_backbone(model_config("config:", config=config), seed=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_embedded_backbone_names_the_known() -> None:
+    with pytest.raises(ConfigError, match="unknown embedded backbone 'minlm'; did you mean minilm"):
+        load_backbone(model_config("embedded:minlm"), seed=1)
+
+
+def test_an_encoder_decoder_is_refused() -> None:
+    with pytest.raises(ModelError, match="t5 is an encoder-decoder"):
+        load_backbone(
+            model_config("config:", config={"model_type": "t5", "d_model": 16, "d_ff": 8, "num_layers": 1}), 1
+        )
+
+
+def test_dropout_is_set_under_the_names_of_the_family() -> None:
+    for family in FAMILY_CONFIGS:
+        config = {"model_type": family, **FAMILY_CONFIGS[family]}
+        cfg = model_config("config:", config=config, hidden_dropout=0.25, attention_dropout=0.125)
+        rates = {m.p for m in load_backbone(cfg, 1).model.modules() if isinstance(m, torch.nn.Dropout)}
+        assert rates == {0.25, 0.125}, family
+    llama = {"model_type": "llama", **FAMILY_CONFIGS["bert"]}
+    with pytest.raises(ModelError, match=r"model\.hidden_dropout=0\.1: a llama backbone has no such dropout"):
+        load_backbone(model_config("config:", config=llama, hidden_dropout=0.1), 1)
+
+
+def test_tokenizers() -> None:
+    tiny = load_tokenizer(model_config("config:", config={**BERT, "vocab_size": 30522}))
+    assert tiny("a cat")["input_ids"] == [101, 1037, 4937, 102]
+    with pytest.raises(ConfigError, match=r"vocab_size=60.*needs 30522"):
+        load_tokenizer(model_config("config:", config=BERT))
+    tokens = vocabulary_tokens(tiny, 20, seed=1)
+    assert torch.equal(tokens, vocabulary_tokens(tiny, 20, seed=1))
+    assert not torch.equal(tokens, vocabulary_tokens(tiny, 20, seed=2))
+    assert len(set(tokens.tolist())) == 20
+    words = tiny.convert_ids_to_tokens(vocabulary_tokens(tiny, 20000, seed=1).tolist())
+    assert not [word for word in words if word.startswith("[") and word.endswith("]")]
+    with pytest.raises(ConfigError, match=r"prompt\.length=40000"):
+        vocabulary_tokens(tiny, 40000, seed=1)
+
+
+def test_a_folder_without_a_tokenizer_says_so(folder: Path) -> None:
+    with pytest.raises(ModelError, match="has no tokenizer"):
+        load_tokenizer(model_config(str(folder)))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILY_CONFIGS))
+def test_positions_without_a_shift_are_the_models_own(family: str) -> None:
+    """And with one, they are the model's own for a text with that many more tokens in front."""
+    config = AutoConfig.for_model(family, **FAMILY_CONFIGS[family])
+    torch.manual_seed(0)
+    model = AutoModel.from_config(config).eval()
+    row = family_of(family)
+    mask = torch.tensor([[1] * 9, [1] * 6 + [0] * 3])
+    ids = torch.where(mask == 1, torch.randint(5, 60, (2, 9)), config.pad_token_id)
+    seen: list[torch.Tensor] = []
+    table = next(m for n, m in model.named_modules() if n.endswith("position_embeddings"))
+    table.register_forward_hook(lambda _, given, __: seen.append(given[0].expand(2, -1)))
+    model(input_ids=ids, attention_mask=mask)
+    longer = torch.cat((torch.full((2, 3), 7), ids), dim=1)
+    model(input_ids=longer, attention_mask=torch.cat((torch.ones(2, 3), mask), dim=1))
+    for shift, own in ((0, seen[0]), (3, seen[1][:, 3:])):
+        ours = position_ids(row, config, mask, shift)
+        assert ours is not None
+        assert torch.equal(ours.expand(2, -1), own)
+    assert int(position_ids(row, config, mask, POSITIONS).max()) > POSITIONS  # type: ignore[union-attr]
+
+
+def test_the_table_of_families_is_sorted_and_complete() -> None:
+    assert list(FAMILIES) == sorted(FAMILIES)
+    assert {"albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"} <= FAMILIES.keys()
+    assert family_of("something").positions == "own"

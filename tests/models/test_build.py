@@ -1,0 +1,245 @@
+"""Methods, heads and poolers: what is trained, what stays, what the scores are read from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny import FAMILY_CONFIGS, HIDDEN, POSITIONS, gradients, mean_loss, run_config, tiny_batch, tiny_model
+from torch.nn import functional
+
+from ptv2.config.schema import OptimConfig
+from ptv2.errors import ModelError
+from ptv2.models.build import HeadSpec, build_model, describe, trainable_parameters
+from ptv2.training.optim import build_optimizer
+
+METHODS = ["fine-tuning", "prompt-tuning", "p-tuning-v2"]
+SPECS = [HeadSpec("classification", 3), HeadSpec("choice", 2), HeadSpec("tagging", 5), HeadSpec("span", 2)]
+POOLED = HeadSpec("classification", 3)
+
+
+def labelled(spec: HeadSpec, pad: int = 0) -> dict[str, torch.Tensor]:
+    """A batch with the labels that the head of `spec` learns."""
+    batch = tiny_batch(pad=pad, choices=2 if spec.kind == "choice" else None)
+    if spec.kind == "tagging":
+        batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"] % 5, -100)
+    if spec.kind == "span":
+        del batch["labels"]
+        batch |= {"start_positions": torch.tensor([1, 2, 0]), "end_positions": torch.tensor([3, 2, 4])}
+    return batch
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("family", sorted(FAMILY_CONFIGS))
+def test_a_step_moves_what_is_trained_and_nothing_else(family: str, spec: HeadSpec, method: str) -> None:
+    model = tiny_model(family, method, spec).train()
+    batch = labelled(spec, model.config.pad_token_id)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    trained = {name for group in trainable_parameters(model).values() for name in group}
+    optimizer = build_optimizer(model, OptimConfig(lr=0.1))
+    mean_loss(model, batch).backward()
+    assert set(gradients(model)) == trained, "each trained parameter gets a gradient, in every process"
+    optimizer.step()
+    for name, tensor in model.state_dict().items():
+        if name not in trained:
+            assert torch.equal(tensor, before[name]), f"{name} is frozen and moved"
+    moved = {name for name in trained if not torch.equal(model.state_dict()[name], before[name])}
+    # Choices share the bias of their score, so its gradient is zero up to rounding.
+    assert trained - moved <= {"head.linear.bias"}
+    assert sum(len(state) > 0 for state in optimizer.state.values()) == len(trained)
+
+
+@pytest.mark.parametrize(
+    ("method", "pooler", "owner"),
+    [
+        ("fine-tuning", "published", "backbone"),
+        ("fine-tuning", "trained", "backbone"),
+        ("fine-tuning", "none", None),
+        ("p-tuning-v2", "published", None),
+        ("p-tuning-v2", "trained", "head"),
+        ("prompt-tuning", "trained", "head"),
+        ("prompt-tuning", "none", None),
+    ],
+)
+def test_who_trains_the_pooler(method: str, pooler: str, owner: str | None) -> None:
+    model = tiny_model("bert", method, pooler=pooler)
+    groups = trainable_parameters(model)
+    assert set(groups) == {"head", "backbone" if method == "fine-tuning" else "prompt"}
+    owners = {name for name, group in groups.items() for parameter in group if parameter.startswith("pooler.")}
+    assert owners == ({owner} if owner else set())
+    assert (model.pooler is None) == (pooler == "none")
+    assert model.has_random_frozen_pooler == ((method, pooler) == ("p-tuning-v2", "published"))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+def test_methods_share_head_and_pooler(spec: HeadSpec) -> None:
+    models = [build_model(run_config({"model_type": "bert", **FAMILY_CONFIGS["bert"]}, m), spec) for m in METHODS]
+    shared = [n for n, _ in models[0].named_parameters() if n.startswith(("head.", "pooler."))]
+    assert len(shared) == (4 if spec.kind in ("classification", "choice") else 2)
+    for model in models[1:]:
+        for name in shared:
+            assert torch.equal(model.get_parameter(name), models[0].get_parameter(name))
+    assert not models[0].head.linear.bias.any()
+    assert models[0].head.linear.weight.std().item() == pytest.approx(0.02, rel=0.5)
+
+
+def test_losses_by_hand() -> None:
+    batch = labelled(SPECS[0])
+    out = tiny_model("bert")(batch)
+    assert out["scores"].shape == (3, 3)
+    torch.testing.assert_close(out["loss_sum"] / out["count"], functional.cross_entropy(out["scores"], batch["labels"]))
+
+    out = tiny_model("bert", spec=HeadSpec("classification", 1))({**batch, "labels": torch.tensor([0.5, 1.0, -2.0])})
+    errors = out["scores"].squeeze(-1) - torch.tensor([0.5, 1.0, -2.0])
+    torch.testing.assert_close(out["loss_sum"] / out["count"], errors.square().mean())
+
+    batch = labelled(SPECS[1])
+    out = tiny_model("bert", spec=SPECS[1])(batch)
+    assert out["scores"].shape == (3, 2)
+    torch.testing.assert_close(out["loss_sum"] / out["count"], functional.cross_entropy(out["scores"], batch["labels"]))
+
+    batch = labelled(SPECS[2])
+    batch["labels"] = batch["labels"].clamp(min=0)  # a label on padding does not count either
+    batch["labels"][0, :2] = -100
+    out = tiny_model("bert", spec=SPECS[2])(batch)
+    real = (batch["attention_mask"] == 1) & (batch["labels"] != -100)
+    assert out["scores"].shape == (3, 9, 5)
+    assert out["count"] == real.sum() == 9 + 7 + 5 - 2
+    expected = functional.cross_entropy(out["scores"][real], batch["labels"][real])
+    torch.testing.assert_close(out["loss_sum"] / out["count"], expected)
+
+    batch = labelled(SPECS[3])
+    batch["start_positions"][1] = batch["end_positions"][1] = 12  # beyond the window: ignored
+    out = tiny_model("bert", spec=SPECS[3])(batch)
+    assert out["scores"].shape == (3, 9, 2)
+    assert out["count"] == 2
+    starts, ends = out["scores"].unbind(-1)
+    rows = [0, 2]
+    expected = (
+        functional.cross_entropy(starts[rows], batch["start_positions"][rows])
+        + functional.cross_entropy(ends[rows], batch["end_positions"][rows])
+    ) / 2
+    torch.testing.assert_close(out["loss_sum"] / out["count"], expected)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+def test_the_loss_of_a_batch_is_that_of_its_parts(spec: HeadSpec) -> None:
+    model = tiny_model("bert", spec=spec)
+    batch = labelled(spec)
+    whole = model(batch)
+    parts = [model({key: tensor[i : i + 1] for key, tensor in batch.items()}) for i in range(3)]
+    for key in ("loss_sum", "count"):
+        torch.testing.assert_close(sum(part[key] for part in parts), whole[key], atol=1e-5, rtol=0)
+    unlabelled = {key: batch[key] for key in ("input_ids", "attention_mask")}
+    assert set(model(unlabelled)) == {"scores"}
+
+
+def test_choices_are_scored_as_texts_of_their_own() -> None:
+    model = tiny_model("bert", spec=SPECS[1])
+    batch = labelled(SPECS[1])
+    scores = model(batch)["scores"]
+    for choice in range(2):
+        alone = model({key: batch[key][:, choice : choice + 1] for key in ("input_ids", "attention_mask")})
+        torch.testing.assert_close(alone["scores"][:, 0], scores[:, choice], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["roberta", "distilbert"])
+def test_token_types_that_a_backbone_has_not_are_left_out(family: str) -> None:
+    model = tiny_model(family)
+    batch = tiny_batch(pad=model.config.pad_token_id)
+    types = {**batch, "token_type_ids": torch.ones_like(batch["input_ids"])}
+    assert torch.equal(model(types)["scores"], model(batch)["scores"])
+    bert = tiny_model("bert")
+    assert not torch.equal(bert(types)["scores"], bert(batch)["scores"])
+
+
+@pytest.mark.parametrize("family", sorted(FAMILY_CONFIGS))
+def test_shallow_prompts_are_tokens_before_the_text(family: str) -> None:
+    """With word embeddings of real tokens as prompt, the scores are those of the longer text."""
+    tokens = torch.tensor([9, 17, 33, 41])
+    config = {"model_type": family, **FAMILY_CONFIGS[family]}
+    cfg = run_config(config, "prompt-tuning", {"init": "vocabulary"})
+    model = build_model(cfg, HeadSpec("tagging", 5), init_token_ids=tokens).eval()
+    batch = tiny_batch(pad=model.config.pad_token_id)
+    scores = model({key: batch[key] for key in ("input_ids", "attention_mask")})["scores"]
+    longer = {
+        "input_ids": torch.cat((tokens.expand(3, -1), batch["input_ids"]), dim=1),
+        "attention_mask": torch.cat((torch.ones(3, 4, dtype=torch.long), batch["attention_mask"]), dim=1),
+    }
+    model.prompts, model.prompt_length = None, 0
+    torch.testing.assert_close(scores, model(longer)["scores"][:, 4:], atol=1e-5, rtol=0)
+
+
+def test_dropout_is_active_in_training_only() -> None:
+    for place in ({"prompt": {"dropout": 0.5}}, {"hidden_dropout": 0.5}, {"attention_dropout": 0.5}):
+        settings: dict[str, Any] = place
+        model = tiny_model("distilbert", **settings)
+        batch = tiny_batch()
+        assert torch.equal(model(batch)["scores"], model(batch)["scores"])
+        model.train()
+        assert not torch.equal(model(batch)["scores"], model(batch)["scores"]), place
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "positions", "longest"),
+    [
+        ("bert", "p-tuning-v2", "shifted", POSITIONS - 4),
+        ("bert", "p-tuning-v2", "unshifted", POSITIONS),
+        ("bert", "prompt-tuning", "shifted", POSITIONS - 4),
+        ("bert", "fine-tuning", "shifted", POSITIONS),
+        ("roberta", "p-tuning-v2", "shifted", POSITIONS - 4 - 2),
+        ("roberta", "prompt-tuning", "shifted", POSITIONS - 4 - 2),
+        ("roberta", "fine-tuning", "shifted", POSITIONS - 2),
+    ],
+)
+def test_the_longest_text_that_fits(family: str, method: str, positions: str, longest: int) -> None:
+    model = tiny_model(family, method, prompt={"positions": positions})
+    assert model.max_text_length == longest
+    model.check_length(longest)
+    model({"input_ids": torch.full((1, longest), 7)})
+    with pytest.raises(ModelError, match=rf"{longest + 1} tokens .* longest text that fits is {longest} tokens"):
+        model.check_length(longest + 1)
+    with pytest.raises((IndexError, RuntimeError)):
+        model({"input_ids": torch.full((1, longest + 1), 7)})
+
+
+def test_a_prompt_longer_than_all_positions() -> None:
+    with pytest.raises(ModelError, match="no text fits"):
+        tiny_model("bert", prompt={"length": POSITIONS}).check_length(1)
+
+
+@pytest.mark.parametrize("family", ["mpnet", "deberta", "deberta-v2", "megatron-bert"])
+def test_backbones_that_ignore_prompts_are_refused_but_can_be_fine_tuned(family: str) -> None:
+    config = {"model_type": family, **FAMILY_CONFIGS["bert"]}
+    with pytest.raises(ModelError, match=f"{family} backbone"):
+        build_model(run_config(config), POOLED)
+    model = build_model(run_config(config, "fine-tuning"), POOLED)
+    mean_loss(model, tiny_batch(pad=model.config.pad_token_id)).backward()
+    assert set(gradients(model)) == {name for name, _ in model.named_parameters()}
+
+
+def test_an_unknown_family_is_taken_when_every_layer_consumes_its_prompt() -> None:
+    config = {**FAMILY_CONFIGS["bert"], "model_type": "llama", "num_key_value_heads": 1, "head_dim": 6}
+    model = build_model(run_config(config, hidden_dropout=None), POOLED)
+    assert model.prompts is not None
+    assert model.prompts.shape == (3, 2, 1, 4, 6), "grouped-query heads have fewer keys and values"
+    mean_loss(model, tiny_batch()).backward()
+    assert model.prompts.prompt is not None
+    assert model.prompts.prompt.grad is not None
+
+
+def test_describe_counts_by_formula() -> None:
+    model = tiny_model("bert", prompt={"length": 7, "layers": "first-2"}, pooler="trained")
+    told = describe(model)
+    prompt, head, pooler = 2 * 2 * HIDDEN * 7, HIDDEN * 3 + 3, HIDDEN * HIDDEN + HIDDEN
+    assert told["groups"] == {"prompt": prompt, "head": head + pooler}
+    assert told["trained"] == prompt + head + pooler
+    assert told["total"] == sum(p.numel() for p in model.parameters())
+    assert told["percent"] == pytest.approx(100 * told["trained"] / told["total"], abs=1e-4)
+    assert told["layers"] == [0, 1]
+    assert told["pooler"] == "random"
+    everything = describe(tiny_model("bert", "fine-tuning"))
+    assert everything["trained"] == everything["total"]
+    assert everything["layers"] == []

@@ -1,0 +1,46 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ptv2.files import write_bytes_whole, write_json_whole, write_text_whole
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_bytes_whole(tmp_path / "new" / "a", b"\x00\xff")
+    write_text_whole(tmp_path / "b", "é\n")
+    write_json_whole(tmp_path / "c.json", {"name": "é", "n": 1.5})
+    assert (tmp_path / "new" / "a").read_bytes() == b"\x00\xff"
+    assert (tmp_path / "b").read_bytes() == "é\n".encode()
+    assert json.loads((tmp_path / "c.json").read_text(encoding="utf-8")) == {"name": "é", "n": 1.5}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failure_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    path = tmp_path / "result.json"
+    write_text_whole(path, "before")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_text_whole(path, "after")
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_numbers_that_json_has_not(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json_whole(tmp_path / "x.json", {"loss": float("nan")})
+    assert os.listdir(tmp_path) == []
