@@ -59,7 +59,7 @@ def record(fields: Fields) -> Iterator[Fields]:
     """One binary example an entity and query: is this the entity behind `@placeholder`?"""
     if "qas" in fields:  # the official release
         text = fields["passage"]["text"]
-        entities = [text[span["start"] : span["end"] + 1] for span in fields["passage"]["entities"]]
+        entities = [_marked(text, span) for span in fields["passage"]["entities"]]
         queries = [
             (qa["query"], [a["text"] for a in qa.get("answers", [])], {"passage": fields["idx"], "query": qa["idx"]})
             for qa in fields["qas"]
@@ -78,6 +78,14 @@ def record(fields: Fields) -> Iterator[Fields]:
                 "label": int(entity in answers) if answers else None,
                 "key": key,
             }
+
+
+def _marked(text: str, span: Fields) -> str:
+    """The stretch of the passage that an entity mark means; its last character is inside."""
+    start, end = int(span["start"]), int(span["end"])
+    if not 0 <= start <= end < len(text):
+        raise ValueError(f"entity span {start} to {end} is outside the passage's {len(text)} characters")
+    return text[start : end + 1]
 
 
 READERS: dict[str, Reader] = {"plain": plain, "wsc": wsc, "copa": copa, "multirc": multirc, "record": record}

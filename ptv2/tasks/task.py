@@ -37,18 +37,22 @@ class LabelSet:
     def __init__(self, names: Sequence[Any], aliases: Sequence[str] = ()) -> None:
         """`names` in the order of class numbers; `aliases` are other names in the same order."""
         self.names = [_plain(name) for name in names]
-        self._numbers = {alias.lower(): i for i, alias in enumerate(aliases)}
-        self._numbers |= {name.lower(): i for i, name in enumerate(self.names)}
+        self._exact = {name: i for i, name in enumerate(self.names)}
+        self._folded: dict[str, int | None] = {}  # in any capitals; none: more than one class
+        for i, name in [*enumerate(aliases), *enumerate(self.names)]:
+            other = self._folded.setdefault(name.lower(), i)
+            self._folded[name.lower()] = i if other == i else None
 
     def number(self, value: Any, where: str) -> int:
-        """Class number of a label as it stands in the data.
+        """Class number of a label as it stands in the data; capitals matter only where labels differ by nothing else.
 
         Raises:
             DataError: the label is none of the task's.
         """
-        number = self._numbers.get(_plain(value).lower())
+        name = _plain(value)
+        number = self._exact.get(name, self._folded.get(name.lower()))
         if number is None:
-            raise DataError(f"{where}: {unknown('label', _plain(value), self.names)}")
+            raise DataError(f"{where}: {unknown('label', name, self.names)}")
         return number
 
     @classmethod
@@ -94,7 +98,7 @@ class TextTask:
         """
         reader = READERS[self.config.reader]
         examples: list[Example] = []
-        for record in records:
+        for number, record in enumerate(records):
             try:
                 flat = list(reader(record.fields))
             except KeyError as error:
@@ -102,9 +106,9 @@ class TextTask:
             except (ValueError, TypeError, AttributeError, IndexError) as error:
                 raise DataError(f"{record.where}: {error}") from error
             for i, fields in enumerate(flat):
-                part = Record(fields, record.where)
-                number = f"{record.fields.get('idx', len(examples))}" if len(flat) == 1 else f"{len(examples)}.{i}"
-                examples.append(Example(number, self.sequences(part), self._label(part, labelled), fields))
+                name = _id(record, number) if len(flat) == 1 else f"{_id(record, number)}.{i}"
+                part = Record(fields, f"{record.where} (example {name})")
+                examples.append(Example(name, self.sequences(part), self._label(part, labelled), fields))
         return examples
 
     def sequences(self, record: Record) -> tuple[Segments, ...]:
@@ -138,7 +142,7 @@ class TextTask:
             return _text(record, template)
         try:
             return template.format_map(_TextFields(record))
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise DataError(f"task.text: '{template}' is no template: {error}") from error
 
     def _label(self, record: Record, labelled: bool) -> int | None:
@@ -165,6 +169,12 @@ def label_counts(numbers: Iterable[int | None], labels: Sequence[str]) -> dict[s
     """How often each label occurs; shows a model that answers one class only."""
     counts = Counter(numbers)
     return {label: counts[i] for i, label in enumerate(labels)}
+
+
+def _id(record: Record, number: int) -> str:
+    """The record's own `idx` where it is one value, else its number in the file."""
+    own = record.fields.get("idx")
+    return str(own) if isinstance(own, int | str) else str(number)
 
 
 def _plain(value: Any) -> str:
