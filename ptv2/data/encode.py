@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptv2.errors import DataError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -84,6 +86,9 @@ def encode(
     Args:
         max_length: tokens of a sequence at most, special tokens included.
         truncation: the tokenizer's rule for longer pairs (`longest_first`, `only_first`, `only_second`).
+
+    Raises:
+        DataError: a pair that is too long even without the segment that the rule cuts.
     """
     width = len(examples[0].sequences)
     ids: list[np.ndarray] = []
@@ -92,15 +97,7 @@ def encode(
     truncated = 0
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
-        firsts = [first for example in chunk for first, _ in example.sequences]
-        seconds = [second for example in chunk for _, second in example.sequences]
-        encoded = tokenizer(
-            firsts,
-            None if seconds[0] is None else seconds,
-            truncation=truncation if seconds[0] is not None else True,
-            max_length=max_length,
-            return_attention_mask=False,
-        )
+        encoded = _tokenize(chunk, tokenizer, max_length, truncation)
         ids += [np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]]
         types += [np.asarray(row, dtype=np.int8) for row in encoded.get("token_type_ids", [])]
         lengths += [len(row) for row in encoded["input_ids"]]
@@ -116,3 +113,20 @@ def encode(
         truncated=truncated,
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
     )
+
+
+def _tokenize(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> Any:
+    pairs = [pair for example in examples for pair in example.sequences]
+    seconds = None if pairs[0][1] is None else [second for _, second in pairs]
+    rule: Any = True if seconds is None else truncation
+    try:
+        return tokenizer(
+            [first for first, _ in pairs], seconds, truncation=rule, max_length=max_length, return_attention_mask=False
+        )
+    except Exception as error:
+        if "Truncation error" not in str(error):  # the library has no class of its own for it
+            raise
+        raise DataError(
+            f"examples {examples[0].id} to {examples[-1].id}: one is longer than task.max_length={max_length} even "
+            f"without the segment that task.truncation={truncation} cuts; try longest_first"
+        ) from error
