@@ -18,10 +18,10 @@ class MetricsLog:
         self._writes = writes
         self._waiting: list[str] = []
 
-    def start_at(self, step: int) -> None:
-        """Keep the lines of steps up to `step` only; a torn last line goes too."""
+    def start_at(self, step: int, evaluated_at: int) -> None:
+        """Keep what is older than a state: losses up to `step`, evaluations up to `evaluated_at`, no torn last line."""
         if self._writes:
-            kept = [line for line in read_lines(self.path) if line["step"] <= step]
+            kept = [line for line in read_lines(self.path) if line["step"] <= (evaluated_at if "dev" in line else step)]
             write_text_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def add(self, line: dict[str, Any]) -> None:

@@ -116,9 +116,7 @@ class Trainer:
                 self._stop_if_asked()
                 if self._evaluation_is_due():
                     self._evaluate()
-                    if self._is_stale():
-                        break
-                if self.at.step >= self.total:
+                if self._is_stale() or self.at.step >= self.total:
                     break
                 self._train_step()
                 if time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes:
@@ -273,7 +271,7 @@ class Trainer:
         found = state.latest_state(self.folder)
         if found is None:
             torch.manual_seed(self.seed + self.accelerator.process_index)
-            self.log.start_at(0)
+            self.log.start_at(0, 0)
             return
         tensors, record = found
         processes = record.pop("processes")
@@ -291,7 +289,7 @@ class Trainer:
         scaler = {name.removeprefix("scaler."): float(t) for name, t in tensors.items() if name.startswith("scaler.")}
         if scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(scaler)
-        self.log.start_at(self.at.step)
+        self.log.start_at(self.at.step, self.at.evaluated_at)
         self.accelerator.wait_for_everyone()
 
     def _load_best(self) -> None:
