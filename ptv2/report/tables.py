@@ -29,6 +29,7 @@ class Row:
     settings: str
     metrics: dict[str, dict[int, float]]  # metric: seed: value in percent
     headline: str
+    dev: float  # mean headline on dev: whatever the table shows, nothing else may choose between settings
     examples: int  # training examples
     trained_percent: float
     seconds: float  # mean training time
@@ -58,11 +59,11 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
 
 
 def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
-    """The fine-tuning row on the same task, data and model: the best of them by the mean headline."""
+    """The fine-tuning row on the same task, data and model: the best of them by the mean headline on dev."""
     if row.method == BASELINE:
         return None
     same = [r for r in others if (r.task, r.data, r.model, r.method) == (row.task, row.data, row.model, BASELINE)]
-    return max(same, key=lambda r: r.mean(r.headline), default=None)
+    return max(same, key=lambda r: r.dev, default=None)
 
 
 def paired(row: Row, baseline: Row, metric: str) -> tuple[float, float | None]:
@@ -194,6 +195,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         settings=_settings(first),
         metrics=values,
         headline=first.headline,
+        dev=statistics.fmean(result.dev[first.headline] for result in group),
         examples=first.data["examples"]["train"],
         trained_percent=first.parameters["percent"],
         seconds=statistics.fmean(result.time["train"] for result in group),
