@@ -1,0 +1,302 @@
+"""Tables from records written by hand: mean, spread, pairing, marks, and the same bytes every time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import ttest_rel
+
+from ptv2.cli import main
+from ptv2.config.compose import compose
+from ptv2.report import tables
+from ptv2.runs.record import Result, read_result, write_result
+
+CONFIG = {
+    method: compose(["model=tiny", f"method={method}"]).model_dump(mode="json")
+    for method in ("fine-tuning", "prompt-tuning", "p-tuning-v2")
+}
+
+
+def result(method: str, seed: int, dev: float, *, test: float | None = None, **more: Any) -> Result:
+    """A finished run as its directory would tell it; `config` entries of `more` replace settings."""
+    config = {**CONFIG[method], "seed": seed}
+    for key, value in more.pop("config", {}).items():
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    counts = {"yes": 5, "no": 5}
+    made = Result(
+        name=f"made-tiny-{method}-{seed:010}",
+        task="made",
+        model="tiny",
+        method=method,
+        seed=seed,
+        headline="accuracy",
+        dev={"accuracy": dev, "extra": dev / 2},
+        dev_last={"accuracy": dev - 1, "extra": dev / 2},
+        test=None if test is None else {"accuracy": test},
+        best_step=10,
+        best_epoch=1.0,
+        steps=20,
+        steps_planned=20,
+        evaluations=2,
+        parameters={"trained": 10, "total": 1000, "percent": 1.0},
+        data={
+            "fingerprint": "f00",
+            "examples": {"train": 100, "dev": 10},
+            "predicted": {"dev": counts, "test": counts},
+        },
+        time={"train": 90.0 + seed, "evaluate": 1.0, "total": 95.0, "examples_per_second": 10.0},
+        memory={"peak": 2**20, "before_training": 0, "what": "test"},
+        runtime={},
+        backbone={},
+        config=config,
+    )
+    return replace(made, **more)
+
+
+FINE = {11: 80.0, 12: 82.0, 13: 84.0}
+DEEP = {11: 81.0, 12: 85.0, 14: 90.0}
+
+
+@pytest.fixture
+def results() -> list[Result]:
+    return [
+        *(result("p-tuning-v2", seed, value) for seed, value in DEEP.items()),
+        *(result("fine-tuning", seed, value) for seed, value in FINE.items()),
+    ]
+
+
+def by_method(results: list[Result], split: str = "dev") -> dict[str, tables.Row]:
+    return {row.method: row for row in tables.rows(results, split)}
+
+
+def cell(results: list[Result], method: str, metric: str = "accuracy") -> dict[str, str]:
+    """A line of the table by its header."""
+    lines = [dict(zip(tables.HEADER, line, strict=True)) for line in tables.cells(tables.rows(results))]
+    (found,) = [line for line in lines if (line["method"], line["metric"]) == (method, metric)]
+    return found
+
+
+# Numbers
+
+
+def test_mean_and_spread_over_seeds(results: list[Result]) -> None:
+    row = by_method(results)["fine-tuning"]
+    assert (row.seeds, row.mean("accuracy"), row.spread("accuracy")) == (3, 82.0, pytest.approx(2.0))
+    assert cell(results, "fine-tuning")["score"] == "82.0 ± 2.0"
+    assert cell(results, "fine-tuning")["train time"] == "1:42"  # 90 s and the mean of 11, 12 and 13
+
+
+def test_one_seed_has_no_spread() -> None:
+    alone = [result("prompt-tuning", 11, 60.0)]
+    assert by_method(alone)["prompt-tuning"].spread("accuracy") is None
+    assert cell(alone, "prompt-tuning")["score"] == "60.0"
+    assert cell(alone, "prompt-tuning")["seeds"] == "1"
+    assert cell(alone, "prompt-tuning")["vs fine-tuning"] == ""
+
+
+def test_pairs_are_the_seeds_that_both_have(results: list[Result]) -> None:
+    rows = by_method(results)
+    difference, p = tables.paired(rows["p-tuning-v2"], rows["fine-tuning"], "accuracy")
+    assert difference == pytest.approx(statistics.fmean([81.0 - 80.0, 85.0 - 82.0]))
+    assert p == pytest.approx(ttest_rel([81.0, 85.0], [80.0, 82.0]).pvalue)
+    line = cell(results, "p-tuning-v2")
+    assert (line["vs fine-tuning"], line["p"]) == ("+2.0", f"{p:.2f}")
+    assert cell(results, "fine-tuning")["vs fine-tuning"] == ""
+
+
+def test_no_p_without_two_pairs_or_where_all_differences_are_equal(results: list[Result]) -> None:
+    rows = by_method([*results, result("prompt-tuning", 11, 70.0)])
+    assert tables.paired(rows["prompt-tuning"], rows["fine-tuning"], "accuracy") == (-10.0, None)
+    shifted = [result("prompt-tuning", seed, value - 1) for seed, value in FINE.items()]
+    rows = by_method([*results, *shifted])
+    assert tables.paired(rows["prompt-tuning"], rows["fine-tuning"], "accuracy") == (-1.0, None)
+
+
+def test_without_a_common_seed_the_means_are_compared(results: list[Result]) -> None:
+    others = [result("prompt-tuning", seed, 70.0) for seed in (1, 2)]
+    rows = by_method([*results, *others])
+    assert tables.paired(rows["prompt-tuning"], rows["fine-tuning"], "accuracy") == (-12.0, None)
+
+
+def test_every_metric_has_a_line_the_headline_first(results: list[Result]) -> None:
+    lines = [line[4] for line in tables.cells(tables.rows(results))]
+    assert lines == ["accuracy", "extra"] * 2
+
+
+def test_methods_come_in_the_order_of_the_paper(results: list[Result]) -> None:
+    more = [*results, result("prompt-tuning", 11, 70.0)]
+    assert [row.method for row in tables.rows(more)] == ["fine-tuning", "prompt-tuning", "p-tuning-v2"]
+
+
+# What belongs together
+
+
+def test_runs_that_differ_in_seed_and_bookkeeping_only_are_one_row() -> None:
+    runs = [
+        result("p-tuning-v2", 1, 70.0, config={"out": "a", "trainer": {"device": "cpu"}}),
+        result("p-tuning-v2", 2, 72.0, config={"out": "b", "trainer": {"checkpoint_minutes": 1.0}}),
+    ]
+    assert [row.seeds for row in tables.rows(runs)] == [2]
+    fine = [result("fine-tuning", seed, 70.0, config={"prompt": {"length": seed}}) for seed in (1, 2)]
+    assert [row.seeds for row in tables.rows(fine)] == [2]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"config": {"optim": {"lr": 1e-4}}},
+        {"config": {"prompt": {"length": 7}}},
+        {"config": {"trainer": {"epochs": 3}}},
+        {"data": {**result("p-tuning-v2", 2, 72.0).data, "fingerprint": "f01"}},
+        {"data": {**result("p-tuning-v2", 2, 72.0).data, "examples": {"train": 50, "dev": 10}}},
+    ],
+    ids=["lr", "length", "epochs", "other data", "fewer examples"],
+)
+def test_other_settings_or_data_are_another_row(more: dict[str, Any]) -> None:
+    runs = [result("p-tuning-v2", 1, 70.0), result("p-tuning-v2", 2, 72.0, **more)]
+    assert [row.seeds for row in tables.rows(runs)] == [1, 1]
+
+
+def test_settings_are_told() -> None:
+    deep = result("p-tuning-v2", 1, 70.0, config={"prompt": {"layers": "last-1", "form": "hidden"}})
+    assert cell([deep], "p-tuning-v2")["settings"] == "P 20, lr 0.005, 10 epochs, last-1, hidden"
+    assert cell([result("fine-tuning", 1, 70.0)], "fine-tuning")["settings"] == "lr 5e-05, 10 epochs"
+
+
+def test_the_baseline_is_on_the_same_data_and_chosen_on_dev() -> None:
+    """The setting of fine-tuning that is best on dev, though the other one is luckier on test."""
+    steady = [result("fine-tuning", seed, 80.0, test=70.0) for seed in (1, 2)]
+    lucky = [result("fine-tuning", seed, 60.0, test=79.0, config={"optim": {"lr": 1e-4}}) for seed in (1, 2)]
+    deep = [result("p-tuning-v2", seed, 81.0, test=75.0) for seed in (1, 2)]
+    table = tables.rows([*steady, *lucky, *deep], "test")
+    (row,) = [row for row in table if row.method == "p-tuning-v2"]
+    baseline = tables.baseline_of(row, table)
+    assert baseline is not None
+    assert baseline.mean("accuracy") == 70.0
+    elsewhere = replace(row, data="other")
+    assert tables.baseline_of(elsewhere, table) is None
+    assert tables.baseline_of(baseline, table) is None
+
+
+# Marks and splits
+
+
+def test_a_model_that_gives_one_answer_is_marked() -> None:
+    stuck = result("prompt-tuning", 1, 50.0)
+    stuck.data["predicted"] = {"dev": {"yes": 10, "no": 0}}
+    line = cell([stuck, result("prompt-tuning", 2, 60.0)], "prompt-tuning")
+    assert line["score"] == "55.0 ± 7.1 (one class: 1 of 2)"
+
+
+def test_test_scores_are_their_own_table(results: list[Result]) -> None:
+    assert tables.rows(results, "test") == []
+    tested = result("p-tuning-v2", 15, 70.0, test=65.0)
+    (row,) = tables.rows([*results, tested], "test")
+    assert row.metrics == {"accuracy": {15: 65.0}}
+    assert "optimistic" in tables.footnote("dev")
+    assert "test" in tables.footnote("test")
+
+
+# Forms
+
+
+def test_markdown_has_a_cell_for_each_column(results: list[Result]) -> None:
+    lines = tables.markdown(tables.rows(results), "dev").splitlines()
+    body = [line for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in body} == {len(tables.HEADER) + 1}
+    assert len(body) == 2 + 4
+    assert lines[-1] == tables.footnote("dev")
+
+
+def test_csv_has_a_line_for_each_metric_and_seed(results: list[Result]) -> None:
+    lines = list(csv.DictReader(io.StringIO(tables.comma_separated(tables.rows(results), "dev"))))
+    assert len(lines) == 2 * 2 * 3
+    values = {
+        int(line["seed"]): float(line["value"])
+        for line in lines
+        if (line["method"], line["metric"]) == ("fine-tuning", "accuracy")
+    }
+    assert values == FINE
+    assert {line["split"] for line in lines} == {"dev"}
+
+
+def test_the_order_of_the_runs_does_not_matter(results: list[Result]) -> None:
+    for write in (tables.markdown, tables.comma_separated):
+        assert write(tables.rows(results), "dev") == write(tables.rows(results[::-1]), "dev")
+
+
+# The command
+
+
+@pytest.fixture
+def out(tmp_path: Path, results: list[Result]) -> Path:
+    """A folder of finished runs, and one that is not finished."""
+    for one in results:
+        folder = tmp_path / "runs" / one.name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("{}\n")
+        write_result(folder, one)
+        assert read_result(folder) == one
+    unfinished = tmp_path / "runs" / "made-tiny-p-tuning-v2-unfinished"
+    unfinished.mkdir()
+    (unfinished / "config.yaml").write_text("{}\n")
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("kind", ["md", "csv"])
+def test_a_table_built_twice_is_the_same_file(out: Path, tmp_path: Path, kind: str) -> None:
+    files = [tmp_path / f"{n}.{kind}" for n in (1, 2)]
+    for file in files:
+        assert main(["table", "--out", str(out), "--output", str(file)]) == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert b"82.0" in files[0].read_bytes()
+
+
+def test_the_printed_table(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "--out", str(out), "--format", "md"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == tables.markdown(
+        tables.rows([read_result(folder) for folder in sorted(out.iterdir()) if read_result(folder)]), "dev"
+    )  # type: ignore[misc]
+    assert main(["table", str(out / "made-tiny-fine-tuning-0000000011"), "--format", "md"]) == 0
+    assert "| 80.0 | 1 |" in capsys.readouterr().out
+    assert main(["table", "0000000012", "--out", str(out)]) == 2  # the end of two names
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["made-tiny-fine-tuning-0000000099"],
+            "unknown run 'made-tiny-fine-tuning-0000000099'; did you mean made-tiny-fine",
+        ),
+        (["--task", "other"], "no finished run with dev scores"),
+        (["--split", "test"], "no finished run with test scores"),
+        (["--output", "table.txt"], "--output table.txt: give --format md or csv"),
+    ],
+)
+def test_what_cannot_be_tabled(out: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:
+    assert main(["table", "--out", str(out), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ptv2: error: ")
+    assert expected in line
+
+
+def test_a_record_that_cannot_be_read(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = out / "made-tiny-fine-tuning-0000000011" / "result.json"
+    for text, expected in (
+        ("{", "no result of a run"),
+        ('{"schema": 99}', "schema 99, expected 1"),
+        ("[]", "no result of a run"),
+    ):
+        path.write_text(text)
+        assert main(["table", "--out", str(out)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"ptv2: error: {path}: ")
+        assert expected in line
