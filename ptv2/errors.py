@@ -50,4 +50,4 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     choices = sorted(set(known))
     near = get_close_matches(name, choices, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ";"
-    return f"unknown {kind} '{name}'{hint} known: {', '.join(choices)}"
+    return f"unknown {kind} '{name}'{hint} known: {', '.join(choices) or 'none'}"

@@ -6,12 +6,13 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from ptv2.config.identity import deciding, run_name
 from ptv2.config.schema import RunConfig
@@ -55,8 +56,7 @@ class RunDirectory:
             leftover.unlink(missing_ok=True)
         path = self.path / "config.yaml"
         if path.is_file():
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
-            if before.get("deciding") != self._deciding:
+            if _read_yaml(path).get("deciding") != self._deciding:
                 raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
             return
         tree = {"config": self._config.model_dump(mode="json"), "deciding": self._deciding}
@@ -64,7 +64,7 @@ class RunDirectory:
 
     def write_status(self, state: str, message: str = "", **more: Any) -> None:
         """Write `status.json`: running, interrupted, failed or finished."""
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         status = {"state": state, "message": message, "time": now, "host": socket.gethostname(), "pid": os.getpid()}
         write_json_whole(self.path / "status.json", {**status, **more})
 
@@ -82,12 +82,24 @@ def read_config(folder: Path) -> RunConfig:
         RunError: `folder` is no run.
     """
     path = folder / "config.yaml"
+    if not path.is_file():
+        raise RunError(f"{folder}: no run (it has no config.yaml)")
     try:
-        return RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))["config"])
-    except FileNotFoundError as error:
-        raise RunError(f"{folder}: no run (it has no config.yaml)") from error
-    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: not the configuration of a run ({error})") from error
+        return RunConfig.model_validate(_read_yaml(path).get("config"))
+    except ValidationError as error:
+        raise RunError(
+            f"{path}: not the configuration of a run ({len(error.errors())} settings are not valid)"
+        ) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: not the configuration of a run (no YAML)") from error
+    if not isinstance(tree, dict):
+        raise RunError(f"{path}: not the configuration of a run ({type(tree).__name__} for a mapping)")
+    return tree
 
 
 def find_run(name: str, out: str = "runs") -> Path:
