@@ -1,0 +1,211 @@
+"""A run's directory: found by identity, locked by one process, never another configuration's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ptv2.config.compose import compose
+from ptv2.config.identity import run_name
+from ptv2.config.schema import RunConfig
+from ptv2.errors import RunError
+from ptv2.runs.directory import RunDirectory, find_run, find_runs, read_config, state_of
+
+OTHER_PROCESS = """
+import pathlib, sys
+from ptv2.config.schema import RunConfig
+from ptv2.errors import RunError
+from ptv2.runs.directory import RunDirectory
+run = RunDirectory(RunConfig.model_validate_json(sys.stdin.readline()), "data", "model")
+try:
+    with run.locked():
+        print("locked", flush=True)
+        sys.stdin.readline()
+except RunError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def base() -> RunConfig:
+    return compose(["model=tiny"])
+
+
+@pytest.fixture
+def config(base: RunConfig, tmp_path: Path) -> RunConfig:
+    return base.model_copy(update={"out": str(tmp_path / "runs")})
+
+
+@pytest.fixture
+def run(config: RunConfig) -> RunDirectory:
+    return RunDirectory(config, "data", "model")
+
+
+def other_process(config: RunConfig) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER_PROCESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(config.model_dump_json() + "\n")
+    process.stdin.flush()
+    return process
+
+
+def finish(folder: Path) -> None:
+    """Its presence is what says that a run is finished."""
+    (folder / "result.json").write_text("{}")
+
+
+def test_the_directory_is_named_by_identity(run: RunDirectory, config: RunConfig) -> None:
+    assert run.path == Path(config.out) / run_name(config, "data", "model")
+    assert not run.path.exists()  # nothing is written before there is something to train
+    assert run.result is None
+
+
+def test_a_locked_run_keeps_its_configuration(run: RunDirectory, config: RunConfig) -> None:
+    with run.locked():
+        assert read_config(run.path) == config
+    with run.locked():  # and may be taken up again
+        assert read_config(run.path) == config
+
+
+def test_two_processes_do_not_train_one_run(run: RunDirectory, config: RunConfig) -> None:
+    process = other_process(config)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "locked\n"
+    run.write_status("running")
+    assert state_of(run.path) == "running"
+    with pytest.raises(RunError, match="another process is training this run"), run.locked():
+        pass
+    process.kill()  # the lock goes with the process, however it ends
+    process.communicate()
+    assert state_of(run.path) == "interrupted"
+    with run.locked():
+        refused, _ = other_process(config).communicate("\n")
+        assert refused == f"{run.path}: another process is training this run\n"
+
+
+def test_states(run: RunDirectory) -> None:
+    with run.locked():
+        assert state_of(run.path) == "unknown"
+        run.write_status("failed", "step 7: the loss is not finite", step=7)
+    assert state_of(run.path) == "failed"
+    status = json.loads((run.path / "status.json").read_text())
+    assert (status["message"], status["step"]) == ("step 7: the loss is not finite", 7)
+    run.write_status("interrupted")
+    assert state_of(run.path) == "interrupted"
+    run.write_status("running")  # killed: nobody said how it ended
+    assert state_of(run.path) == "interrupted"
+    (run.path / "status.json").write_text('{"state": "fini')
+    assert state_of(run.path) == "unknown"
+    finish(run.path)
+    assert state_of(run.path) == "finished"
+
+
+def test_leftovers_of_a_kill_are_removed(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    leftover = run.path / ".status.json.ab12.tmp"
+    kept = run.path / "state-00000010.safetensors"
+    for path in (leftover, kept):
+        path.write_bytes(b"torn")
+    with run.locked():
+        assert not leftover.exists()
+        assert kept.exists()
+
+
+def test_states_are_cleared_when_a_run_is_finished(run: RunDirectory) -> None:
+    with run.locked():
+        for name in ("state-00000010.safetensors", "best-00000010.safetensors", "metrics.jsonl"):
+            (run.path / name).write_bytes(b"")
+        run.clear_states()
+    left = {path.name for path in run.path.iterdir()} - {".lock"}
+    assert left == {"config.yaml", "metrics.jsonl"}
+
+
+def test_a_directory_of_another_configuration_is_refused(run: RunDirectory) -> None:
+    with run.locked():
+        pass
+    path = run.path / "config.yaml"
+    tree = yaml.safe_load(path.read_text())
+    tree["deciding"]["seed"] = 12
+    path.write_text(yaml.safe_dump(tree))
+    before = path.read_bytes()
+    with (
+        pytest.raises(RunError, match="belongs to another configuration; move it away or choose another out=DIR"),
+        run.locked(),
+    ):
+        pass
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "{", "config: 3\n"])
+def test_a_configuration_that_is_none(run: RunDirectory, text: str) -> None:
+    run.path.mkdir(parents=True)
+    (run.path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match="not the configuration of a run"):
+        read_config(run.path)
+    with (
+        pytest.raises(RunError, match=r"not the configuration of a run|belongs to another configuration"),
+        run.locked(),
+    ):
+        pass
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no run \(it has no config\.yaml\)"):
+        read_config(tmp_path)
+
+
+# Finding runs
+
+
+@pytest.fixture
+def out(base: RunConfig, tmp_path: Path) -> Path:
+    """Three runs, a folder that is none, and a file."""
+    out = tmp_path / "runs"
+    for seed in (1, 2, 3):
+        with RunDirectory(base.model_copy(update={"out": str(out), "seed": seed}), "data", "model").locked():
+            pass
+    (out / ".sweeps").mkdir()
+    (out / "notes.txt").write_text("none")
+    return out
+
+
+def test_runs_are_found_at_and_below_folders(out: Path) -> None:
+    runs = find_runs([str(out)])
+    assert len(runs) == 3
+    assert runs == sorted(runs)
+    assert find_runs([str(runs[0]), str(out)]) == runs
+    assert find_runs([str(runs[1])]) == [runs[1]]
+    assert find_runs([str(out / "nowhere"), str(out / "notes.txt")]) == []
+
+
+def test_a_run_by_folder_name_and_hash(out: Path) -> None:
+    wanted = find_runs([str(out)])[1]
+    for name in (str(wanted), wanted.name, wanted.name.rpartition("-")[2]):
+        assert find_run(name, str(out)) == wanted
+
+
+def test_no_run_of_that_name(out: Path, tmp_path: Path) -> None:
+    name = find_runs([str(out)])[0].name
+    with pytest.raises(
+        RunError, match=rf"^unknown run '{name}x'; did you mean {name}\? known: .* \(looked in {out}/\)$"
+    ):
+        find_run(f"{name}x", str(out))
+    with pytest.raises(RunError, match=r"^unknown run 'any'; known: none \(looked in "):
+        find_run("any", str(tmp_path / "nowhere"))
+
+
+def test_a_name_that_means_several_runs(out: Path) -> None:
+    first = find_runs([str(out)])[0]
+    digest = first.name.rpartition("-")[2]
+    first.rename(out / f"a-{digest}")
+    (out / f"b-{digest}").mkdir()
+    (out / f"b-{digest}" / "config.yaml").write_text("{}")
+    with pytest.raises(RunError, match=rf"'{digest}' is the end of 2 runs: a-{digest}, b-{digest}"):
+        find_run(digest, str(out))
