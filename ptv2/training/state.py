@@ -110,7 +110,7 @@ def _best_of(path: Path) -> str | None:
     try:
         with safe_open(path, framework="pt") as file:
             return json.loads((file.metadata() or {}).get("record", "{}")).get("best_file")
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, ValueError, AttributeError):  # torn or altered: it will not be used
         return None
 
 
