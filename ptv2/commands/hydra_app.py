@@ -73,7 +73,7 @@ def _job(config: DictConfig) -> None:
         raise
     except Exception as error:
         text = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
-        if not isinstance(error, Ptv2Error):
+        if not isinstance(error, (Ptv2Error, OSError)):
             traceback.print_exc()
         err.print(f"[red]failed[/red]  {text}", soft_wrap=True)
         _note({**job, "state": "failed", "message": text})

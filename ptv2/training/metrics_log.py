@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ptv2.files import write_text_whole
+from ptv2.files import naming, write_text_whole
 
 
 class MetricsLog:
@@ -33,7 +33,7 @@ class MetricsLog:
     def flush(self) -> None:
         """Write what waits."""
         if self._writes and self._waiting:
-            with self.path.open("a", encoding="utf-8") as stream:
+            with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
                 stream.write("".join(self._waiting))
         self._waiting.clear()
 
