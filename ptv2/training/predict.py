@@ -26,7 +26,7 @@ def predict(
     Args:
         model: the bare model, not the one wrapped for several processes (their numbers of batches differ).
         batch_size: examples a forward pass on each process.
-        check: called before each batch; may raise to stop.
+        check: called before each batch, as often on every process; may raise to stop.
 
     Returns:
         `[N, classes]` or `[N, choices]`, float32.
@@ -36,8 +36,11 @@ def predict(
     parts: list[tuple[list[int], np.ndarray]] = []
     batches = sorted_batches(data.lengths, batch_size)
     with torch.inference_mode(), accelerator.autocast():
-        for indices in batches[accelerator.process_index :: accelerator.num_processes]:
+        for start in range(0, len(batches), accelerator.num_processes):
             check()
+            if start + accelerator.process_index >= len(batches):
+                break
+            indices = batches[start + accelerator.process_index]
             batch = {name: tensor.to(accelerator.device) for name, tensor in data.batch(indices).items()}
             parts.append((indices, model(batch)["scores"].float().cpu().numpy()))
     model.train(was_training)
