@@ -52,7 +52,7 @@ class RunDirectory:
             raise RunError(f"{self.path}: another process is training this run") from error
 
     def _begin(self) -> None:
-        for leftover in self.path.glob(".*.tmp"):  # a kill between write and rename
+        for leftover in self.path.rglob(".*.tmp"):  # a kill between write and rename
             leftover.unlink(missing_ok=True)
         path = self.path / "config.yaml"
         if path.is_file():

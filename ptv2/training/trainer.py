@@ -122,6 +122,7 @@ class Trainer:
                 if time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes:
                     self._save()
             self._save()
+            self._stop_if_asked()
         self._load_best()
         return self.at
 
@@ -187,9 +188,11 @@ class Trainer:
         if finite and norm is not None and self.config.precision != "fp16":
             finite = math.isfinite(float(norm))  # fp16's scaler skips steps with infinite gradients by itself
         if not finite:
+            saved = state.latest_state(self.folder) is not None
+            kept = f"the last good state is kept in {self.folder}" if saved else "no state had been saved before"
             raise TrainingError(
-                f"step {self.at.step + 1}: the loss or its gradient is not finite (loss {loss:g}); try a lower optim.lr "
-                f"or trainer.precision=fp32; the last good state is kept in {self.folder}"
+                f"step {self.at.step + 1}: the loss or its gradient is not finite (loss {loss:g}); "
+                f"try a lower optim.lr or trainer.precision=fp32; {kept}"
             )
         self.optimizer.step()
 
