@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from rich.table import Table
 
+from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
 from ptv2.errors import DataError
 from ptv2.runs.directory import find_run, read_config
@@ -15,7 +15,7 @@ from ptv2.runs.record import read_result
 
 def main(arguments: list[str]) -> int:
     """Score and print; where the run's own split was scored, its recorded numbers stand beside."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ptv2 evaluate", description="Score a finished run's weights again, on its own data or on other data."
     )
     parser.add_argument("run", help="a run's folder, its name, or its hash")
@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.commands.trained import load_trained
     from ptv2.data.encode import encode
     from ptv2.data.sources import open_source
+    from ptv2.training.device import naming_memory
     from ptv2.training.predict import predict
 
     if options.data_dir:
@@ -42,7 +43,8 @@ def main(arguments: list[str]) -> int:
     examples = trained.task.read(source.read(options.split))
     encoded = encode(examples, trained.tokenizer, config.task.max_length, config.task.truncation)
     trained.model.check_length(encoded.longest)
-    scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
+    with naming_memory(config.trainer):
+        scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
     metrics = trained.task.score(trained.task.decode(scores, examples), examples)
     own = options.data_dir is None and result is not None
     recorded = _recorded(result, options.split) if own else None

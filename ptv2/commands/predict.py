@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
+from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err
 from ptv2.files import write_text_whole
 from ptv2.runs.directory import find_run, read_config
@@ -14,11 +14,11 @@ from ptv2.runs.directory import find_run, read_config
 
 def main(arguments: list[str]) -> int:
     """Write one JSON object an example: id, label, probabilities."""
-    parser = argparse.ArgumentParser(
-        prog="ptv2 predict", description="Labels for new examples from a finished run, as JSON lines."
-    )
+    parser = Parser(prog="ptv2 predict", description="Labels for new examples from a finished run, as JSON lines.")
     parser.add_argument("run", help="a run's folder, its name, or its hash")
-    parser.add_argument("--input", required=True, help=".jsonl, .csv or .tsv with the task's fields; labels are not needed")
+    parser.add_argument(
+        "--input", required=True, help=".jsonl, .csv or .tsv with the task's fields; labels are not needed"
+    )
     parser.add_argument("--output", help="file for the predictions (default: standard output)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.commands.trained import load_trained
     from ptv2.data.encode import encode
     from ptv2.data.records import read_file
+    from ptv2.training.device import naming_memory
     from ptv2.training.predict import predict
 
     records = read_file(Path(options.input))
@@ -35,7 +36,8 @@ def main(arguments: list[str]) -> int:
     examples = trained.task.read(records, labelled=False)
     encoded = encode(examples, trained.tokenizer, config.task.max_length, config.task.truncation)
     trained.model.check_length(encoded.longest)
-    scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
+    with naming_memory(config.trainer):
+        scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
     predictions = trained.task.decode(scores, examples)
     text = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
     if options.output:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ from ptv2.runs.environment import environment
 from ptv2.runs.record import Result, write_result
 from ptv2.tasks.load import load_task
 from ptv2.tasks.task import Example, TextTask, label_counts
-from ptv2.training.device import make_accelerator, peak_memory
+from ptv2.training.device import make_accelerator, naming_memory, peak_memory
+from ptv2.training.monitor import Silent
 from ptv2.training.predict import predict
 from ptv2.training.trainer import Position, Trainer
 
@@ -55,6 +57,7 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
     finished = run.result
     accelerator.wait_for_everyone()
     if finished is not None:
+        run.clear_states()  # there still, if a kill came between the result and the end of its run
         return finished, run.path, True
 
     task = load_task(config.task, source)
@@ -78,12 +81,13 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
         run.write_status("running")
         try:
             result = _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started)
-        except Interrupted as error:
+        except (Interrupted, KeyboardInterrupt) as error:
             run.write_status("interrupted", str(error))
             raise
         except BaseException as error:
             log.error("%s: %s", type(error).__name__, error)
-            run.write_status("failed", f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # on a full disk the first error is the one to read
+                run.write_status("failed", f"{type(error).__name__}: {error}")
             raise
         run.write_status("finished")
         run.clear_states()
@@ -127,7 +131,8 @@ def _fit_and_record(
         return task.score(scores("dev", check), examples["dev"])
 
     before = peak_memory(accelerator.device)
-    with RichMonitor(run.path.name, task.config.headline) as monitor:
+    watched = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
+    with naming_memory(config.trainer), watched as monitor:
         trainer = Trainer(
             model,
             encoded["train"],
@@ -142,7 +147,7 @@ def _fit_and_record(
             compiled=config.model.compile,
         )
         at = trainer.fit()
-    predictions = {split: scores(split) for split in SCORED if split in encoded}
+        predictions = {split: scores(split) for split in SCORED if split in encoded}
     test = task.score(predictions["test"], examples["test"]) if "test" in predictions else None
     total = time.perf_counter() - started
     result = Result(

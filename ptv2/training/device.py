@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from ptv2.config.schema import TrainerConfig
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, TrainingError
 
 
 def make_accelerator(config: TrainerConfig) -> Accelerator:
@@ -40,3 +42,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
+
+
+@contextmanager
+def naming_memory(config: TrainerConfig) -> Iterator[None]:
+    """Turn memory that runs out into a `TrainingError` that names the settings it depends on."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"out of memory (trainer.batch_size={config.batch_size}, trainer.accumulation={config.accumulation}, "
+            f"trainer.eval_batch_size={config.eval_batch_size}, trainer.precision={config.precision}); try a smaller "
+            "trainer.eval_batch_size, a larger trainer.accumulation (same effective batch), or trainer.precision=bf16"
+        ) from error
