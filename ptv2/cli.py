@@ -36,18 +36,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 a run failed, 2 wrong input, 128 + n stopped by signal n)."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()  # a full disk or a reader that went away shows here, where it can still be said
+        return code
     except Ptv2Error as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as `| head` does
-        return 141
+        return 141  # the reader went away, as `| head` does; a shell calls that 128 + SIGPIPE
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
         return _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+    finally:
+        _drop_what_cannot_be_written()
 
 
 def _run(words: list[str]) -> int:
@@ -70,5 +73,13 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"ptv2: error: {message}", file=sys.stderr)
+    print(f"ptv2: error: {' '.join(message.splitlines())}", file=sys.stderr)
     return code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Output that is still buffered would be tried again, and complained about, at the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,18 +6,25 @@ import os
 import re
 import sys
 
+from ptv2.errors import ConfigError
 from ptv2.runs.directory import find_runs
 
 
 def complete(arguments: list[str]) -> int:
-    """Answer `ptv2 -sc install=SHELL`, `uninstall=SHELL` and `query=SHELL` (the line is in `COMP_LINE`)."""
+    """Answer `ptv2 -sc install=SHELL`, `uninstall=SHELL` and `query=SHELL` (the line is in `COMP_LINE`).
+
+    Raises:
+        ConfigError: asked for anything else.
+    """
+    asked = re.fullmatch(r"(install|uninstall|query)=(bash|zsh|fish)", " ".join(arguments[1:]))
+    if asked is None:
+        raise ConfigError("-sc: expected install=SHELL, uninstall=SHELL or query=SHELL, SHELL one of bash, zsh, fish")
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
-    asked = re.fullmatch(r"query=(\w+)", arguments[1]) if len(arguments) > 1 else None
-    if asked is None or (words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" "))):
+    if asked[1] != "query" or (words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" "))):
         os.environ["COMP_LINE"] = re.sub(r"^(\s*\S+)\s+train\b\s*", r"\1 ", line)
         return _hydra(arguments)
-    print((" " if asked[1] == "bash" else "\n").join(_candidates(words, line.endswith(" "))))
+    print((" " if asked[2] == "bash" else "\n").join(_candidates(words, line.endswith(" "))))
     return 0
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import yaml
 from rich.table import Table
 
+from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
 from ptv2.config import paths
 
 
 def main(arguments: list[str]) -> int:
     """Print one or all of the lists."""
-    parser = argparse.ArgumentParser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
+    parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; all but runs if left out")
     parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
@@ -65,7 +66,7 @@ def _runs(options: argparse.Namespace) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, min_width=len(title))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err, out
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
@@ -17,9 +18,7 @@ from ptv2.runs.record import read_result
 
 def main(arguments: list[str]) -> int:
     """Print the table, or write it to a file."""
-    parser = argparse.ArgumentParser(
-        prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds."
-    )
+    parser = Parser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
     parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
