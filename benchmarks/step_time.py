@@ -1,11 +1,12 @@
 """Step time and peak memory of the three methods and of PEFT's prefix tuning: same backbone, batch and lengths.
 
-    python benchmarks/step_time.py [--precision fp32|bf16] [--batch 32] [--length 64] [--prompt 16] [--rounds 3]
+    python benchmarks/step_time.py [--precision fp32|bf16] [--dropout off|on] [--batch 32] [--length 64] [--rounds 3]
 
-Every measurement is a process of its own, so that peak memory is its own too; the methods take turns, and what is
-reported are ratios within this one run, since machines differ and are noisy. A step is forward, backward, clipping and
-AdamW on random tokens. Memory is the growth of resident memory after weights, prompts and optimizer were made (on a GPU:
-of allocated memory).
+Every measurement is a process of its own; the methods take turns, and what is reported are ratios within this one run,
+since machines differ and are noisy. A step is forward, backward, clipping and AdamW on random tokens. Memory is what a
+step has allocated at its peak (activations, gradients) and what the optimizer keeps, without the weights: on a CPU
+counted exactly, from the allocator's events of one further step. `--dropout on` leaves the backbone's own dropouts at the
+checkpoint's rates, and puts 0.1 on the prompts, which PEFT does not have.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--dropout", choices=["off", "on"], default="off")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=64)
     parser.add_argument("--prompt", type=int, default=16)
@@ -69,10 +71,8 @@ def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
     mask = torch.ones_like(ids)
     mask[::2, options.length * 3 // 4 :] = 0  # half of the rows are padded, as in a real batch
     batch = {"input_ids": ids, "attention_mask": mask, "labels": torch.randint(0, 2, (options.batch,), device=device)}
-    before = memory(device)
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        started = time.perf_counter()
+
+    def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
             value = loss(batch)
         value.backward()
@@ -81,8 +81,14 @@ def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
         optimizer.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize()
+
+    seconds = []
+    for _ in range(WARM_UP + options.steps):
+        started = time.perf_counter()
+        step()
         seconds.append(time.perf_counter() - started)
-    return {"seconds": statistics.median(seconds[WARM_UP:]), "bytes": peak(device) - before}
+    kept = sum(t.nbytes for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t))
+    return {"seconds": statistics.median(seconds[WARM_UP:]), "bytes": peak(step, device) + kept}
 
 
 def ours(method: str, options: argparse.Namespace, device: Any) -> tuple[Callable[[Any], Any], list[Any], int]:
@@ -90,7 +96,10 @@ def ours(method: str, options: argparse.Namespace, device: Any) -> tuple[Callabl
     from ptv2.config.compose import compose
     from ptv2.models.build import HeadSpec, build_model, trainable_parameters
 
-    config = compose([f"model={options.model}", f"method={method}", f"prompt.length={options.prompt}"])
+    words = [f"model={options.model}", f"method={method}", f"prompt.length={options.prompt}"]
+    if options.dropout == "off":
+        words += ["model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0"]
+    config = compose(words)
     model = build_model(config, HeadSpec("classification", 2)).to(device).train()
 
     def loss(batch: Any) -> Any:
@@ -110,7 +119,8 @@ def peft(method: str, options: argparse.Namespace, device: Any) -> tuple[Callabl
     from ptv2.models.backbones import resolve
 
     folder, _ = resolve(compose([f"model={options.model}"]).model)
-    base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if options.dropout == "off" else {}
+    base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, **rates)
     model = get_peft_model(base, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=options.prompt))
     model.to(device).train()
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -120,21 +130,23 @@ def peft(method: str, options: argparse.Namespace, device: Any) -> tuple[Callabl
 MAKERS = {method: ours for method in METHODS[:3]} | {METHODS[3]: peft}
 
 
-def memory(device: Any) -> int:
-    """Bytes in use now."""
-    import psutil
+def peak(step: Callable[[], None], device: Any) -> int:
+    """Bytes that one step has allocated at its peak, beyond what there was before it."""
     import torch
 
-    return torch.cuda.memory_allocated() if device.type == "cuda" else psutil.Process().memory_info().rss
-
-
-def peak(device: Any) -> int:
-    """The most bytes in use so far."""
-    import torch
-
-    from ptv2.training.device import peak_memory
-
-    return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory(device)
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    with torch.autograd.profiler.profile(profile_memory=True) as profile:
+        step()
+    events = [event for event in profile.kineto_results.events() if event.name() == "[memory]"]
+    level = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        level += event.nbytes()
+        most = max(most, level)
+    return most
 
 
 def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> int:
@@ -149,12 +161,12 @@ def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace
     base = METHODS[0]
     print(f"`{' '.join(['python', 'benchmarks/step_time.py', *sys.argv[1:]])}`\n")
     print(
-        f"{options.model}, {options.precision}, batch {options.batch} x {options.length} tokens, prompt {options.prompt}, "
+        f"{options.model}, {options.precision}, dropout {options.dropout}, batch {options.batch} x {options.length} tokens, prompt {options.prompt}, "
         f"{options.threads} threads; {machine['processor']}, python {platform.python_version()}, "
         f"torch {version('torch')}, transformers {version('transformers')}, peft {version('peft')}; "
         f"medians of {options.rounds} rounds x {options.steps} steps\n"
     )
-    print("| method | s a step | steps/s against fine-tuning | MiB above the weights | memory against fine-tuning |")
+    print("| method | s a step | steps/s against fine-tuning | MiB beside the weights | memory against fine-tuning |")
     print("|---|---|---|---|---|")
     for method in METHODS:
         speed, share = seconds[base] / seconds[method], space[method] / space[base]
