@@ -5,8 +5,8 @@
 Every measurement is a process of its own; the methods take turns, and what is reported are ratios within this one run,
 since machines differ and are noisy. A step is forward, backward, clipping and AdamW on random tokens. Memory is what a
 step has allocated at its peak (activations, gradients) and what the optimizer keeps, without the weights: on a CPU
-counted exactly, from the allocator's events of one further step. `--dropout on` leaves the backbone's own dropouts at the
-checkpoint's rates, and puts 0.1 on the prompts, which PEFT does not have.
+counted exactly, from the allocator's events of one further step. `--dropout on` leaves the backbone's own dropouts at
+the checkpoint's rates, and puts 0.1 on the prompts, which PEFT does not have.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def peft(method: str, options: argparse.Namespace, device: Any) -> tuple[Callabl
     return lambda batch: model(**batch).loss, parameters, base.config.vocab_size
 
 
-MAKERS = {method: ours for method in METHODS[:3]} | {METHODS[3]: peft}
+MAKERS = dict.fromkeys(METHODS[:3], ours) | {METHODS[3]: peft}
 
 
 def peak(step: Callable[[], None], device: Any) -> int:
@@ -161,7 +161,8 @@ def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace
     base = METHODS[0]
     print(f"`{' '.join(['python', 'benchmarks/step_time.py', *sys.argv[1:]])}`\n")
     print(
-        f"{options.model}, {options.precision}, dropout {options.dropout}, batch {options.batch} x {options.length} tokens, prompt {options.prompt}, "
+        f"{options.model}, {options.precision}, dropout {options.dropout}, batch {options.batch} x {options.length} "
+        f"tokens, prompt {options.prompt}, "
         f"{options.threads} threads; {machine['processor']}, python {platform.python_version()}, "
         f"torch {version('torch')}, transformers {version('transformers')}, peft {version('peft')}; "
         f"medians of {options.rounds} rounds x {options.steps} steps\n"
