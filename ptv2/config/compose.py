@@ -130,7 +130,7 @@ def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
         value = fault["input"]
         start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={value!r}"
         message = str(fault["msg"]).removeprefix("Value error, ")
-        said.setdefault(start, []).append(message.removeprefix("Input should be ") if start in said else message)
+        said[start] = [*said[start], message.removeprefix("Input should be ")] if start in said else [message]
     return "; ".join(
         ": ".join(part for part in (start, " or ".join(messages)) if part) for start, messages in said.items()
     )
