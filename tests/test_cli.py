@@ -1,0 +1,369 @@
+"""The real command line: what it costs to ask, and what wrong input is answered with.
+
+Questions that need no torch are asked of `python -m ptv2`; those that do, of processes forked after the import.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from commandline import Done, finish, python, run
+
+from ptv2 import __version__
+
+ENVIRONMENT = {"PYTHONUNBUFFERED": "", "COLUMNS": "200"}
+MY_TASK = """\
+# Headlines: is the headline about sport?
+name: headlines
+shape: classify
+source: files
+text: [headline]
+sources:
+  files:
+    files: {train: [train.csv], dev: [dev.csv]}
+"""
+
+
+def ptv2(*words: str, **environment: str) -> Done:
+    """`python -m ptv2 WORDS...` to its end."""
+    return finish(python("-m", "ptv2", *words, **{**ENVIRONMENT, **environment}))
+
+
+def fault(done: Done, code: int = 2) -> str:
+    """The one line that a mistake is answered with."""
+    assert done.code == code, done
+    lines = done.err.splitlines()
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("ptv2: error: ")
+    assert done.out == ""
+    return lines[0].removeprefix("ptv2: error: ")
+
+
+# Asking
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["list"], ["list", "--help"], ["table", "--help"], ["train", "--cfg", "job"]],
+    ids=" ".join,
+)
+def test_questions_are_answered_without_torch(words: list[str]) -> None:
+    ask = (
+        "import sys\n"
+        "from ptv2.cli import main\n"
+        "try:\n    code = main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    code = end.code\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'accelerate'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else code)\n"
+    )
+    done = finish(python("-c", ask, *words, **ENVIRONMENT))
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out) > 5
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    assert ptv2("--version") == Done(0, f"ptv2 {__version__}\n", "")
+    help_text = ptv2("--help").out
+    assert run([], tmp_path).out == run(["-h"], tmp_path).out == help_text
+    for command in ("train", "evaluate", "predict", "list", "table"):
+        assert f"\n  {command} " in help_text
+    done = run(["train", "--help"], tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "task: " in done.out
+    assert "mini-inference" in done.out
+
+
+def test_lists(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
+    streams = tmp_path / "streams"
+    everything = run(["list", "--config-dir", str(tmp_path)], streams).out
+    for name in ("rte ", "mine ", "roberta-large ", "prompt-tuning ", "Headlines: is the headline about sport?"):
+        assert name in everything
+    assert "rte " not in run(["list", "methods"], streams).out
+    assert f"runs in {tmp_path}/" in run(["list", "runs", "--out", str(tmp_path)], streams).out
+
+
+def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
+    done = ptv2("train", "--config-dir", str(tmp_path), "task=mine", f"data.dir={tmp_path}", "--cfg", "job")
+    assert (done.code, done.err) == (0, "")
+    assert "name: headlines\n" in done.out
+    assert "lr: 0.005\n" in done.out
+    assert not (tmp_path / "runs").exists()
+
+
+# Mistakes that need no torch to see
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean train? known: evaluate, list, predict, table, train"),
+        (
+            ["list", "modls"],
+            "argument what: invalid choice: 'modls' (choose from 'tasks', 'models', 'methods', 'runs')",
+        ),
+        (["list", "--config-dir", "nowhere"], "--config-dir: no folder nowhere"),
+        (["evaluate"], "the following arguments are required: run"),
+        (["predict", "nothing", "--input", "a.csv"], "unknown run 'nothing'; known: none (looked in runs/)"),
+        (["table"], "no finished run with dev scores in runs/"),
+        (["-sc"], "-sc: expected install=SHELL"),
+        (["train", "task=rt"], "unknown task 'rt'; did you mean rte? known: boolq, cb, "),
+        (["train", "model=minilmm"], "unknown model 'minilmm'; did you mean minilm? known: bert-base-cased, "),
+        (["train", "method=ptuning"], "unknown method 'ptuning'; did you mean p-tuning-v2? known: "),
+        (["train", "prompt.lenght=3"], "unknown config key 'prompt.lenght'; did you mean prompt.length? known: "),
+        (["train", "prompt.length=0", "optim.lr=-1"], "prompt.length=0: Input should be greater than 0; optim.lr=-1: "),
+        (["train", "task=null"], "Config group override must be a string"),
+        (["train", "task=rte", "data.source=files"], "data.source=files needs data.dir=DIR"),
+        (["train", "seed=1,2"], "Ambiguous value for argument 'seed=1,2'"),
+        (["train", "--config-dir", "nowhere"], "Additional config directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(words: list[str], expected: str, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    done = run(words, tmp_path / "streams", environment=ENVIRONMENT, before=partial(os.chdir, here))
+    assert fault(done).startswith(expected)
+    assert list(here.iterdir()) == []  # nothing is written
+
+
+def test_a_mistake_as_a_user_makes_it() -> None:
+    assert fault(ptv2("train", "task=rt")).startswith("unknown task 'rt'; did you mean rte? known: boolq, ")
+
+
+def test_a_mistake_in_a_sweep_begins_no_run(tmp_path: Path) -> None:
+    done = run(
+        ["train", "-m", "task=rte,rt", f"out={tmp_path / 'runs'}"], tmp_path / "streams", environment=ENVIRONMENT
+    )
+    assert fault(done).startswith("unknown task 'rt'; did you mean rte?")
+    assert list(tmp_path.rglob("config.yaml")) == []
+
+
+# Mistakes in data and sizes: seen before anything is trained or written
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.jsonl").write_text(text)
+    return folder
+
+
+def good(count: int = 6) -> str:
+    return "".join(f'{{"sentence": "word {n}", "label": "{n % 2}"}}\n' for n in range(count))
+
+
+def no_folder(folder: Path) -> tuple[list[str], str]:
+    return [f"data.dir={folder / 'nowhere'}"], f"data.dir: no folder {folder / 'nowhere'}"
+
+
+def no_dev_file(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good())
+    return [], f"{folder}: no dev file; expected dev.jsonl, dev.csv, "
+
+
+def malformed_line(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good() + "{'sentence': 1}\n", dev=good())
+    return [], f"{folder / 'train.jsonl'}:7: expected one JSON object on the line"
+
+
+def unequal_columns(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good())
+    (folder / "dev.csv").write_text("sentence,label\nword,0\nword,with comma,1\n")
+    return [], f"{folder / 'dev.csv'}:3: expected 2 columns (sentence, label), found 3"
+
+
+def unknown_label(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good(), dev=good() + '{"sentence": "word", "label": "2", "idx": 77}\n')
+    return [], f"{folder / 'dev.jsonl'}:7 (example 77): unknown label '2'; known: 0, 1"
+
+
+def missing_field(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good(), dev=good())
+    return [
+        "task.text=[text]"
+    ], f"{folder / 'train.jsonl'}:1 (example 0): field 'text' is missing; the record has: sentence, "
+
+
+def one_label(folder: Path) -> tuple[list[str], str]:
+    write(folder, train='{"sentence": "word", "label": "0"}\n' * 3, dev=good())
+    return [], f"{folder / 'train.jsonl'}:1: expected two or more labels in 'label', found only ['0']"
+
+
+def entity_outside(folder: Path) -> tuple[list[str], str]:
+    (folder / "ReCoRD").mkdir()
+    record = (
+        '{"idx": 0, "passage": {"text": "Ann slept.", "entities": [{"start": 4, "end": 99}]}, '
+        '"qas": [{"idx": 0, "query": "@placeholder", "answers": [{"start": 0, "end": 2, "text": "Ann"}]}]}\n'
+    )
+    write(folder / "ReCoRD", train=record, val=record)
+    return [
+        "task=record",
+        "data.source=files",
+    ], f"{folder / 'ReCoRD' / 'train.jsonl'}:1: entity span 4 to 99 is outside"
+
+
+def unknown_headline(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good(), dev=good())
+    return ["task.headline=f1"], "task.headline: unknown score of metric accuracy 'f1'; known: accuracy"
+
+
+def prompt_too_long(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good(), dev=good())
+    told = "prompt of 510 and text of 4 tokens are over the positions of this bert backbone; the longest text that fits"
+    return ["prompt.length=510"], f"{told} is 2 tokens"
+
+
+def no_such_layers(folder: Path) -> tuple[list[str], str]:
+    write(folder, train=good(), dev=good())
+    return ["prompt.layers=last-3"], "prompt.layers=last-3: choose all, first-k, last-k (k from 1 to 2)"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        no_folder,
+        no_dev_file,
+        malformed_line,
+        unequal_columns,
+        unknown_label,
+        missing_field,
+        one_label,
+        entity_outside,
+        unknown_headline,
+        prompt_too_long,
+        no_such_layers,
+    ],
+)
+def test_wrong_data_or_sizes_are_one_line_and_leave_no_run(
+    spoil: Callable[[Path], tuple[list[str], str]], tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "runs"
+    data.mkdir()
+    words, expected = spoil(data)
+    start = ["train", "task=classification", f"data.dir={data}", "model=tiny", f"out={out}"]
+    assert fault(run([*start, *words], tmp_path / "streams", environment=ENVIRONMENT)).startswith(expected)
+    assert not out.exists()
+
+
+def go_offline(cache: Path) -> None:
+    """What HF_HUB_OFFLINE=1 and an empty HF_HOME set when the library is imported."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE, constants.HF_HUB_CACHE = True, str(cache)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["task=rte", "model=tiny"], ["aps/super_glue@", "HF_HUB_OFFLINE is set", "data.source=files data.dir=DIR"]),
+        (
+            ["task=classification", "data.dir=DATA", "model=bert-base-cased"],
+            ["google-bert/bert-base-cased: ", "model.path=FOLDER", "model=minilm"],
+        ),
+    ],
+    ids=["data", "model"],
+)
+def test_what_the_hub_has_but_the_cache_has_not(words: list[str], expected: list[str], tmp_path: Path) -> None:
+    write(tmp_path, train=good(), dev=good())
+    words = [word.replace("DATA", str(tmp_path)) for word in words]
+    start = ["train", f"out={tmp_path / 'runs'}"]
+    message = fault(run([*start, *words], tmp_path / "streams", before=partial(go_offline, tmp_path / "cache")))
+    assert message.startswith(expected[0])
+    assert all(part in message for part in expected)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    write(tmp_path, train=good(), dev=good())
+    (tmp_path / "file").write_text("")
+    words = ["train", "task=classification", f"data.dir={tmp_path}", "model=tiny", f"out={tmp_path / 'file'}"]
+    message = fault(run(words, tmp_path / "streams"))
+    assert message.startswith(f"{tmp_path / 'file'}")
+    assert message.endswith(": Not a directory")
+
+
+def test_a_sweep_goes_on_after_a_failing_job_and_says_so(tmp_path: Path) -> None:
+    write(tmp_path, train=good(), dev=good())
+    out = tmp_path / "runs"
+    start = ["train", "-m", "task=classification", f"data.dir={tmp_path}", "model=tiny", f"out={out}", "trainer=smoke"]
+    done = run([*start, "prompt.length=510,3", "trainer.max_steps=1"], tmp_path / "streams")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "2 jobs" in done.out
+    assert "the longest text that fits is 2 tokens" in done.err
+    assert len(list(out.glob("*/result.json"))) == 1
+
+
+# Output that nobody reads or that has no room
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["train", "--cfg", "job"]], ids=" ".join)
+def test_a_reader_that_goes_away(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, **ENVIRONMENT}
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "ptv2", *words], stdout=pipe, stderr=subprocess.PIPE, env=environment, check=False
+        )
+    assert done.stderr == b""
+    assert done.returncode in (141, 1)  # 1: rich has its own way
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a file that is always full")
+@pytest.mark.parametrize("words", [["--help"], ["list"]], ids=" ".join)
+def test_no_room_for_the_output(words: list[str]) -> None:
+    environment = {**os.environ, **ENVIRONMENT}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ptv2", *words], stdout=full, stderr=subprocess.PIPE, env=environment, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, b"ptv2: error: writing: No space left on device\n")
+
+
+# Shell completion
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ptv2 ", {"train", "evaluate", "predict", "list", "table"}),
+        ("ptv2 list ", {"tasks", "models", "methods", "runs"}),
+        ("ptv2 train task=r", {"task=record", "task=rte"}),
+        ("ptv2 train task=rte model=mini", {"model=minilm"}),
+        ("ptv2 train prompt.le", {"prompt.length="}),
+    ],
+)
+def test_completion(line: str, expected: set[str], tmp_path: Path) -> None:
+    done = run(["-sc", "query=bash"], tmp_path, environment={**ENVIRONMENT, "COMP_LINE": line})
+    assert (done.code, done.err) == (0, "")
+    assert set(done.out.split()) == expected
+
+
+def test_completion_in_a_shell(tmp_path: Path) -> None:
+    bash, command = shutil.which("bash"), Path(sys.executable).with_name("ptv2")
+    if not (bash and command.exists()):
+        pytest.skip("needs bash and the installed command")
+    script = (
+        'eval "$(ptv2 -sc install=bash)"; complete -p ptv2\n'
+        'COMP_LINE="ptv2 train task=rt"; COMP_POINT=${#COMP_LINE}; COMP_CWORD=2\n'
+        'hydra_bash_completion; echo "${COMPREPLY[@]}"\n'
+    )
+    environment = {**os.environ, **ENVIRONMENT, "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [bash, "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.stderr == ""
+    registered, found = done.stdout.splitlines()
+    assert registered.endswith("hydra_bash_completion ptv2")
+    assert found == "task=rte"
