@@ -31,13 +31,14 @@ log = logging.getLogger("ptv2")
 class RichMonitor:
     """Shows a training as one bar with loss, rate and time left, and a line for every evaluation."""
 
-    def __init__(self, label: str, headline: str) -> None:
-        self._label, self._headline = label, headline
+    def __init__(self, name: str, headline: str) -> None:
+        """`name` is the run's; its last part, the hash, marks the lines, since runs of a sweep may be made together."""
+        self._name, self._label, self._headline = name, name.rpartition("-")[2], headline
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("[dim]{task.description}[/dim]"),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]} lr {task.fields[rate]}"),
+            TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -55,8 +56,7 @@ class RichMonitor:
     def started(self, step: int, total: int) -> None:
         """Show the bar, at the step where a continued run stands."""
         self._task = self._bar.add_task(self._label, total=total, completed=step, loss="-", rate="-")
-        if step:
-            self.said(f"going on after step {step} of {total}")
+        self.said(f"{self._name}, {total} steps" + (f", going on after step {step}" if step else ""))
 
     def stepped(self, step: int, loss: float, rate: float) -> None:
         """Move the bar."""
@@ -67,7 +67,7 @@ class RichMonitor:
         """A line with the dev metrics; the headline first."""
         names = [self._headline, *(name for name in metrics if name not in (self._headline, "loss"))]
         text = "  ".join(f"{name} {metrics[name]:.2f}" for name in names)
-        self.said(f"epoch {epoch:g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
+        self.said(f"epoch {round(epoch, 2):g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
 
     def said(self, text: str) -> None:
         """A line above the bar, and into the run's log."""
