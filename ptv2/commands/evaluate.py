@@ -57,7 +57,7 @@ def _recorded(result: Any, split: str) -> dict[str, float] | None:
 
 
 def _table(title: str, metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, min_width=len(title))
     for name in ("metric", "now", *(["recorded"] if recorded else [])):
         table.add_column(name)
     for name, value in metrics.items():

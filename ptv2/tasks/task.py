@@ -91,7 +91,7 @@ class TextTask:
         """Turn records into examples.
 
         Args:
-            labelled: whether every example must have a label (false for prediction).
+            labelled: whether every example must have a label; for prediction (false) labels are not looked at.
 
         Raises:
             DataError: a field or label is missing or wrong, with the place of the record.
@@ -146,9 +146,9 @@ class TextTask:
             raise DataError(f"task.text: '{template}' is no template: {error}") from error
 
     def _label(self, record: Record, labelled: bool) -> int | None:
-        value = record.fields.get(self.config.label)
-        if not labelled and (value is None or value == -1):
+        if not labelled:
             return None
+        value = record.fields.get(self.config.label)
         if value is None:
             raise DataError(_missing(record, self.config.label))
         return self.label_set.number(value, record.where)

@@ -388,8 +388,10 @@ def test_a_headline_that_the_metric_has_not() -> None:
 def test_prediction_needs_no_labels() -> None:
     for name in ("boolq", "copa", "wsc", "rte"):
         fields = {key: value for key, value in CASES[name].official.items() if key != "label"}
-        (example,) = task_of(name).read(records(fields), labelled=False)
-        assert example.label is None
+        examples = task_of(name).read(
+            records(fields, {**fields, "label": ""}, {**fields, "label": "?"}), labelled=False
+        )
+        assert [example.label for example in examples] == [None] * 3
     query = {**CASES["record"].official["qas"][0], "answers": []}
     examples = task_of("record").read(records({**CASES["record"].official, "qas": [query]}), labelled=False)
     assert [example.label for example in examples] == [None] * 3
