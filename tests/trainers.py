@@ -45,6 +45,7 @@ def make_trainer(
     tick: Callable[[], None] = lambda: None,
     evaluate: Callable[[PromptedModel, Callable[[], None]], dict[str, float]] | None = None,
     model: PromptedModel | None = None,
+    compiled: bool = False,
     **config: Any,
 ) -> Trainer:
     """A trainer with a fresh model, always the same one.
@@ -85,6 +86,7 @@ def make_trainer(
         folder=folder,
         accelerator=accelerator,
         monitor=monitor or Silent(),
+        compiled=compiled,
     )
 
 
