@@ -127,13 +127,14 @@ def markdown(table: Sequence[Row], split: str) -> str:
 def footnote(split: str) -> str:
     """What the numbers of a table are."""
     chosen = (
-        "Scores are on dev, at the best epoch by the headline metric on that same dev set (optimistic, as in the paper)."
+        "Scores are on dev, at the best epoch by the headline metric on that same dev set "
+        "(optimistic, as in the paper)."
         if split == "dev"
         else "Scores are on test, scored once with the weights of the best epoch on dev."
     )
     return (
-        f"{chosen} Mean ± standard deviation over seeds, in percent; p: paired t-test against fine-tuning over the seeds "
-        "both have; train time without evaluation."
+        f"{chosen} Mean ± standard deviation over seeds, in percent; p: paired t-test against fine-tuning over the "
+        "seeds both have; train time without evaluation."
     )
 
 
