@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as transformers_logging
 
 from ptv2.commands.console import RichMonitor, log, log_file
@@ -51,6 +52,7 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
     started = time.perf_counter()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the one that says what to do
     accelerator = make_accelerator(config.trainer)
     source = open_source(config)
     run = RunDirectory(config, source.fingerprint, fingerprint(config.model))
@@ -172,7 +174,7 @@ def _fit_and_record(
         runtime=_runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
-        notes=_notes(config, model),
+        notes=_notes(config, model, encoded),
     )
     if accelerator.is_main_process:
         for split, rows in predictions.items():
@@ -197,9 +199,7 @@ def _data_record(
         "truncated": {split: part.truncated for split, part in encoded.items()},
         "longest": {split: part.longest for split, part in encoded.items()},
         "labels": {split: label_counts((e.label for e in part), task.labels) for split, part in examples.items()},
-        "predicted": {
-            split: label_counts((p["class"] for p in rows), task.labels) for split, rows in predictions.items()
-        },
+        "predicted": {split: task.answers(rows) for split, rows in predictions.items()},
     }
 
 
@@ -227,8 +227,10 @@ def _runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
     }
 
 
-def _notes(config: RunConfig, model: PromptedModel) -> list[str]:
+def _notes(config: RunConfig, model: PromptedModel, encoded: dict[str, EncodedSet]) -> list[str]:
     notes = []
+    if cut := [f"{part.truncated} of {len(part)} {split}" for split, part in encoded.items() if part.truncated]:
+        notes.append(f"longer than {config.task.max_length} tokens and truncated: {', '.join(cut)} examples")
     if config.model.pooler == "published" and model.has_random_frozen_pooler:
         notes.append(
             "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"

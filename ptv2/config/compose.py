@@ -107,16 +107,16 @@ def _below(kind: Any) -> dict[str, Any]:
 
 
 def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
-    """`model.path=...` on the command line is another model: it gets a name of its own, no revision or checksum."""
+    """`model.path=...` on the command line is another model: it gets a name of its own, the published pooler, no checksum."""
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
     if "model.path" not in keys:
         return
     if "model.name" not in keys:
         name = re.sub(r"[^A-Za-z0-9.]+", "-", str(model["path"])).lower()[-60:]
         model["name"] = name.strip("-.") or "model"
-    for key in ("sha256", "revision"):
+    for key, default in (("sha256", None), ("revision", None), ("pooler", "published")):
         if f"model.{key}" not in keys:
-            model[key] = None
+            model[key] = default
 
 
 def _faults(error: ValidationError, tree: dict[str, Any]) -> str:

@@ -64,6 +64,10 @@ class ReCoRD(Classify):
         references = [{"idx": key, "answers": a} for key, a in zip(keys, answers.values(), strict=True)]
         return given, references
 
+    def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
+        """None: the entity of highest score is the answer, whatever class it alone would have."""
+        return {}
+
     def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """As for classification, with the entity and its class-1 logit, which orders a query's entities."""
         decoded = super().decode(scores, examples)

@@ -132,6 +132,10 @@ class TextTask:
         """Predictions and references in the form the metric takes; class numbers unless a task says otherwise."""
         return [p["class"] for p in predictions], [e.label for e in examples]
 
+    def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
+        """How often each label is predicted; shows a model that gives one answer to everything."""
+        return label_counts((prediction["class"] for prediction in predictions), self.labels)
+
     def fill(self, template: str, record: Record) -> str:
         """Fill a template (`{field}`, or a bare field name) from a record.
 
