@@ -107,7 +107,7 @@ def _below(kind: Any) -> dict[str, Any]:
 
 
 def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
-    """`model.path=...` on the command line is another model: it gets a name of its own, the published pooler, no checksum."""
+    """`model.path=...` on the command line is another model: with a name of its own, the usual pooler, no checksum."""
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
     if "model.path" not in keys:
         return
