@@ -23,7 +23,8 @@ def make_accelerator(config: TrainerConfig) -> Accelerator:
     """
     AcceleratorState._reset_state()  # a sweep's runs may differ in precision; accelerate keeps the first one otherwise
     precision = {"fp32": "no"}.get(config.precision, config.precision)
-    cpu = config.device == "cpu"
+    # Said outright, or accelerate would take several processes on a CPU for so many runs of one.
+    cpu = config.device == "cpu" or not torch.accelerator.is_available()
     if precision == "fp16" and (cpu or not torch.cuda.is_available()):
         raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
     return Accelerator(cpu=cpu, mixed_precision=precision)
