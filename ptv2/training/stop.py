@@ -8,7 +8,10 @@ from types import FrameType, TracebackType
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM only sets `signal`; a second one acts as usual."""
+    """While entered, the first SIGINT and the first SIGTERM only set `signal`; a second of its kind acts as usual.
+
+    One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -23,13 +26,12 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        for number in list(self._before):
+            self._restore(number)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self._restore()
+        self.signal = self.signal or number
+        self._restore(number)
 
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._before.clear()
+    def _restore(self, number: int) -> None:
+        signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]

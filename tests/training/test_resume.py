@@ -226,6 +226,28 @@ def test_signal_stops_at_a_safe_point(number: signal.Signals, when: str, tmp_pat
     assert len(steps.losses) + len(rest.losses) == 12  # no step was done twice
 
 
+def test_one_signal_of_each_kind_is_no_haste(tmp_path: Path) -> None:
+    def step() -> None:
+        if len(steps.losses) == 3:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+
+    steps = Steps(step)
+    with pytest.raises(Interrupted, match="stopped at step 3 of 12") as caught:
+        make_trainer(tmp_path, monitor=steps).fit()
+    assert caught.value.exit_code == 130
+
+
+def test_second_signal_of_a_kind_acts_at_once(tmp_path: Path) -> None:
+    def step() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(tmp_path, monitor=Steps(step)).fit()
+    assert not list(tmp_path.glob("state-*"))
+
+
 # The same with whole commands.
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
