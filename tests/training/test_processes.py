@@ -1,0 +1,119 @@
+"""Two processes give the numbers of one at the same effective batch, and stop and go on together."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import (
+    Command,
+    Done,
+    finish,
+    log_lines,
+    numbers,
+    only_run,
+    python,
+    result_of,
+    run,
+    train_words,
+    wait_until,
+    write_sentences,
+)
+
+from ptv2.runs.directory import state_of
+from ptv2.training.metrics_log import read_lines
+
+# 70 examples in batches of 23: the last batch of an epoch has one example for two processes. 40 dev examples in batches
+# of 16: one process has a batch more than the other.
+SETTINGS = (
+    "+model.config.initializer_range=0.3",
+    "trainer.batch_size=23",
+    "trainer.eval_batch_size=16",
+    "trainer.epochs=5",
+)
+NO_DROPOUT = ("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"))
+
+
+def probabilities(folder: Path, split: str) -> list[float]:
+    lines = (folder / f"predictions-{split}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [number for line in lines for number in json.loads(line)["probabilities"]]
+
+
+@pytest.mark.parametrize("method", ["p-tuning-v2", "fine-tuning"])
+def test_two_processes_are_one(method: str, data: Path, tmp_path: Path) -> None:
+    rate = {"p-tuning-v2": "optim.lr=0.03", "fine-tuning": "optim.lr=0.002"}[method]
+    settings = (f"method={method}", rate, *SETTINGS, *NO_DROPOUT)
+    launch = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "ptv2")
+    launched = python(*launch, *train_words(data, tmp_path / "two", *settings))
+    alone = run(train_words(data, tmp_path / "one", *settings), tmp_path)
+    together = finish(launched)
+    assert alone.code == 0, alone.err
+    assert together.code == 0, together.err
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    assert one.name == two.name
+    first, second = result_of(one), result_of(two)
+    assert (first["runtime"]["processes"], second["runtime"]["processes"]) == (1, 2)
+    for key in ("dev", "dev_last", "test", "best_step", "steps", "evaluations", "parameters"):
+        assert first[key] == second[key], key
+    for split in ("dev", "test"):
+        assert probabilities(two, split) == pytest.approx(probabilities(one, split), abs=1e-5)
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    assert len(losses(one)) == 2
+    # What a person sees is said once.
+    assert together.out.count("\nfiles ") == 1
+    assert together.err.count(" dev accuracy ") == 5
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in log_lines(folder) if "loss" in line]
+
+
+def start_two(words: list[str], folder: Path, **settings: Any) -> list[Command]:
+    """Two processes as torchrun starts them."""
+    port = str(free_port())
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), **common} for rank in range(2)]
+    return [Command(words, folder / f"rank{i}", environment=ranks[i], **settings) for i in range(2)]
+
+
+def ended(commands: list[Command]) -> list[Done]:
+    return [command.wait() for command in commands]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_stops_both(rank: int, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = train_words(data, out, *SETTINGS, "trainer.epochs=12")
+    undisturbed = ended(start_two(train_words(data, tmp_path / "undisturbed", *words[6:]), tmp_path))
+    assert [done.code for done in undisturbed] == [0, 0], undisturbed[0].err
+
+    def evaluated() -> bool:
+        return any("dev" in line for path in out.glob("*/metrics.jsonl") for line in read_lines(path))
+
+    commands = start_two(words, tmp_path)
+    assert wait_until(evaluated, lambda: commands[0].running)
+    commands[rank].signal(signal.SIGTERM)
+    stopped = ended(commands)
+    assert [done.code for done in stopped] == [143, 143], stopped[0].err
+    assert state_of(only_run(out)) == "interrupted"
+    alone = run(words, tmp_path)
+    assert alone.code == 2
+    assert "was interrupted with 2 processes and can only go on with as many, not 1" in alone.error
+    done = ended(start_two(words, tmp_path))
+    assert [each.code for each in done] == [0, 0], done[0].err
+    assert numbers(only_run(out)) == numbers(only_run(tmp_path / "undisturbed"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
