@@ -84,11 +84,11 @@ def scripted(values: list[float]) -> Callable[..., dict[str, float]]:
 
 
 def test_early_stopping_by_patience(tmp_path: Path) -> None:
-    values = [50.0, 60.0, 60.0, 59.0, 61.0, 60.0, 60.0, 60.0, 99.0]  # an equal number is not a better one
+    values = [50.0, 60.0, 59.0, 58.0, 61.0, 61.0, 60.0, 59.0, 99.0]  # an equal number is not a better one
     trainer = make_trainer(tmp_path, epochs=9, patience=3, evaluate=scripted(values))
     at = trainer.fit()
     assert (at.evaluations, at.step, trainer.total) == (8, 48, 54)
-    assert (at.best_step, at.best, at.last) == (30, {"accuracy": 61.0}, {"accuracy": 60.0})
+    assert (at.best_step, at.best, at.last) == (30, {"accuracy": 61.0}, {"accuracy": 59.0})
 
 
 def epochs_of(trainer: Trainer, epoch: int) -> list[list[int]]:
