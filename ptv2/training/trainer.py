@@ -119,7 +119,7 @@ class Trainer:
                 if self._is_stale() or self.at.step >= self.total:
                     break
                 self._train_step()
-                if time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes:
+                if self._save_is_due():
                     self._save()
             self._save()
             self._stop_if_asked()
@@ -253,6 +253,12 @@ class Trainer:
         raise Interrupted(
             f"stopped at step {self.at.step} of {self.total}; the same command goes on from there", number
         )
+
+    def _save_is_due(self) -> bool:
+        due = time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes
+        if self.accelerator.num_processes > 1:  # all save together, and their clocks differ
+            due = any(gather_object([due]))
+        return due
 
     def _save(self) -> None:
         tensors: dict[str, Tensor] = {**self.parameters, **state.optimizer_tensors(self.optimizer)}
