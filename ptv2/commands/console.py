@@ -19,12 +19,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from ptv2.runs.record import Result
 
-# A pipe has no width; tables in it should not be folded to 80 columns.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False)
+# A pipe has no width; tables in it should not be folded to 80 columns. No markup: settings have brackets of their own.
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, markup=False)
 log = logging.getLogger("ptv2")
 
 
@@ -71,7 +72,7 @@ class RichMonitor:
 
     def said(self, text: str) -> None:
         """A line above the bar, and into the run's log."""
-        err.print(f"[dim]{self._label}[/dim] {text}", soft_wrap=True)
+        err.print(Text.assemble((self._label, "dim"), " ", text), soft_wrap=True)
         log.info(text)
 
 

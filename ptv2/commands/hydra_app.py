@@ -60,12 +60,14 @@ def _job(config: DictConfig) -> None:
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)
         return
+    from rich.text import Text
+
     from ptv2.commands.console import err
 
     number = int(HydraConfig.get().job.num)
     job = {"job": number, "overrides": overrides}
     if _is_main_process():
-        err.print(f"[bold]job {number}[/bold]  {' '.join(overrides)}", soft_wrap=True)
+        err.print(Text.assemble((f"job {number}", "bold"), f"  {' '.join(overrides)}"), soft_wrap=True)
     try:
         result, again = _run(config, overrides)
     except Interrupted as error:
@@ -75,7 +77,7 @@ def _job(config: DictConfig) -> None:
         text = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
         if not isinstance(error, (Ptv2Error, OSError)):
             traceback.print_exc()
-        err.print(f"[red]failed[/red]  {text}", soft_wrap=True)
+        err.print(Text.assemble(("failed", "red"), f"  {text}"), soft_wrap=True)
         _note({**job, "state": "failed", "message": text})
     else:
         state = "finished before" if again else "finished"
@@ -113,6 +115,7 @@ def _read_outcomes() -> list[dict[str, Any]]:
 
 def _show(outcomes: list[dict[str, Any]]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from ptv2.commands.console import out
 
@@ -121,7 +124,7 @@ def _show(outcomes: list[dict[str, Any]]) -> None:
         table.add_column(name, overflow="fold")
     for outcome in outcomes:
         colour = {"failed": "red", "interrupted": "yellow"}.get(outcome["state"], "green")
-        state = f"[{colour}]{outcome['state']}[/{colour}]"
+        state = Text(outcome["state"], style=colour)
         table.add_row(str(outcome["job"]), " ".join(outcome["overrides"]), state, outcome["message"])
     out.print(table)
 

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     text = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
     if options.output:
         write_text_whole(options.output, text)
-        err.print(f"{len(predictions)} predictions written: {options.output}")
+        err.print(f"{len(predictions)} predictions written: {options.output}", soft_wrap=True)
     else:
         sys.stdout.write(text)
     return 0

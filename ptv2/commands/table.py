@@ -38,9 +38,9 @@ def main(arguments: list[str]) -> int:
     text = tables.markdown(rows, options.split) if kind == "md" else tables.comma_separated(rows, options.split)
     if options.output:
         write_text_whole(options.output, text)
-        err.print(f"written: {options.output}")
+        err.print(f"written: {options.output}", soft_wrap=True)
     else:
-        out.print(text, end="", soft_wrap=True, markup=False)
+        out.print(text, end="", soft_wrap=True)
     return 0
 
 

@@ -36,9 +36,11 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_non_finite_job_fails_and_the_sweep_goes_on(data: Path, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    sweep = [*train_words(data, out, *SETTINGS, "trainer.checkpoint_minutes=0"), "optim.lr=1e30,0.03", "-m"]
+    sweep = [*train_words(data, out, *SETTINGS), "trainer.checkpoint_minutes=0", "task.text=[sentence]"]
+    sweep += ["optim.lr=1e30,0.03", "-m"]
     done = run(sweep, tmp_path)
     assert done.code == 1
+    assert done.err.count("task.text=[sentence]") == 2  # brackets are no markup
     assert "Traceback" not in done.err
     assert [line.split()[-1] for line in done.out.splitlines() if line.startswith("run ")] == [undisturbed.name]
     folders = {state_of(folder): folder for folder in out.iterdir() if (folder / "config.yaml").is_file()}
