@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.table import Table
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
-from ptv2.errors import DataError
+from ptv2.config.schema import DataConfig, RunConfig
+from ptv2.errors import ConfigError, DataError
 from ptv2.runs.directory import find_run, read_config
-from ptv2.runs.record import read_result
+from ptv2.runs.record import Result, read_result
 
 
 def main(arguments: list[str]) -> int:
-    """Score and print; where the run's own split was scored, its recorded numbers stand beside."""
+    """Score and print; the run's recorded numbers stand beside, if they are of the same examples."""
     parser = Parser(
         prog="ptv2 evaluate", description="Score a finished run's weights again, on its own data or on other data."
     )
@@ -34,8 +33,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.training.predict import predict
 
     if options.data_dir:
-        data = {**config.data.model_dump(), "source": "files", "dir": options.data_dir, "limit": {}}
-        config = config.model_validate({**config.model_dump(), "data": data})
+        config = _on_files(config, options.data_dir)
     trained = load_trained(folder, config)
     source = open_source(config)
     if options.split not in source.splits:
@@ -46,13 +44,23 @@ def main(arguments: list[str]) -> int:
     with naming_memory(config.trainer):
         scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
     metrics = trained.task.score(trained.task.decode(scores, examples), examples)
-    own = options.data_dir is None and result is not None
-    recorded = _recorded(result, options.split) if own else None
+    recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
     out.print(_table(f"{folder.name}, {options.split}, {len(examples)} examples", metrics, recorded))
     return 0
 
 
-def _recorded(result: Any, split: str) -> dict[str, float] | None:
+def _on_files(config: RunConfig, folder: str) -> RunConfig:
+    """The configuration with all of the files in `folder` as its data."""
+    if config.task.sources.files is None:
+        raise ConfigError(f"--data-dir: task {config.task.name} does not say how to read it from files")
+    data = DataConfig(source="files", dir=folder)
+    return config.model_copy(update={"data": data})
+
+
+def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[str, float] | None:
+    """The run's own numbers, if these are the very examples that it was scored on."""
+    if result.data["fingerprint"] != fingerprint or result.data["examples"].get(split) != count:
+        return None
     return {"dev": result.dev, "test": result.test}.get(split)
 
 

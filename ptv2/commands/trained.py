@@ -10,7 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
-from ptv2.models.artifact import load_artifact, read_artifact
+from ptv2.models.artifact import FILE, load_artifact, read_artifact
 from ptv2.models.backbones import load_tokenizer
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.tasks.load import load_task
@@ -42,7 +42,7 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     artifact = folder / "artifact"
-    if not artifact.is_dir():
+    if not (artifact / FILE).is_file():
         raise RunError(f"{folder}: the run is not finished; the same train command goes on with it")
     accelerator = make_accelerator(config.trainer)
     task = load_task(config.task, labels=read_artifact(artifact)["extra"]["labels"])
