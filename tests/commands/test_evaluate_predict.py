@@ -1,0 +1,191 @@
+"""`ptv2 evaluate` and `ptv2 predict`: a finished run's weights give its numbers and labels again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from commandline import Done, only_run, result_of, run, train_words, write_sentences
+
+from ptv2.models.artifact import FILE
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "p-tuning-v2": ("method=p-tuning-v2", "prompt.reparameterization=mlp", "prompt.mlp_hidden=8"),  # folded when saved
+    "prompt-tuning": ("method=prompt-tuning",),
+    "fine-tuning": ("method=fine-tuning", "optim.lr=0.003"),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished run of each method."""
+    folder = tmp_path_factory.mktemp("trained")
+    for method, settings in METHODS.items():
+        words = train_words(data, folder / method, "+model.config.initializer_range=0.3", "trainer.epochs=4", *settings)
+        done = run(words, folder)
+        assert done.code == 0, done.err
+    return {method: only_run(folder / method) for method in METHODS}
+
+
+def scores(done: Done) -> dict[str, list[str]]:
+    """The numbers of each metric in the table of `evaluate`: now, and recorded if they are there."""
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[1].split() in (["metric", "now"], ["metric", "now", "recorded"])
+    return {line.split()[0]: line.split()[1:] for line in lines[2:] if line.strip()}
+
+
+def predictions(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_evaluate_gives_the_recorded_numbers(method: str, trained: dict[str, Path], tmp_path: Path) -> None:
+    folder = trained[method]
+    result = result_of(folder)
+    dev, test = (f"{result[split]['accuracy']:.2f}" for split in ("dev", "test"))
+    done = run(["evaluate", str(folder)], tmp_path)
+    assert scores(done) == {"accuracy": [dev, dev]}
+    assert done.out.startswith(f"{folder.name}, dev, 40 examples")
+    hashed = folder.name.rpartition("-")[2]
+    done = run(["evaluate", hashed, "--out", str(folder.parent), "--split", "test"], tmp_path)
+    assert scores(done) == {"accuracy": [test, test]}
+
+
+def test_evaluate_on_other_data(trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    """Recorded numbers stand only beside those of the same examples, wherever these are."""
+    folder = trained["fine-tuning"]
+    recorded = f"{result_of(folder)['dev']['accuracy']:.2f}"
+    moved = shutil.copytree(data, tmp_path / "moved")
+    assert scores(run(["evaluate", str(folder), "--data-dir", str(moved)], tmp_path)) == {
+        "accuracy": [recorded, recorded]
+    }
+    given = predictions((folder / "predictions-dev.jsonl").read_text(encoding="utf-8"))
+    lines = (data / "dev.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines]
+    right = [line for line, row, p in zip(lines, rows, given, strict=True) if row["label"] == p["label"]]
+    wrong = [line for line, row, p in zip(lines, rows, given, strict=True) if row["label"] != p["label"]]
+    (moved / "dev.jsonl").write_text("".join(right[:6] + wrong[:2]), encoding="utf-8")
+    assert scores(run(["evaluate", str(folder), "--data-dir", str(moved)], tmp_path)) == {"accuracy": ["75.00"]}
+    (moved / "test.jsonl").unlink()
+    done = run(["evaluate", str(folder), "--data-dir", str(moved), "--split", "test"], tmp_path)
+    assert (done.code, done.error) == (2, "task classification: no test split; it has: train, dev")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predict_gives_the_run_s_labels(method: str, trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    folder = trained[method]
+    expected = predictions((folder / "predictions-test.jsonl").read_text(encoding="utf-8"))
+    assert {p["label"] for p in expected} <= {"bad", "good"}
+    sentences = [json.loads(line)["sentence"] for line in (data / "test.jsonl").read_text().splitlines()]
+
+    lines = tmp_path / "new.jsonl"
+    lines.write_text("".join(json.dumps({"sentence": text}) + "\n" for text in sentences), encoding="utf-8")
+    done = run(["predict", str(folder), "--input", str(lines)], tmp_path)
+    assert done.code == 0, done.err
+    assert predictions(done.out) == expected
+
+    table, written = tmp_path / "new.csv", tmp_path / "labels.jsonl"
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["note", "sentence"], *(["x", text] for text in sentences)])
+    done = run(["predict", str(folder), "--input", str(table), "--output", str(written)], tmp_path)
+    assert (done.code, done.out) == (0, ""), done.err
+    assert f"25 predictions written: {written}" in done.err
+    assert predictions(written.read_text(encoding="utf-8")) == expected
+
+
+def test_predict_names_the_line_that_is_wrong(trained: dict[str, Path], tmp_path: Path) -> None:
+    lines = tmp_path / "new.jsonl"
+    lines.write_text('{"sentence": "the river was warm"}\n{"text": "the table was dull"}\n', encoding="utf-8")
+    done = run(["predict", str(trained["p-tuning-v2"]), "--input", str(lines)], tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert done.error == f"{lines}:2 (example 1): field 'sentence' is missing; the record has: text"
+    done = run(["predict", str(trained["p-tuning-v2"]), "--input", str(tmp_path / "none.jsonl")], tmp_path)
+    assert done.code == 2
+    assert str(tmp_path / "none.jsonl") in done.error
+
+
+def unfinished(folder: Path) -> None:
+    (folder / "result.json").unlink()
+    shutil.rmtree(folder / "artifact")
+
+
+def torn(folder: Path) -> None:
+    path = folder / "artifact" / FILE
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def other_backbone(folder: Path) -> None:
+    change(folder, lambda config: config.update(seed=12))  # draws the random backbone's weights
+
+
+def other_prompt(folder: Path) -> None:
+    change(folder, lambda config: config["prompt"].update(length=3))
+
+
+def no_files(folder: Path) -> None:
+    def to_mini(config: dict[str, Any]) -> None:
+        config["task"].update(source="mini", sources={"mini": "inference"})
+        config["data"].update(source="mini", dir=None)
+
+    change(folder, to_mini)
+
+
+def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "config.yaml"
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    edit(tree["config"])
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "commands", "message"),
+    [
+        (unfinished, "both", r"{folder}: the run is not finished; the same train command goes on with it"),
+        (torn, "both", r"{folder}/artifact/artifact.safetensors: not an artifact of ptv2, or torn"),
+        (
+            other_backbone,
+            "both",
+            r"{folder}/.*: belongs to another backbone: sha256 is \w+ in the artifact and \w+ here",
+        ),
+        (other_prompt, "both", r"{folder}/.*: belongs to another prompt: shape is .* in the artifact and .* here"),
+        (no_files, "evaluate", r"--data-dir: task classification does not say how to read it from files"),
+    ],
+)
+def test_refused(
+    spoil: Callable[[Path], None],
+    commands: str,
+    message: str,
+    trained: dict[str, Path],
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    folder = shutil.copytree(trained["p-tuning-v2"], tmp_path / "run")
+    spoil(folder)
+    words = [["evaluate", str(folder), "--data-dir", str(data)]]
+    if commands == "both":
+        words.append(["predict", str(folder), "--input", str(data / "test.jsonl")])
+    for command in words:
+        done = run(command, tmp_path)
+        assert (done.code, done.out) == (2, "")
+        assert re.fullmatch(message.format(folder=re.escape(str(folder))), done.error), done.error
+
+
+def test_unknown_run(trained: dict[str, Path], tmp_path: Path) -> None:
+    folder = trained["p-tuning-v2"]
+    name = folder.name[:-1] + "x"
+    done = run(["evaluate", name, "--out", str(folder.parent)], tmp_path)
+    assert done.code == 2
+    assert f"unknown run '{name}'; did you mean {folder.name}?" in done.error
