@@ -115,9 +115,9 @@ def python(*words: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Done:
+def finish(process: subprocess.Popen[str], seconds: float = TIMEOUT) -> Done:
     """Wait for the end of `python(...)`."""
-    out, err = process.communicate(timeout=TIMEOUT)
+    out, err = process.communicate(timeout=seconds)
     code = process.returncode
     return Done(code if code >= 0 else 128 - code, out, err)
 

@@ -33,10 +33,14 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     """A finished run of each method."""
     folder = tmp_path_factory.mktemp("trained")
     for method, settings in METHODS.items():
-        words = train_words(data, folder / method, "+model.config.initializer_range=0.3", "trainer.epochs=4", *settings)
+        common = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
+        words = train_words(data, folder / method, *common, *settings)
         done = run(words, folder)
         assert done.code == 0, done.err
-    return {method: only_run(folder / method) for method in METHODS}
+    runs = {method: only_run(folder / method) for method in METHODS}
+    results = [result_of(path) for path in runs.values()]
+    assert any(result["dev"] != result["dev_last"] for result in results)  # the best weights, not the last ones, count
+    return runs
 
 
 def scores(done: Done) -> dict[str, list[str]]:
@@ -163,6 +167,7 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
         (other_prompt, "both", r"{folder}/.*: belongs to another prompt: shape is .* in the artifact and .* here"),
         (no_files, "evaluate", r"--data-dir: task classification does not say how to read it from files"),
     ],
+    ids=["unfinished", "torn", "backbone", "prompt", "no files"],
 )
 def test_refused(
     spoil: Callable[[Path], None],

@@ -174,10 +174,11 @@ def test_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
     assert out.read_text(encoding="utf-8") == "a file"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a minute for the compiler, more on a busy machine
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_command(data: Path, tmp_path: Path) -> None:
     words = train_words(data, tmp_path / "out", "model.compile=true", "trainer.max_steps=3", "trainer.batch_size=16")
-    done = finish(python("-m", "ptv2", *words))
+    done = finish(python("-m", "ptv2", *words), seconds=1500)
     assert done.code == 0, done.err
     assert result_of(only_run(tmp_path / "out"))["steps"] == 3

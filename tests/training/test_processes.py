@@ -92,7 +92,8 @@ def ended(commands: list[Command]) -> list[Done]:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_stops_both(rank: int, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = train_words(data, out, *SETTINGS, "trainer.epochs=12")
+    # A state every 60 ms by clocks that differ: both must agree on when to save.
+    words = train_words(data, out, *SETTINGS, "trainer.epochs=12", "trainer.checkpoint_minutes=0.001")
     undisturbed = ended(start_two(train_words(data, tmp_path / "undisturbed", *words[6:]), tmp_path))
     assert [done.code for done in undisturbed] == [0, 0], undisturbed[0].err
 
