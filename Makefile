@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 WORKERS ?= 2
 
 # Found by hand for these data, on dev; the settings' own defaults are the published code's.
-QUICKSTART := optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
+QUICKSTART := trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 
 .PHONY: help quickstart test slow lint format clean
 
@@ -14,7 +14,8 @@ help:        ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
 quickstart: $(VENV)/installed  ## own environment, then the three methods on a made-up task with the embedded backbone, then their table
-	$(BIN)/ptv2 train trainer=quickstart method=fine-tuning,prompt-tuning,p-tuning-v2 $(QUICKSTART) -m
+	$(BIN)/ptv2 train method=fine-tuning $(QUICKSTART)
+	$(BIN)/ptv2 train method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=10 -m
 	$(BIN)/ptv2 table --task mini-inference --split test
 
 test: $(VENV)/installed-dev  ## own environment, then the tests

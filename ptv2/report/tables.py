@@ -206,7 +206,9 @@ def _row(group: Sequence[Result], split: str) -> Row:
 
 def _settings(result: Result) -> str:
     config = result.config
-    words = [f"lr {config['optim']['lr']:g}", f"{config['trainer']['epochs']} epochs"]
+    own = "backbone_lr" if result.method == BASELINE else "prompt_lr"
+    rate = config["optim"][own] or config["optim"]["lr"]
+    words = [f"lr {rate:g}", f"{config['trainer']['epochs']} epochs"]
     if result.method != BASELINE:
         prompt = config["prompt"]
         words.insert(0, f"P {prompt['length']}")
