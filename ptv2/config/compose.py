@@ -112,7 +112,8 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
     if "model.path" not in keys:
         return
     if "model.name" not in keys:
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", str(model["path"])).lower()[-60:]
+        last = str(model["path"]).rstrip("/").rpartition("/")[2]  # the name is hashed, and a path must not be
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", last).lower()[-60:]
         model["name"] = name.strip("-.") or "model"
     for key, default in (("sha256", None), ("revision", None), ("pooler", "published")):
         if f"model.{key}" not in keys:

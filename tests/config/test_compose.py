@@ -164,7 +164,7 @@ def test_a_model_path_is_another_model() -> None:
     assert shipped.revision is not None
     for overrides in (["model=bert-base-cased"], []):  # by default: the embedded model with its checksum
         model = compose([*overrides, "model.path=Some-One/Big_Encoder"]).model
-        assert (model.name, model.path) == ("some-one-big-encoder", "Some-One/Big_Encoder")
+        assert (model.name, model.path) == ("big-encoder", "Some-One/Big_Encoder")
         assert (model.revision, model.sha256) == (None, None)
 
 
