@@ -108,7 +108,7 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
             difference, p = "", ""
             if baseline := baseline_of(row, table):
                 change, value = paired(row, baseline, metric)
-                difference, p = f"{change:+.1f}", "" if value is None else f"{value:.2f}"
+                difference, p = f"{change:+.1f}", _chance(value)
             cost = (f"{row.trained_percent:.3g}", _minutes(row.seconds))
             lines.append(
                 (row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost)
@@ -219,6 +219,12 @@ def _settings(result: Result) -> str:
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "<0.01" if p < 0.005 else f"{p:.2f}"
 
 
 def _minutes(seconds: float) -> str:
