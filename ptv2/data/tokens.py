@@ -1,0 +1,77 @@
+"""Token sequences of any length, flat in numpy arrays so that a million of them fit in memory, and padded by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+
+class EncodedSet(Protocol):
+    """What training and prediction ask of the encoded examples of one split; a row is what a batch is made of."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """All sequences, flat."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row `[rows]`, for batches of similar length."""
+
+    @property
+    def truncated(self) -> int:
+        """Examples that lost tokens."""
+
+    def __len__(self) -> int:
+        """Rows."""
+
+    def targets(self, indices: Sequence[int]) -> float:
+        """How many losses these rows sum, for the mean over an effective batch."""
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Collate rows, padded to the longest of them."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Sequences of token ids: sequence `i` is `ids[starts[i]:starts[i + 1]]`."""
+
+    ids: np.ndarray  # [tokens] int32
+    types: np.ndarray | None  # [tokens] int8; none if the tokenizer knows no token types
+    starts: np.ndarray  # [sequences + 1] int64
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sequence `[sequences]`."""
+        return np.diff(self.starts)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return int(self.lengths.max(initial=0))
+
+    def padded(self, sequences: Sequence[int]) -> dict[str, np.ndarray]:
+        """`input_ids`, `attention_mask` and, where there are types, `token_type_ids`, each `[B, T]` int64."""
+        arrays = {"input_ids": self.spread(self.ids, sequences, self.pad_id), "attention_mask": self.mask(sequences)}
+        if self.types is not None:
+            arrays["token_type_ids"] = self.spread(self.types, sequences, 0)
+        return arrays
+
+    def mask(self, sequences: Sequence[int]) -> np.ndarray:
+        """1 at tokens, 0 at padding, `[B, T]` int64."""
+        lengths = self.lengths[list(sequences)]
+        return (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
+
+    def spread(self, values: np.ndarray, sequences: Sequence[int], fill: int) -> np.ndarray:
+        """One value a token, `[tokens]`, as rows `[B, T]` int64 with `fill` at the padding."""
+        mask = self.mask(sequences).astype(bool)
+        rows = np.full(mask.shape, fill, dtype=np.int64)
+        rows[mask] = np.concatenate([values[self.starts[s] : self.starts[s + 1]] for s in sequences])
+        return rows
