@@ -1,0 +1,296 @@
+"""Semantic roles in the official columns: reading CoNLL-2005 and CoNLL-2012 files, and writing CoNLL-2005 columns.
+
+A column of a proposition marks spans by brackets, `(A0*` `*` `*)` or `(V*)`, one cell a token; in records they are BIO
+tags. The spans of one proposition never overlap, so the two forms hold the same.
+
+- CoNLL-2005: word, lemma of the predicate or `-`, then one column for each predicate, in their order.
+  https://www.cs.upc.edu/~srlconll/spec.html
+- CoNLL-2012 `*_gold_conll`: document, part, token number, word, part of speech, parse, lemma, frameset, word sense,
+  speaker, named entities, one column for each predicate, coreference. https://conll.cemantix.org/2012/data.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptv2.data.records import Record
+from ptv2.errors import DataError
+
+NO_PREDICATE = "-"
+
+# CoNLL-2012 columns that are read; those of the predicates lie between the first eleven columns and the last one
+_WORD, _LEMMA, _FRAMESET, _FIRST_PROPOSITION = 3, 6, 7, 11
+
+# Unicode knows more blanks than these two, but they occur within words of the web
+_BLANKS = re.compile(r"[ \t]+")
+_CELL = re.compile(r"(?:\((?P<open>[^()*]+))?\*(?:(?P<end>[^()*]*)\))?")
+
+
+@dataclass(frozen=True)
+class Proposition:
+    """A predicate (number of its token, lemma) and its arguments, as one BIO tag a token."""
+
+    predicate: int
+    lemma: str
+    tags: list[str]
+    where: str  # "FILE:LINE" of the predicate
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence with its propositions, which may be none."""
+
+    tokens: list[str]
+    propositions: list[Proposition]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The cells of one line, and its "FILE:LINE"."""
+
+    cells: list[str]
+    where: str
+
+
+def read_props(path: Path) -> Iterator[Record]:
+    """One record for each predicate of a CoNLL-2005 file; a sentence without predicates gives none.
+
+    Fields: `tokens`, `predicate` (number of its token), `lemma`, `tags` (BIO), `sentence` (counted from 0 over all
+    sentences of the file, those without predicates included).
+
+    Raises:
+        DataError: as `props_sentences`.
+    """
+    return _records(props_sentences(path))
+
+
+def read_conll12(path: Path) -> Iterator[Record]:
+    """The records, as of `read_props`, of a CoNLL-2012 file or of all such files of a folder tree.
+
+    Words and labels stay as they are written (`-LRB-`, `ARG0`, `ARGM-TMP`).
+
+    Raises:
+        DataError: as `conll12_sentences`.
+    """
+    return _records(conll12_sentences(path))
+
+
+def props_sentences(path: Path) -> Iterator[Sentence]:
+    """The sentences of a CoNLL-2005 file, in order.
+
+    Raises:
+        DataError: with "FILE:LINE" and what was expected: unequal columns, not one column for each predicate, malformed
+            brackets, no UTF-8; or no such file.
+    """
+    for lines in _blocks(path):
+        if len(lines[0].cells) < 2:
+            raise DataError(f"{lines[0].where}: expected at least 2 columns (word, lemma or -), found 1")
+        lemmas = [line.cells[1] for line in lines]
+        predicates = [i for i, lemma in enumerate(lemmas) if lemma != NO_PREDICATE]
+        columns = _columns(lines, 2, len(lines[0].cells))
+        _check_count(lines[0].where, len(predicates), len(columns))
+        yield _sentence(lines, [line.cells[0] for line in lines], lemmas, predicates, columns)
+
+
+def conll12_sentences(path: Path) -> Iterator[Sentence]:
+    """The sentences of a CoNLL-2012 file, or of all `*_gold_conll` files of a folder tree in the order of their paths.
+
+    Raises:
+        DataError: as `props_sentences`; or the folder holds no such file.
+    """
+    files = sorted(path.rglob("*_gold_conll")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path}: expected files *_gold_conll in this folder or below, found none")
+    for file in files:
+        for lines in _blocks(file, marks=("#begin document", "#end document")):
+            yield _conll12_sentence(lines)
+
+
+def write_props(
+    sentences: Iterable[Sentence],
+    predicted: Mapping[tuple[int, int], Sequence[str]] | None = None,
+    words: bool = False,
+) -> str:
+    """The CoNLL-2005 columns of all sentences, in order.
+
+    Without words this is what the official `srl-eval.pl GOLD PREDICTED` takes for both of its files.
+
+    Args:
+        sentences: those of the file that the predictions are of.
+        predicted: BIO tags by (sentence, predicate), as records name them; none: the sentences' own tags.
+        words: put the word before the other columns, as `read_props` expects it.
+
+    Raises:
+        ValueError: predictions miss a proposition, belong to none, or are not one BIO tag a token.
+    """
+    left = dict(predicted or {})
+    blocks = []
+    for number, sentence in enumerate(sentences):
+        lemmas = [NO_PREDICATE] * len(sentence.tokens)
+        columns = []
+        for proposition in sentence.propositions:
+            lemmas[proposition.predicate] = proposition.lemma
+            tags: Sequence[str] = proposition.tags
+            if predicted is not None:
+                tags = _taken(left, (number, proposition.predicate), len(sentence.tokens))
+            columns.append(to_column(tags))
+        blocks.append(_aligned([*([sentence.tokens] if words else []), lemmas, *columns]))
+    if left:
+        raise ValueError(f"expected predictions of propositions, got one of (sentence, predicate) {min(left)}")
+    return "".join(blocks)
+
+
+def to_bio(column: Sequence[str], places: Sequence[str] | None = None) -> list[str]:
+    """The BIO tags of a column of brackets; the closing bracket may repeat its label, `*A0)`.
+
+    Args:
+        places: what each cell is called in messages; none: "token 0" and so on.
+
+    Raises:
+        DataError: a cell is no bracket cell, a span opens within another, or one is closed or left open wrongly.
+    """
+    places = places or [f"token {i}" for i in range(len(column))]
+    tags: list[str] = []
+    label, opened = "", ""
+    for cell, place in zip(column, places, strict=True):
+        if (parts := _CELL.fullmatch(cell)) is None:
+            raise DataError(f"{place}: expected *, (LABEL*, *) or (LABEL*), found {cell!r}")
+        if parts["open"]:
+            if label:
+                raise DataError(f"{place}: {cell!r} opens a span within ({label}* of {opened}; expected *) before it")
+            label, opened = parts["open"], place
+            tags.append(f"B-{label}")
+        else:
+            tags.append(f"I-{label}" if label else "O")
+        if parts["end"] is not None:
+            if not label or parts["end"] not in ("", label):
+                raise DataError(f"{place}: {cell!r} closes {f'({label}*' if label else 'no open span'}")
+            label = ""
+    if label:
+        raise DataError(f"{opened}: ({label}* is not closed within its sentence; expected *)")
+    return tags
+
+
+def to_column(tags: Sequence[str]) -> list[str]:
+    """The column of brackets of BIO tags.
+
+    An `I-` that continues nothing (after `O` or another label) opens a span, as conlleval reads such sequences.
+
+    Raises:
+        ValueError: a tag is not O, B-LABEL or I-LABEL.
+    """
+    for tag in tags:
+        if tag != "O" and not (tag[:2] in ("B-", "I-") and len(tag) > 2):
+            raise ValueError(f"expected O, B-LABEL or I-LABEL, got {tag!r}")
+    labels = [tag[2:] for tag in tags] + [""]  # no label at O, nor after the end
+    opens = [tag[0] == "B" or labels[i] != (labels[i - 1] if i else "") for i, tag in enumerate(tags)] + [False]
+    return [
+        (f"({label}" if label and opens[i] else "")
+        + "*"
+        + (")" if label and (opens[i + 1] or not labels[i + 1]) else "")
+        for i, label in enumerate(labels[:-1])
+    ]
+
+
+def _records(sentences: Iterable[Sentence]) -> Iterator[Record]:
+    for number, sentence in enumerate(sentences):
+        for proposition in sentence.propositions:
+            fields = {
+                "tokens": sentence.tokens,
+                "predicate": proposition.predicate,
+                "lemma": proposition.lemma,
+                "tags": proposition.tags,
+                "sentence": number,
+            }
+            yield Record(fields, proposition.where)
+
+
+def _conll12_sentence(lines: list[_Line]) -> Sentence:
+    width = len(lines[0].cells)
+    if width <= _FIRST_PROPOSITION:
+        raise DataError(f"{lines[0].where}: expected at least {_FIRST_PROPOSITION + 1} columns, found {width}")
+    columns = _columns(lines, _FIRST_PROPOSITION, width - 1)
+    # the lemma alone does not make a predicate: nouns with a word sense have one too
+    predicates = [i for i, line in enumerate(lines) if line.cells[_FRAMESET] != NO_PREDICATE]
+    if len(predicates) != len(columns):  # a frameset without arguments annotated: V says where the others are
+        predicates = [tags.index("B-V") for tags in columns if "B-V" in tags]
+    _check_count(lines[0].where, len(predicates), len(columns))
+    words, lemmas = ([line.cells[i] for line in lines] for i in (_WORD, _LEMMA))
+    lemmas = [word if lemma == NO_PREDICATE else lemma for word, lemma in zip(words, lemmas, strict=True)]
+    return _sentence(lines, words, lemmas, predicates, columns)
+
+
+def _sentence(
+    lines: list[_Line], words: list[str], lemmas: list[str], predicates: list[int], columns: list[list[str]]
+) -> Sentence:
+    """Put predicates and columns together, the first to the first and so on."""
+    pairs = zip(predicates, columns, strict=True)
+    return Sentence(words, [Proposition(i, lemmas[i], tags, lines[i].where) for i, tags in pairs])
+
+
+def _check_count(where: str, predicates: int, columns: int) -> None:
+    if predicates != columns:
+        raise DataError(
+            f"{where}: expected one column for each predicate of the sentence; "
+            f"found {predicates} predicates and {columns} columns"
+        )
+
+
+def _columns(lines: list[_Line], first: int, end: int) -> list[list[str]]:
+    """The BIO tags of the columns from `first` up to `end`."""
+    places = [line.where for line in lines]
+    return [to_bio([line.cells[c] for line in lines], places) for c in range(first, end)]
+
+
+def _blocks(path: Path, marks: tuple[str, ...] = ()) -> Iterator[list[_Line]]:
+    """The lines between blank lines, each as wide as the first; a line that begins with one of `marks` is as blank."""
+    block: list[_Line] = []
+    for number, text in enumerate(_lines(path), start=1):
+        if not text or (marks and text.startswith(marks)):
+            if block:
+                yield block
+            block = []
+            continue
+        line = _Line(_BLANKS.split(text), f"{path}:{number}")
+        if block and len(line.cells) != len(block[0].cells):
+            raise DataError(
+                f"{line.where}: expected {len(block[0].cells)} columns as in the sentence's first line, "
+                f"found {len(line.cells)}"
+            )
+        block.append(line)
+    if block:
+        yield block
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file without blanks at their ends; only a line feed ends a line, U+2028 does not."""
+    try:
+        with path.open("rb") as stream:
+            for number, raw in enumerate(stream, start=1):
+                try:
+                    yield raw.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \t\r\n")
+                except UnicodeDecodeError as error:
+                    raise DataError(f"{path}:{number}: expected UTF-8 text") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+
+
+def _taken(predicted: dict[tuple[int, int], Sequence[str]], key: tuple[int, int], length: int) -> Sequence[str]:
+    """Take the prediction of `key` out of `predicted`."""
+    tags = predicted.pop(key, None)
+    if tags is None:
+        raise ValueError(f"expected a prediction for (sentence, predicate) {key}, got none")
+    if len(tags) != length:
+        raise ValueError(f"expected {length} tags for (sentence, predicate) {key}, got {len(tags)}")
+    return tags
+
+
+def _aligned(columns: list[list[str]]) -> str:
+    """Columns as lines, each column as wide as its widest cell, with a blank line at the end."""
+    widths = [max(map(len, column)) for column in columns]
+    rows = zip(*columns, strict=True)
+    lines = (" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(" ") for row in rows)
+    return "\n".join(lines) + "\n\n"
