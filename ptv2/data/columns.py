@@ -1,0 +1,135 @@
+"""Reading CoNLL column files: a token a line, its tag in one of the columns, a blank line after each sentence.
+
+CoNLL-2003, CoNLL-2004, OntoNotes and most files of users are of this kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptv2.data.records import Record
+from ptv2.errors import DataError, unknown
+
+BOUNDARY = "-DOCSTART-"
+BLANKS = " \t\r\n"  # not str.split()'s: a no-break space or U+2028 may be a token, or a part of one
+NAMES = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the lines of one file are cut, and which cells are used."""
+
+    separator: re.Pattern[str]
+    width: int
+    token: int
+    tag: int | None
+
+    def cells(self, line: str) -> list[str]:
+        return [cell.strip(BLANKS) for cell in self.separator.split(line)]
+
+    def is_comment(self, line: str, cells: Sequence[str], *, leads: bool) -> bool:
+        """Whether a line is a comment and not a token that begins with `#`: its columns are not the file's.
+
+        Args:
+            leads: whether no token of the sentence was before; between tokens only a line without a second column is
+                taken for a comment, so that a torn line is not passed over.
+        """
+        return line.startswith("#") and len(cells) != self.width and (leads or len(cells) == 1)
+
+
+def read_columns(
+    path: Path, tokens: int | str = 0, tags: int | str | None = -1, columns: Sequence[str] | None = None
+) -> Iterator[Record]:
+    """Read sentences as records `{"tokens": [str], "tags": [str]}`, each placed at the line of its first token.
+
+    Blanks and tabs separate columns; in a file whose first line of tokens has a tab only tabs do, so that tokens may
+    hold blanks. Comments (`# ...`) and `-DOCSTART-` lines are left out; the latter also end a sentence.
+
+    Args:
+        tokens: the tokens' column, by name or by number from 0 (negative from the end).
+        tags: the tags' column; none to read tokens alone, which gives records without `tags`.
+        columns: the columns' names; without them those of a line `# global.columns = ...`, if there is one.
+
+    Raises:
+        DataError: with file and line: not UTF-8, unequal columns, a column that is not there; or no such file.
+    """
+    layout = _layout(path, tokens, tags, columns)
+    if layout is None:
+        return
+    sentence: list[list[str]] = []
+    first = 0
+    for number, line in _lines(path):
+        cells = layout.cells(line) if line else []
+        if not cells or _is_boundary(line):
+            if sentence:
+                yield _record(sentence, layout, f"{path}:{first}")
+            sentence = []
+        elif not layout.is_comment(line, cells, leads=not sentence):
+            if len(cells) != layout.width:
+                raise DataError(f"{path}:{number}: expected {layout.width} columns as above, found {len(cells)}")
+            first = first if sentence else number
+            sentence.append(cells)
+    if sentence:
+        yield _record(sentence, layout, f"{path}:{first}")
+
+
+def _record(sentence: Sequence[Sequence[str]], layout: _Layout, where: str) -> Record:
+    fields = {"tokens": [cells[layout.token] for cells in sentence]}
+    if layout.tag is not None:
+        fields["tags"] = [cells[layout.tag] for cells in sentence]
+    return Record(fields, where)
+
+
+def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequence[str] | None) -> _Layout | None:
+    """The layout that the first line of tokens shows; none if the file has no such line."""
+    for number, line in _lines(path):
+        if found := NAMES.match(line):
+            names = names or found[1].split()
+        if not line or line.startswith("#") or _is_boundary(line):
+            continue
+        separator = re.compile(r"\t+" if "\t" in line else r"[ \t]+")
+        width, where = len(separator.split(line)), f"{path}:{number}"
+        if names and len(names) != width:
+            raise DataError(f"{where}: expected {len(names)} columns ({', '.join(names)}), found {width}")
+        token = _column(tokens, names, width, where)
+        return _Layout(separator, width, token, None if tags is None else _column(tags, names, width, where))
+    return None
+
+
+def _column(wanted: int | str, names: Sequence[str] | None, width: int, where: str) -> int:
+    """The number from 0 of a column given by name or number."""
+    if isinstance(wanted, str):
+        if not names:
+            raise DataError(
+                f"{where}: no column '{wanted}': the file does not name its columns; give their names or a number"
+            )
+        if wanted not in names:
+            raise DataError(f"{where}: {unknown('column', wanted, names)}")
+        return list(names).index(wanted)
+    if not -width <= wanted < width:
+        raise DataError(f"{where}: no column {wanted}: the file has {width}, numbered from 0")
+    return wanted % width
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without the blanks around them.
+
+    Raises:
+        DataError: a line that is not UTF-8, with its number; or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:  # bytes are cut at \n alone, and a line that is no UTF-8 is known by its number
+            for number, line in enumerate(stream, start=1):
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, text.strip(BLANKS)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}:{number}: expected UTF-8 text") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+
+
+def _is_boundary(line: str) -> bool:
+    return BOUNDARY in line and BOUNDARY in line.split()

@@ -1,0 +1,135 @@
+"""CoNLL column files: what was written comes back in every layout, and what is wrong is told with file and line."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptv2.data.columns import read_columns
+from ptv2.errors import DataError
+
+Sentences = list[list[tuple[str, str]]]
+
+# Any text but what separates columns and lines; the mark that some editors write at a file's start is theirs.
+WORD = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n\ufeff"), min_size=1, max_size=6
+).filter(lambda word: "-DOCSTART-" not in word)
+TAG = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"])
+TABLES = st.lists(st.lists(st.tuples(WORD, TAG), min_size=1, max_size=5), min_size=1, max_size=4)
+
+
+def read(content: str | bytes, **options: Any) -> list[tuple[int, dict[str, list[str]]]]:
+    """Line and fields of the records of a file with this content."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "some.txt")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        records = list(read_columns(path, **options))
+    assert all(record.where.startswith(f"{path}:") for record in records)
+    return [(int(record.where.rpartition(":")[2]), record.fields) for record in records]
+
+
+def fault(content: str | bytes, **options: Any) -> str:
+    """What is said about a file with this content, from its name on."""
+    with pytest.raises(DataError) as caught:
+        read(content, **options)
+    return str(caught.value).rpartition("/")[2]
+
+
+@settings(max_examples=200)
+@given(
+    TABLES,
+    st.sampled_from([" ", "\t", "   ", " \t "]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["utf-8", "utf-8-sig"]),
+    st.booleans(),
+)
+def test_what_was_written_comes_back(
+    sentences: Sentences, separator: str, end: str, encoding: str, last_blank_line: bool
+) -> None:
+    if all(word.startswith("#") for sentence in sentences for word, _ in sentence):
+        sentences = [*sentences, [("x", "O")]]  # a file of nothing but `#...` is one of comments
+    blocks = [end.join(f"{word}{separator}{tag}" for word, tag in sentence) for sentence in sentences]
+    text = (end * 2).join(blocks) + (end * 2 if last_blank_line else "")
+    expected = [{"tokens": [w for w, _ in s], "tags": [t for _, t in s]} for s in sentences]
+    assert [fields for _, fields in read(text.encode(encoding))] == expected
+
+
+def test_conll03_layout_and_places() -> None:
+    text = (
+        "-DOCSTART- -X- -X- O\n\nOslo NNP I-NP I-LOC\nwins VBZ I-VP O\n\n\n  \t\n# # O O\n1 CD I-NP O\n"
+        "-DOCSTART- -X- O O\nEnd NN I-NP O"
+    )
+    assert read(text) == [
+        (3, {"tokens": ["Oslo", "wins"], "tags": ["I-LOC", "O"]}),
+        (8, {"tokens": ["#", "1"], "tags": ["O", "O"]}),
+        (11, {"tokens": ["End"], "tags": ["O"]}),
+    ]
+
+
+def test_tokens_may_hold_blanks_where_tabs_separate() -> None:
+    assert read("1 000\tCD\tO\n New York \tNNP\tB-LOC\n") == [
+        (1, {"tokens": ["1 000", "New York"], "tags": ["O", "B-LOC"]})
+    ]
+
+
+def test_odd_characters_neither_cut_lines_nor_columns() -> None:
+    words = ["a\u2028b", "\u00a0", "c\u0085d", "e\x0cf", "\u3000"]
+    assert read("".join(f"{word} O\n" for word in words))[0][1]["tokens"] == words
+
+
+def test_comments_and_hashes() -> None:
+    text = "# a header of several words\n#doc\n\n# text = We like it\nWe O\n# O\n#tag O\n#\nlike O\n\n# O\nit O\n"
+    assert read(text) == [
+        (5, {"tokens": ["We", "#", "#tag", "like"], "tags": ["O"] * 4}),
+        (11, {"tokens": ["#", "it"], "tags": ["O"] * 2}),
+    ]
+    assert read("# text = a b\na b\tO\n# c\tO\n") == [(2, {"tokens": ["a b", "# c"], "tags": ["O", "O"]})]
+    assert read("# only\n\n# comments\n") == []
+
+
+def test_named_columns() -> None:
+    body = "1 Oslo B-LOC x\n2 wins O y\n"
+    expected = [(2, {"tokens": ["Oslo", "wins"], "tags": ["B-LOC", "O"]})]
+    assert read("# global.columns = ID FORM NE X\n" + body, tokens="FORM", tags="NE") == expected
+    assert read("#\n" + body, tokens="word", tags="ne", columns=["n", "word", "ne", "other"]) == expected
+    own = read("# global.columns = A B C D\n" + body, tokens=1, tags="ne", columns=["n", "word", "ne", "other"])
+    assert own == expected  # the caller's names come before the file's
+
+
+def test_tokens_alone() -> None:
+    assert read("# a comment\nOslo\n#wins\n", tags=None) == [(2, {"tokens": ["Oslo", "#wins"]})]
+    assert read("Oslo B-LOC\n", tags=None) == [(1, {"tokens": ["Oslo"]})]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("a O\nb\n", {}, "some.txt:2: expected 2 columns as above, found 1"),
+        ("a O\n\nb c O\n", {}, "some.txt:3: expected 2 columns as above, found 3"),
+        ("a\tO\nb O\n", {}, "some.txt:2: expected 2 columns as above, found 1"),
+        ("a\tO\n\tO\n", {}, "some.txt:2: expected 2 columns as above, found 1"),  # no token
+        ("a O\n# b c\n", {}, "some.txt:2: expected 2 columns as above, found 3"),  # no comment between tokens
+        ("a O\n", {"tags": 2}, "some.txt:1: no column 2: the file has 2, numbered from 0"),
+        ("a O\n", {"tokens": -3}, "some.txt:1: no column -3: the file has 2"),
+        ("a O\n", {"tags": "ne"}, "some.txt:1: no column 'ne': the file does not name its columns"),
+        ("a O\n", {"tags": "nee", "columns": ["word", "ne"]}, "some.txt:1: unknown column 'nee'; did you mean ne?"),
+        ("# global.columns = FORM NE\na O\n", {"tags": "POS"}, "some.txt:2: unknown column 'POS'; known: FORM, NE"),
+        ("#\na b O\n", {"columns": ["word", "ne"]}, "some.txt:2: expected 2 columns (word, ne), found 3"),
+        (b"a O\nb\xff O\n", {}, "some.txt:2: expected UTF-8 text"),
+        ("a O\n".encode("utf-16"), {}, "some.txt:1: expected UTF-8 text"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(content: str | bytes, options: dict[str, Any], message: str) -> None:
+    assert re.match(re.escape(message), fault(content, **options)), fault(content, **options)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.txt", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(DataError, match=f"{path}: {reason}"):
+            list(read_columns(path))
