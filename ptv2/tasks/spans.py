@@ -1,0 +1,128 @@
+"""Tag schemes: what files write is validated and becomes BIO, and BIO becomes spans.
+
+| scheme | a span of three tokens | of one token | directly after one of its type |
+|---|---|---|---|
+| bio    | B- I- I- | B- | B- |
+| iob1   | I- I- I- | I- | B- |
+| bioes  | B- I- E- | S- | B- or S- |
+
+BILOU is BIOES with L- for E- and U- for S-; both spellings are read as `bioes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple, get_args
+
+from ptv2.errors import unknown
+
+Scheme = Literal["bio", "iob1", "bioes"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
+PREFIXES: dict[Scheme, tuple[str, ...]] = {"bio": ("B", "I"), "iob1": ("B", "I"), "bioes": ("B", "I", "E", "S")}
+BILOU = {"L": "E", "U": "S"}
+
+
+class Span(NamedTuple):
+    """A labelled stretch of tokens; `end` is exclusive."""
+
+    label: str
+    start: int
+    end: int
+
+
+def scheme_of(sequences: Iterable[Sequence[str]]) -> Scheme:
+    """Which scheme the tags of a data set are in; `to_bio` then says what is wrong with single tags.
+
+    `bioes` where a tag has one of its own prefixes. `iob1` where spans begin with `I-` and none begins with `B-` unless
+    it must. Else `bio`, also where a few spans begin with `I-`: `odd_starts` counts those.
+    """
+    i_starts = b_starts = 0
+    for tags in sequences:
+        for (_, inside), (prefix, kind) in pairwise([("O", ""), *map(_parts, tags)]):
+            if kind and prefix in ("E", "S"):
+                return "bioes"
+            follows = kind == inside
+            i_starts += prefix == "I" and not follows
+            b_starts += prefix == "B" and not follows
+    return "iob1" if i_starts and not b_starts else "bio"
+
+
+def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
+    """Validate one sentence's tags and write them as BIO, in which every span begins with `B-`.
+
+    A BIO `I-` after `O` or after another type begins a span, as in the conlleval script, and becomes `B-`: real files
+    have them. Every other departure from the scheme is refused.
+
+    Raises:
+        ValueError: a tag is malformed, or cannot stand where it does; the message has the tag, its number in the
+            sentence (from 1) and what was expected. Or there is no such scheme.
+    """
+    if scheme not in SCHEMES:
+        raise ValueError(unknown("tag scheme", scheme, SCHEMES))
+    bio: list[str] = []
+    before, inside = "O", ""  # prefix and type of the tag before
+    for number, tag in enumerate(tags, start=1):
+        prefix, kind = _checked(tag, scheme, number)
+        follows = bool(kind) and kind == inside
+        if fault := _misplaced(prefix, before, follows, scheme):
+            place = f"after '{tags[number - 2]}'" if number > 1 else "at the sentence's start"
+            raise ValueError(f"tag {number} is '{tag}' {place}: {fault}")
+        starts = prefix in ("B", "S") or not follows
+        bio.append(f"{'B' if starts else 'I'}-{kind}" if kind else "O")
+        before, inside = prefix, kind
+    if scheme == "bioes" and before in ("B", "I"):
+        raise ValueError(f"tag {len(tags)} is '{tags[-1]}' at the sentence's end: {_GOES_ON}")
+    return bio
+
+
+def odd_starts(tags: Sequence[str]) -> int:
+    """How many spans of BIO tags begin with an `I-`, and so had or have to be mended."""
+    parts = [("O", ""), *map(_parts, tags)]
+    return sum(prefix == "I" and kind != inside for (_, inside), (prefix, kind) in pairwise(parts))
+
+
+def spans(tags: Sequence[str]) -> list[Span]:
+    """The spans of one sentence's BIO tags, odd sequences (as a model may predict) read as by the conlleval script.
+
+    Raises:
+        ValueError: a tag is none of `O`, `B-TYPE` and `I-TYPE`.
+    """
+    # The rule lives with the metric, whose other imports take seconds and are not needed to read files.
+    from ptv2.metrics.entities import chunks
+
+    return [Span(*chunk) for chunk in chunks(tags)]
+
+
+_GOES_ON = "expected I- or E- of the same type to follow a B- or I- (scheme bioes)"
+
+
+def _parts(tag: str) -> tuple[str, str]:
+    """Prefix, BILOU's as BIOES's, and type, which may hold hyphens; `("O", "")` outside of spans."""
+    prefix, _, kind = tag.partition("-")
+    return BILOU.get(prefix, prefix), kind
+
+
+def _checked(tag: str, scheme: Scheme, number: int) -> tuple[str, str]:
+    """The parts of a tag that is well formed."""
+    prefix, kind = _parts(tag)
+    if tag != "O" and (prefix not in PREFIXES[scheme] or not kind):
+        valid = ", ".join(f"{one}-TYPE" for one in PREFIXES[scheme])
+        raise ValueError(f"tag {number} is '{tag}': expected O, {valid} (scheme {scheme})")
+    return prefix, kind
+
+
+def _misplaced(prefix: str, before: str, follows: bool, scheme: Scheme) -> str:
+    """What was expected instead of a prefix after another; empty if it is right.
+
+    Args:
+        follows: the tag before has the same type.
+    """
+    if scheme == "iob1" and prefix == "B" and not follows:
+        return "expected B- only after a tag of the same type (scheme iob1)"
+    if scheme == "bioes":
+        is_open = before in ("B", "I")
+        if is_open != (prefix in ("I", "E")) or (is_open and not follows):
+            return _GOES_ON if is_open else "expected O, B- or S- where no span is open (scheme bioes)"
+    return ""
