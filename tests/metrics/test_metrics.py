@@ -19,6 +19,11 @@ from ptv2.metrics import accuracy, cb, known_metrics, load_metric, multirc, reco
 EXAMPLES = {
     "accuracy": ([1, 0, 2], [1, 1, 2], {"accuracy": 2 / 3}),
     "cb": ([0, 1, 2], [0, 1, 1], {"accuracy": 2 / 3, "f1_macro": (1 + 2 / 3 + 0) / 3}),
+    "entities": (
+        [["B-PER", "I-PER", "O", "B-LOC"], ["O"]],
+        [["B-PER", "I-PER", "O", "B-ORG"], ["O"]],
+        {"f1": 0.5, "precision": 0.5, "recall": 0.5},
+    ),
     "multirc": (
         [{"idx": {"paragraph": 3, "question": 0, "answer": a}, "prediction": p} for a, p in enumerate([1, 1])],
         [1, 0],
