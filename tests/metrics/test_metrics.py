@@ -34,6 +34,11 @@ EXAMPLES = {
         [{"idx": {"passage": 0, "query": 7}, "answers": ["Red Cross", "Cross of Malta"]}],
         {"f1": 1.0, "exact_match": 1.0},
     ),
+    "roles": (
+        [["B-A0", "B-V", "B-A1", "B-C-A0"]],
+        [["B-A0", "B-V", "B-A1", "O"]],
+        {"f1": 0.5, "precision": 0.5, "recall": 0.5, "f1_with_v": 6 / 7},
+    ),
 }
 
 
