@@ -41,7 +41,7 @@ def fault(content: str | bytes, **options: Any) -> str:
     return str(caught.value).rpartition("/")[2]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     TABLES,
     st.sampled_from([" ", "\t", "   ", " \t "]),

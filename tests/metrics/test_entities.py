@@ -75,7 +75,7 @@ def expected_scores(right: int, said: int, true: int) -> dict[str, float]:
     return {"f1": f1, "precision": precision, "recall": recall}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(PAIRS)
 def test_scores_are_conllevals(pairs: list[list[tuple[str, str]]]) -> None:
     predictions, references = ([[pair[side] for pair in sentence] for sentence in pairs] for side in (0, 1))

@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptv2.data.columns import read_columns
 from ptv2.tasks.spans import Scheme, Span, odd_starts, scheme_of, spans, to_bio
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "conll04"
+
+QUICK = settings(deadline=None)  # the first call imports the metric's libraries
 
 # A sentence as stretches of tokens: (type, tokens), no type outside of spans.
 SENTENCE = st.lists(st.tuples(st.sampled_from(["", "PER", "LOC", "a-b"]), st.integers(1, 4)), max_size=6)
@@ -38,6 +40,7 @@ def written(sentence: list[tuple[str, int]], scheme: str) -> list[str]:
     return tags
 
 
+@QUICK
 @given(st.lists(SENTENCE, min_size=1, max_size=4), st.sampled_from(["bio", "iob1", "bioes", "bilou"]))
 def test_every_scheme_is_recognised_and_read_alike(sentences: list[list[tuple[str, int]]], scheme: str) -> None:
     tags = [written(sentence, scheme) for sentence in sentences]
@@ -47,6 +50,7 @@ def test_every_scheme_is_recognised_and_read_alike(sentences: list[list[tuple[st
     assert [to_bio(one, found) for one in tags] == [written(sentence, "bio") for sentence in sentences]
 
 
+@QUICK
 @given(SENTENCE)
 def test_spans_come_back(sentence: list[tuple[str, int]]) -> None:
     expected, at = [], 0
@@ -65,6 +69,7 @@ def test_spans_of_odd_sequences_are_conllevals() -> None:
     ]
 
 
+@QUICK
 @given(st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=8))
 def test_mending_bio_keeps_every_span(tags: list[str]) -> None:
     bio = to_bio(tags, "bio")
