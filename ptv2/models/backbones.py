@@ -23,6 +23,7 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, Pr
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from ptv2.config.schema import ModelConfig
+from ptv2.data.words import mark_word_starts
 from ptv2.errors import ConfigError, ModelError, unknown
 from ptv2.models.attention import Form, LayerPrompts
 from ptv2.models.families import Family, family_of
@@ -108,8 +109,11 @@ def load_backbone(cfg: ModelConfig, seed: int) -> Backbone:
     return Backbone(model, pooler, origin, model.config, family, identity)
 
 
-def load_tokenizer(cfg: ModelConfig) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of `cfg`. Random backbones (`config:`) read with the embedded one."""
+def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of `cfg`. Random backbones (`config:`) read with the embedded one.
+
+    `split_words` is for text that comes as words: byte-level tokenizers then read a blank before each of them.
+    """
     if cfg.path == "config:":
         tokenizer = AutoTokenizer.from_pretrained(_embedded_folder("minilm"), use_fast=True)
         if int(cfg.config.get("vocab_size", 0)) < len(tokenizer):  # type: ignore[arg-type]
@@ -128,6 +132,8 @@ def load_tokenizer(cfg: ModelConfig) -> PreTrainedTokenizerBase:
         raise ModelError(f"{cfg.path}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
+    if split_words:
+        mark_word_starts(tokenizer)
     return tokenizer
 
 

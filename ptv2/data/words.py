@@ -1,0 +1,259 @@
+"""Sentences of words to token ids, with a label and a score a word: for tagging tasks.
+
+Letters: W words of a sentence, T tokens of a window. A sentence that is longer than the model allows is read in
+overlapping windows, and each of its words is scored in exactly one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tokenizers import normalizers
+from torch import Tensor
+
+from ptv2.data.arrays import concatenated, ranges
+from ptv2.data.tokens import Tokens
+from ptv2.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# The label of a token that is no target; the number that torch's cross entropy leaves out by default.
+IGNORED = -100
+# Sentences that the tokenizer gets at once: enough to use its threads, little enough for memory.
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class TaggedSet:
+    """The encoded sentences of one split; rows are windows, several of them for a long sentence."""
+
+    tokens: Tokens
+    words: np.ndarray  # [tokens] int32; the number of the word scored at this token, else -1
+    labels: np.ndarray | None  # [tokens] int32; IGNORED where no word is scored
+    owners: np.ndarray  # [windows] int64; the number of the sentence, ascending; some sentences may have no window
+    truncated: int = 0  # windows lose nothing
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each window `[windows]`."""
+        return self.tokens.lengths
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest window."""
+        return self.tokens.longest
+
+    def targets(self, indices: Sequence[int]) -> int:
+        """Labelled tokens in these windows: the losses that they sum."""
+        if self.labels is None:
+            return 0
+        starts = self.tokens.starts
+        return sum(int(np.count_nonzero(self.labels[starts[i] : starts[i + 1]] != IGNORED)) for i in indices)
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Collate windows, padded to the longest of them.
+
+        Returns:
+            `input_ids`, `attention_mask`, perhaps `token_type_ids` and `labels` (IGNORED on padding), `[B, T]` int64.
+        """
+        arrays = self.tokens.padded(indices)
+        if self.labels is not None:
+            arrays["labels"] = self.tokens.spread(self.labels, indices, IGNORED)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Sentences as the tokenizer gives them, flat and uncut: special tokens, words, suffix, special tokens."""
+
+    ids: np.ndarray  # [tokens] int32
+    types: np.ndarray | None  # [tokens] int8
+    words: np.ndarray  # [tokens] int32; the number of the token's word in its sentence, -1 at specials and suffix
+    starts: np.ndarray  # [sentences + 1] int64
+    begins: np.ndarray  # [sentences] int64; where the pieces of the words begin
+    ends: np.ndarray  # [sentences] int64; where they end; the same as `begins` if no word has a piece
+    firsts: np.ndarray  # [sentences] int64; number of a sentence's first word among all words, those without pieces too
+
+
+def encode_words(
+    sentences: Sequence[Sequence[str]],
+    tags: Sequence[Sequence[int]] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    stride: int,
+    suffixes: Sequence[Sequence[str]] | None = None,
+    ids: Sequence[str] | None = None,
+) -> TaggedSet:
+    """Tokenize sentences that are split into words, in batches.
+
+    A word is labelled and scored at its first piece. A word without any piece (control characters, say) is in no
+    window, nor is a sentence without a word to score. Windows end at the ends of words, unless a word is longer than a
+    window, and a word goes to the window where it is farthest from both edges, the first of equals.
+
+    Args:
+        tags: a label a word; none where there is nothing to learn from.
+        max_length: tokens of a window at most, special tokens and suffix included.
+        stride: pieces that a window shares with the one before it, at most (as transformers means it).
+        suffixes: words that follow every window of a sentence and are never scored, such as a separator and the verb
+            whose roles are asked for.
+        ids: names of the sentences, for messages.
+
+    Raises:
+        DataError: a sentence whose number of tags is not its number of words, or whose suffix leaves no room for words.
+    """
+    if tags is not None:
+        for n, (words, labels) in enumerate(zip(sentences, tags, strict=True)):
+            if len(words) != len(labels):
+                raise DataError(f"{_name(n, ids)}: {len(labels)} tags, expected one for each of its {len(words)} words")
+    if suffixes is None:
+        suffixes = [()] * len(sentences)
+    parts: list[TaggedSet] = []
+    sizes: list[int] = []
+    for start in range(0, max(1, len(sentences)), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        pieces = _tokenize(sentences[chunk], suffixes[chunk], tokenizer)
+        budgets = max_length - (np.diff(pieces.starts) - (pieces.ends - pieces.begins))
+        if (full := np.flatnonzero((budgets < 1) & (pieces.ends > pieces.begins))).size:
+            raise DataError(
+                f"{_name(start + int(full[0]), ids)}: special tokens and what follows the words take "
+                f"{max_length - budgets[full[0]]} tokens, and task.max_length={max_length} leaves none for the words; "
+                "raise it"
+            )
+        windows = np.array(list(_windows(pieces, budgets, stride)), dtype=np.int64).reshape(-1, 3)
+        flat_tags = None if tags is None else np.fromiter(chain.from_iterable(tags[chunk]), np.int32)
+        parts.append(_windowed(pieces, windows, flat_tags, tokenizer.pad_token_id or 0))
+        sizes.append(len(pieces.begins))
+    return concatenated(parts, sizes)
+
+
+def mark_word_starts(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make a byte-level tokenizer read each of the words it is given as if a blank stood before it.
+
+    These tokenizers (roberta, gpt2, llama 3) know the start of a word by the blank, which words given one by one lack.
+    `add_prefix_space=True` means this, but it reaches only tokenizers with a class of their own, and where a pattern
+    splits the text first it would put a blank before each part. Other tokenizers are left as they are.
+    """
+    backend = tokenizer.backend_tokenizer
+    step = json.loads(backend.to_str())["pre_tokenizer"] or {"type": None}
+    if step["type"] == "ByteLevel":
+        backend.pre_tokenizer.add_prefix_space = True
+    elif any(one["type"] == "ByteLevel" and not one["add_prefix_space"] for one in step.get("pretokenizers", [])):
+        blank = normalizers.Prepend(" ")
+        backend.normalizer = normalizers.Sequence([backend.normalizer, blank]) if backend.normalizer else blank
+
+
+def _tokenize(
+    sentences: Sequence[Sequence[str]], suffixes: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
+) -> _Pieces:
+    texts = [[*words, *suffix] for words, suffix in zip(sentences, suffixes, strict=True)]
+    encodings: list[Any] = []
+    if texts:  # the library takes an empty list for one empty sentence
+        # Not verbose: it would warn of texts longer than the model, which are cut into windows here.
+        encodings = tokenizer(texts, is_split_into_words=True, return_attention_mask=False, verbose=False).encodings
+    lengths = np.array([len(one.ids) for one in encodings], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    numbers = np.array(list(chain.from_iterable(one.word_ids for one in encodings)), dtype=np.float64)
+    words = np.nan_to_num(numbers, nan=-1).astype(np.int32)  # nan was None, the number of special tokens
+    counts = np.array([len(one) for one in sentences], dtype=np.int64)
+    words[words >= np.repeat(counts, lengths)] = -1
+    inside = np.flatnonzero(words >= 0)
+    first, last = np.searchsorted(inside, starts[:-1]), np.searchsorted(inside, starts[1:])
+    begins = np.append(inside, len(words))[first]
+    types = None
+    if "token_type_ids" in tokenizer.model_input_names:
+        types = np.fromiter(chain.from_iterable(one.type_ids for one in encodings), np.int8)
+    ids = np.fromiter(chain.from_iterable(one.ids for one in encodings), np.int32)
+    return _Pieces(ids, types, words, starts, begins, begins + last - first, np.cumsum(counts) - counts)
+
+
+def _windows(pieces: _Pieces, budgets: np.ndarray, stride: int) -> Iterator[tuple[int, int, int]]:
+    """(sentence, first piece, end) of each window; sentences without pieces have none."""
+    counts = pieces.ends - pieces.begins
+    for n in np.flatnonzero(counts).tolist():
+        begin, end, budget = int(pieces.begins[n]), int(pieces.ends[n]), int(budgets[n])
+        if counts[n] <= budget:
+            yield n, begin, end
+        else:
+            yield from (
+                (n, begin + left, begin + right) for left, right in _cut(pieces.words[begin:end], budget, stride)
+            )
+
+
+def _cut(words: np.ndarray, budget: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Cover the pieces of a sentence by windows of at most `budget` pieces, which begin and end where words do.
+
+    Args:
+        words: the number of each piece's word `[pieces]`; a word longer than `budget` may be cut at its multiples.
+    """
+    begins = np.flatnonzero(np.diff(words, prepend=-1))
+    units = -(-np.diff(begins, append=len(words)) // budget)  # of each word
+    bounds = np.append(np.repeat(begins, units) + budget * ranges(np.zeros_like(units), units), len(words))
+    left = 0
+    while True:
+        last = int(np.searchsorted(bounds, left + budget, side="right")) - 1
+        right = int(bounds[last])
+        yield left, right
+        if right == len(words):
+            return
+        # Back by the stride, but no farther than lets the next unit, for which there was no room here, fit in.
+        left = int(bounds[np.searchsorted(bounds, max(right - stride, int(bounds[last + 1]) - budget))])
+
+
+def _windowed(pieces: _Pieces, windows: np.ndarray, tags: np.ndarray | None, pad_id: int) -> TaggedSet:
+    """The set of these windows `[windows, 3]`, without those that have no word to score; `tags` `[words]`."""
+    owners, lefts, rights = windows.T
+    # A window is what stands before the words, some of their pieces, and what stands after.
+    begins = np.stack([pieces.starts[owners], lefts, pieces.ends[owners]], axis=1)
+    ends = np.stack([pieces.begins[owners], rights, pieces.starts[owners + 1]], axis=1)
+    source = ranges(begins.ravel(), ends.ravel())  # [tokens]; which of the pieces each token is
+    window = np.repeat(np.arange(len(windows)), (ends - begins).sum(axis=1))  # [tokens]
+    scored = _scored(pieces, source, lefts[window], rights[window])
+    kept = (np.bincount(window[scored], minlength=len(windows)) > 0)[window]  # [tokens]
+
+    words = np.full(len(source), -1, dtype=np.int32)
+    words[scored] = pieces.words[source[scored]]
+    labels = None
+    if tags is not None:
+        labels = np.full(len(source), IGNORED, dtype=np.int32)
+        labels[scored] = tags[pieces.firsts[owners[window[scored]]] + words[scored]]
+        labels = labels[kept]
+    left, counts = np.unique(window[kept], return_counts=True)
+    tokens = Tokens(
+        ids=pieces.ids[source[kept]],
+        types=None if pieces.types is None else pieces.types[source[kept]],
+        starts=np.concatenate([[0], np.cumsum(counts)]),
+        pad_id=pad_id,
+    )
+    return TaggedSet(tokens, words[kept], labels, owners[left])
+
+
+def _scored(pieces: _Pieces, source: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The tokens at which a word is scored, each word at one: its first piece, where it is farthest from an edge.
+
+    Args:
+        source: the piece that each token is `[tokens]`.
+        left, right: where the slice of pieces of each token's window begins and ends `[tokens]`.
+    """
+    starting = (pieces.words >= 0) & (np.diff(pieces.words, prepend=-1) != 0)
+    starting[pieces.begins[pieces.ends > pieces.begins]] = True  # no special token may stand between two sentences
+    found = np.flatnonzero(starting[source])
+    piece = source[found]
+    context = np.minimum(piece - left[found], right[found] - 1 - piece)
+    order = np.lexsort((-context, piece))  # stable: of equals the first window
+    best = np.diff(piece[order], prepend=-1) != 0
+    return np.sort(found[order[best]])
+
+
+def _name(number: int, ids: Sequence[str] | None) -> str:
+    """Name a sentence in a message."""
+    return f"sentence {number + 1}" if ids is None else str(ids[number])
