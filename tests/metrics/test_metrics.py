@@ -39,6 +39,11 @@ EXAMPLES = {
         [["B-A0", "B-V", "B-A1", "O"]],
         {"f1": 0.5, "precision": 0.5, "recall": 0.5, "f1_with_v": 6 / 7},
     ),
+    "squad": (
+        [{"id": "b", "prediction_text": "Cross"}, {"id": "a", "prediction_text": ""}],
+        [{"id": "a", "answers": {"text": []}}, {"id": "b", "answers": {"text": ["Red Cross", "The Cross of Malta"]}}],
+        {"f1": 5 / 6, "exact_match": 0.5},
+    ),
 }
 
 

@@ -1,0 +1,200 @@
+"""SQuAD 1.1 and 2.0: F1 over words and exact match of the answer's text, and the threshold for answering nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import datasets
+import evaluate
+
+SCORES = ("f1", "exact_match")
+
+_DESCRIPTION = """F1 over words and exact match of SQuAD; from 0 to 1, higher is better.
+Both are the best over a question's right answers, and the mean over questions. Before the comparison, text is
+lower-cased and loses ASCII punctuation, then the articles a, an, the, then surplus spaces. Where there is a question
+without answers the rules of version 2.0 hold: nothing but the empty text is right for it, and a right answer of which
+the normalisation leaves nothing does not count as one. A question without a prediction counts as 0, as in the script of
+version 1.1 (that of 2.0 leaves it out)."""
+_CITATION = """@inproceedings{rajpurkar2016squad,
+  title={{SQuAD}: 100,000+ Questions for Machine Comprehension of Text},
+  author={Rajpurkar, Pranav and Zhang, Jian and Lopyrev, Konstantin and Liang, Percy},
+  booktitle={Proceedings of EMNLP},
+  pages={2383--2392},
+  year={2016}
+}
+@inproceedings{rajpurkar2018know,
+  title={Know What You Don't Know: Unanswerable Questions for {SQuAD}},
+  author={Rajpurkar, Pranav and Jia, Robin and Liang, Percy},
+  booktitle={Proceedings of ACL},
+  pages={784--789},
+  year={2018}
+}"""
+_INPUTS = """
+Args:
+    predictions (list of dict): {"id": str, "prediction_text": str}, at most one a question, in any order; the empty
+        text says that there is no answer.
+    references (list of dict): {"id": str, "answers": {"text": list of str}}; an empty list says that there is none.
+Returns:
+    f1 (float), exact_match (float).
+"""
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Threshold(NamedTuple):
+    """A question is answered where its no-answer score is at most `value`; `score` is the mean that this gives."""
+
+    value: float
+    score: float
+
+
+def score(predictions: Rows, references: Rows) -> dict[str, float]:
+    """Return `f1` and `exact_match`.
+
+    Raises:
+        ValueError: there are no references, or a question occurs twice or is not known.
+    """
+    scores = _by_question(predictions, references)
+    return {name: sum(one[name] for one in scores.values()) / len(scores) for name in SCORES}
+
+
+def by_kind(predictions: Rows, references: Rows) -> dict[str, dict[str, float | int]]:
+    """`f1`, `exact_match` and `total` of the questions that have an answer and of those that have none, apart.
+
+    Returns:
+        Results under `has_answer` (if there are such) and `no_answer`; nothing where all questions have an answer.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    scores = _by_question(predictions, references)
+    kinds: dict[str, list[dict[str, float]]] = {"has_answer": [], "no_answer": []}
+    for reference in references:
+        kinds["has_answer" if reference["answers"]["text"] else "no_answer"].append(scores[reference["id"]])
+    if not kinds["no_answer"]:
+        return {}
+    return {
+        kind: {**{name: sum(one[name] for one in group) / len(group) for name in SCORES}, "total": len(group)}
+        for kind, group in kinds.items()
+        if group
+    }
+
+
+def best_threshold(
+    no_answer_scores: Mapping[str, float], predictions: Rows, references: Rows, by: str = "f1"
+) -> Threshold:
+    """The threshold for answering nothing that gives the highest mean of the score `by` (`f1` or `exact_match`).
+
+    The same as the official script's where no two questions have the same no-answer score. Where some have, the script
+    may name a mean that no threshold gives, as it also looks between them; here the mean is always the one that the
+    threshold gives, so one below all scores is returned where it is best to answer nothing.
+
+    Args:
+        no_answer_scores: by question id; the higher, the rather it has no answer.
+        predictions: for every question the text that is given when it is answered, rules of `score`.
+
+    Raises:
+        ValueError: as `score`, or a question without no-answer score or prediction.
+    """
+    scores = _by_question(predictions, references)
+    given = {row["id"]: row["prediction_text"] for row in predictions}
+    if missing := [name for name in scores if name not in no_answer_scores or name not in given]:
+        raise ValueError(f"expected a prediction and a no-answer score for every question, got none for {missing[0]}")
+    without = {row["id"] for row in references if not row["answers"]["text"]}
+    order = sorted(scores, key=lambda name: no_answer_scores[name])
+    lowest = no_answer_scores[order[0]]
+    value = 0.0 if lowest > 0 else math.nextafter(lowest, -math.inf)  # answers nothing
+    total = best = float(len(without))
+    for name, following in zip(order, [*order[1:], None], strict=True):
+        if name not in without:
+            total += scores[name][by]
+        elif given[name]:
+            total -= 1
+        here = no_answer_scores[name]
+        tied = following is not None and no_answer_scores[following] == here
+        if total > best and not tied:
+            best, value = total, here
+    return Threshold(value, best / len(scores))
+
+
+def normalize(text: str) -> str:
+    """Lower case without punctuation, articles and surplus spaces, in the order of the official scripts."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def _by_question(predictions: Rows, references: Rows) -> dict[str, dict[str, float]]:
+    """The two scores of each question of the references, by its id."""
+    if not references:
+        raise ValueError("expected at least one reference, got none")
+    said = _unique(predictions, "predictions")
+    right = _unique(references, "references")
+    if strange := sorted(said.keys() - right.keys()):
+        raise ValueError(f"expected predictions for questions of the references only, got one for {strange[0]}")
+    version_2 = any(not row["answers"]["text"] for row in references)
+    scores: dict[str, dict[str, float]] = {}
+    for name, reference in right.items():
+        if name not in said:
+            scores[name] = dict.fromkeys(SCORES, 0.0)
+            continue
+        answers = [normalize(answer) for answer in reference["answers"]["text"]]
+        if version_2:
+            answers = [answer for answer in answers if answer] or [""]
+        text = normalize(said[name]["prediction_text"])
+        f1 = _f1_version_2 if version_2 else _f1
+        scores[name] = {"f1": _best(f1, text, answers), "exact_match": _best(str.__eq__, text, answers)}
+    return scores
+
+
+def _unique(rows: Rows, what: str) -> dict[str, Mapping[str, Any]]:
+    """Rows by id."""
+    found = {row["id"]: row for row in rows}
+    if len(found) != len(rows):
+        raise ValueError(f"expected every question once in the {what}, got {len(rows)} rows for {len(found)} questions")
+    return found
+
+
+def _best(compare: Callable[[str, str], float], text: str, answers: Sequence[str]) -> float:
+    return float(max(compare(text, answer) for answer in answers))
+
+
+def _f1(text: str, answer: str) -> float:
+    """F1 over the words of two normalised texts, repeated words as often as both have them; 0 where one is empty."""
+    said, right = text.split(), answer.split()
+    common = (Counter(said) & Counter(right)).total()
+    if not common:
+        return 0.0
+    precision, recall = common / len(said), common / len(right)
+    return 2 * precision * recall / (precision + recall)  # in this form to round as the official scripts do
+
+
+def _f1_version_2(text: str, answer: str) -> float:
+    """As `_f1`, but two empty texts agree."""
+    return _f1(text, answer) if text and answer else float(text == answer)
+
+
+class Metric(evaluate.Metric):
+    """`score` as an `evaluate` metric."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        prediction = {"id": text, "prediction_text": text}
+        reference = {"id": text, "answers": {"text": datasets.Sequence(text)}}
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_INPUTS,
+            features=datasets.Features({"predictions": prediction, "references": reference}),
+        )
+
+    def _compute(
+        self, *, predictions: list[dict[str, Any]], references: list[dict[str, Any]], **_: Any
+    ) -> dict[str, float]:
+        return score(predictions, references)
