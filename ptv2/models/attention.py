@@ -21,6 +21,8 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from ptv2.errors import ModelError
+from ptv2.models.dropout import attention_with_dropout
+from ptv2.models.dropout import dropout as drop
 
 AttentionOutput = tuple[Tensor, Tensor | None]
 AttentionFunction = Callable[..., AttentionOutput]
@@ -91,7 +93,7 @@ class LayerPrompts:
     def _per_row(self, prompt: Tensor, key: Tensor) -> Tensor:
         """`prompt` `[H, P, D]` or `[B, H, P, D]` as `[B, H, P, D]`, with its dropout."""
         prompt = prompt.to(key.dtype).expand(key.shape[0], -1, -1, -1)
-        return functional.dropout(prompt, self.dropout) if self.dropout > 0 else prompt
+        return drop(prompt, self.dropout)
 
 
 def projections(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
@@ -150,6 +152,41 @@ def causal_mask(query_length: int, key_length: int, device: torch.device) -> Ten
     return ones.tril(key_length - query_length)
 
 
+def sdpa_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **options: Any,
+) -> AttentionOutput:
+    """The library's function for torch's fused attention, which on a CPU knows no dropout: ours there."""
+    special = [name for name in _UNSUPPORTED_EAGER if options.get(name) is not None]
+    if dropout == 0.0 or query.device.type != "cpu" or special or torch.compiler.is_compiling():
+        return sdpa_attention_forward(
+            module,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=dropout,
+            scaling=scaling,
+            is_causal=is_causal,
+            **options,
+        )
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    if attention_mask is None and causal:
+        attention_mask = causal_mask(query.shape[2], key.shape[2], query.device)
+    groups = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    out = attention_with_dropout(query, key, value, attention_mask, scale, dropout)
+    return out.transpose(1, 2).contiguous(), None
+
+
 def eager_attention(
     module: nn.Module,
     query: Tensor,
@@ -174,11 +211,12 @@ def eager_attention(
         scores = scores + attention_mask[..., : key.shape[2]]
     exact = torch.promote_types(scores.dtype, torch.float32)  # a softmax in half precision loses small weights
     weights = functional.softmax(scores, dim=-1, dtype=exact).to(query.dtype)
-    weights = functional.dropout(weights, p=dropout, training=module.training)
+    if module.training:
+        weights = drop(weights, dropout)
     return (weights @ value).transpose(1, 2).contiguous(), weights
 
 
-AttentionInterface.register("ptv2_sdpa", with_prompts(sdpa_attention_forward))
+AttentionInterface.register("ptv2_sdpa", with_prompts(sdpa_attention))
 AttentionInterface.register("ptv2_eager", with_prompts(eager_attention))
 AttentionMaskInterface.register("ptv2_sdpa", sdpa_mask)
 AttentionMaskInterface.register("ptv2_eager", eager_mask)

@@ -25,8 +25,10 @@ from ptv2.models.backbones import (
     seeded,
     verify_prompts,
 )
+from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
 from ptv2.models.heads import Head, HeadSpec, build_head
+from ptv2.models.linear import use_frozen_linear
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 
 __all__ = ["HeadSpec", "PromptedModel", "build_model", "describe", "trainable_parameters"]
@@ -44,6 +46,7 @@ class PromptedModel(nn.Module):
         self.head = head
         self.prompts = prompts
         self.spec = spec
+        use_compact_dropout(self)
         self.method: Method = cfg.method
         self.embedding = cfg.prompt.embedding
         self.family: Family = backbone.family
@@ -56,6 +59,7 @@ class PromptedModel(nn.Module):
         self._token_types = getattr(backbone.config, "type_vocab_size", 0) > 1
         if cfg.method != "fine-tuning":
             self.backbone.requires_grad_(False)
+            use_frozen_linear(self.backbone)
             if self.pooler is not None and cfg.model.pooler == "published":
                 self.pooler.requires_grad_(False)
 

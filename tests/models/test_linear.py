@@ -1,0 +1,50 @@
+"""Frozen linear maps: the same numbers as torch's, only where nothing of them is trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ptv2.models.linear import FrozenLinear, use_frozen_linear
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(5, 8), (2, 3, 8), (1, 8)])
+def test_output_and_gradient_are_those_of_a_plain_linear(shape: tuple[int, ...], bias: bool) -> None:
+    torch.manual_seed(0)
+    plain = nn.Linear(8, 12, bias=bias).requires_grad_(False)
+    frozen = nn.Sequential(nn.Linear(8, 12, bias=bias)).requires_grad_(False)
+    frozen[0].load_state_dict(plain.state_dict())
+    use_frozen_linear(frozen)
+    assert type(frozen[0]) is FrozenLinear
+    x = torch.randn(*shape[:-1], 16)[..., ::2]  # not contiguous
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    weights = torch.randn(*shape[:-1], 12)
+    (plain(one) * weights).sum().backward()
+    (frozen(other) * weights).sum().backward()
+    torch.testing.assert_close(frozen(x), plain(x), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(other.grad, one.grad, atol=1e-6, rtol=1e-5)
+    assert set(frozen.state_dict()) == {f"0.{name}" for name in plain.state_dict()}
+
+
+def test_trained_maps_stay_as_they_are() -> None:
+    model = nn.ModuleDict({"frozen": nn.Linear(4, 4).requires_grad_(False), "trained": nn.Linear(4, 4)})
+    use_frozen_linear(model)
+    assert type(model["frozen"]) is FrozenLinear
+    assert type(model["trained"]) is nn.Linear
+
+
+def test_a_map_that_is_trained_later_gets_its_gradient() -> None:
+    model = nn.Sequential(nn.Linear(4, 4)).requires_grad_(False)
+    use_frozen_linear(model)
+    model.requires_grad_(True)
+    model(torch.randn(2, 4)).sum().backward()
+    assert model[0].weight.grad is not None
+
+
+def test_autocast_gives_the_lower_precision() -> None:
+    model = nn.Sequential(nn.Linear(4, 4)).requires_grad_(False)
+    use_frozen_linear(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(torch.randn(2, 4)).dtype == torch.bfloat16
