@@ -1,0 +1,87 @@
+"""`ptv2 prepare CORPUS --from DIR`: the files that tasks read, from a corpus that a user has by licence."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.table import Table
+
+from ptv2.commands.arguments import Parser
+from ptv2.commands.console import err, out
+from ptv2.data.prepare import RELEASES
+from ptv2.data.prepare.parts import Part, Release, differences
+from ptv2.errors import ConfigError, unknown
+from ptv2.files import write_text_whole
+
+WIDTH = max(map(len, RELEASES)) + 2
+
+
+def main(arguments: list[str]) -> int:
+    """Convert, compare the counts with the published ones, and write; nothing is written if they differ.
+
+    Returns 1 if the counts differ and that was not allowed.
+    """
+    options = _parser().parse_args(arguments)
+    if options.corpus not in RELEASES:
+        raise ConfigError(unknown("corpus", options.corpus, RELEASES))
+    release, base = RELEASES[options.corpus], Path(options.base)
+    folder = Path(options.to or f"data/{options.corpus}")
+    with err.status(f"reading {base}"):
+        parts = _read(release, base, options.treebank)
+    faults = {name: differences(part.counts, release.published[name]) for name, part in parts.items()}
+    for name, listed in faults.items():
+        for fault in listed:
+            err.print(f"ptv2: warning: {options.corpus} {name}: {fault}", soft_wrap=True)
+    if any(faults.values()) and not options.allow_mismatch:
+        err.print(
+            "ptv2: error: the counts differ from the published ones, nothing was written; "
+            "results on this data cannot be compared with published ones (--allow-mismatch writes it all the same)",
+            soft_wrap=True,
+        )
+        return 1
+    for name, part in parts.items():
+        write_text_whole(folder / f"{name}{release.suffix}", part.text)
+    out.print(_table(options.corpus, folder, release, parts, faults))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:{WIDTH}}{release.summary}" for name, release in RELEASES.items())
+    parser = Parser(
+        prog="ptv2 prepare",
+        description="Make the files that tasks read from a corpus that you have by licence, and check its size.",
+        epilog=f"corpora:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("corpus", help=f"one of: {', '.join(RELEASES)}")
+    parser.add_argument("--from", dest="base", required=True, metavar="DIR", help="the folder or archive you have")
+    parser.add_argument("--to", metavar="DIR", help="folder of the new files (default: data/CORPUS)")
+    parser.add_argument("--treebank", metavar="DIR", help="the Penn Treebank (LDC99T42), for conll05's words")
+    parser.add_argument(
+        "--allow-mismatch", action="store_true", help="write also if the counts are not the published ones"
+    )
+    return parser
+
+
+def _read(release: Release, base: Path, treebank: str | None) -> dict[str, Part]:
+    if release.takes_treebank:
+        return release.read(base, Path(treebank) if treebank else None)
+    if treebank:
+        raise ConfigError("--treebank: only conll05 takes words from the Penn Treebank")
+    return release.read(base)
+
+
+def _table(corpus: str, folder: Path, release: Release, parts: dict[str, Part], faults: dict[str, list[str]]) -> Table:
+    """What was written, and whether it is what was published."""
+    title = f"{corpus} in {folder}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, min_width=len(title))
+    counted = list(next(iter(parts.values())).counts)
+    table.add_column("file", overflow="fold")
+    for what in counted:
+        table.add_column(what, justify="right")
+    table.add_column("published counts")
+    for name, part in parts.items():
+        checked = "differ" if faults[name] else f"the same ({', '.join(release.published[name][0])})"
+        table.add_row(f"{name}{release.suffix}", *(f"{part.counts[what]:,}" for what in counted), checked)
+    return table

@@ -1,0 +1,128 @@
+"""CoNLL-2005 semantic roles: the shared task's archives, with the words of its training part from the Penn Treebank.
+
+`conll05st-release.tar.gz` has propositions of WSJ sections 02-21 and 24, `conll05st-tests.tar.gz` words and
+propositions of WSJ section 23 and of Brown ck01-ck03. https://www.cs.upc.edu/~srlconll/soft.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import filter as matching
+from pathlib import Path
+
+from ptv2.data.prepare.given import Given, cells, find_given, listed, require
+from ptv2.data.prepare.parts import Part, with_roles
+from ptv2.data.prepare.penn import tree_words
+from ptv2.data.props import NO_PREDICATE, Proposition, Sentence, to_bio
+from ptv2.errors import DataError
+
+Lines = list[tuple[str, str]]
+
+# Carreras and Marquez 2005, "Introduction to the CoNLL-2005 Shared Task", table 1; a proposition is a predicate
+PUBLISHED = {
+    "train": [{"sentences": 39_832, "predicates": 90_750}],
+    "dev": [{"sentences": 1_346, "predicates": 3_248}],
+    "test": [{"sentences": 2_416, "predicates": 5_267}],
+    "test-brown": [{"sentences": 426, "predicates": 804}],
+}
+
+
+_RELEASE, _TESTS = "conll05st-release.tar.gz", "conll05st-tests.tar.gz"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One pair of files, the archive it is in, and the names of the trees that its words can be had from."""
+
+    stem: str
+    trees: str
+    origin: str = _RELEASE
+
+    @property
+    def words(self) -> str:
+        return f"{self.stem}.words"
+
+    @property
+    def props(self) -> str:
+        return f"{self.stem}.props"
+
+
+_PIECES = {
+    "train": [_Piece(f"train.{section:02}", f"wsj_{section:02}??.mrg") for section in range(2, 22)],
+    "dev": [_Piece("devel.24", "wsj_24??.mrg")],
+    "test": [_Piece("test.wsj", "wsj_23??.mrg", _TESTS)],
+    "test-brown": [_Piece("test.brown", "ck0[123].mrg", _TESTS)],
+}
+_WANTED = re.compile(r"(train\.\d\d|devel\.24|test\.wsj|test\.brown)\.(words|props)")
+_TREES = re.compile(r"(wsj_\d{4}|ck0[123])\.mrg")
+
+
+def read(base: Path, treebank: Path | None) -> dict[str, Part]:
+    """The four parts: train, dev, test (WSJ) and test-brown.
+
+    Raises:
+        DataError: a file is missing or malformed, or words and propositions do not belong together.
+    """
+    found = find_given(base, _WANTED)
+    pieces = [piece for part in _PIECES.values() for piece in part]
+    for origin in (_RELEASE, _TESTS):
+        require(found, [piece.props for piece in pieces if piece.origin == origin], base, origin)
+    trees = _trees([piece for piece in pieces if piece.words not in found], base, treebank)
+    return {
+        part: with_roles(sentence for piece in pieces for sentence in _sentences(piece, found, trees))
+        for part, pieces in _PIECES.items()
+    }
+
+
+def _trees(wordless: Sequence[_Piece], base: Path, treebank: Path | None) -> dict[str, Given]:
+    """The trees that all of `wordless` need."""
+    if not wordless:
+        return {}
+    if treebank is None:
+        raise DataError(
+            f"{base}: missing {listed([piece.words for piece in wordless])}; the shared task's archives leave these "
+            "words to the Penn Treebank (LDC99T42): give its folder with --treebank"
+        )
+    trees = find_given(treebank, _TREES)
+    if missing := [piece.trees for piece in wordless if not matching(trees, piece.trees)]:
+        raise DataError(f"{treebank}: missing {listed(missing)}, of parsed/mrg of LDC99T42")
+    return trees
+
+
+def _sentences(piece: _Piece, found: dict[str, Given], trees: dict[str, Given]) -> Iterator[Sentence]:
+    """Put the words and the propositions of one pair of files together."""
+    if piece.words in found:
+        source = found[piece.words].where
+        words = [[cells(text)[0] for _, text in block] for block in found[piece.words].blocks()]
+    else:
+        source = piece.trees
+        files = [trees[name] for name in sorted(matching(trees, piece.trees))]
+        words = [sentence for file in files for sentence in tree_words(file.lines())]
+    blocks = found[piece.props].blocks()
+    if len(words) != len(blocks):
+        where = found[piece.props].where
+        raise DataError(f"{where}: {len(blocks)} sentences, but {len(words)} in {source}; expected as many")
+    for tokens, block in zip(words, blocks, strict=True):
+        yield _sentence(tokens, block, source)
+
+
+def _sentence(tokens: Sequence[str], block: Lines, source: str) -> Sentence:
+    """A sentence from its words and its lines of propositions (lemma or `-`, then a column for each predicate)."""
+    places = [place for place, _ in block]
+    rows = [cells(text) for _, text in block]
+    if len(tokens) != len(rows):
+        raise DataError(f"{places[0]}: a sentence of {len(rows)} lines, but of {len(tokens)} words in {source}")
+    predicates = [i for i, row in enumerate(rows) if row[0] != NO_PREDICATE]
+    for place, row in zip(places, rows, strict=True):
+        if len(row) != 1 + len(predicates):
+            raise DataError(
+                f"{place}: expected {1 + len(predicates)} columns (lemma or -, one for each predicate), "
+                f"found {len(row)}"
+            )
+    propositions = [
+        Proposition(i, rows[i][0], to_bio([row[column] for row in rows], places), places[i])
+        for column, i in enumerate(predicates, start=1)
+    ]
+    return Sentence(list(tokens), propositions)

@@ -1,0 +1,131 @@
+"""The files of a corpus as a user has them: unpacked in a folder, or in archives, which are read without unpacking."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptv2.errors import DataError
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+BLANKS = " \t\r\n"
+_COLUMNS = re.compile(r"[ \t]+")
+_TORN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
+
+
+@dataclass(frozen=True)
+class Given:
+    """One file: where it is, as messages call it, and how to read its bytes (unpacked, where it ends in .gz)."""
+
+    where: str
+    read: Callable[[], bytes]
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """The lines as ("FILE:LINE", text without blanks at the ends); only a line feed ends a line.
+
+        Raises:
+            DataError: the file is torn, or a line is no UTF-8.
+        """
+        for number, line in enumerate(self.read().removesuffix(b"\n").split(b"\n"), start=1):
+            place = f"{self.where}:{number}"
+            try:
+                yield place, line.decode("utf-8-sig" if number == 1 else "utf-8").strip(BLANKS)
+            except UnicodeDecodeError as error:
+                raise DataError(f"{place}: expected UTF-8 text") from error
+
+    def blocks(self) -> list[list[tuple[str, str]]]:
+        """The lines between blank lines."""
+        found: list[list[tuple[str, str]]] = [[]]
+        for place, text in self.lines():
+            if text:
+                found[-1].append((place, text))
+            elif found[-1]:
+                found.append([])
+        return found if found[-1] else found[:-1]
+
+
+def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
+    """The files whose lower-case name, without .gz, matches `wanted`, by that name.
+
+    They may lie anywhere in the folder, or in archives directly in it; a file beside an archive goes before the same
+    file within. `base` may also be one archive.
+
+    Raises:
+        DataError: no such folder or archive, or an archive that cannot be read.
+    """
+    if not base.exists():
+        raise DataError(f"{base}: no such folder or archive")
+    if base.is_file():
+        return _in_archive(base, wanted)
+    found: dict[str, Given] = {}
+    for path in sorted(base.rglob("*")):
+        if (name := _plain(path.name, wanted)) and path.is_file():
+            found.setdefault(name, _unpacking(str(path), path.read_bytes))
+    for path in sorted(path for path in base.iterdir() if path.name.endswith(ARCHIVES)):
+        found = {**_in_archive(path, wanted), **found}
+    return found
+
+
+def cells(text: str) -> list[str]:
+    """The columns of a line, cut at blanks and tabs alone: other blanks of Unicode occur within words of the web."""
+    return _COLUMNS.split(text)
+
+
+def require(found: dict[str, Given], names: Sequence[str], base: Path, origin: str) -> None:
+    """Refuse to go on without all of `names`.
+
+    Args:
+        origin: which archive or release has them, for the message.
+
+    Raises:
+        DataError: naming every file that is missing, up to the fifth.
+    """
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f"{base}: missing {listed(missing)}, of {origin}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _in_archive(path: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
+    """The wanted members of a tar archive, held in memory: each step back in a compressed one reads it again."""
+    found: dict[str, Given] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = _plain(member.name.rpartition("/")[2], wanted)
+                if name and name not in found and (stream := archive.extractfile(member)) is not None:
+                    found[name] = _unpacking(f"{path}/{member.name}", _constant(stream.read()))
+    except _TORN as error:
+        raise DataError(f"{path}: expected a whole archive ({', '.join(ARCHIVES)}): {error}") from error
+    return found
+
+
+def _plain(name: str, wanted: re.Pattern[str]) -> str:
+    """The name under which a file is known, or an empty string if it is not wanted."""
+    plain = name.lower().removesuffix(".gz")
+    return plain if wanted.fullmatch(plain) else ""
+
+
+def _constant(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
+
+
+def _unpacking(where: str, read: Callable[[], bytes]) -> Given:
+    if not where.lower().endswith(".gz"):
+        return Given(where, read)
+
+    def unpacked() -> bytes:
+        try:
+            return gzip.decompress(read())
+        except _TORN as error:
+            raise DataError(f"{where}: expected a whole gzip file: {error}") from error
+
+    return Given(where, unpacked)

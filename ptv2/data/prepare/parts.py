@@ -1,0 +1,70 @@
+"""The files that a preparation makes, what was counted while they were made, and the counts they should have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ptv2.data.props import Sentence, write_props
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file that a task reads: its text, and how many sentences, tokens and predicates or entities it holds."""
+
+    text: str
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Release:
+    """A corpus that users have by licence, and how it becomes the files of a task.
+
+    `read` takes the folder or archive (and the folder of the Penn Treebank or none, if `takes_treebank`) and returns
+    the parts by name. `published` holds the counts of each part that were published, of every edition there is.
+    """
+
+    summary: str
+    suffix: str
+    read: Callable[..., dict[str, Part]]
+    published: dict[str, list[Counts]]
+    takes_treebank: bool = False
+
+
+def differences(counts: Counts, published: Sequence[Counts]) -> list[str]:
+    """What is not as published, as "sentences: 12, published 14": beside the edition that is nearest."""
+    listed = [
+        [
+            f"{what}: {counts[what]:,}, published {number:,}"
+            for what, number in edition.items()
+            if counts[what] != number
+        ]
+        for edition in sorted(published, key=lambda edition: abs(edition["sentences"] - counts["sentences"]))
+    ]
+    return min(listed, key=len)
+
+
+def tagged(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Part:
+    """Tokens and their BIO tags as lines `token tag`, with a blank line after every sentence."""
+    counts: Counter[str] = Counter(sentences=0, tokens=0, entities=0)
+    blocks = []
+    for tokens, tags in sentences:
+        counts.update(sentences=1, tokens=len(tokens), entities=sum(tag.startswith("B-") for tag in tags))
+        blocks.append("".join(f"{token} {tag}\n" for token, tag in zip(tokens, tags, strict=True)) + "\n")
+    return Part("".join(blocks), dict(counts))
+
+
+def with_roles(sentences: Iterable[Sentence]) -> Part:
+    """Sentences and their propositions in the columns of CoNLL-2005, the words first."""
+    counts: Counter[str] = Counter(sentences=0, tokens=0, predicates=0)
+
+    def counted() -> Iterator[Sentence]:
+        for sentence in sentences:
+            counts.update(sentences=1, tokens=len(sentence.tokens), predicates=len(sentence.propositions))
+            yield sentence
+
+    text = write_props(counted(), words=True)
+    return Part(text, dict(counts))
