@@ -44,7 +44,7 @@ def flatten(value: Any, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[s
         elif isinstance(found, np.ndarray):
             arrays[name] = found
         else:
-            scalars[name] = found
+            scalars[name] = found.item() if isinstance(found, np.generic) else found
     return arrays, scalars
 
 

@@ -51,10 +51,10 @@ def test_parts_join_to_the_whole(types: bool) -> None:
 
 def test_what_belongs_to_the_whole_must_be_the_same() -> None:
     one = outer([[1]], [0])
-    with pytest.raises(ValueError, match="^pad_id: "):
+    with pytest.raises(ValueError, match=r"^pad_id: "):
         concatenated([one, replace(one, inner=replace(one.inner, pad_id=8))], [1, 1])
     for pair in ([one, outer([[1]], [0], types=False)], [outer([[1]], [0], types=False), one]):
-        with pytest.raises(ValueError, match="^types: "):
+        with pytest.raises(ValueError, match=r"^types: "):
             concatenated(pair, [1, 1])
 
 

@@ -1,0 +1,167 @@
+"""Encoded sets kept in files, found again by the content of all that they were made from.
+
+The folder is `$PTV2_CACHE`, else `ptv2` in `$XDG_CACHE_HOME` or in `~/.cache`. A cache only saves time: a folder that
+cannot be written, a disk that is full, a file that is torn or foreign never stops a command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import tokenizers
+
+from ptv2.data.arrays import flatten, unflatten
+from ptv2.files import write_bytes_whole
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+# All files together; the ones not used for longest go first.
+LIMIT_BYTES = 2 * 2**30
+# Temporary files that a killed process left are removed after this time.
+LEFTOVER_SECONDS = 24 * 3600
+# Items of a long list that are hashed at once, so that a million examples need no second copy of themselves.
+SLICE = 1000
+_ABOUT = "about"  # the member with the key and the values that are no arrays; no field may have this name
+
+
+def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
+    """The set of `kind`, a dataclass of arrays, that `make` gives, from the cache if it was made before.
+
+    Args:
+        key_parts: all that the result depends on (`key_of`): the function's name, `tokenizer_key`, settings, examples.
+    """
+    key = key_of([kind.__qualname__, *key_parts])
+    folder = cache_folder()
+    if folder is None:
+        return make()
+    path = folder / f"{key}.npz"
+    found = _read(kind, path, key)
+    if found is None:
+        found = make()
+        _write(found, path, key)
+    return found
+
+
+def cache_folder() -> Path | None:
+    """Where encoded sets are kept; none if the user has no home."""
+    if own := os.environ.get("PTV2_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # the standard says to take no notice of others
+        return Path(base) / "ptv2"
+    try:
+        return Path.home() / ".cache" / "ptv2"
+    except RuntimeError:
+        return None
+
+
+def key_of(parts: Iterable[Any]) -> str:
+    """SHA-256, in hex, over values that JSON or a dataclass can hold, and over the code of this package.
+
+    The code is in it so that nobody has to remember to raise a version: a changed encoder finds nothing old.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for part in parts:
+        slices = [part]
+        if isinstance(part, Sequence) and not isinstance(part, str):
+            slices = [part[start : start + SLICE] for start in range(0, len(part), SLICE)]
+        digest.update(f"{len(slices)};".encode())
+        for value in slices:
+            text = json.dumps(value, default=_plain, sort_keys=True).encode()
+            digest.update(f"{len(text)};".encode())
+            digest.update(text)
+    return digest.hexdigest()
+
+
+def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
+    """All of a fast tokenizer that bears on an encoding; how it last cut and padded does not."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend |= {"truncation": None, "padding": None}
+    around = [type(tokenizer).__name__, tokenizer.model_input_names, tokenizer.pad_token_id, tokenizers.__version__]
+    return json.dumps([backend, around], sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as JSON; anything else whose content is not known must not be part of a key."""
+    if is_dataclass(value):
+        return [type(value).__qualname__, {field.name: getattr(value, field.name) for field in fields(value)}]
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__}: not a value that a cache key can be made of")
+
+
+def _read(kind: type[T], path: Path, key: str) -> T | None:
+    """What `path` holds; none if there is no such file, or not one that was written whole for this key."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}  # each with its checksum verified
+        about = json.loads(str(arrays.pop(_ABOUT)))
+        if about["key"] != key:
+            raise ValueError(f"was written for {about['key']}")
+        found = unflatten(kind, arrays, about["values"])
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # a torn or foreign file may raise anything
+        log.debug("%s: not read from the cache: %s", path, error)
+        return None
+    try:
+        os.utime(path)
+    except OSError as error:
+        log.debug("%s: cannot be marked as used: %s", path, error)
+    return found
+
+
+def _write(value: Any, path: Path, key: str) -> None:
+    arrays, values = flatten(value)
+    if sum(array.nbytes for array in arrays.values()) > LIMIT_BYTES:
+        log.debug("%s: not kept, as it is larger than the whole cache may be", path)
+        return
+    buffer = io.BytesIO()
+    about = np.array(json.dumps({"key": key, "values": values}))
+    np.savez(buffer, allow_pickle=False, **{_ABOUT: about}, **arrays)
+    try:
+        write_bytes_whole(path, buffer.getvalue())
+        _shrink(path)
+    except OSError as error:
+        log.debug("%s: not kept: %s", path, error)
+
+
+def _shrink(newest: Path) -> None:
+    """Remove the files not used for longest until the rest is within the limit; `newest` counts as used last."""
+    left = 0
+    files = [(newest.stat(), newest), *_files(newest.parent, "*.npz", newest)]
+    for state, path in sorted(files, key=lambda file: (file[1] == newest, file[0].st_mtime), reverse=True):
+        left += state.st_size
+        if left > LIMIT_BYTES:
+            path.unlink(missing_ok=True)
+    for state, path in _files(newest.parent, ".*.npz.*.tmp", newest):
+        if time.time() - state.st_mtime > LEFTOVER_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, pattern: str, but: Path) -> list[tuple[os.stat_result, Path]]:
+    """Files that fit `pattern`, with size and time; another process may remove some of them meanwhile."""
+    found = []
+    for path in folder.glob(pattern):
+        try:
+            if path != but:
+                found.append((path.stat(), path))
+        except FileNotFoundError:
+            continue
+    return found
