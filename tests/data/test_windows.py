@@ -166,6 +166,17 @@ def test_blanks_at_the_edges_of_an_answer_do_not_matter() -> None:
         assert answer_of(tight, 0) == answer_of(loose, 0)
 
 
+def test_characters_that_the_tokenizer_drops_at_the_edges_of_the_context() -> None:
+    """A zero-width space before the first token and after the last: no window begins or ends there."""
+    context = "\u200bsold none\u200b"
+    for span in ((0, 5), (6, len(context)), (0, len(context))):
+        found = encode("bert", [context], [span], max_length=200)
+        assert found.truncated == 0
+        read = answer_of(found, 0)
+        assert read is not None
+        assert context[slice(*read)] == context[slice(*span)].strip("\u200b")
+
+
 @pytest.mark.parametrize("name", sorted(TOKENIZERS))
 def test_no_answer_is_the_cls_token_or_the_first(name: str) -> None:
     found = encode(name, [CONTEXT * 2, CONTEXT], [None, (0, 3)])
