@@ -107,7 +107,10 @@ def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["trian"], "unknown command 'trian'; did you mean train? known: evaluate, list, predict, table, train"),
+        (
+            ["trian"],
+            "unknown command 'trian'; did you mean train? known: evaluate, list, predict, prepare, table, train",
+        ),
         (
             ["list", "modls"],
             "argument what: invalid choice: 'modls' (choose from 'tasks', 'models', 'methods', 'runs')",
@@ -337,7 +340,7 @@ def test_no_room_for_the_output(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ptv2 ", {"train", "evaluate", "predict", "list", "table"}),
+        ("ptv2 ", {"train", "evaluate", "predict", "prepare", "list", "table"}),
         ("ptv2 list ", {"tasks", "models", "methods", "runs"}),
         ("ptv2 train task=r", {"task=record", "task=rte"}),
         ("ptv2 train task=rte model=mini", {"model=minilm"}),

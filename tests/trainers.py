@@ -13,7 +13,8 @@ from commandline import log_lines
 from tiny import VOCABULARY, tiny_model
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
-from ptv2.data.encode import EncodedSet
+from ptv2.data.encode import TextSet
+from ptv2.data.tokens import Tokens
 from ptv2.models.build import PromptedModel
 from ptv2.training.device import make_accelerator
 from ptv2.training.monitor import Silent
@@ -25,13 +26,14 @@ CLASSES = 3
 INCIDENTAL = ("train_seconds", "evaluate_seconds", "resumed")
 
 
-def random_examples(count: int, seed: int) -> EncodedSet:
+def random_examples(count: int, seed: int) -> TextSet:
     """Texts of 4 to 9 random tokens; the class is a function of the first, so that there is something to learn."""
     draw = np.random.default_rng(seed)
     lengths = draw.integers(4, 10, count)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     ids = draw.integers(5, VOCABULARY, starts[-1]).astype(np.int32)
-    return EncodedSet(ids, None, starts, ids[starts[:-1]].astype(np.int64) % CLASSES, width=1, truncated=0, pad_id=0)
+    labels = ids[starts[:-1]].astype(np.int64) % CLASSES
+    return TextSet(Tokens(ids, None, starts, pad_id=0), labels, width=1, truncated=0)
 
 
 def make_trainer(

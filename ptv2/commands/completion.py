@@ -35,6 +35,8 @@ def _candidates(words: list[str], next_word: bool) -> list[str]:
         return sorted(COMMANDS)
     if words[1] == "list":
         return ["tasks", "models", "methods", "runs"]
+    if words[1] == "prepare":
+        return ["conll03", "conll05", "conll12", "ontonotes"]
     return [str(path) for path in find_runs(["runs"])]
 
 

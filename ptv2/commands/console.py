@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -82,10 +82,13 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("run", f"{result.name}{'  (finished before; nothing was repeated)' if again else ''}")
-    dev = "  ".join(f"{name} {value:.2f}" for name, value in result.dev.items())
-    table.add_row("dev", f"{dev}  (best of {result.evaluations} evaluations, epoch {result.best_epoch:g})")
+    table.add_row(
+        "dev", f"{_listed(result.dev)}  (best of {result.evaluations} evaluations, epoch {result.best_epoch:g})"
+    )
     if result.test is not None:
-        table.add_row("test", "  ".join(f"{name} {value:.2f}" for name, value in result.test.items()))
+        table.add_row("test", _listed(result.test))
+    for split, scores in result.tests.items():
+        table.add_row(split, _listed(scores))
     parameters = result.parameters
     share = f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)"
     table.add_row("trained", share)
@@ -100,6 +103,10 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
         table.add_row("note", note)
     table.add_row("files", str(folder))
     out.print(table)
+
+
+def _listed(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.2f}" for name, value in scores.items())
 
 
 def clock(seconds: float) -> str:
@@ -119,6 +126,20 @@ class _LogFile(logging.FileHandler):
     def close(self) -> None:
         with suppress(OSError):
             super().close()
+
+
+@contextmanager
+def encoding(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over the examples that are encoded, seen only while it lasts; the function moves it on."""
+    columns = (
+        TextColumn("[dim]encoding[/dim]"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
         prog="ptv2 evaluate", description="Score a finished run's weights again, on its own data or on other data."
     )
     parser.add_argument("run", help="a run's folder, its name, or its hash")
-    parser.add_argument("--split", choices=["train", "dev", "test"], default="dev")
+    parser.add_argument("--split", default="dev", help="train, dev (default), test or another of the task's")
     parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
@@ -27,7 +27,6 @@ def main(arguments: list[str]) -> int:
     result = read_result(folder)
 
     from ptv2.commands.trained import load_trained
-    from ptv2.data.encode import encode
     from ptv2.data.sources import open_source
     from ptv2.training.device import naming_memory
     from ptv2.training.predict import predict
@@ -39,11 +38,11 @@ def main(arguments: list[str]) -> int:
     if options.split not in source.splits:
         raise DataError(f"task {config.task.name}: no {options.split} split; it has: {', '.join(source.splits)}")
     examples = trained.task.read(source.read(options.split))
-    encoded = encode(examples, trained.tokenizer, config.task.max_length, config.task.truncation)
-    trained.model.check_length(encoded.longest)
+    encoded = trained.task.encode(examples, trained.tokenizer, config.data.workers)
+    trained.model.check_length(encoded.tokens.longest)
     with naming_memory(config.trainer):
         scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
-    metrics = trained.task.score(trained.task.decode(scores, examples), examples)
+    metrics = trained.task.score(trained.task.decode(scores, examples, encoded), examples)
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
     out.print(_table(f"{folder.name}, {options.split}, {len(examples)} examples", metrics, recorded))
     return 0
@@ -61,7 +60,7 @@ def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[
     """The run's own numbers, if these are the very examples that it was scored on."""
     if result.data["fingerprint"] != fingerprint or result.data["examples"].get(split) != count:
         return None
-    return {"dev": result.dev, "test": result.test}.get(split)
+    return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
 
 
 def _table(title: str, metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err
+from ptv2.errors import ConfigError
 from ptv2.files import write_text_whole
 from ptv2.runs.directory import find_run, read_config
 
@@ -17,7 +18,10 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="ptv2 predict", description="Labels for new examples from a finished run, as JSON lines.")
     parser.add_argument("run", help="a run's folder, its name, or its hash")
     parser.add_argument(
-        "--input", required=True, help=".jsonl, .csv or .tsv with the task's fields; labels are not needed"
+        "--input", required=True, help="a file as the task reads it (.jsonl, .csv, .tsv, ...); labels are not needed"
+    )
+    parser.add_argument(
+        "--official", metavar="STEM", help="also write what the task's official scorer reads, as STEM.<ending>"
     )
     parser.add_argument("--output", help="file for the predictions (default: standard output)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
@@ -26,23 +30,32 @@ def main(arguments: list[str]) -> int:
     config = read_config(folder)
 
     from ptv2.commands.trained import load_trained
-    from ptv2.data.encode import encode
-    from ptv2.data.records import read_file
+    from ptv2.data.formats import read_file
     from ptv2.training.device import naming_memory
     from ptv2.training.predict import predict
 
-    records = read_file(Path(options.input))
+    records = read_file(Path(options.input), config.task, labelled=False)
     trained = load_trained(folder, config)
     examples = trained.task.read(records, labelled=False)
-    encoded = encode(examples, trained.tokenizer, config.task.max_length, config.task.truncation)
-    trained.model.check_length(encoded.longest)
+    encoded = trained.task.encode(examples, trained.tokenizer, config.data.workers)
+    trained.model.check_length(encoded.tokens.longest)
     with naming_memory(config.trainer):
         scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
-    predictions = trained.task.decode(scores, examples)
+    predictions = trained.task.decode(scores, examples, encoded)
     text = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+    if options.official:
+        _write_official(trained.task.official(predictions, examples, Path(options.input)), options.official)
     if options.output:
         write_text_whole(options.output, text)
         err.print(f"{len(predictions)} predictions written: {options.output}", soft_wrap=True)
     else:
         sys.stdout.write(text)
     return 0
+
+
+def _write_official(files: dict[str, str], stem: str) -> None:
+    if not files:
+        raise ConfigError("--official: the task has no official format, or none for this kind of file")
+    for ending, text in files.items():
+        write_text_whole(f"{stem}.{ending}", text)
+        err.print(f"written: {stem}.{ending}", soft_wrap=True)

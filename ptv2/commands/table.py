@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
-    parser.add_argument("--split", choices=["dev", "test"], default="dev")
+    parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")
     parser.add_argument("--format", choices=["text", "md", "csv"], help="default: text, or the output file's ending")
     parser.add_argument("--output", help="write to this file instead")
     options = parser.parse_args(arguments)

@@ -13,10 +13,10 @@ import torch
 from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as transformers_logging
 
-from ptv2.commands.console import RichMonitor, log, log_file
+from ptv2.commands.console import RichMonitor, encoding, log, log_file
 from ptv2.config.schema import RunConfig
-from ptv2.data.encode import EncodedSet, encode
 from ptv2.data.sources import Source, open_source
+from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError, Interrupted
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.models.artifact import save_artifact
@@ -26,8 +26,7 @@ from ptv2.models.fingerprint import fingerprint
 from ptv2.runs.directory import RunDirectory
 from ptv2.runs.environment import environment
 from ptv2.runs.record import Result, write_result
-from ptv2.tasks.load import load_task
-from ptv2.tasks.task import Example, TextTask, label_counts
+from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator, naming_memory, peak_memory
 from ptv2.training.monitor import Silent
 from ptv2.training.predict import predict
@@ -36,8 +35,9 @@ from ptv2.training.trainer import Position, Trainer
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# The splits that are scored, in the order of their use; test never chooses anything.
-SCORED = ("dev", "test")
+# Dev chooses; all other splits but the training set are scored once, with what it chose.
+UNSCORED = "train"
+Examples = dict[str, list[Any]]
 
 
 def train(config: RunConfig) -> tuple[Result, Path, bool]:
@@ -64,13 +64,12 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
 
     task = load_task(config.task, source)
     examples = read_examples(task, source, config)
-    tokenizer = load_tokenizer(config.model)
-    encoded = {split: encode_split(task, tokenizer, part) for split, part in examples.items()}
+    encoded = encode_examples(task, examples, config, shown=accelerator.is_main_process)
     tokens = None
     if config.prompt.init == "vocabulary":
-        tokens = vocabulary_tokens(tokenizer, config.prompt.length, config.seed)
+        tokens = vocabulary_tokens(load_tokenizer(config.model), config.prompt.length, config.seed)
     model = build_model(config, HeadSpec(task.head, len(task.labels)), init_token_ids=tokens)
-    model.check_length(max(part.longest for part in encoded.values()))
+    model.check_length(max(part.tokens.longest for part in encoded.values()))
 
     if not accelerator.is_main_process:
         return (
@@ -96,41 +95,54 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
     return result, run.path, False
 
 
-def read_examples(task: TextTask, source: Source, config: RunConfig) -> dict[str, list[Example]]:
+def read_examples(task: AnyTask, source: Source, config: RunConfig) -> Examples:
     """All splits of the source as labelled examples.
 
     Raises:
         DataError: a split that is empty, or a record that is not right.
     """
-    examples: dict[str, list[Example]] = {split: task.read(source.read(split)) for split in source.splits}
+    examples: Examples = {split: task.read(source.read(split)) for split in source.splits}
     for split in ("train", "dev"):
         if not examples.get(split):
             raise DataError(f"task {config.task.name}: the {split} split has no examples")
     return examples
 
 
-def encode_split(task: TextTask, tokenizer: Any, examples: list[Example]) -> EncodedSet:
-    """Encode one split by the task's rule."""
-    return encode(examples, tokenizer, task.config.max_length, task.config.truncation)
+def encode_examples(task: AnyTask, examples: Examples, config: RunConfig, *, shown: bool) -> dict[str, EncodedSet]:
+    """Encode all splits by the task's rule, with a progress bar if that is long work.
+
+    Raises:
+        DataError: an example that cannot be cut to the task's length, or a split of which nothing is left.
+    """
+    tokenizer = load_tokenizer(config.model, task.words)
+    total = sum(len(part) for part in examples.values())
+    with encoding(total) if shown else nullcontext(lambda count: None) as done:
+        encoded = {s: task.encode(part, tokenizer, config.data.workers, done) for s, part in examples.items()}
+    for split, part in encoded.items():
+        if not len(part):
+            raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
+    return encoded
 
 
 def _fit_and_record(
     config: RunConfig,
     run: RunDirectory,
     accelerator: Accelerator,
-    task: TextTask,
-    examples: dict[str, list[Example]],
+    task: AnyTask,
+    examples: Examples,
     encoded: dict[str, EncodedSet],
     model: PromptedModel,
     source: Source,
     started: float,
 ) -> Result:
-    def scores(split: str, check: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    def decoded(split: str, check: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
         rows = predict(model, encoded[split], config.trainer.eval_batch_size, accelerator, check)
-        return task.decode(rows, examples[split])
+        if split == "dev":
+            task.calibrate(rows, examples[split], encoded[split])
+        return task.decode(rows, examples[split], encoded[split])
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
-        return task.score(scores("dev", check), examples["dev"])
+        return task.score(decoded("dev", check), examples["dev"])
 
     before = peak_memory(accelerator.device)
     watched = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
@@ -149,8 +161,9 @@ def _fit_and_record(
             compiled=config.model.compile,
         )
         at = trainer.fit()
-        predictions = {split: scores(split) for split in SCORED if split in encoded}
-    test = task.score(predictions["test"], examples["test"]) if "test" in predictions else None
+        scored = sorted(encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
+        predictions = {split: decoded(split) for split in scored}
+    tests = {split: task.score(predictions[split], examples[split]) for split in scored if split != "dev"}
     total = time.perf_counter() - started
     result = Result(
         name=run.path.name,
@@ -161,7 +174,9 @@ def _fit_and_record(
         headline=task.config.headline,
         dev=at.best or {},
         dev_last=at.last or {},
-        test=test,
+        test=tests.pop("test", None),
+        tests=tests,
+        parts={split: found for split in scored if (found := task.parts(predictions[split], examples[split]))},
         best_step=at.best_step or 0,
         best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
         steps=at.step,
@@ -174,21 +189,24 @@ def _fit_and_record(
         runtime=_runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
-        notes=_notes(config, model, encoded),
+        notes=[*_notes(config, model, encoded), *task.notes(examples)],
     )
     if accelerator.is_main_process:
         for split, rows in predictions.items():
             write_text_whole(run.path / f"predictions-{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        save_artifact(model, run.path / "artifact", {"labels": task.labels, "task": config.task.name})
+            file = Path(source.provenance[split]) if split in source.provenance else None
+            for ending, text in task.official(rows, examples[split], file).items():
+                write_text_whole(run.path / f"official-{split}.{ending}", text)
+        save_artifact(model, run.path / "artifact", {**task.state(), "task": config.task.name})
         write_result(run.path, result)
     accelerator.wait_for_everyone()
     return result
 
 
 def _data_record(
-    task: TextTask,
+    task: AnyTask,
     source: Source,
-    examples: dict[str, list[Example]],
+    examples: Examples,
     encoded: dict[str, EncodedSet],
     predictions: dict[str, list[dict[str, Any]]],
 ) -> dict[str, Any]:
@@ -197,8 +215,8 @@ def _data_record(
         "fingerprint": source.fingerprint,
         "examples": {split: len(part) for split, part in encoded.items()},
         "truncated": {split: part.truncated for split, part in encoded.items()},
-        "longest": {split: part.longest for split, part in encoded.items()},
-        "labels": {split: label_counts((e.label for e in part), task.labels) for split, part in examples.items()},
+        "longest": {split: part.tokens.longest for split, part in encoded.items()},
+        "labels": {split: task.gold(part) for split, part in examples.items()},
         "predicted": {split: task.answers(rows) for split, rows in predictions.items()},
     }
 

@@ -13,8 +13,7 @@ from ptv2.errors import RunError
 from ptv2.models.artifact import FILE, load_artifact, read_artifact
 from ptv2.models.backbones import load_tokenizer
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
-from ptv2.tasks.load import load_task
-from ptv2.tasks.task import TextTask
+from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 class Trained:
     """What scoring new examples needs."""
 
-    task: TextTask
+    task: AnyTask
     tokenizer: PreTrainedTokenizerBase
     model: PromptedModel
     accelerator: Accelerator
@@ -45,8 +44,8 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     if not (artifact / FILE).is_file():
         raise RunError(f"{folder}: the run is not finished; the same train command goes on with it")
     accelerator = make_accelerator(config.trainer)
-    task = load_task(config.task, labels=read_artifact(artifact)["extra"]["labels"])
+    task = load_task(config.task, state=read_artifact(artifact)["extra"])
     model = build_model(config, HeadSpec(task.head, len(task.labels)))
     load_artifact(model, artifact)
     model.to(accelerator.device)
-    return Trained(task, load_tokenizer(config.model), model, accelerator)
+    return Trained(task, load_tokenizer(config.model, task.words), model, accelerator)

@@ -9,7 +9,14 @@ from typing import Any
 from ptv2.config.schema import RunConfig
 
 # Settings that change where or how fast a run goes, not what it computes.
-BOOKKEEPING = ("out", "data.dir", "trainer.device", "trainer.checkpoint_minutes", "trainer.halve_on_oom")
+BOOKKEEPING = (
+    "out",
+    "data.dir",
+    "data.workers",
+    "trainer.device",
+    "trainer.checkpoint_minutes",
+    "trainer.halve_on_oom",
+)
 
 
 def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
@@ -30,6 +37,9 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
     tree["task"].pop("source")
     tree["task"]["text"] = config.task.segments
     tree["task"].pop("templates")
+    for shape in ("tagging", "extraction"):
+        if tree["task"][shape] is None:  # so that other tasks keep their names when a shape is added
+            tree["task"].pop(shape)
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
     tree["data"]["fingerprint"] = data
     for key in ("path", "revision", "sha256", "trust_remote_code"):

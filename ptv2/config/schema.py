@@ -15,7 +15,8 @@ from ptv2.metrics import known_metrics
 from ptv2.tasks.readers import READERS
 
 Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
-Split = Literal["train", "dev", "test"]
+# train, dev, and the sets that are scored once: CoNLL-2005 has two of these.
+Split = Literal["train", "dev", "test", "test-brown"]
 Source = Literal["hub", "files", "mini"]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -51,8 +52,13 @@ class HubSource(Frozen):
 
 
 class FilesSource(Frozen):
-    """Local files: `folder` below `data.dir`, and for each split the file names to try in that order."""
+    """Local files: `folder` below `data.dir`, and for each split the file names to try in that order.
 
+    Formats: `auto` (by the file's name), `records` (.jsonl, .csv, .tsv), `columns` (CoNLL: a token a line), `props`
+    (CoNLL-2005), `conll12` (CoNLL-2012, also folders of such files), `squad` (the official JSON).
+    """
+
+    format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"
     folder: str = "."
     files: dict[Split, list[str]] = {}
 
@@ -63,24 +69,54 @@ class Sources(Frozen):
     mini: str | None = None
 
 
+class TaggingConfig(Frozen):
+    """What only tasks of shape `tag` have."""
+
+    columns: list[str] | None = None  # names of a column file's columns; none: its own `# global.columns`, if any
+    tokens: str | int = 0  # column of the words, by name or number
+    tags: str | int = -1  # column of the tags; -1 is the last
+    scheme: Literal["auto", "bio", "iob1", "bioes"] = "auto"
+    predicate: Literal["none", "published", "separator"] = "none"  # how a predicate is marked behind its sentence
+    stride: Annotated[int, Field(ge=0)] = 64  # tokens that two windows of a long sentence share
+
+
+class ExtractionConfig(Frozen):
+    """What only tasks of shape `extract` have. The defaults are the published code's."""
+
+    stride: Annotated[int, Field(ge=0)] = 128  # tokens that two windows of a context share
+    n_best: Positive = 20
+    max_answer_length: Positive = 30  # tokens
+    unanswerable: bool = False  # whether some questions have no answer (SQuAD 2.0)
+    null_threshold: float = 0.0  # nothing is answered where "no answer" scores higher than the best answer by more
+    tune_null_threshold: bool = False  # choose the threshold on dev instead
+
+    @model_validator(mode="after")
+    def _nothing_to_tune(self) -> ExtractionConfig:
+        if self.tune_null_threshold and not self.unanswerable:
+            raise ValueError("tune_null_threshold needs unanswerable=true: other tasks have no threshold")
+        return self
+
+
 class TaskConfig(Frozen):
     """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
     name: Name
-    shape: Literal["classify", "choose"]
+    shape: Literal["classify", "choose", "tag", "extract"]
     source: Source
     sources: Sources
-    text: list[str] = Field(max_length=2)
+    text: list[str] = Field(default=[], max_length=2)  # shapes classify and choose
     choices: list[str] = []  # shape choose: one template a choice, the second segment
     template: int | None = None  # which of `templates` replaces `text`
     templates: dict[int, list[str]] = {}
     reader: str = "plain"  # ptv2/tasks/readers: how one record of the source becomes examples
     label: str = "label"
-    labels: list[str | bool | int] | None = None  # in the order of class numbers; none: those of the training set
+    labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; none: those in training data
     metric: str = "accuracy"  # module of ptv2.metrics
     headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
     max_length: Positive = 128
     truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
+    tagging: TaggingConfig | None = None
+    extraction: ExtractionConfig | None = None
 
     @field_validator("reader")
     @classmethod
@@ -107,6 +143,13 @@ class TaskConfig(Frozen):
     def _text_is_there(self) -> TaskConfig:
         if self.template is not None and self.template not in self.templates:
             raise ValueError(f"template={self.template}: task {self.name} has {sorted(self.templates) or 'none'}")
+        for shape, part in (("tag", "tagging"), ("extract", "extraction")):
+            if (self.shape == shape) != (getattr(self, part) is not None):
+                raise ValueError(f"shape {shape}, and no other, needs {part}")
+        if self.shape in ("tag", "extract"):
+            if self.text or self.choices:
+                raise ValueError(f"shape {self.shape} has no text and no choices: its fields have fixed names")
+            return self
         if not 1 <= len(self.segments) <= 2:
             raise ValueError("text needs one or two templates or field names")
         if self.truncation == "only_second" and len(self.segments) + bool(self.choices) < 2:
@@ -127,6 +170,7 @@ class DataConfig(Frozen):
     source: Source
     dir: str | None = None
     limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
+    workers: Positive = 1  # processes that encode
 
 
 class ModelConfig(Frozen):

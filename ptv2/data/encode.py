@@ -1,57 +1,48 @@
-"""Text to token ids, kept flat in numpy arrays so that a million sequences fit in memory."""
+"""Texts and pairs of texts to token ids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ptv2.tasks.task import Example
-
-# Examples that the tokenizer gets at once: enough to use its threads, little enough to see progress.
-CHUNK = 1000
+Segments = tuple[str, str | None]
+TextItem = tuple[str, tuple[Segments, ...], int | None]  # an example's name, its sequences, its class number
 
 
 @dataclass(frozen=True)
-class EncodedSet:
-    """The encoded examples of one split.
+class TextSet:
+    """The encoded examples of one split; rows are examples.
 
-    Sequence `i` of all is `ids[starts[i]:starts[i + 1]]`; example `n` has the sequences
-    `n * width ... n * width + width - 1` (`width` is 1, or the number of choices).
+    Example `n` has the sequences `n * width ... n * width + width - 1` (`width` is 1, or the number of choices).
     """
 
-    ids: np.ndarray  # [tokens]
-    types: np.ndarray | None  # [tokens]; none if the tokenizer knows no token types
-    starts: np.ndarray  # [sequences + 1]
-    labels: np.ndarray | None  # [examples]
+    tokens: Tokens
+    labels: np.ndarray | None  # [examples] int64
     width: int
     truncated: int  # examples with a sequence that was cut
-    pad_id: int
 
     def __len__(self) -> int:
-        return (len(self.starts) - 1) // self.width
+        return len(self.tokens) // self.width
 
     @property
     def lengths(self) -> np.ndarray:
         """The longest sequence of each example in tokens, `[examples]`."""
-        return np.diff(self.starts).reshape(-1, self.width).max(axis=1)
+        return self.tokens.lengths.reshape(-1, self.width).max(axis=1)
 
-    @property
-    def longest(self) -> int:
-        """The longest sequence in tokens."""
-        return int(self.lengths.max(initial=0))
-
-    def targets(self, indices: Sequence[int]) -> int:
-        """How many losses these examples sum, for the mean over an effective batch."""
+    def targets(self, indices: Sequence[int]) -> float:
+        """How many losses these examples sum: one each."""
         return len(indices)
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -60,17 +51,7 @@ class EncodedSet:
         Returns:
             `input_ids`, `attention_mask`, perhaps `token_type_ids`: `[B, T]` or `[B, choices, T]`; `labels` `[B]`.
         """
-        rows = [n * self.width + c for n in indices for c in range(self.width)]
-        lengths = self.starts[np.add(rows, 1)] - self.starts[rows]
-        shape = (len(rows), int(lengths.max()))
-        ids = np.full(shape, self.pad_id, dtype=np.int64)
-        mask = np.arange(shape[1]) < lengths[:, None]
-        ids[mask] = np.concatenate([self.ids[self.starts[r] : self.starts[r + 1]] for r in rows])
-        arrays = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        if self.types is not None:
-            types = np.zeros(shape, dtype=np.int64)
-            types[mask] = np.concatenate([self.types[self.starts[r] : self.starts[r + 1]] for r in rows])
-            arrays["token_type_ids"] = types
+        arrays = self.tokens.padded([n * self.width + c for n in indices for c in range(self.width)])
         if self.width > 1:
             arrays = {name: a.reshape(len(indices), self.width, -1) for name, a in arrays.items()}
         if self.labels is not None:
@@ -78,10 +59,10 @@ class EncodedSet:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def encode(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str
-) -> EncodedSet:
-    """Tokenize the sequences of `examples` in batches.
+def encode_texts(
+    items: Sequence[TextItem], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str
+) -> TextSet:
+    """Tokenize the sequences of examples in one batch.
 
     Args:
         max_length: tokens of a sequence at most, special tokens included.
@@ -90,33 +71,26 @@ def encode(
     Raises:
         DataError: a pair that is too long even without the segment that the rule cuts.
     """
-    width = len(examples[0].sequences)
-    ids: list[np.ndarray] = []
-    types: list[np.ndarray] = []
-    lengths: list[int] = []
-    truncated = 0
-    for start in range(0, len(examples), CHUNK):
-        chunk = examples[start : start + CHUNK]
-        encoded = _tokenize(chunk, tokenizer, max_length, truncation)
-        ids += [np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]]
-        types += [np.asarray(row, dtype=np.int8) for row in encoded.get("token_type_ids", [])]
-        lengths += [len(row) for row in encoded["input_ids"]]
-        cut = [bool(one.overflowing) for one in encoded.encodings]
-        truncated += sum(any(cut[i : i + width]) for i in range(0, len(cut), width))
-    labels: Any = [example.label for example in examples]
-    return EncodedSet(
-        ids=np.concatenate(ids),
-        types=np.concatenate(types) if types else None,
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+    width = len(items[0][1])
+    encoded = _tokenize(items, tokenizer, max_length, truncation)
+    cut = np.array([bool(one.overflowing) for one in encoded.encodings]).reshape(-1, width)
+    labels: Any = [label for _, _, label in items]
+    types = encoded.get("token_type_ids")
+    return TextSet(
+        tokens=Tokens(
+            ids=np.fromiter(chain.from_iterable(encoded["input_ids"]), np.int32),
+            types=None if types is None else np.fromiter(chain.from_iterable(types), np.int8),
+            starts=np.cumsum([0, *map(len, encoded["input_ids"])]),
+            pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+        ),
         labels=None if None in labels else np.asarray(labels, dtype=np.int64),
         width=width,
-        truncated=truncated,
-        pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+        truncated=int(cut.any(axis=1).sum()),
     )
 
 
-def _tokenize(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> Any:
-    pairs = [pair for example in examples for pair in example.sequences]
+def _tokenize(items: Sequence[TextItem], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> Any:
+    pairs = [pair for _, sequences, _ in items for pair in sequences]
     seconds = None if pairs[0][1] is None else [second for _, second in pairs]
     rule: Any = True if seconds is None else truncation
     try:
@@ -127,6 +101,6 @@ def _tokenize(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, m
         if "Truncation error" not in str(error):  # the library has no class of its own for it
             raise
         raise DataError(
-            f"examples {examples[0].id} to {examples[-1].id}: one is longer than task.max_length={max_length} even "
+            f"examples {items[0][0]} to {items[-1][0]}: one is longer than task.max_length={max_length} even "
             f"without the segment that task.truncation={truncation} cuts; try longest_first"
         ) from error

@@ -96,14 +96,14 @@ def props_sentences(path: Path) -> Iterator[Sentence]:
 
 
 def conll12_sentences(path: Path) -> Iterator[Sentence]:
-    """The sentences of a CoNLL-2012 file, or of all `*_gold_conll` files of a folder tree in the order of their paths.
+    """The sentences of a CoNLL-2012 file, or of all `*gold_conll` files of a folder tree in the order of their paths.
 
     Raises:
         DataError: as `props_sentences`; or the folder holds no such file.
     """
-    files = sorted(path.rglob("*_gold_conll")) if path.is_dir() else [path]
+    files = sorted(path.rglob("*gold_conll")) if path.is_dir() else [path]
     if not files:
-        raise DataError(f"{path}: expected files *_gold_conll in this folder or below, found none")
+        raise DataError(f"{path}: expected files *gold_conll in this folder or below, found none")
     for file in files:
         for lines in _blocks(file, marks=("#begin document", "#end document")):
             yield _conll12_sentence(lines)

@@ -23,7 +23,7 @@ class Record:
 
 
 def find_files(source: FilesSource, folder: str) -> dict[Split, Path]:
-    """The file of each split: the first of the names that the source lists.
+    """The file (or folder of files) of each split: the first of the names that the source lists.
 
     Raises:
         DataError: no such folder, or no training or dev file in it.
@@ -37,7 +37,7 @@ def find_files(source: FilesSource, folder: str) -> dict[Split, Path]:
     found: dict[Split, Path] = {
         split: path
         for split, names in source.files.items()
-        if (path := next((below / name for name in names if (below / name).is_file()), None))
+        if (path := next((below / name for name in names if (below / name).exists()), None))
     }
     needed: tuple[Split, ...] = ("train", "dev")
     for split in needed:
@@ -72,7 +72,9 @@ def fingerprint(files: dict[Split, Path]) -> str:
     digest = hashlib.sha256()
     for split in sorted(files):
         digest.update(split.encode())
-        digest.update(hashlib.sha256(files[split].read_bytes()).digest())
+        path = files[split]
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ptv2.config.schema import RunConfig, Split
-from ptv2.data.records import Record, find_files, fingerprint, read_file
+from ptv2.data.formats import read_file
+from ptv2.data.records import Record, find_files, fingerprint
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -47,7 +48,9 @@ def _files(config: RunConfig) -> Source:
     assert config.data.dir is not None
     files = find_files(described, config.data.dir)
     provenance: dict[str, str] = {split: str(path) for split, path in files.items()}
-    return Source(fingerprint(files), tuple(files), lambda split: read_file(files[split]), provenance=provenance)
+    return Source(
+        fingerprint(files), tuple(files), lambda split: read_file(files[split], config.task), provenance=provenance
+    )
 
 
 def _mini(config: RunConfig) -> Source:

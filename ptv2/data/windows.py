@@ -125,8 +125,8 @@ def _check_room(
         if len(tokenizer(context, add_special_tokens=False, verbose=False)["input_ids"]) > room:
             raise DataError(
                 f"question {name}: its {count} tokens leave {max(room, 0)} of task.max_length={max_length} for the "
-                f"context, which is longer and needs more than task.stride={stride}; raise task.max_length, lower "
-                "task.stride or shorten the question"
+                f"context, which is longer and needs more than task.extraction.stride={stride}; raise "
+                "task.max_length, lower task.extraction.stride or shorten the question"
             )
 
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-IGNORED = -100  # the label of a token that is no target
+from ptv2.data.words import IGNORED
+
 INIT_STD = 0.02  # of head and pooler: initializer_range of every backbone that the paper uses
 
 HeadKind = Literal["classification", "choice", "tagging", "span"]

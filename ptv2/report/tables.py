@@ -168,13 +168,14 @@ def comma_separated(table: Sequence[Row], split: str) -> str:
 
 
 def _metrics(result: Result, split: str) -> dict[str, float] | None:
-    return result.dev if split == "dev" else result.test
+    return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
 
 
 def _group(result: Result) -> str:
     config = {key: value for key, value in result.config.items() if key not in ("seed", "out", "data")}
     if result.method == BASELINE:
         config.pop("prompt")
+    config["task"] = {k: v for k, v in config["task"].items() if v is not None and k not in ("source", "sources")}
     config["trainer"] = {
         k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom")
     }

@@ -39,6 +39,8 @@ class Result:
     backbone: dict[str, Any]  # name, revision, weights' hash
     config: dict[str, Any]  # the resolved configuration
     notes: list[str] = field(default_factory=list)
+    tests: dict[str, dict[str, float]] = field(default_factory=dict)  # further test sets, scored once as `test` is
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split: scores of each type of span or question
     schema: int = SCHEMA
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ptv2.data.encode import TextSet
 from ptv2.data.records import Record
 from ptv2.tasks.classify import softmax
-from ptv2.tasks.task import Example, Segments, TextTask
+from ptv2.tasks.text import Example, Segments, TextTask
 
 
 class Choose(TextTask):
@@ -22,7 +23,7 @@ class Choose(TextTask):
         first = self.fill(self.config.segments[0], record)
         return tuple((first, self.fill(choice, record)) for choice in self.config.choices)
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
         """The choice of highest score of each example.
 
         Args:

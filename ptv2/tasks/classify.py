@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ptv2.data.encode import TextSet
 from ptv2.data.records import Record
-from ptv2.tasks.task import Example, Segments, TextTask
+from ptv2.tasks.text import Example, Segments, TextTask
 
 
 class Classify(TextTask):
@@ -22,7 +23,7 @@ class Classify(TextTask):
         parts = [self.fill(template, record) for template in self.config.segments]
         return ((parts[0], parts[1] if len(parts) == 2 else None),)
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
         """The class of highest score of each example.
 
         Args:
@@ -68,9 +69,9 @@ class ReCoRD(Classify):
         """None: the entity of highest score is the answer, whatever class it alone would have."""
         return {}
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
         """As for classification, with the entity and its class-1 logit, which orders a query's entities."""
-        decoded = super().decode(scores, examples)
+        decoded = super().decode(scores, examples, encoded)
         return [
             {**prediction, "entity": example.fields["entity"], "score": float(row[1])}
             for prediction, example, row in zip(decoded, examples, scores, strict=True)

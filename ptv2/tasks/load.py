@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ptv2.config.schema import TaskConfig
 from ptv2.data.sources import Source
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import score_names
 from ptv2.tasks.choose import Choose
 from ptv2.tasks.classify import Classify, MultiRC, ReCoRD
-from ptv2.tasks.task import LabelSet, TextTask
+from ptv2.tasks.extract import Extract
+from ptv2.tasks.tag import Tag, data_scheme, data_types
+from ptv2.tasks.task import Task
+from ptv2.tasks.text import LabelSet, TextTask
 
-SHAPES: dict[str, type[TextTask]] = {"classify": Classify, "choose": Choose}
+TEXT_SHAPES: dict[str, type[TextTask]] = {"classify": Classify, "choose": Choose}
 # Tasks whose metric looks at several examples together.
 GROUPED: dict[str, type[TextTask]] = {"multirc": MultiRC, "record": ReCoRD}
+AnyTask = Task[Any, Any]
 
 
-def load_task(config: TaskConfig, source: Source | None = None, labels: list[str] | None = None) -> TextTask:
+def load_task(config: TaskConfig, source: Source | None = None, state: dict[str, Any] | None = None) -> AnyTask:
     """Build a task.
 
     Args:
         source: where its labels are read from when the configuration names none.
-        labels: the labels of a trained run, instead.
+        state: what a trained run kept of the task, instead.
 
     Raises:
         ConfigError: a headline that the metric has not, or labels and choices that do not go together.
@@ -28,14 +34,38 @@ def load_task(config: TaskConfig, source: Source | None = None, labels: list[str
     """
     if config.headline not in (names := score_names(config.metric)):
         raise ConfigError(f"task.headline: {unknown(f'score of metric {config.metric}', config.headline, names)}")
-    if given := labels or config.labels:
-        label_set = LabelSet(given, source.label_names if source else ())
-    elif source is not None:
-        label_set = LabelSet.of_data(source.read("train"), config.label)
-    else:
+    if state is None and source is None:
         raise ConfigError(f"task {config.name}: labels are not known")
+    if config.shape == "tag":
+        task: AnyTask = _tag(config, source, state)
+    elif config.shape == "extract":
+        task = Extract(config)
+    else:
+        task = _text(config, source, state)
+    if state is not None:
+        task.restore(state)
+    return task
+
+
+def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | None) -> TextTask:
+    given = state["labels"] if state else config.labels
+    if given:
+        label_set = LabelSet(given, source.label_names if source else ())
+    else:
+        assert source is not None
+        label_set = LabelSet.of_data(source.read("train"), config.label)
     if config.choices and len(config.choices) != len(label_set.names):
         raise ConfigError(
             f"task {config.name}: {len(config.choices)} choices but {len(label_set.names)} labels; expected as many"
         )
-    return GROUPED.get(config.reader, SHAPES[config.shape])(config, label_set)
+    return GROUPED.get(config.reader, TEXT_SHAPES[config.shape])(config, label_set)
+
+
+def _tag(config: TaskConfig, source: Source | None, state: dict[str, Any] | None) -> Tag:
+    if state:
+        return Tag(config, state["labels"], state["scheme"])
+    assert source is not None
+    records = source.read("train")
+    scheme = data_scheme(records, config)
+    types = [str(label) for label in config.labels] if config.labels else data_types(records, config, scheme)
+    return Tag(config, types, scheme)

@@ -1,93 +1,51 @@
 """What a task is: records become examples, scores become predictions, predictions become metrics.
 
-A task knows no model and no trainer; it meets a model through the kind of head it needs and the segments to encode.
+A task knows no model and no trainer; it meets a model through the kind of head it needs and the sequences to encode.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 
 from ptv2.config.schema import TaskConfig
+from ptv2.data.cache import cached, tokenizer_key
+from ptv2.data.parallel import in_processes
 from ptv2.data.records import Record
-from ptv2.errors import DataError, unknown
+from ptv2.data.tokens import EncodedSet
 from ptv2.metrics import load_metric
-from ptv2.tasks.readers import READERS
 
-Segments = tuple[str, str | None]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
+# Examples that one call of an encoder gets: enough for the tokenizer's threads, little enough to see progress.
+PART = 1000
 
-@dataclass(frozen=True)
-class Example:
-    """One example: the sequences to encode (one, or one a choice), its class number, and what its metric needs."""
-
-    id: str
-    sequences: tuple[Segments, ...]
-    label: int | None
-    fields: dict[str, Any]
+E = TypeVar("E")
+S = TypeVar("S", bound=EncodedSet)
+Prediction = dict[str, Any]
 
 
-class LabelSet:
-    """Class numbers by the names that files and hubs use for them."""
+class Task(ABC, Generic[E, S]):
+    """A kind of task; `E` is its example, `S` the set of encoded ones."""
 
-    def __init__(self, names: Sequence[Any], aliases: Sequence[str] = ()) -> None:
-        """`names` in the order of class numbers; `aliases` are other names in the same order."""
-        self.names = [_plain(name) for name in names]
-        self._exact = {name: i for i, name in enumerate(self.names)}
-        self._folded: dict[str, int | None] = {}  # in any capitals; none: more than one class
-        for i, name in [*enumerate(aliases), *enumerate(self.names)]:
-            other = self._folded.setdefault(name.lower(), i)
-            self._folded[name.lower()] = i if other == i else None
+    head: Literal["classification", "choice", "tagging", "span"]
+    encoded: type[S]
+    words = False  # whether text comes split into words
 
-    def number(self, value: Any, where: str) -> int:
-        """Class number of a label as it stands in the data; capitals matter only where labels differ by nothing else.
-
-        Raises:
-            DataError: the label is none of the task's.
-        """
-        name = _plain(value)
-        number = self._exact.get(name, self._folded.get(name.lower()))
-        if number is None:
-            raise DataError(f"{where}: {unknown('label', name, self.names)}")
-        return number
-
-    @classmethod
-    def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
-        """The labels that stand in `records`, sorted.
-
-        Raises:
-            DataError: a record without the field, or fewer than two labels in all.
-        """
-        values = {_plain(_get(record, field)) for record in records}
-        if len(values) < 2:
-            raise DataError(
-                f"{records[0].where}: expected two or more labels in '{field}', found only {sorted(values)}"
-            )
-        if len(values) > MOST_LABELS:
-            found = f"{len(values)} different labels in '{field}'"
-            raise DataError(f"{records[0].where}: {found}; is it a label? (at most {MOST_LABELS})")
-        return cls(sorted(values))
-
-
-# More classes than any classification task here has; beyond it the field is probably free text.
-MOST_LABELS = 1000
-
-
-class TextTask:
-    """The part that `classify` and `choose` share: templates, labels, metric."""
-
-    head: Literal["classification", "choice"]
-
-    def __init__(self, config: TaskConfig, labels: LabelSet) -> None:
+    def __init__(self, config: TaskConfig, labels: list[str]) -> None:
+        """`labels` in the order of the head's outputs."""
         self.config = config
-        self.label_set = labels
-        self.labels = labels.names
+        self.labels = labels
 
-    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Example]:
+    @abstractmethod
+    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[E]:
         """Turn records into examples.
 
         Args:
@@ -96,107 +54,106 @@ class TextTask:
         Raises:
             DataError: a field or label is missing or wrong, with the place of the record.
         """
-        reader = READERS[self.config.reader]
-        examples: list[Example] = []
-        for number, record in enumerate(records):
-            try:
-                flat = list(reader(record.fields))
-            except KeyError as error:
-                raise DataError(_missing(record, str(error.args[0]))) from error
-            except (ValueError, TypeError, AttributeError, IndexError) as error:
-                raise DataError(f"{record.where}: {error}") from error
-            for i, fields in enumerate(flat):
-                name = _id(record, number) if len(flat) == 1 else f"{_id(record, number)}.{i}"
-                part = Record(fields, f"{record.where} (example {name})")
-                examples.append(Example(name, self.sequences(part), self._label(part, labelled), fields))
-        return examples
 
-    def sequences(self, record: Record) -> tuple[Segments, ...]:
-        """The segments of one example, from the task's templates."""
-        raise NotImplementedError
+    @abstractmethod
+    def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[S]:
+        """A function at the top of a module with all its settings: a sequence of `item`s in, the encoded set out."""
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """A prediction for each example from the head's scores `[N, ...]`."""
-        raise NotImplementedError
+    @abstractmethod
+    def item(self, example: E) -> Any:
+        """What encoding takes of an example, in values that JSON can hold."""
 
-    def score(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, float]:
-        """The task's metric over decoded predictions of labelled examples, in percent."""
-        metric = load_metric(self.config.metric)
-        given, references = self.for_metric(predictions, examples)
-        result = metric.compute(predictions=given, references=references)
-        return {name: 100 * float(value) for name, value in result.items()}
+    def encode(
+        self,
+        examples: Sequence[E],
+        tokenizer: PreTrainedTokenizerBase,
+        workers: int = 1,
+        done: Callable[[int], None] = lambda count: None,
+    ) -> S:
+        """Token ids of the examples, from the cache if the same were encoded before.
 
-    def for_metric(
-        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
-    ) -> tuple[list[Any], list[Any]]:
-        """Predictions and references in the form the metric takes; class numbers unless a task says otherwise."""
-        return [p["class"] for p in predictions], [e.label for e in examples]
-
-    def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """How often each label is predicted; shows a model that gives one answer to everything."""
-        return label_counts((prediction["class"] for prediction in predictions), self.labels)
-
-    def fill(self, template: str, record: Record) -> str:
-        """Fill a template (`{field}`, or a bare field name) from a record.
+        Args:
+            workers: processes; see `in_processes`.
+            done: called with the number of examples of each part.
 
         Raises:
-            DataError: a field is missing or not text.
+            DataError: an example that cannot be cut to the task's length.
         """
-        if "{" not in template:
-            return _text(record, template)
-        try:
-            return template.format_map(_TextFields(record))
-        except (ValueError, IndexError, AttributeError, TypeError) as error:
-            raise DataError(f"task.text: '{template}' is no template: {error}") from error
+        encoder = self.encoder(tokenizer)
+        items = [self.item(example) for example in examples]
+        parts = [items[start : start + PART] for start in range(0, len(items), PART)]
 
-    def _label(self, record: Record, labelled: bool) -> int | None:
-        if not labelled:
-            return None
-        value = record.fields.get(self.config.label)
-        if value is None:
-            raise DataError(_missing(record, self.config.label))
-        return self.label_set.number(value, record.where)
+        def make() -> S:
+            sizes = iter(parts)
+            return in_processes(encoder, parts, workers, lambda: done(len(next(sizes))))
+
+        if len(parts) == 1:  # faster than looking it up
+            return make()
+        settings = {name: value for name, value in encoder.keywords.items() if name != "tokenizer"}
+        return cached(self.encoded, [encoder.func.__name__, tokenizer_key(tokenizer), settings, items], make)
+
+    @abstractmethod
+    def decode(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> list[Prediction]:
+        """A prediction for each example, with its `id`, from the head's scores.
+
+        Args:
+            scores: `[N, outputs]` one row an example, or `[tokens, outputs]` in the order of `encoded.tokens`.
+        """
+
+    def calibrate(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> None:
+        """Choose what decoding may choose on dev; nothing unless a task says otherwise."""
+
+    def score(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, float]:
+        """The task's metric over decoded predictions of labelled examples, in percent."""
+        given, references = self.for_metric(predictions, examples)
+        result = load_metric(self.config.metric).compute(predictions=given, references=references)
+        return {name: 100 * float(value) for name, value in result.items()}
+
+    @abstractmethod
+    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> tuple[list[Any], list[Any]]:
+        """Predictions and references in the form the metric takes."""
+
+    def parts(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, float]]:
+        """The metric apart for each type of span or kind of question, in percent, with its number."""
+        return {}
+
+    @abstractmethod
+    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+        """How often each answer is predicted; shows a model that gives one answer to everything."""
+
+    @abstractmethod
+    def gold(self, examples: Sequence[E]) -> dict[str, int]:
+        """How often each answer is right."""
+
+    def official(self, predictions: Sequence[Prediction], examples: Sequence[E], file: Path | None) -> dict[str, str]:
+        """Files, by the ending of their name, that the task's official scorer reads; none where it has none.
+
+        Args:
+            file: the file that the examples were read from, if they were.
+        """
+        return {}
+
+    def notes(self, examples: dict[str, list[E]]) -> list[str]:
+        """What a reader of this task's numbers should know of its data, by split."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """What a trained run keeps of the task: labels, and what `calibrate` chose."""
+        return {"labels": self.labels}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `calibrate` chose."""
 
 
-class _TextFields(dict[str, str]):
-    """Fields of a record for `str.format_map`; only those that a template names must be text."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__()
-        self._record = record
-
-    def __missing__(self, name: str) -> str:
-        return _text(self._record, name)
-
-
-def label_counts(numbers: Iterable[int | None], labels: Sequence[str]) -> dict[str, int]:
-    """How often each label occurs; shows a model that answers one class only."""
+def counts_by_name(numbers: Iterable[int | None], labels: Sequence[str]) -> dict[str, int]:
+    """How often each label's number occurs."""
     counts = Counter(numbers)
     return {label: counts[i] for i, label in enumerate(labels)}
 
 
-def _id(record: Record, number: int) -> str:
-    """The record's own `idx` where it is one value, else its number in the file."""
-    own = record.fields.get("idx")
-    return str(own) if isinstance(own, int | str) else str(number)
-
-
-def _plain(value: Any) -> str:
-    return str(value).strip()
-
-
-def _get(record: Record, name: str) -> Any:
-    if record.fields.get(name) is None:
-        raise DataError(_missing(record, name))
-    return record.fields[name]
-
-
-def _text(record: Record, name: str) -> str:
-    value = _get(record, name)
-    if not isinstance(value, str):
-        raise DataError(f"{record.where}: field '{name}' is no text but {type(value).__name__}")
-    return value
-
-
-def _missing(record: Record, name: str) -> str:
-    return f"{record.where}: field '{name}' is missing; the record has: {', '.join(map(str, record.fields))}"
+def in_percent(rows: dict[str, dict[str, Any]], counts: tuple[str, ...] = ("support", "total")) -> dict[str, Any]:
+    """A metric's parts with fractions in percent; `counts` stay whole numbers."""
+    return {
+        part: {name: value if name in counts else 100 * float(value) for name, value in row.items()}
+        for part, row in rows.items()
+    }

@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
+from ptv2.data.arrays import ranges
 from ptv2.data.batches import sorted_batches
-from ptv2.data.encode import EncodedSet
+from ptv2.data.tokens import EncodedSet
 
 
 def predict(
@@ -21,7 +22,7 @@ def predict(
     accelerator: Accelerator,
     check: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """Scores of every example, on every process, in the order of the examples.
+    """Scores of every example, or of every token, on every process, in the order of the examples.
 
     Args:
         model: the bare model, not the one wrapped for several processes (their numbers of batches differ).
@@ -29,11 +30,11 @@ def predict(
         check: called before each batch, as often on every process; may raise to stop.
 
     Returns:
-        `[N, classes]` or `[N, choices]`, float32.
+        `[N, classes]` or `[N, choices]`, float32; of heads that score tokens `[tokens, outputs]` without padding.
     """
     was_training = model.training
     model.eval()
-    parts: list[tuple[list[int], np.ndarray]] = []
+    parts: list[tuple[list[int], np.ndarray, bool]] = []
     batches = sorted_batches(data.lengths, batch_size)
     with torch.inference_mode(), accelerator.autocast():
         for start in range(0, len(batches), accelerator.num_processes):
@@ -42,11 +43,17 @@ def predict(
                 break
             indices = batches[start + accelerator.process_index]
             batch = {name: tensor.to(accelerator.device) for name, tensor in data.batch(indices).items()}
-            parts.append((indices, model(batch)["scores"].float().cpu().numpy()))
+            scores = model(batch)["scores"]
+            of_tokens = scores.dim() == 3  # [B, T, outputs]
+            rows = scores[batch["attention_mask"] != 0] if of_tokens else scores
+            parts.append((indices, rows.float().cpu().numpy(), of_tokens))
     model.train(was_training)
     if accelerator.num_processes > 1:
         parts = gather_object(parts)
-    scores = np.empty((len(data), *parts[0][1].shape[1:]), dtype=np.float32)
-    for indices, rows in parts:
-        scores[indices] = rows
-    return scores
+    _, rows, of_tokens = parts[0]
+    starts = data.tokens.starts
+    found = np.empty((starts[-1] if of_tokens else len(data), *rows.shape[1:]), dtype=np.float32)
+    for indices, rows, _ in parts:
+        at = np.asarray(indices)
+        found[ranges(starts[at], starts[at + 1]) if of_tokens else at] = rows
+    return found

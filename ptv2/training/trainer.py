@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
 from ptv2.data.batches import epoch_batches, shares
-from ptv2.data.encode import EncodedSet
+from ptv2.data.tokens import EncodedSet
 from ptv2.errors import Interrupted, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trainable_parameters
 from ptv2.training import state

@@ -13,10 +13,9 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from ptv2.data import encode as module
-from ptv2.data.encode import EncodedSet, encode
+from ptv2.data.arrays import concatenated
+from ptv2.data.encode import Segments, TextItem, TextSet, encode_texts
 from ptv2.errors import DataError
-from ptv2.tasks.task import Example, Segments
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = [f"w{n}" for n in range(30)]
@@ -45,8 +44,8 @@ def make_tokenizer(*, types: bool = True, pad: str = "[PAD]") -> PreTrainedToken
 TOKENIZER = make_tokenizer()
 
 
-def example(*sequences: Segments, label: int | None = 0) -> Example:
-    return Example("", tuple(sequences), label, {})
+def example(*sequences: Segments, label: int | None = 0) -> TextItem:
+    return "", tuple(sequences), label
 
 
 def words(number: int, start: int = 0) -> str:
@@ -54,9 +53,9 @@ def words(number: int, start: int = 0) -> str:
 
 
 def same_as_the_tokenizer(
-    found: EncodedSet, examples: list[Example], indices: list[int], tokenizer: PreTrainedTokenizerFast, **rule: object
+    found: TextSet, examples: list[TextItem], indices: list[int], tokenizer: PreTrainedTokenizerFast, **rule: object
 ) -> None:
-    pairs = [pair for n in indices for pair in examples[n].sequences]
+    pairs = [pair for n in indices for pair in examples[n][1]]
     seconds = None if pairs[0][1] is None else [second for _, second in pairs]
     expected = tokenizer([first for first, _ in pairs], seconds, padding=True, return_tensors="pt", **rule)
     batch = found.batch(indices)
@@ -64,7 +63,7 @@ def same_as_the_tokenizer(
     assert set(batch) == set(tokenizer.model_input_names) | {"labels"}
     for name in tokenizer.model_input_names:
         assert torch.equal(batch[name], expected[name].reshape(shape)), name
-    assert batch["labels"].tolist() == [examples[n].label for n in indices]
+    assert batch["labels"].tolist() == [examples[n][2] for n in indices]
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
 
 
@@ -81,45 +80,45 @@ def test_a_batch_is_what_the_tokenizer_pads(
     one = st.tuples(*[segments] * width)
     examples = [example(*s, label=n % 3) for n, s in enumerate(data.draw(st.lists(one, min_size=1, max_size=6)))]
     tokenizer = TOKENIZER if types else make_tokenizer(types=False)
-    found = encode(examples, tokenizer, 10, truncation)
+    found = encode_texts(examples, tokenizer, 10, truncation)
     assert len(found) == len(examples)
     indices = data.draw(st.lists(st.sampled_from(range(len(examples))), min_size=1, max_size=8))
     rule = {"truncation": truncation if pair else True, "max_length": 10}
     same_as_the_tokenizer(found, examples, indices, tokenizer, **rule)
     everything = found.batch(range(len(examples)))["attention_mask"].reshape(len(examples), -1)
-    assert found.longest == everything.reshape(len(examples) * width, -1).sum(dim=1).max()
+    assert found.tokens.longest == everything.reshape(len(examples) * width, -1).sum(dim=1).max()
 
 
 def test_padding_is_the_tokenizers_own_number() -> None:
     tokenizer = make_tokenizer(pad="w29")
     examples = [example((words(1), None)), example((words(4), None))]
-    batch = encode(examples, tokenizer, 10, "longest_first").batch([0, 1])
+    batch = encode_texts(examples, tokenizer, 10, "longest_first").batch([0, 1])
     assert batch["input_ids"][0].tolist() == [2, 4, 3, *[tokenizer.pad_token_id] * 3]
     assert batch["attention_mask"][0].tolist() == [1, 1, 1, 0, 0, 0]
 
 
 def test_padding_reaches_to_the_longest_of_the_batch_only() -> None:
-    found = encode([example((words(n), None)) for n in (1, 9, 3)], TOKENIZER, 20, "longest_first")
+    found = encode_texts([example((words(n), None)) for n in (1, 9, 3)], TOKENIZER, 20, "longest_first")
     assert found.lengths.tolist() == [3, 11, 5]
-    assert found.longest == 11
+    assert found.tokens.longest == 11
     assert found.batch([0, 2])["input_ids"].shape == (2, 5)
 
 
 def test_truncated_examples_are_counted() -> None:
     """Room for 8 words in one text, for 7 in a pair; of two choices one cut is enough."""
     single = [example((words(n), None)) for n in (7, 8, 9, 30)]
-    assert encode(single, TOKENIZER, 10, "longest_first").truncated == 2
+    assert encode_texts(single, TOKENIZER, 10, "longest_first").truncated == 2
     pairs = [example((words(3), words(n))) for n in (3, 4, 5, 30)]
-    assert encode(pairs, TOKENIZER, 10, "longest_first").truncated == 2
+    assert encode_texts(pairs, TOKENIZER, 10, "longest_first").truncated == 2
     choices = [example((words(3), words(n)), (words(3), words(m))) for n, m in ((4, 4), (4, 5), (9, 9))]
-    assert encode(choices, TOKENIZER, 10, "longest_first").truncated == 2
+    assert encode_texts(choices, TOKENIZER, 10, "longest_first").truncated == 2
 
 
 @pytest.mark.parametrize(
     ("truncation", "kept"), [("longest_first", (3, 4)), ("only_first", (1, 6)), ("only_second", (6, 1))]
 )
 def test_the_rule_of_truncation_is_the_tasks(truncation: str, kept: tuple[int, int]) -> None:
-    batch = encode([example((words(6), words(6, start=10)))], TOKENIZER, 10, truncation).batch([0])
+    batch = encode_texts([example((words(6), words(6, start=10)))], TOKENIZER, 10, truncation).batch([0])
     seconds = int(batch["token_type_ids"].sum()) - 1  # its [SEP]
     assert (10 - 3 - seconds, seconds) == kept
 
@@ -127,21 +126,22 @@ def test_the_rule_of_truncation_is_the_tasks(truncation: str, kept: tuple[int, i
 @pytest.mark.parametrize("truncation", ["only_first", "only_second"])
 def test_a_pair_that_the_rule_cannot_shorten_enough(truncation: str) -> None:
     with pytest.raises(DataError, match=rf"^examples 3 to 3: .*task\.max_length=10 .*task\.truncation={truncation}"):
-        encode([Example("3", ((words(20), words(20)),), 0, {})], TOKENIZER, 10, truncation)
+        encode_texts([("3", ((words(20), words(20)),), 0)], TOKENIZER, 10, truncation)
 
 
 def test_no_labels_for_prediction() -> None:
-    found = encode([example((words(2), None), label=None)], TOKENIZER, 10, "longest_first")
+    found = encode_texts([example((words(2), None), label=None)], TOKENIZER, 10, "longest_first")
     assert found.labels is None
     assert "labels" not in found.batch([0])
 
 
-def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_join_to_the_whole() -> None:
     examples = [example((words(n % 7, n), words(n % 5)), (words(n % 7, n), words(n % 3)), label=n) for n in range(23)]
-    whole = encode(examples, TOKENIZER, 9, "longest_first")
-    monkeypatch.setattr(module, "CHUNK", 4)
-    pieces = encode(examples, TOKENIZER, 9, "longest_first")
-    for name in ("ids", "types", "starts", "labels"):
-        assert np.array_equal(getattr(whole, name), getattr(pieces, name)), name
+    whole = encode_texts(examples, TOKENIZER, 9, "longest_first")
+    parts = [examples[start : start + 4] for start in range(0, 23, 4)]
+    pieces = concatenated([encode_texts(part, TOKENIZER, 9, "longest_first") for part in parts], [*map(len, parts)])
+    for name in ("ids", "types", "starts"):
+        assert np.array_equal(getattr(whole.tokens, name), getattr(pieces.tokens, name)), name
+    assert np.array_equal(whole.labels, pieces.labels)
     assert whole.truncated == pieces.truncated > 0
     assert whole.targets([0, 1, 2]) == 3

@@ -181,7 +181,7 @@ def test_conll12_frameset_without_a_column_is_no_predicate(tmp_path: Path) -> No
 
 
 def test_conll12_needs_its_files_and_columns(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"expected files \*_gold_conll"):
+    with pytest.raises(DataError, match=r"expected files \*gold_conll"):
         list(read_conll12(tmp_path))
     path = written(tmp_path, PROPS, "a_gold_conll")
     with pytest.raises(DataError, match=f"^{path}:1: expected at least 12 columns, found 4"):

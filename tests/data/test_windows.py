@@ -276,6 +276,6 @@ def test_room_of_no_more_than_the_stride_serves_short_contexts_only() -> None:
     context = "sold sold sold sold sold"
     room = len(tokenizer(context, add_special_tokens=False)["input_ids"])
     assert len(encode("bert", [context], max_length=question + 3 + room, stride=room)) == 1
-    with pytest.raises(DataError, match=f"leave {room} of .*more than task.stride={room};"):
+    with pytest.raises(DataError, match=f"leave {room} of .*more than task.extraction.stride={room};"):
         encode("bert", [context + " sold"], max_length=question + 3 + room, stride=room)
     assert len(encode("bert", [context + " sold"], max_length=question + 3 + room, stride=room - 1)) > 1

@@ -18,13 +18,17 @@ from ptv2.data.records import Record
 from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.load import load_task
-from ptv2.tasks.task import Example, LabelSet, TextTask
+from ptv2.tasks.text import Example, LabelSet, TextTask
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def configured(name: str, *overrides: str) -> TaskConfig:
     return compose([f"task={name}", "data.source=files", "data.dir=.", *overrides]).task
+
+
+# What decoding of whole texts does not look at: the encoded examples.
+ANY: Any = None
 
 
 def task_of(name: str, *overrides: str, source: Source | None = None) -> TextTask:
@@ -258,7 +262,7 @@ def test_both_formats_are_scored_alike(name: str) -> None:
     told = []
     for given in ([CASES[name].official], CASES[name].hub):
         examples = task.read(records(*given))
-        told.append(task.for_metric(task.decode(scores, examples), examples))
+        told.append(task.for_metric(task.decode(scores, examples, ANY), examples))
     assert told[0] == told[1]
 
 
@@ -404,7 +408,7 @@ def test_a_prediction_is_the_highest_score() -> None:
     task = task_of("cb")
     official = CASES["cb"].official
     examples = task.read(records(official, {**official, "idx": 8, "label": "entailment"}))
-    predictions = task.decode(np.array([[0.0, 0.0, np.log(2.0)], [0.0, np.log(6.0), 0.0]]), examples)
+    predictions = task.decode(np.array([[0.0, 0.0, np.log(2.0)], [0.0, np.log(6.0), 0.0]]), examples, ANY)
     assert [(p["id"], p["class"], p["label"]) for p in predictions] == [("7", 2, "neutral"), ("8", 1, "contradiction")]
     assert predictions[0]["probabilities"] == [0.25, 0.25, 0.5]
     # neutral is right: F1 1; contradiction was said and entailment meant: F1 0 for both
@@ -414,7 +418,7 @@ def test_a_prediction_is_the_highest_score() -> None:
 def test_copa_takes_the_better_choice() -> None:
     task = task_of("copa")
     examples = task.read(records(CASES["copa"].official, {**CASES["copa"].official, "label": 1}))
-    predictions = task.decode(np.array([[0.3, 0.2], [5.0, -5.0]]), examples)
+    predictions = task.decode(np.array([[0.3, 0.2], [5.0, -5.0]]), examples, ANY)
     assert [(p["class"], p["choice"]) for p in predictions] == [(0, "A cat jumped.")] * 2
     assert task.score(predictions, examples) == {"accuracy": 50.0}
 
@@ -423,7 +427,7 @@ def test_multirc_looks_at_whole_questions() -> None:
     """Said 1, 1, 1 where 0, 1, 1 is right: F1a = 2 * 2 / (3 + 2); one of two questions is right throughout."""
     task = task_of("multirc")
     examples = task.read(records(CASES["multirc"].official))
-    predictions = task.decode(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 1.0]]), examples)
+    predictions = task.decode(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 1.0]]), examples, ANY)
     assert task.score(predictions, examples) == pytest.approx({"f1a": 80.0, "exact_match": 50.0})
 
 
@@ -443,14 +447,14 @@ def test_record_takes_one_entity_a_query_by_its_score_for_yes() -> None:
     )
     assert [example.fields["entity"] for example in examples] == ["Bob", "New York City", "Ann", "The Bob"]
     scores = np.array([[-3.0, 1.0], [3.0, 2.0], [0.0, -2.0], [9.0, -1.0]])
-    predictions = task.decode(scores, examples)
+    predictions = task.decode(scores, examples, ANY)
     assert task.score(predictions, examples) == pytest.approx({"f1": 75.0, "exact_match": 50.0})
 
 
 def test_record_breaks_ties_by_text_from_the_end_of_the_alphabet() -> None:
     task = task_of("record")
     examples = task.read(records(record_fields(0, ["Bob", "Zoe", "Ann"], ["Zoe"])))
-    predictions = task.decode(np.array([[0.0, 0.5]] * 3), examples)
+    predictions = task.decode(np.array([[0.0, 0.5]] * 3), examples, ANY)
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
         given, _ = task.for_metric([predictions[i] for i in order], [examples[i] for i in order])
         assert [row["prediction_text"] for row in given] == ["Zoe"]
@@ -522,7 +526,7 @@ def test_the_real_record_has_the_stated_queries() -> None:
         raw = source.read(split)  # type: ignore[arg-type]
         assert sum(len(record.fields["passage"]["entities"]) for record in raw) == entities
         examples = task.read(raw)
-        predictions = task.decode(np.array([[0.0, float(example.label or 0)] for example in examples]), examples)
+        predictions = task.decode(np.array([[0.0, float(example.label or 0)] for example in examples]), examples, ANY)
         given, references = task.for_metric(predictions, examples)
         assert len(given) == len(references) == queries
         assert task.score(predictions, examples) == {"f1": 100.0, "exact_match": 100.0}  # every query can be answered

@@ -1,0 +1,55 @@
+"""From a file to its records, by the format that the task names or the ending of the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from ptv2.config.schema import TaskConfig
+from ptv2.data import records
+from ptv2.data.columns import read_columns
+from ptv2.data.props import read_conll12, read_props
+from ptv2.data.records import Record
+from ptv2.data.squad import read_squad
+from ptv2.errors import DataError
+
+Format = Literal["records", "columns", "props", "conll12", "squad"]
+
+
+def format_of(path: Path, task: TaskConfig) -> Format:
+    """The format that the task's files have; where it leaves that open, what the file's name says."""
+    named = task.sources.files.format if task.sources.files else "auto"
+    if named != "auto":
+        return named
+    if path.name.endswith("gold_conll") or path.is_dir():
+        return "conll12"
+    if path.suffix == ".props":
+        return "props"
+    if path.suffix in records.READERS:
+        return "records"
+    return {"tag": "columns", "extract": "squad"}.get(task.shape, "records")  # type: ignore[return-value]
+
+
+def read_file(path: Path, task: TaskConfig, *, labelled: bool = True) -> list[Record]:
+    """All records of a file (of format `conll12` also a folder of files).
+
+    Args:
+        labelled: whether labels are needed; else a column file may hold words alone.
+
+    Raises:
+        DataError: with file, line number and what was expected, or a file without records.
+    """
+    kind = format_of(path, task)
+    found: Iterable[Record]
+    if kind == "records":
+        return records.read_file(path)
+    if kind == "columns":
+        tagging = task.tagging
+        assert tagging is not None
+        found = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+    else:
+        found = {"props": read_props, "conll12": read_conll12, "squad": read_squad}[kind](path)
+    if not (rows := list(found)):
+        raise DataError(f"{path}: the file has no {'predicates' if kind in ('props', 'conll12') else 'records'}")
+    return rows

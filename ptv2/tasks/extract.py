@@ -1,0 +1,180 @@
+"""Extractive question answering: the answer is a stretch of the context, or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptv2.config.schema import ExtractionConfig, TaskConfig
+from ptv2.data.records import Record
+from ptv2.data.squad import as_predictions, check_answers
+from ptv2.data.windows import CharSpan, SpanSet, encode_questions
+from ptv2.errors import ConfigError, DataError
+from ptv2.tasks.answers import best_answers, choose, no_answer_score, null_scores
+from ptv2.tasks.task import Prediction, Task, in_percent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+QuestionItem = tuple[str, str, str, CharSpan | None, bool]  # name, question, context, answer, whether that is known
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a context; `answers` are all that count as right, the first is learned from."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[str, ...] | None  # none: not known
+    span: CharSpan | None  # of the first
+
+
+class Extract(Task[Question, SpanSet]):
+    """Start and end of the answer."""
+
+    head = "span"
+    encoded = SpanSet
+
+    def __init__(self, config: TaskConfig) -> None:
+        super().__init__(config, ["start", "end"])
+        self.threshold = self.extraction.null_threshold
+
+    @property
+    def extraction(self) -> ExtractionConfig:
+        """What `task.extraction` says."""
+        if self.config.extraction is None:
+            raise ConfigError(f"task {self.config.name}: shape extract needs task.extraction")
+        return self.config.extraction
+
+    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Question]:
+        """One example a record.
+
+        Raises:
+            DataError: a field is missing or wrong, an answer does not stand where it should, or there is none though
+                the task says that every question has one.
+        """
+        return [self._question(record, labelled) for record in records]
+
+    def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[SpanSet]:
+        """Question and context in overlapping windows."""
+        length, stride = self.config.max_length, self.extraction.stride
+        return partial(encode_items, tokenizer=tokenizer, max_length=length, stride=stride)
+
+    def item(self, example: Question) -> QuestionItem:
+        """What encoding takes of an example."""
+        return example.id, example.question, example.context, example.span, example.answers is not None
+
+    def decode(self, scores: np.ndarray, examples: Sequence[Question], encoded: SpanSet) -> list[Prediction]:
+        """The best stretch over all windows of each question, or the empty text.
+
+        Args:
+            scores: `[tokens, 2]`, start and end.
+        """
+        rules = self.extraction
+        found = best_answers(scores, encoded, len(examples), rules.n_best, rules.max_answer_length)
+        nulls = null_scores(scores, encoded, len(examples))
+        predictions: list[Prediction] = []
+        for example, candidates, null in zip(examples, found, nulls.tolist(), strict=True):
+            given = null if rules.unanswerable else None
+            text = choose(example.context, candidates, given, self.threshold)
+            row: Prediction = {"id": example.id, "prediction_text": text}
+            if candidates:
+                row["score"] = round(candidates[0].score, 6)
+            if rules.unanswerable:
+                row["best_text"] = choose(example.context, candidates)
+                row["no_answer_score"] = round(no_answer_score(candidates, null), 6) if candidates else None
+            predictions.append(row)
+        return predictions
+
+    def calibrate(self, scores: np.ndarray, examples: Sequence[Question], encoded: SpanSet) -> None:
+        """Choose the threshold for no answer that gives the best F1 here, if the configuration asks for it."""
+        if not self.extraction.tune_null_threshold:
+            return
+        from ptv2.metrics.squad import best_threshold
+
+        rows = self.decode(scores, examples, encoded)
+        given, references = self.for_metric([{**p, "prediction_text": p["best_text"]} for p in rows], examples)
+        odds = {p["id"]: np.inf if p["no_answer_score"] is None else p["no_answer_score"] for p in rows}
+        self.threshold = best_threshold(odds, given, references).value
+
+    def for_metric(
+        self, predictions: Sequence[Prediction], examples: Sequence[Question]
+    ) -> tuple[list[Any], list[Any]]:
+        """Texts by question."""
+        given = [{"id": p["id"], "prediction_text": p["prediction_text"]} for p in predictions]
+        return given, [{"id": e.id, "answers": {"text": list(e.answers or ())}} for e in examples]
+
+    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Question]) -> dict[str, dict[str, float]]:
+        """Scores of questions with an answer and without, apart; nothing where all have one."""
+        from ptv2.metrics.squad import by_kind
+
+        return in_percent(by_kind(*self.for_metric(predictions, examples)))
+
+    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+        """How many questions are answered, where there is a choice."""
+        if not self.extraction.unanswerable:
+            return {}
+        return _answered(bool(prediction["prediction_text"]) for prediction in predictions)
+
+    def gold(self, examples: Sequence[Question]) -> dict[str, int]:
+        """How many questions have an answer."""
+        return _answered(bool(example.answers) for example in examples)
+
+    def official(
+        self, predictions: Sequence[Prediction], examples: Sequence[Question], file: Path | None
+    ) -> dict[str, str]:
+        """The text of each question by its id, as the official scripts read it."""
+        return {"squad.json": json.dumps(as_predictions(predictions), ensure_ascii=False, indent=1) + "\n"}
+
+    def notes(self, examples: dict[str, list[Question]]) -> list[str]:
+        """The threshold, if it was tuned."""
+        if not self.extraction.tune_null_threshold:
+            return []
+        return [f"the no-answer threshold was tuned on dev for F1: {self.threshold:.4f}; dev scores are optimistic"]
+
+    def state(self) -> dict[str, Any]:
+        """Labels and threshold."""
+        return {"labels": self.labels, "null_threshold": self.threshold}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The threshold."""
+        self.threshold = state["null_threshold"]
+
+    def _question(self, record: Record, labelled: bool) -> Question:
+        fields, where = record.fields, record.where
+        for name in ("id", "question", "context"):
+            if not isinstance(fields.get(name), str):
+                raise DataError(f"{where}: expected '{name}', a text; the record has: {', '.join(map(str, fields))}")
+        name = fields["id"]
+        if not labelled:
+            return Question(name, fields["question"], fields["context"], None, None)
+        given: Any = fields.get("answers")
+        check_answers(given, fields["context"], f"{where} (question {name})")
+        texts, starts = given["text"], given["answer_start"]
+        if not texts and not self.extraction.unanswerable:
+            raise DataError(
+                f"{where} (question {name}): has no answer, but every question of task {self.config.name} has one; "
+                "for version 2.0 data set task=squad_v2 or task.extraction.unanswerable=true"
+            )
+        span = (starts[0], starts[0] + len(texts[0])) if texts else None
+        return Question(name, fields["question"], fields["context"], tuple(texts), span)
+
+
+def encode_items(
+    items: Sequence[QuestionItem], tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int
+) -> SpanSet:
+    """Questions with their contexts in windows."""
+    names, questions, contexts, spans, known = zip(*items, strict=True)
+    return encode_questions(questions, contexts, spans if all(known) else None, tokenizer, max_length, stride, names)
+
+
+def _answered(flags: Iterable[bool]) -> dict[str, int]:
+    found = list(flags)
+    return {"answer": sum(found), "no answer": len(found) - sum(found)}
