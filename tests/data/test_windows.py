@@ -263,7 +263,10 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_a_question_that_leaves_no_room_is_named(name: str) -> None:
     questions = ["Who?", "Who sold the loaves that winter? " * 3]
-    message = r"^question q1: its \d+ tokens leave 0 of task\.max_length=30 .* task\.stride=6; raise task\.max_length"
+    message = (
+        r"^question q1: its \d+ tokens leave 0 of task\.max_length=30 .* task\.extraction\.stride=6; "
+        r"raise task\.max_length"
+    )
     with pytest.raises(DataError, match=message):
         encode(name, [CONTEXT, CONTEXT], questions=questions)
     with pytest.raises(DataError, match=r"^question q1: "):
