@@ -65,7 +65,9 @@ class Tag(Task[Sentence, TaggedSet]):
         Raises:
             DataError: a field is missing or wrong, a tag does not fit the scheme or is none of the task's.
         """
-        return [self._sentence(record, number, labelled) for number, record in enumerate(records)]
+        # Sets on the hub have sentences without words at their ends.
+        rows = [record for record in records if record.fields.get("tokens") != []]
+        return [self._sentence(record, number, labelled) for number, record in enumerate(rows)]
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TaggedSet]:
         """Words in windows, with what marks the predicate behind each."""
@@ -111,25 +113,30 @@ class Tag(Task[Sentence, TaggedSet]):
         return in_percent(metric.by_type(*self.for_metric(predictions, examples)))
 
     def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
-        """Predicted spans of each type."""
+        """Predicted spans of each type, and words outside of spans under `O`."""
         return self._counts(prediction["tags"] for prediction in predictions)
 
     def gold(self, examples: Sequence[Sentence]) -> dict[str, int]:
-        """Right spans of each type."""
+        """Right spans of each type, and words outside of spans under `O`."""
         return self._counts(example.tags or () for example in examples)
 
     def official(
         self, predictions: Sequence[Prediction], examples: Sequence[Sentence], file: Path | None
     ) -> dict[str, str]:
-        """For conlleval: word, right tag, predicted tag. For srl-eval.pl: the file's columns, right and predicted."""
-        if self.config.metric != "roles":
-            lines = (
-                "".join(f"{w} {g} {p}\n" for w, g, p in zip(e.words, e.tags or (), said["tags"], strict=True))
-                for e, said in zip(examples, predictions, strict=True)
-                if e.tags is not None
-            )
-            return {"conlleval.txt": "\n".join(lines)}
-        return self._props(predictions, examples, file)
+        """For conlleval: word, right tag, predicted tag. For srl-eval.pl: the file's columns, right and predicted.
+
+        Where the right tags are not known there is nothing to score: word and predicted tag, and one props file.
+        """
+        if self.config.metric == "roles":
+            return self._props(predictions, examples, file)
+        known = all(e.tags is not None for e in examples)
+        rows = (
+            zip(e.words, *([e.tags or ()] if known else []), said["tags"], strict=True)
+            for e, said in zip(examples, predictions, strict=True)
+        )
+        gap = "\t" if any(" " in word for e in examples for word in e.words) else " "
+        text = "\n".join("".join(gap.join(cells) + "\n" for cells in lines) for lines in rows)
+        return {"conlleval.txt" if known else "columns.txt": text}
 
     def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
         """Mended spans, and spans of types that were not in training."""
@@ -166,27 +173,29 @@ class Tag(Task[Sentence, TaggedSet]):
             mended = odd_starts(given) if self.scheme == "bio" else 0
             if self.config.labels is not None and (strange := {tag[2:] for tag in tags if tag not in self.numbers}):
                 raise DataError(f"{record.where}: {unknown('type of span', min(strange), self.types)}")
-        predicate = fields.get("predicate")
-        if self.tagging.predicate != "none" and not (type(predicate) is int and 0 <= predicate < len(words)):
+        marked = self.tagging.predicate != "none"
+        predicate = fields.get("predicate") if marked or self.config.metric == "roles" else None
+        if (marked or predicate is not None) and not (type(predicate) is int and 0 <= predicate < len(words)):
             raise DataError(f"{record.where}: expected 'predicate', the number of one of its {len(words)} tokens")
         name = fields.get("id", fields.get("idx", number))
         return Sentence(str(name), words, tags, predicate, fields.get("sentence"), mended)
 
     def _counts(self, rows: Iterable[Sequence[str]]) -> dict[str, int]:
-        found = Counter(tag[2:] for tags in rows for tag in tags if tag.startswith("B-"))
-        return {kind: found[kind] for kind in [*self.types, *sorted(found.keys() - set(self.types))]}
+        found = Counter(tag.removeprefix("B-") for tags in rows for tag in tags if not tag.startswith("I-"))
+        known = ["O", *self.types]
+        return {kind: found[kind] for kind in [*known, *sorted(found.keys() - set(known))]}
 
     def _props(
         self, predictions: Sequence[Prediction], examples: Sequence[Sentence], file: Path | None
     ) -> dict[str, str]:
+        from ptv2.data.formats import format_of
         from ptv2.data.props import conll12_sentences, props_sentences, write_props
 
-        files = self.config.sources.files
         readers = {"props": props_sentences, "conll12": conll12_sentences}
-        if file is None or files is None or files.format not in readers:
+        if file is None or (kind := format_of(file, self.config)) not in readers:
             return {}
         # Sentences without a predicate are in no example, but the script counts lines. Limits may have cut the end.
-        sentences = list(readers[files.format](file))
+        sentences = list(readers[kind](file, labelled=False))
         said = {
             (e.sentence, e.predicate): p["tags"]
             for e, p in zip(examples, predictions, strict=True)
@@ -196,7 +205,8 @@ class Tag(Task[Sentence, TaggedSet]):
             replace(one, propositions=[p for p in one.propositions if (number, p.predicate) in said])
             for number, one in enumerate(sentences)
         ]
-        return {"gold.props": write_props(whole), "props": write_props(whole, said)}
+        known = any(tag != "O" for one in whole for p in one.propositions for tag in p.tags)
+        return {**({"gold.props": write_props(whole)} if known else {}), "props": write_props(whole, said)}
 
 
 def encode_items(
