@@ -18,7 +18,12 @@ Format = Literal["records", "columns", "props", "conll12", "squad"]
 
 
 def format_of(path: Path, task: TaskConfig) -> Format:
-    """The format that the task's files have; where it leaves that open, what the file's name says."""
+    """The format that the task's files have; where it leaves that open, what the file's name says.
+
+    JSON lines are records whatever the task says: new examples for it may come in them.
+    """
+    if path.suffix == ".jsonl":
+        return "records"
     named = task.sources.files.format if task.sources.files else "auto"
     if named != "auto":
         return named
@@ -35,7 +40,7 @@ def read_file(path: Path, task: TaskConfig, *, labelled: bool = True) -> list[Re
     """All records of a file (of format `conll12` also a folder of files).
 
     Args:
-        labelled: whether labels are needed; else a column file may hold words alone.
+        labelled: whether labels are needed; else a column file may hold words alone, one of roles no spans.
 
     Raises:
         DataError: with file, line number and what was expected, or a file without records.
@@ -48,8 +53,10 @@ def read_file(path: Path, task: TaskConfig, *, labelled: bool = True) -> list[Re
         tagging = task.tagging
         assert tagging is not None
         found = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+    elif kind == "squad":
+        found = read_squad(path)
     else:
-        found = {"props": read_props, "conll12": read_conll12, "squad": read_squad}[kind](path)
+        found = {"props": read_props, "conll12": read_conll12}[kind](path, labelled=labelled)
     if not (rows := list(found)):
         raise DataError(f"{path}: the file has no {'predicates' if kind in ('props', 'conll12') else 'records'}")
     return rows

@@ -55,7 +55,7 @@ class _Line:
     where: str
 
 
-def read_props(path: Path) -> Iterator[Record]:
+def read_props(path: Path, *, labelled: bool = True) -> Iterator[Record]:
     """One record for each predicate of a CoNLL-2005 file; a sentence without predicates gives none.
 
     Fields: `tokens`, `predicate` (number of its token), `lemma`, `tags` (BIO), `sentence` (counted from 0 over all
@@ -64,10 +64,10 @@ def read_props(path: Path) -> Iterator[Record]:
     Raises:
         DataError: as `props_sentences`.
     """
-    return _records(props_sentences(path))
+    return _records(props_sentences(path, labelled=labelled))
 
 
-def read_conll12(path: Path) -> Iterator[Record]:
+def read_conll12(path: Path, *, labelled: bool = True) -> Iterator[Record]:
     """The records, as of `read_props`, of a CoNLL-2012 file or of all such files of a folder tree.
 
     Words and labels stay as they are written (`-LRB-`, `ARG0`, `ARGM-TMP`).
@@ -75,11 +75,15 @@ def read_conll12(path: Path) -> Iterator[Record]:
     Raises:
         DataError: as `conll12_sentences`.
     """
-    return _records(conll12_sentences(path))
+    return _records(conll12_sentences(path, labelled=labelled))
 
 
-def props_sentences(path: Path) -> Iterator[Sentence]:
+def props_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence]:
     """The sentences of a CoNLL-2005 file, in order.
+
+    Args:
+        labelled: whether every sentence must have its predicates' columns; else a sentence without any is taken as it
+            is, all tags of its predicates `O`.
 
     Raises:
         DataError: with "FILE:LINE" and what was expected: unequal columns, not one column for each predicate, malformed
@@ -91,12 +95,17 @@ def props_sentences(path: Path) -> Iterator[Sentence]:
         lemmas = [line.cells[1] for line in lines]
         predicates = [i for i, lemma in enumerate(lemmas) if lemma != NO_PREDICATE]
         columns = _columns(lines, 2, len(lines[0].cells))
+        if not (columns or labelled):
+            columns = _unknown(lines, predicates)
         _check_count(lines[0].where, len(predicates), len(columns))
         yield _sentence(lines, [line.cells[0] for line in lines], lemmas, predicates, columns)
 
 
-def conll12_sentences(path: Path) -> Iterator[Sentence]:
+def conll12_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence]:
     """The sentences of a CoNLL-2012 file, or of all `*gold_conll` files of a folder tree in the order of their paths.
+
+    Args:
+        labelled: as for `props_sentences`.
 
     Raises:
         DataError: as `props_sentences`; or the folder holds no such file.
@@ -106,7 +115,7 @@ def conll12_sentences(path: Path) -> Iterator[Sentence]:
         raise DataError(f"{path}: expected files *gold_conll in this folder or below, found none")
     for file in files:
         for lines in _blocks(file, marks=("#begin document", "#end document")):
-            yield _conll12_sentence(lines)
+            yield _conll12_sentence(lines, labelled)
 
 
 def write_props(
@@ -208,13 +217,15 @@ def _records(sentences: Iterable[Sentence]) -> Iterator[Record]:
             yield Record(fields, proposition.where)
 
 
-def _conll12_sentence(lines: list[_Line]) -> Sentence:
+def _conll12_sentence(lines: list[_Line], labelled: bool) -> Sentence:
     width = len(lines[0].cells)
     if width <= _FIRST_PROPOSITION:
         raise DataError(f"{lines[0].where}: expected at least {_FIRST_PROPOSITION + 1} columns, found {width}")
     columns = _columns(lines, _FIRST_PROPOSITION, width - 1)
     # the lemma alone does not make a predicate: nouns with a word sense have one too
     predicates = [i for i, line in enumerate(lines) if line.cells[_FRAMESET] != NO_PREDICATE]
+    if not (columns or labelled):
+        columns = _unknown(lines, predicates)
     if len(predicates) != len(columns):  # a frameset without arguments annotated: V says where the others are
         predicates = [tags.index("B-V") for tags in columns if "B-V" in tags]
     _check_count(lines[0].where, len(predicates), len(columns))
@@ -243,6 +254,11 @@ def _columns(lines: list[_Line], first: int, end: int) -> list[list[str]]:
     """The BIO tags of the columns from `first` up to `end`."""
     places = [line.where for line in lines]
     return [to_bio([line.cells[c] for line in lines], places) for c in range(first, end)]
+
+
+def _unknown(lines: list[_Line], predicates: list[int]) -> list[list[str]]:
+    """A column without spans for each predicate."""
+    return [["O"] * len(lines) for _ in predicates]
 
 
 def _blocks(path: Path, marks: tuple[str, ...] = ()) -> Iterator[list[_Line]]:
