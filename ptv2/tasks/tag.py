@@ -21,7 +21,7 @@ from ptv2.tasks.task import Prediction, Task, in_percent
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # name, words, suffix, tag numbers
+WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # place, words, suffix, tag numbers
 # What the published code writes between the sentence and its predicate, for every tokenizer (FINDINGS 26).
 PUBLISHED_SEPARATOR = "[SEP]"
 
@@ -36,6 +36,7 @@ class Sentence:
     predicate: int | None = None  # its word
     sentence: int | None = None  # which of the file's sentences the predicate stands in
     mended: int = 0  # spans that began with an I-
+    where: str = ""  # for messages
 
 
 class Tag(Task[Sentence, TaggedSet]):
@@ -78,7 +79,7 @@ class Tag(Task[Sentence, TaggedSet]):
         """What encoding takes of an example; a type that no output stands for is not learned from."""
         tags = None if example.tags is None else tuple(self.numbers.get(tag, IGNORED) for tag in example.tags)
         predicate = () if example.predicate is None else (example.words[example.predicate],)
-        return example.id, example.words, predicate, tags
+        return example.where, example.words, predicate, tags
 
     def decode(self, scores: np.ndarray, examples: Sequence[Sentence], encoded: TaggedSet) -> list[Prediction]:
         """The tag of highest score of each word; `O` for a word that the tokenizer makes nothing of.
@@ -178,7 +179,7 @@ class Tag(Task[Sentence, TaggedSet]):
         if (marked or predicate is not None) and not (type(predicate) is int and 0 <= predicate < len(words)):
             raise DataError(f"{record.where}: expected 'predicate', the number of one of its {len(words)} tokens")
         name = fields.get("id", fields.get("idx", number))
-        return Sentence(str(name), words, tags, predicate, fields.get("sentence"), mended)
+        return Sentence(str(name), words, tags, predicate, fields.get("sentence"), mended, record.where)
 
     def _counts(self, rows: Iterable[Sequence[str]]) -> dict[str, int]:
         found = Counter(tag.removeprefix("B-") for tags in rows for tag in tags if not tag.startswith("I-"))
@@ -221,10 +222,10 @@ def encode_items(
     separator = PUBLISHED_SEPARATOR
     if mark == "separator":
         separator = tokenizer.sep_token or tokenizer.eos_token
-    names, sentences, predicates, tags = zip(*items, strict=True)
+    places, sentences, predicates, tags = zip(*items, strict=True)
     suffixes = None if mark == "none" else [(separator, *predicate) for predicate in predicates]
     known = None if None in tags else tags
-    return encode_words(sentences, known, tokenizer, max_length, stride, suffixes, names)
+    return encode_words(sentences, known, tokenizer, max_length, stride, suffixes, places)
 
 
 def data_scheme(records: Sequence[Record], config: TaskConfig) -> Scheme:
