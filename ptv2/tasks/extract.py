@@ -41,6 +41,7 @@ class Extract(Task[Question, SpanSet]):
 
     head = "span"
     encoded = SpanSet
+    truncated = "whose answer is whole in no window of {} tokens"
 
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config, ["start", "end"])
@@ -60,7 +61,13 @@ class Extract(Task[Question, SpanSet]):
             DataError: a field is missing or wrong, an answer does not stand where it should, or there is none though
                 the task says that every question has one.
         """
-        return [self._question(record, labelled) for record in records]
+        found: dict[str, Question] = {}
+        for record in records:
+            example = self._question(record, labelled)
+            if example.id in found:
+                raise DataError(f"{_place(record)}: expected every id once")
+            found[example.id] = example
+        return list(found.values())
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[SpanSet]:
         """Question and context in overlapping windows."""
@@ -89,7 +96,8 @@ class Extract(Task[Question, SpanSet]):
                 row["score"] = round(candidates[0].score, 6)
             if rules.unanswerable:
                 row["best_text"] = choose(example.context, candidates)
-                row["no_answer_score"] = round(no_answer_score(candidates, null), 6) if candidates else None
+                # Not rounded: the threshold may be one of these, and is compared with them.
+                row["no_answer_score"] = no_answer_score(candidates, null) if candidates else None
             predictions.append(row)
         return predictions
 
@@ -156,11 +164,11 @@ class Extract(Task[Question, SpanSet]):
         if not labelled:
             return Question(name, fields["question"], fields["context"], None, None)
         given: Any = fields.get("answers")
-        check_answers(given, fields["context"], f"{where} (question {name})")
+        check_answers(given, fields["context"], _place(record))
         texts, starts = given["text"], given["answer_start"]
         if not texts and not self.extraction.unanswerable:
             raise DataError(
-                f"{where} (question {name}): has no answer, but every question of task {self.config.name} has one; "
+                f"{_place(record)}: has no answer, but every question of task {self.config.name} has one; "
                 "for version 2.0 data set task=squad_v2 or task.extraction.unanswerable=true"
             )
         span = (starts[0], starts[0] + len(texts[0])) if texts else None
@@ -173,6 +181,12 @@ def encode_items(
     """Questions with their contexts in windows."""
     names, questions, contexts, spans, known = zip(*items, strict=True)
     return encode_questions(questions, contexts, spans if all(known) else None, tokenizer, max_length, stride, names)
+
+
+def _place(record: Record) -> str:
+    """Where a question stands, with its id; the places in the official files have it already."""
+    named = f"question {record.fields['id']}"
+    return record.where if record.where.endswith(named) else f"{record.where} ({named})"
 
 
 def _answered(flags: Iterable[bool]) -> dict[str, int]:

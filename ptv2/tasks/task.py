@@ -38,6 +38,7 @@ class Task(ABC, Generic[E, S]):
     head: Literal["classification", "choice", "tagging", "span"]
     encoded: type[S]
     words = False  # whether text comes split into words
+    truncated = "longer than {} tokens and truncated"  # what the encoded sets count, with the task's length
 
     def __init__(self, config: TaskConfig, labels: list[str]) -> None:
         """`labels` in the order of the head's outputs."""
