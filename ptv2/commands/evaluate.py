@@ -26,10 +26,8 @@ def main(arguments: list[str]) -> int:
     config = read_config(folder)
     result = read_result(folder)
 
-    from ptv2.commands.trained import load_trained
+    from ptv2.commands.trained import load_trained, score_examples
     from ptv2.data.sources import open_source
-    from ptv2.training.device import naming_memory
-    from ptv2.training.predict import predict
 
     if options.data_dir:
         config = _on_files(config, options.data_dir)
@@ -38,10 +36,7 @@ def main(arguments: list[str]) -> int:
     if options.split not in source.splits:
         raise DataError(f"task {config.task.name}: no {options.split} split; it has: {', '.join(source.splits)}")
     examples = trained.task.read(source.read(options.split))
-    encoded = trained.task.encode(examples, trained.tokenizer, config.data.workers)
-    trained.model.check_length(encoded.tokens.longest)
-    with naming_memory(config.trainer):
-        scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
+    scores, encoded = score_examples(trained, examples, config)
     metrics = trained.task.score(trained.task.decode(scores, examples, encoded), examples)
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
     out.print(_table(f"{folder.name}, {options.split}, {len(examples)} examples", metrics, recorded))

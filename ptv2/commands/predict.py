@@ -29,18 +29,13 @@ def main(arguments: list[str]) -> int:
     folder = find_run(options.run, options.out)
     config = read_config(folder)
 
-    from ptv2.commands.trained import load_trained
+    from ptv2.commands.trained import load_trained, score_examples
     from ptv2.data.formats import read_file
-    from ptv2.training.device import naming_memory
-    from ptv2.training.predict import predict
 
     records = read_file(Path(options.input), config.task, labelled=False)
     trained = load_trained(folder, config)
     examples = trained.task.read(records, labelled=False)
-    encoded = trained.task.encode(examples, trained.tokenizer, config.data.workers)
-    trained.model.check_length(encoded.tokens.longest)
-    with naming_memory(config.trainer):
-        scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
+    scores, encoded = score_examples(trained, examples, config)
     predictions = trained.task.decode(scores, examples, encoded)
     text = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
     if options.official:

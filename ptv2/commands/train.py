@@ -189,7 +189,7 @@ def _fit_and_record(
         runtime=_runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
-        notes=[*_notes(config, model, encoded), *task.notes(examples)],
+        notes=[*_notes(config, model, task, examples, encoded), *task.notes(examples)],
     )
     if accelerator.is_main_process:
         for split, rows in predictions.items():
@@ -213,7 +213,7 @@ def _data_record(
     return {
         "source": dict(source.provenance),
         "fingerprint": source.fingerprint,
-        "examples": {split: len(part) for split, part in encoded.items()},
+        "examples": {split: len(part) for split, part in examples.items()},
         "truncated": {split: part.truncated for split, part in encoded.items()},
         "longest": {split: part.tokens.longest for split, part in encoded.items()},
         "labels": {split: task.gold(part) for split, part in examples.items()},
@@ -245,10 +245,13 @@ def _runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
     }
 
 
-def _notes(config: RunConfig, model: PromptedModel, encoded: dict[str, EncodedSet]) -> list[str]:
+def _notes(
+    config: RunConfig, model: PromptedModel, task: AnyTask, examples: Examples, encoded: dict[str, EncodedSet]
+) -> list[str]:
     notes = []
-    if cut := [f"{part.truncated} of {len(part)} {split}" for split, part in encoded.items() if part.truncated]:
-        notes.append(f"longer than {config.task.max_length} tokens and truncated: {', '.join(cut)} examples")
+    cut = [f"{part.truncated} of {len(examples[split])} {split}" for split, part in encoded.items() if part.truncated]
+    if cut:
+        notes.append(f"{task.truncated.format(config.task.max_length)}: {', '.join(cut)} examples")
     if config.model.pooler == "published" and model.has_random_frozen_pooler:
         notes.append(
             "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from transformers.utils import logging as transformers_logging
 
 from ptv2.config.schema import RunConfig
-from ptv2.errors import RunError
+from ptv2.data.tokens import EncodedSet
+from ptv2.errors import DataError, RunError
 from ptv2.models.artifact import FILE, load_artifact, read_artifact
 from ptv2.models.backbones import load_tokenizer
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.tasks.load import AnyTask, load_task
-from ptv2.training.device import make_accelerator
+from ptv2.training.device import make_accelerator, naming_memory
+from ptv2.training.predict import predict
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -49,3 +52,18 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     load_artifact(model, artifact)
     model.to(accelerator.device)
     return Trained(task, load_tokenizer(config.model, task.words), model, accelerator)
+
+
+def score_examples(trained: Trained, examples: list[Any], config: RunConfig) -> tuple[np.ndarray, EncodedSet]:
+    """The head's scores of the examples, and the examples as they were encoded.
+
+    Raises:
+        DataError: an example that cannot be cut to the task's length, or nothing of them is left.
+        ModelError: an example that the backbone has no positions for.
+    """
+    encoded = trained.task.encode(examples, trained.tokenizer, config.data.workers)
+    if not len(encoded):
+        raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the examples")
+    trained.model.check_length(encoded.tokens.longest)
+    with naming_memory(config.trainer):
+        return predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator), encoded
