@@ -130,7 +130,7 @@ def footnote(split: str) -> str:
         "Scores are on dev, at the best epoch by the headline metric on that same dev set "
         "(optimistic, as in the paper)."
         if split == "dev"
-        else "Scores are on test, scored once with the weights of the best epoch on dev."
+        else f"Scores are on {split}, scored once with the weights of the best epoch on dev."
     )
     return (
         f"{chosen} Mean ± standard deviation over seeds, in percent; p: paired t-test against fine-tuning over the "
