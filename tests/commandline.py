@@ -6,17 +6,21 @@ signals, streams and exit code. `python -m ptv2` itself is started where the sta
 
 from __future__ import annotations
 
+import atexit
 import json
 import multiprocessing
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +78,8 @@ class Command:
         self._out, self._err = folder / f"{stem}.out", folder / f"{stem}.err"
         for path in (self._out, self._err):
             path.touch()  # the command may be killed before it writes anything
-        arguments = (words, str(self._out), str(self._err), environment or {}, before)
+        surroundings = {"PTV2_CACHE": cache_folder(), **(environment or {})}
+        arguments = (words, str(self._out), str(self._err), surroundings, before)
         self.process = FORKS.Process(target=_run, args=arguments)
         self.process.start()
 
@@ -99,6 +104,14 @@ class Command:
         return Done(code if code >= 0 else 128 - code, self._out.read_text(), self._err.read_text())
 
 
+@cache
+def cache_folder() -> str:
+    """Where the commands of these tests keep encoded sets: not in the user's cache."""
+    folder = tempfile.mkdtemp(prefix="ptv2-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def run(words: list[str], folder: Path, **settings: Any) -> Done:
     """Run a command to its end; see `Command`."""
     return Command(words, folder, **settings).wait()
@@ -111,7 +124,7 @@ def python(*words: str, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PTV2_CACHE": cache_folder(), **environment},
     )
 
 
