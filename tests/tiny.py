@@ -14,6 +14,7 @@ from ptv2.models.build import HeadSpec, PromptedModel, build_model
 VOCABULARY, HIDDEN, HEADS, LAYERS, POSITIONS = 60, 16, 2, 3, 40
 
 # What transformers calls the sizes, by model type; every family of ptv2.models.families that takes prompts.
+# A type without dropout of hidden states is in NO_HIDDEN_DROPOUT.
 BERT_LIKE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": HIDDEN,
@@ -21,6 +22,13 @@ BERT_LIKE: dict[str, Any] = {
     "num_attention_heads": HEADS,
     "intermediate_size": 32,
     "max_position_embeddings": POSITIONS,
+}
+SPECIAL: dict[str, Any] = {
+    "pad_token_id": 1,
+    "bos_token_id": 2,
+    "eos_token_id": 2,
+    "cls_token_id": 3,
+    "sep_token_id": 4,
 }
 ROBERTA_LIKE: dict[str, Any] = {**BERT_LIKE, "pad_token_id": 1, "type_vocab_size": 1}
 FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
@@ -42,7 +50,29 @@ FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
         "hidden_dim": 32,
         "max_position_embeddings": POSITIONS,
     },
+    "mpnet": ROBERTA_LIKE,
+    "modernbert": {**BERT_LIKE, "local_attention": 6, "global_attn_every_n_layers": 2, **SPECIAL},
+    "eurobert": {**BERT_LIKE, "num_key_value_heads": HEADS, "head_dim": HIDDEN // HEADS, **SPECIAL},
+    "gpt2": {
+        "vocab_size": VOCABULARY,
+        "n_embd": HIDDEN,
+        "n_layer": LAYERS,
+        "n_head": HEADS,
+        "n_positions": POSITIONS,
+        "bos_token_id": 2,
+        "eos_token_id": 2,
+    },
+    "gpt_neox": {**BERT_LIKE, "bos_token_id": 2, "eos_token_id": 2},
+    "opt": {
+        **BERT_LIKE,
+        "ffn_dim": 32,
+        "word_embed_proj_dim": 12,
+        **SPECIAL,
+    },
+    "llama": {**BERT_LIKE, "num_key_value_heads": 1, "bos_token_id": 1, "eos_token_id": 2},
+    "qwen3": {**BERT_LIKE, "num_key_value_heads": 1, "head_dim": 6, "bos_token_id": 1, "eos_token_id": 2},
 }
+NO_HIDDEN_DROPOUT = {"eurobert", "llama", "qwen3"}
 
 
 def run_config(
@@ -74,6 +104,8 @@ def tiny_model(
 ) -> PromptedModel:
     """A tiny model of `family` with weights large enough that each of them matters, in evaluation mode."""
     config = {"model_type": family, **FAMILY_CONFIGS[family]}
+    if family in NO_HIDDEN_DROPOUT:
+        settings.setdefault("hidden_dropout", None)
     model = build_model(run_config(config, method, prompt, **settings), spec or HeadSpec("classification", 3))
     enlarge(model)
     return model.eval()

@@ -181,7 +181,7 @@ class ModelConfig(Frozen):
     revision: str | None = None
     sha256: str | None = None  # of model.safetensors
     config: dict[str, str | int | float | bool | list[int]] = {}  # random weights from this configuration
-    pooler: Literal["published", "trained", "none"] = "published"
+    pooler: Literal["published", "trained", "none"] = "published"  # published: none in decoders
     attention: Literal["sdpa", "eager"] = "sdpa"
     hidden_dropout: Rate | None = None  # none: the checkpoint's
     attention_dropout: Rate | None = None

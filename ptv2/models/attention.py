@@ -28,8 +28,8 @@ AttentionOutput = tuple[Tensor, Tensor | None]
 AttentionFunction = Callable[..., AttentionOutput]
 Form = Literal["key-value", "hidden"]
 
-# Names of the linear maps from hidden states to keys and values: bert's kin, most decoders, distilbert.
-PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"))
+# Names of the linear maps from hidden states to keys and values: bert's kin, most decoders, distilbert, mpnet.
+PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"), ("k", "v"))
 # Keywords that change the scores in ways the explicit softmax below does not know.
 _UNSUPPORTED_EAGER = ("softcap", "position_bias", "s_aux")
 

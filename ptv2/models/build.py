@@ -21,6 +21,7 @@ from ptv2.models.backbones import (
     check_length,
     load_backbone,
     max_text_length,
+    output_width,
     position_ids,
     seeded,
     verify_prompts,
@@ -42,7 +43,9 @@ class PromptedModel(nn.Module):
     def __init__(self, backbone: Backbone, head: Head, spec: HeadSpec, cfg: RunConfig, prompts: Prompts | None) -> None:
         super().__init__()
         self.backbone = backbone.model
-        self.pooler = backbone.pooler if head.pooled and cfg.model.pooler != "none" else None
+        # Published classifiers of decoders have no pooler: one linear map reads the last token.
+        pools = cfg.model.pooler == "trained" or (cfg.model.pooler == "published" and not backbone.family.causal)
+        self.pooler = backbone.pooler if head.pooled and pools else None
         self.head = head
         self.prompts = prompts
         self.spec = spec
@@ -86,7 +89,7 @@ class PromptedModel(nn.Module):
         hidden = self._hidden_states(inputs)  # [B * C, (P +) T, hidden]
         first = hidden.shape[1] - inputs["input_ids"].shape[1]
         if self.head.pooled:
-            pooled = hidden[:, self._pooled_position(first)]
+            pooled = self._read_text(hidden, inputs["attention_mask"], first)
             if self.pooler is not None:
                 pooled = self.pooler(pooled)
             scores = self.head(pooled.unflatten(0, choices))
@@ -156,10 +159,17 @@ class PromptedModel(nn.Module):
             made["token_type_ids"] = torch.cat((types.new_zeros(prompt.shape[:2]), types), dim=1)
         return made
 
-    def _pooled_position(self, first: int) -> int:
-        """The first text token; the published shallow multiple choice pools the first prompt instead."""
+    def _read_text(self, hidden: Tensor, text_mask: Tensor, first: int) -> Tensor:
+        """The hidden state that stands for each text, `[B * C, hidden]`; the text begins at `first`.
+
+        The first token's, or in a causal model the last's that is no padding. The published shallow multiple choice
+        reads the first prompt instead.
+        """
+        if self.family.causal:
+            last = text_mask.shape[1] - 1 - text_mask.flip(1).argmax(1)
+            return hidden[torch.arange(hidden.shape[0], device=hidden.device), first + last]
         published = self.embedding == "published" and self.spec.kind == "choice"
-        return 0 if published and isinstance(self.prompts, ShallowPrompts) else first
+        return hidden[:, 0 if published and isinstance(self.prompts, ShallowPrompts) else first]
 
 
 def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = None) -> PromptedModel:
@@ -178,7 +188,7 @@ def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = 
             "choose prompt.init=normal or prompt.reparameterization=none"
         )
     backbone = load_backbone(cfg.model, cfg.seed)
-    new_head = build_head(head, backbone.shape.hidden, cfg.head.dropout, seeded(cfg.seed, "head"))
+    new_head = build_head(head, output_width(backbone.config), cfg.head.dropout, seeded(cfg.seed, "head"))
     return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
 
 
@@ -219,6 +229,11 @@ def _build_prompts(cfg: RunConfig, backbone: Backbone, token_ids: Tensor | None)
     layers: tuple[int, ...] = ()
     prompts: Prompts
     if cfg.method == "prompt-tuning":
+        if cfg.prompt.embedding == "published" and not hasattr(backbone.model, "embeddings"):
+            raise ConfigError(
+                "prompt.embedding=published sends the text through the embedding module twice, and a "
+                f"{backbone.family.model_type} backbone has none; use prompt.embedding=once"
+            )
         prompts = ShallowPrompts(cfg.prompt, backbone.shape)
     else:
         layers = choose_layers(cfg.prompt.layers, backbone.shape.layers)

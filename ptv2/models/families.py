@@ -10,17 +10,23 @@ from typing import Literal
 class Family:
     """Facts about one `model_type` of transformers.
 
-    `positions` says how absolute positions are numbered: `arange` counts from 0, `padding` counts real tokens from
-    `pad_id + 1` and leaves padding at `pad_id`, `own` leaves the numbering to the model (no absolute positions, or a
-    type without a row). `attention_class` names attention modules that carry no `layer_idx` and are numbered when
-    loaded. `shared_layers`: one module serves several layers, so calls are counted. `refused` says why prompts at the
-    layers are impossible; none: possible, which `verify_prompts` checks before training.
+    `positions` says how positions, absolute or rotary, are numbered: `arange` counts from 0, `real` counts real tokens
+    from 0 wherever the padding stands, `padding` counts real tokens from `pad_id + 1` and leaves padding at `pad_id`,
+    `own` leaves the numbering to the model. `causal`: a token sees only what is before it, so a text is read at its
+    last token. `attention_class` names attention modules that carry no `layer_idx` and are numbered when loaded.
+    `shared_layers`: one module serves several layers, so calls are counted. `fused`: keys and values do not come from
+    two plain linear maps, so `prompt.form=hidden` and `prompt.init=vocabulary` at the layers are impossible. `adapter`
+    names our module that takes prompts where attention does not go through AttentionInterface. `refused` says why
+    prompts at the layers are impossible; none: possible, which `verify_prompts` checks before training.
     """
 
     model_type: str
-    positions: Literal["arange", "padding", "own"] = "own"
+    positions: Literal["arange", "real", "padding", "own"] = "own"
+    causal: bool = False
     attention_class: str | None = None
     shared_layers: bool = False
+    fused: bool = False
+    adapter: Literal["relative"] | None = None
     refused: str | None = None
 
 
@@ -38,7 +44,14 @@ FAMILIES: dict[str, Family] = {
         Family("distilbert", "arange", attention_class="DistilBertSelfAttention"),
         Family("electra", "arange"),
         Family("ernie", "arange"),
-        Family("mpnet", "padding", refused=_NO_KEYWORD),
+        Family("eurobert", "arange"),
+        Family("gpt2", "real", causal=True, fused=True),
+        Family("gpt_neox", "real", causal=True, fused=True),
+        Family("llama", "real", causal=True),
+        Family("modernbert", "arange", fused=True),
+        Family("mpnet", "padding", attention_class="MPNetSelfAttention", adapter="relative"),
+        Family("opt", "real", causal=True),
+        Family("qwen3", "real", causal=True, fused=True),
         Family("roberta", "padding"),
         Family("roberta-prelayernorm", "padding"),
         Family("xlm-roberta", "padding"),
@@ -48,5 +61,5 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model_type: str) -> Family:
-    """The row of `model_type`; for a type without a row one that claims nothing."""
+    """The row of `model_type`; for a type without a row one that claims nothing (`load_backbone` looks closer)."""
     return FAMILIES.get(model_type, Family(model_type))

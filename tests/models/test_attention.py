@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILY_CONFIGS, HEADS, HIDDEN, LAYERS, gradients, mean_loss, tiny_batch, tiny_model
+from tiny import FAMILY_CONFIGS, LAYERS, NO_HIDDEN_DROPOUT, gradients, mean_loss, tiny_batch, tiny_model
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
@@ -19,18 +19,26 @@ from ptv2.models.families import FAMILIES
 from ptv2.models.prompts import DeepPrompts
 
 FAMILY_NAMES = sorted(FAMILY_CONFIGS)
+NO_CHECKPOINTING = {"albert", "mpnet"}  # in transformers itself
+# Families whose attention is one of our registered functions, so that a test can put its own in their place.
+REGISTERED = [name for name in FAMILY_NAMES if FAMILIES[name].adapter in (None, "relative")]
 B, T, P, H, D = 2, 5, 3, 4, 8
 
 
 def by_hand(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, prompt: Tensor) -> Tensor:
-    """softmax over prompt and text of q k / sqrt(D), in float64; `prompt` `[2, B, H, P, D]`; returns `[B, T, H, D]`."""
+    """softmax over prompt and text of q k / sqrt(D), in float64; `prompt` `[2, B, H, P, D]`; returns `[B, T, H, D]`.
+
+    `mask` is boolean, or (a relative bias) is added to the scores of the text.
+    """
     query, key, value, prompt = (tensor.double() for tensor in (query, key, value, prompt))
     groups = query.shape[1] // key.shape[1]
     keys, values = (
         torch.cat((p, x), dim=2).repeat_interleave(groups, dim=1) for p, x in ((prompt[0], key), (prompt[1], value))
     )
     scores = torch.einsum("bhtd,bhsd->bhts", query, keys) / query.shape[-1] ** 0.5
-    if mask is not None:
+    if mask is not None and mask.dtype != torch.bool:
+        scores[..., prompt.shape[3] :] += mask
+    elif mask is not None:
         visible = torch.ones(*mask.shape[:-1], prompt.shape[3], dtype=torch.bool)
         scores = scores.masked_fill(~torch.cat((visible, mask), dim=-1), float("-inf"))
     return torch.einsum("bhts,bhsd->bthd", scores.exp() / scores.exp().sum(-1, keepdim=True), values)
@@ -117,9 +125,11 @@ def test_every_family_with_prompts_is_tested() -> None:
     assert sorted(name for name, family in FAMILIES.items() if family.refused is None) == FAMILY_NAMES
 
 
-@pytest.mark.parametrize("form", ["key-value", "hidden"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize(
+    ("family", "form"),
+    [(name, form) for name in REGISTERED for form in ("key-value", "hidden")[: 1 if FAMILIES[name].fused else 2]],
+)
 def test_a_backbone_equals_the_one_by_hand(family: str, attention: str, form: str) -> None:
     """Against an attention function of our own that counts its calls and knows the prompts, in float64."""
     model = tiny_model(family, prompt={"form": form}, attention=attention).double()
@@ -129,24 +139,29 @@ def test_a_backbone_equals_the_one_by_hand(family: str, attention: str, form: st
     values = model.prompts.value().detach()
     calls: list[int] = []
 
-    def hand(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, **_: Any) -> Any:
+    def hand(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, **options: Any) -> Any:
         prompt = values[len(calls)]
         if form == "hidden":
             pair = projections(module)
             assert pair is not None
-            split = (4, HEADS, HIDDEN // HEADS)
+            split = (4, key.shape[1], key.shape[3])
             prompt = torch.stack([linear(prompt).view(split).transpose(0, 1) for linear in pair])
         calls.append(1)
+        if options.get("scaling") is not None:  # opt has scaled its queries already
+            query = query * options["scaling"] * query.shape[3] ** 0.5
         expanded = prompt[:, None].expand(-1, query.shape[0], -1, -1, -1)
         return by_hand(query, key, value, mask, expanded), None
 
     AttentionInterface.register("by_hand", hand)
     AttentionMaskInterface.register("by_hand", sdpa_mask)
-    model.backbone.set_attn_implementation("by_hand")  # type: ignore[operator]
+    if FAMILIES[family].adapter == "relative":
+        model.backbone.attention_name = "by_hand"  # type: ignore[assignment]
+    else:
+        model.backbone.set_attn_implementation("by_hand")  # type: ignore[operator]
     expected = model(batch)["scores"]
     assert len(calls) == LAYERS
     # Positions, token types and layer norm are the model's on both sides; scores are float32 at the end.
-    torch.testing.assert_close(output, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["p-tuning-v2", "prompt-tuning", "fine-tuning"])
@@ -183,7 +198,7 @@ def test_a_prompt_changes_the_scores_and_so_does_a_prompt_of_zeros(family: str) 
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("family", [name for name in FAMILY_NAMES if name != "albert"])
+@pytest.mark.parametrize("family", [name for name in FAMILY_NAMES if name not in NO_CHECKPOINTING])
 def test_gradient_checkpointing_gives_the_same_gradients(family: str, attention: str) -> None:
     found = []
     for checkpointing in (False, True):
@@ -192,7 +207,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(family: str, attention:
             prompt={"layers": "last-2", "dropout": 0.3},
             attention=attention,
             gradient_checkpointing=checkpointing,
-            hidden_dropout=0.1,
+            hidden_dropout=None if family in NO_HIDDEN_DROPOUT else 0.1,
         ).train()
         torch.manual_seed(1)
         mean_loss(model, tiny_batch(pad=model.config.pad_token_id)).backward()
@@ -215,9 +230,10 @@ def test_no_backward_below_the_first_prompted_layer(family: str, checkpointing: 
     assert inputs == [False] * LAYERS, "the last layer's own input is below its prompt too"
 
 
-def test_albert_refuses_gradient_checkpointing() -> None:
-    with pytest.raises(ModelError, match=r"gradient_checkpointing.*albert"):
-        tiny_model("albert", gradient_checkpointing=True)
+@pytest.mark.parametrize("family", sorted(NO_CHECKPOINTING))
+def test_gradient_checkpointing_is_refused_where_there_is_none(family: str) -> None:
+    with pytest.raises(ModelError, match=rf"gradient_checkpointing.*{family}"):
+        tiny_model(family, gradient_checkpointing=True)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
