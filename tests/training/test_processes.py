@@ -23,6 +23,8 @@ from commandline import (
     wait_until,
     write_sentences,
 )
+from sequences import SIZES, predictions, write_entities
+from sequences import train_words as sequence_words
 
 from ptv2.runs.directory import state_of
 from ptv2.training.metrics_log import read_lines
@@ -71,6 +73,26 @@ def test_two_processes_are_one(method: str, data: Path, tmp_path: Path) -> None:
     # What a person sees is said once.
     assert together.out.count("\nfiles ") == 1
     assert together.err.count(" dev accuracy ") == 5
+
+
+def test_two_processes_tag_as_one(tmp_path: Path) -> None:
+    """The scores of tokens, and of windows of one sentence, come together from both."""
+    data = write_entities(tmp_path / "data")
+    settings = ("method=fine-tuning", "optim.lr=0.005", "+model.config.initializer_range=0.1", *NO_DROPOUT)
+    settings += ("trainer.batch_size=7", "trainer.eval_batch_size=5", "trainer.epochs=2", "trainer.max_steps=null")
+    settings += ("task.max_length=9", "task.tagging.stride=4")  # two windows for most sentences
+    alone = run(sequence_words("ner", data, tmp_path / "one", *settings), tmp_path)
+    together = ended(start_two(sequence_words("ner", data, tmp_path / "two", *settings), tmp_path))
+    assert [done.code for done in (alone, *together)] == [0, 0, 0], together[0].err
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    assert one.name == two.name
+    first, second = result_of(one), result_of(two)
+    for key in ("dev", "test", "parts", "best_step", "steps", "data"):
+        assert first[key] == second[key], key
+    assert first["steps"] > 2 * SIZES["train"] / 7 + 1  # a step takes seven windows, not seven sentences
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+    for split in ("dev", "test"):
+        assert predictions(one, split) == predictions(two, split)
 
 
 def losses(folder: Path) -> list[float]:
