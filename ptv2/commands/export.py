@@ -1,0 +1,56 @@
+"""`ptv2 export RUN --to peft --output DIR`: a finished run's prompts and head as an adapter that PEFT loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptv2.commands.arguments import Parser
+from ptv2.commands.console import err
+from ptv2.config.schema import ModelConfig
+from ptv2.errors import ModelError
+from ptv2.files import write_text_whole
+from ptv2.runs.directory import find_run, read_config
+
+
+def main(arguments: list[str]) -> int:
+    """Write the adapter's two files, and a README.md with the code that gives the run's scores in PEFT."""
+    parser = Parser(prog="ptv2 export", description="A finished run's prompts and head as an adapter for PEFT.")
+    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("--to", choices=["peft"], required=True, help="the format")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the adapter")
+    parser.add_argument(
+        "--position-ids-at-call",
+        action="store_true",
+        help="also with prompt.positions=unshifted: every call must then pass position_ids, as the README.md shows",
+    )
+    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    options = parser.parse_args(arguments)
+    folder = find_run(options.run, options.out)
+    config = read_config(folder)
+    if config.model.path == "config:":
+        raise ModelError(f"{folder.name}: its backbone has random weights, and PEFT needs a checkpoint to load it on")
+    if config.method == "fine-tuning":
+        raise ModelError(f"{folder.name}: a fine-tuned model is no adapter; only prompts can be exported")
+
+    from ptv2.commands.trained import load_trained
+    from ptv2.models.peft_adapter import write_adapter
+    from ptv2.models.peft_card import card
+    from ptv2.models.peft_format import to_peft
+
+    trained = load_trained(folder, config)
+    extra = {**trained.task.state(), "task": config.task.name, "path": config.model.path}
+    base, revision = _base(config.model)
+    adapter = to_peft(trained.model, base, revision, extra, positions_at_call=options.position_ids_at_call)
+    write_adapter(adapter, options.output)
+    text = card(trained.model, adapter, folder.name, trained.task.labels)
+    write_text_whole(Path(options.output) / "README.md", text)
+    err.print(f"written: {options.output} ({adapter.config['peft_type']}, {adapter.task_type})", soft_wrap=True)
+    return 0
+
+
+def _base(model: ModelConfig) -> tuple[str, str | None]:
+    """What transformers loads the backbone from: a hub id with its commit, or a folder."""
+    from ptv2.models.backbones import resolve
+
+    folder, revision = resolve(model)
+    return (model.path, revision) if revision else (str(folder.resolve()), None)

