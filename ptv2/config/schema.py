@@ -193,10 +193,10 @@ class ModelConfig(Frozen):
 class PromptConfig(Frozen):
     """The prompt. `layers` is `all`, `first-k`, `last-k` or a list of layer numbers from 0."""
 
-    form: Literal["key-value", "hidden"] = "key-value"
+    form: Literal["key-value", "hidden", "memory"] = "key-value"
     length: Positive = 20
     layers: str | list[int] = "all"
-    reparameterization: Literal["none", "mlp"] = "none"
+    reparameterization: Literal["none", "mlp", "glm-mlp", "glm-lstm"] = "none"
     mlp_hidden: Positive = 512
     init: Literal["normal", "vocabulary"] = "normal"
     init_std: Annotated[float, Field(gt=0)] = 0.02
@@ -253,6 +253,17 @@ class RunConfig(Frozen):
     trainer: TrainerConfig
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     out: str = "runs"
+
+    @model_validator(mode="after")
+    def _prompt_settings_fit(self) -> RunConfig:
+        prompt = self.prompt
+        shared = prompt.reparameterization.startswith("glm-")
+        if self.method == "p-tuning-v2" and shared and prompt.form == "key-value":
+            raise ValueError(
+                f"prompt.reparameterization={prompt.reparameterization} computes hidden vectors; expected "
+                "prompt.form=hidden or memory with it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_is_there(self) -> RunConfig:

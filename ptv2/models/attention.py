@@ -26,7 +26,7 @@ from ptv2.models.dropout import dropout as drop
 
 AttentionOutput = tuple[Tensor, Tensor | None]
 AttentionFunction = Callable[..., AttentionOutput]
-Form = Literal["key-value", "hidden"]
+Form = Literal["key-value", "hidden", "memory"]
 
 # Names of the linear maps from hidden states to keys and values: bert's kin, most decoders, distilbert, mpnet.
 PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"), ("k", "v"))
@@ -40,8 +40,9 @@ class LayerPrompts:
 
     `layers` maps a layer's number to keys and values `[2, H, P, D]` (or one for each row, `[2, B, H, P, D]`), or, with
     form `hidden`, to hidden vectors `[P, hidden]` (or `[B, P, hidden]`) that the layer's own key and value maps
-    project. `dropout` is the rate applied to keys and values, element by element and anew for each row. With
-    `count_calls` the n-th attention call is layer n (albert, where one module serves all layers).
+    project; with form `memory` these pass the norm before attention first, as the layer's text does. `dropout` is the
+    rate applied to keys and values, element by element and anew for each row. With `count_calls` the n-th attention
+    call is layer n (albert, where one module serves all layers).
     """
 
     layers: Mapping[int, Tensor]
@@ -60,7 +61,10 @@ class LayerPrompts:
         if values is None:
             return None
         self.taken.add(layer)
-        prompt_key, prompt_value = values.unbind(0) if self.form == "key-value" else project(module, values, key.shape)
+        if self.form == "key-value":
+            prompt_key, prompt_value = values.unbind(0)
+        else:
+            prompt_key, prompt_value = project(module, values.to(key.dtype), key.shape, norm=self.form == "memory")
         return self._per_row(prompt_key, key), self._per_row(prompt_value, key)
 
     def extend_mask(self, mask: Tensor | None, query: Tensor, key_length: int, prompt_length: int) -> Tensor | None:
@@ -106,14 +110,21 @@ def projections(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
     return None
 
 
-def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size) -> tuple[Tensor, Tensor]:
-    """Hidden vectors `[..., P, hidden]` to keys and values `[..., H, P, D]` by the maps of `module` itself."""
+def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size, norm: bool = False) -> tuple[Tensor, Tensor]:
+    """Hidden vectors `[..., P, hidden]` to keys and values `[..., H, P, D]` by the maps (and `norm`) of `module`."""
     pair = projections(module)
     if pair is None:
         raise ModelError(
             f"prompt.form=hidden needs separate key and value projections, which {type(module).__name__} has not; "
             "use prompt.form=key-value"
         )
+    if norm:
+        if not isinstance(getattr(module, "norm", None), nn.LayerNorm):
+            raise ModelError(
+                f"prompt.form=memory needs attention with the norm inside, as in glm-2021; {type(module).__name__} has "
+                "none; use prompt.form=key-value or hidden"
+            )
+        hidden = module.norm(hidden)  # type: ignore[operator]
     heads, head_dim = key_shape[1], key_shape[3]
     key, value = (linear(hidden).unflatten(-1, (heads, head_dim)).transpose(-3, -2) for linear in pair)
     return key, value

@@ -20,14 +20,22 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from ptv2.config.schema import ModelConfig
 from ptv2.data.words import mark_word_starts
 from ptv2.errors import ConfigError, ModelError, unknown
 from ptv2.models.attention import Form, LayerPrompts
 from ptv2.models.families import FAMILIES, Family, family_of
+from ptv2.models.glm import block_positions, is_glm_tokenizer, load_glm_tokenizer, published_config
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.prompts import Shape
 from ptv2.models.relative import use_relative_attention
@@ -141,7 +149,10 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
         # transformers would make up a tokenizer without words
         raise ModelError(f"{cfg.path}: has no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
+        if is_glm_tokenizer(folder):
+            tokenizer = load_glm_tokenizer(folder)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{cfg.path}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     if not tokenizer.is_fast:
@@ -198,14 +209,19 @@ def hash_weights(folder: Path, path: str) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def position_ids(family: Family, config: PreTrainedConfig, attention_mask: Tensor, shift: int) -> Tensor | None:
+def position_ids(
+    family: Family, config: PreTrainedConfig, attention_mask: Tensor, shift: int, input_ids: Tensor | None = None
+) -> Tensor | None:
     """Position of each token of `attention_mask` `[B, T]`, moved by `shift`; none leaves it to the model.
 
     `padding` families number real tokens from `pad_id + 1 + shift` and leave padding at `pad_id`, as published; `real`
-    families from `shift`, with padding at the position of a neighbour, as it is never looked at.
+    families from `shift`, with padding at the position of a neighbour, as it is never looked at;
+    `blocks` families need the `input_ids` `[B, T]` too and get `[B, 2, T]`.
     """
     if family.positions == "own":
         return None
+    if family.positions == "blocks":
+        return block_positions(config, attention_mask, input_ids, shift)
     if family.positions == "arange":
         return torch.arange(shift, shift + attention_mask.shape[1], device=attention_mask.device)[None]
     real = (attention_mask != 0).long()
@@ -275,7 +291,7 @@ def _pretrained_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
     if cfg.sha256 is not None and sha256 != cfg.sha256:
         raise ModelError(f"{cfg.path}: the weights have SHA-256 {sha256}, expected {cfg.sha256} (model.sha256)")
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
+        config = published_config(folder) or AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
         _set_dropout(config, cfg)
         model, info = AutoModel.from_pretrained(
             folder,
@@ -300,8 +316,8 @@ def _random_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
     """A model of `cfg.config` with weights from the global generator, which the caller has seeded."""
     settings = dict(cfg.config)
     model_type = str(settings.pop("model_type", "(none)"))
-    if model_type not in CONFIG_MAPPING_NAMES:
-        raise ConfigError(unknown("model.config.model_type", model_type, CONFIG_MAPPING_NAMES))
+    if model_type not in CONFIG_MAPPING:
+        raise ConfigError(unknown("model.config.model_type", model_type, CONFIG_MAPPING.keys()))
     try:
         config = AutoConfig.for_model(model_type, **settings)
         _set_dropout(config, cfg)

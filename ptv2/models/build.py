@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ptv2.config.schema import Method, ModelConfig, PromptConfig, RunConfig
 from ptv2.errors import ConfigError
@@ -129,7 +130,7 @@ class PromptedModel(nn.Module):
             inputs = self._put_before_input(inputs, prompt)
         else:
             shift = self.prompt_length if self.positions == "shifted" else 0
-            positions = position_ids(self.family, self.config, inputs["attention_mask"], shift)
+            positions = position_ids(self.family, self.config, inputs["attention_mask"], shift, inputs["input_ids"])
             if positions is not None:
                 inputs["position_ids"] = positions
             if isinstance(self.prompts, DeepPrompts):
@@ -151,7 +152,8 @@ class PromptedModel(nn.Module):
             return {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
         text = self.backbone.get_input_embeddings()(ids)  # type: ignore[operator]
         made = {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
-        positions = position_ids(self.family, self.config, mask, shift=0)
+        all_ids = functional.pad(ids, (prompt.shape[1], 0), value=-1)  # -1: no token of the vocabulary
+        positions = position_ids(self.family, self.config, mask, 0, all_ids)
         if positions is not None:
             made["position_ids"] = positions
         if "token_type_ids" in inputs:
@@ -182,11 +184,14 @@ def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = 
         ConfigError: settings of the prompt that do not go together or do not fit the backbone.
         ModelError: the backbone cannot be loaded, or does not take prompts.
     """
-    if cfg.method != "fine-tuning" and cfg.prompt.init == "vocabulary" and cfg.prompt.reparameterization == "mlp":
-        raise ConfigError(
-            "prompt.init=vocabulary gives the prompt itself, which an MLP cannot be set to compute; "
-            "choose prompt.init=normal or prompt.reparameterization=none"
-        )
+    if cfg.method != "fine-tuning" and cfg.prompt.init == "vocabulary":
+        if cfg.prompt.reparameterization != "none":
+            raise ConfigError(
+                "prompt.init=vocabulary gives the prompt itself, which an MLP or LSTM cannot be set to compute; "
+                "choose prompt.init=normal or prompt.reparameterization=none"
+            )
+        if cfg.method == "p-tuning-v2" and cfg.prompt.form == "memory":
+            raise ConfigError("prompt.init=vocabulary gives what follows the norm; choose prompt.form=hidden with it")
     backbone = load_backbone(cfg.model, cfg.seed)
     new_head = build_head(head, output_width(backbone.config), cfg.head.dropout, seeded(cfg.seed, "head"))
     return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))

@@ -12,16 +12,17 @@ class Family:
 
     `positions` says how positions, absolute or rotary, are numbered: `arange` counts from 0, `real` counts real tokens
     from 0 wherever the padding stands, `padding` counts real tokens from `pad_id + 1` and leaves padding at `pad_id`,
-    `own` leaves the numbering to the model. `causal`: a token sees only what is before it, so a text is read at its
-    last token. `attention_class` names attention modules that carry no `layer_idx` and are numbered when loaded.
-    `shared_layers`: one module serves several layers, so calls are counted. `fused`: keys and values do not come from
-    two plain linear maps, so `prompt.form=hidden` and `prompt.init=vocabulary` at the layers are impossible. `adapter`
-    names our module that takes prompts where attention does not go through AttentionInterface. `refused` says why
-    prompts at the layers are impossible; none: possible, which `verify_prompts` checks before training.
+    `blocks` has position and block position (glm-2021), `own` leaves the numbering to the model. `causal`: a token sees
+    only what is before it, so a text is read at its last token. `attention_class` names attention modules that carry no
+    `layer_idx` and are numbered when loaded. `shared_layers`: one module serves several layers, so calls are counted.
+    `fused`: keys and values do not come from two plain linear maps, so `prompt.form=hidden` and
+    `prompt.init=vocabulary` at the layers are impossible. `adapter` names our module that takes prompts where attention
+    does not go through AttentionInterface. `refused` says why prompts at the layers are impossible; none: possible,
+    which `verify_prompts` checks before training.
     """
 
     model_type: str
-    positions: Literal["arange", "real", "padding", "own"] = "own"
+    positions: Literal["arange", "real", "padding", "blocks", "own"] = "own"
     causal: bool = False
     attention_class: str | None = None
     shared_layers: bool = False
@@ -45,6 +46,7 @@ FAMILIES: dict[str, Family] = {
         Family("electra", "arange"),
         Family("ernie", "arange"),
         Family("eurobert", "arange"),
+        Family("glm-2021", "blocks"),
         Family("gpt2", "real", causal=True, fused=True),
         Family("gpt_neox", "real", causal=True, fused=True),
         Family("llama", "real", causal=True),

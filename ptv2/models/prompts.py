@@ -62,13 +62,46 @@ class PromptMLP(nn.Module):
         return self.mlp(self.embedding)
 
 
-class Prompts(nn.Module):
-    """What `method` trains besides the head: either the prompt itself, or the MLP that computes it.
+class LayerwiseEncoder(nn.Module):
+    """GLM's reparameterisation: one head for all layers over the prompts of each, `[P, layers * hidden]` to the same.
 
-    `value()` is the prompt in its final shape, `fold` drops the MLP and keeps what it computed.
+    `glm-mlp` is linear, relu, linear of width `hidden`; `glm-lstm` a bidirectional LSTM of two layers along the prompts
+    before it. Source: `PrefixEncoder` and `PromptSpell` of the published GLM code.
     """
 
-    def __init__(self, shape: tuple[int, ...], encoder: PromptMLP | None) -> None:
+    def __init__(self, kind: str, layers: int, length: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.embedding = nn.Parameter(torch.empty(length, layers * hidden))
+        lstm = kind == "glm-lstm"
+        self.lstm = nn.LSTM(hidden, hidden, num_layers=2, bidirectional=True, batch_first=True) if lstm else None
+        self.mlp = nn.Sequential(nn.Linear(hidden * (1 + lstm), hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+
+    def forward(self) -> Tensor:
+        rows = self.embedding.unflatten(-1, (self.layers, -1)).transpose(0, 1)  # [layers, P, hidden]
+        if self.lstm is not None:
+            rows, _ = self.lstm(rows)  # [layers, P, 2 * hidden]
+        return self.mlp(rows).transpose(0, 1).flatten(1)
+
+    @torch.no_grad()
+    def init_normal(self, std: float, generator: torch.Generator) -> None:
+        """N(0, std) for the embedding alone; the head gets what torch gives new modules, as published."""
+        self.embedding.copy_(torch.empty_like(self.embedding, device="cpu").normal_(0.0, std, generator=generator))
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.LSTM)):
+                width = module.in_features if isinstance(module, nn.Linear) else module.hidden_size
+                for parameter in module.parameters():
+                    drawn = torch.empty_like(parameter, device="cpu")
+                    parameter.copy_(drawn.uniform_(-(width**-0.5), width**-0.5, generator=generator))
+
+
+class Prompts(nn.Module):
+    """What `method` trains besides the head: either the prompt itself, or the encoder that computes it.
+
+    `value()` is the prompt in its final shape, `fold` drops the encoder and keeps what it computed.
+    """
+
+    def __init__(self, shape: tuple[int, ...], encoder: PromptMLP | LayerwiseEncoder | None) -> None:
         super().__init__()
         self.shape = shape
         self.encoder = encoder
@@ -81,7 +114,7 @@ class Prompts(nn.Module):
         return self._arrange(self.encoder())
 
     def fold(self) -> None:
-        """Replace the MLP by the prompt that it computes: equal outputs, fewer parameters."""
+        """Replace the encoder by the prompt that it computes: equal outputs, fewer parameters."""
         if self.encoder is not None:
             with torch.no_grad():
                 folded = self.value().detach().clone(memory_format=torch.contiguous_format)
@@ -90,6 +123,9 @@ class Prompts(nn.Module):
     @torch.no_grad()
     def init_normal(self, std: float, generator: torch.Generator) -> None:
         """N(0, std) for prompts, embedding and weights of the MLP, 0 for its biases, as published."""
+        if isinstance(self.encoder, LayerwiseEncoder):
+            self.encoder.init_normal(std, generator)
+            return
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()
@@ -101,7 +137,7 @@ class Prompts(nn.Module):
         """Start from `values`, of exactly the prompt's shape."""
         if self.prompt is None:
             raise ConfigError(
-                "prompt.init=vocabulary gives the prompt itself, which an MLP cannot be set to compute; "
+                "prompt.init=vocabulary gives the prompt itself, which an encoder cannot be set to compute; "
                 "choose prompt.init=normal or prompt.reparameterization=none"
             )
         if values.shape != self.prompt.shape:
@@ -109,7 +145,7 @@ class Prompts(nn.Module):
         self.prompt.copy_(values)
 
     def _arrange(self, rows: Tensor) -> Tensor:
-        """Rows `[P, out]` of the MLP in the prompt's shape."""
+        """Rows `[P, out]` of the encoder in the prompt's shape."""
         raise NotImplementedError
 
 
@@ -120,9 +156,11 @@ class DeepPrompts(Prompts):
         shape: tuple[int, ...] = (len(layers), cfg.length, backbone.hidden)
         if cfg.form == "key-value":
             shape = (len(layers), 2, backbone.kv_heads, cfg.length, backbone.head_dim)
-        encoder = None
+        encoder: PromptMLP | LayerwiseEncoder | None = None
         if cfg.reparameterization == "mlp":
             encoder = PromptMLP(cfg.length, backbone.hidden, cfg.mlp_hidden, math.prod(shape) // cfg.length)
+        elif cfg.reparameterization != "none":
+            encoder = LayerwiseEncoder(cfg.reparameterization, len(layers), cfg.length, backbone.hidden)
         super().__init__(shape, encoder)
         self.layers = layers
         self.form = cfg.form
@@ -135,7 +173,7 @@ class DeepPrompts(Prompts):
         return LayerPrompts(layers, form=self.form, dropout=dropout, count_calls=count_calls)
 
     def _arrange(self, rows: Tensor) -> Tensor:
-        if self.form == "hidden":
+        if self.form != "key-value":
             return rows.unflatten(-1, (self.shape[0], self.shape[2])).transpose(0, 1)  # [L, P, hidden]
         count, two, heads, _, head_dim = self.shape
         return rows.unflatten(-1, (count, two, heads, head_dim)).permute(1, 2, 3, 0, 4)  # [L, 2, H, P, D]
@@ -145,9 +183,11 @@ class ShallowPrompts(Prompts):
     """Vectors `[P, embedding]` that go before the input embeddings."""
 
     def __init__(self, cfg: PromptConfig, backbone: Shape) -> None:
-        encoder = None
+        encoder: PromptMLP | LayerwiseEncoder | None = None
         if cfg.reparameterization == "mlp":
             encoder = PromptMLP(cfg.length, backbone.embedding, cfg.mlp_hidden, backbone.embedding)
+        elif cfg.reparameterization != "none":
+            encoder = LayerwiseEncoder(cfg.reparameterization, 1, cfg.length, backbone.embedding)
         super().__init__((cfg.length, backbone.embedding), encoder)
 
     def forward(self) -> Tensor:

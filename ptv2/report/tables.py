@@ -215,8 +215,8 @@ def _settings(result: Result) -> str:
         words.insert(0, f"P {prompt['length']}")
         if result.method == "p-tuning-v2":
             words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
-            words += ["hidden"] if prompt["form"] == "hidden" else []
-            words += ["mlp"] if prompt["reparameterization"] == "mlp" else []
+            words += [prompt["form"]] if prompt["form"] != "key-value" else []
+            words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)
