@@ -33,12 +33,14 @@ class Layout:
 
     `pooler` and `pooled` are the pooler's map (its output through tanh, as ours) and the linear map behind it in the
     class for sequences; none: that class computes something else. `tokens` is the linear map of the class for tokens.
-    `deep`: whether the model takes a cache, which is how PEFT hands prompts to the layers.
+    `span`: whether there is a class for questions. `deep`: whether the model takes a cache, which is how PEFT hands
+    prompts to the layers.
     """
 
     pooler: str | None = None
     pooled: str | None = None
     tokens: str | None = "classifier"
+    span: bool = True
     deep: bool = True
 
 
@@ -48,12 +50,16 @@ LAYOUTS = {
     "bert": Layout("bert.pooler.dense", "classifier"),
     "camembert": _ROBERTA,
     "data2vec-text": _ROBERTA,
+    "deberta": Layout(deep=False),
+    "deberta-v2": Layout(deep=False),
     "distilbert": Layout(deep=False),
     "electra": Layout(),  # its class for sequences has GELU where our pooler has tanh
     "ernie": Layout("ernie.pooler.dense", "classifier"),
+    "eurobert": Layout(span=False, deep=False),
     "gpt2": Layout(),
     "gpt_neox": Layout(),
     "llama": Layout(tokens="score"),
+    "mpnet": Layout(deep=False),
     "opt": Layout(tokens=None),
     "qwen3": Layout(tokens="score"),
     "roberta": _ROBERTA,
@@ -199,7 +205,8 @@ def _head_parts(model: PromptedModel) -> tuple[str, dict[str, Tensor]]:
     kind, layout, model_type = model.spec.kind, _layout(model), model.family.model_type
     if kind not in ("classification", "choice", "tagging", "span"):
         raise ModelError(f"PEFT has no class for a head of kind {kind}")
-    if kind == "span" and model.positions == "shifted" and getattr(model.config, "type_vocab_size", 0) <= 1:
+    plain = model.positions == "shifted" and getattr(model.config, "type_vocab_size", 0) <= 1
+    if kind == "span" and plain and layout.span:
         return SPAN, _named("qa_outputs", model.head.linear)
     # Otherwise the class for tokens has start and end as two labels: PEFT's own for questions drops what it is given of
     # token_type_ids and position_ids (`PeftModelForQuestionAnswering.forward`).

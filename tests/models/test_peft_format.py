@@ -275,6 +275,11 @@ def test_shallow_adapters_that_pool_a_prompt_are_refused(bases: dict[str, Path])
         check_kind(foreign, "classification")
 
 
+def test_the_table_is_sorted_and_leaves_out_what_was_seen_to_differ() -> None:
+    assert list(LAYOUTS) == sorted(LAYOUTS)
+    assert "modernbert" not in LAYOUTS  # its class for tokens has one more layer than our head
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
