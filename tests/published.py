@@ -24,6 +24,9 @@ SPECS = {
 CONFIG_KEYS = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "intermediate_size"),
     *("max_position_embeddings", "type_vocab_size", "layer_norm_eps", "pad_token_id"),
+    # deberta
+    *("relative_attention", "max_relative_positions", "position_biased_input", "pos_att_type"),
+    *("pooler_hidden_act", "pooler_dropout"),
 )
 
 
@@ -67,10 +70,14 @@ class Case:
         prompt: dict[str, Any] = {"length": about["config"]["pre_seq_len"], "embedding": "published"}
         if config.get("prefix_projection"):
             prompt |= {"reparameterization": "mlp", "mlp_hidden": config["prefix_hidden_size"]}
+        known = {key: config[key] for key in CONFIG_KEYS if key in config}
+        if isinstance(known.get("pos_att_type"), list):
+            known["pos_att_type"] = "|".join(known["pos_att_type"])
         cfg = run_config(
-            {"model_type": about["backbone"], **{key: config[key] for key in CONFIG_KEYS}},
+            {"model_type": about["backbone"], **known},
             "p-tuning-v2" if method == "prefix" else "prompt-tuning",
             prompt,
+            head={"span_padding": "published"},
             attention=attention,
         )
         return build_model(cfg, SPECS[about["task"]]).eval()
@@ -79,7 +86,7 @@ class Case:
         shallow = "prefix_encoder.weight" if self.about.get("method") == "prompt" else "prefix_encoder.embedding.weight"
         for ours, theirs in (
             ("backbone.", f"{backbone}."),
-            ("pooler.", f"{backbone}.pooler."),
+            ("pooler.", "pooler." if backbone == "deberta" else f"{backbone}.pooler."),
             ("head.linear.", "qa_outputs." if self.about["task"] == "qa" else "classifier."),
             ("prompts.prompt", shallow),
             ("prompts.encoder.embedding", "prefix_encoder.embedding.weight"),

@@ -126,7 +126,7 @@ def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size, norm: bool
             )
         hidden = module.norm(hidden)  # type: ignore[operator]
     heads, head_dim = key_shape[1], key_shape[3]
-    key, value = (linear(hidden).unflatten(-1, (heads, head_dim)).transpose(-3, -2) for linear in pair)
+    key, value = (states.unflatten(-1, (heads, head_dim)).transpose(-3, -2) for states in pair)
     return key, value
 
 

@@ -34,6 +34,7 @@ from ptv2.config.schema import ModelConfig
 from ptv2.data.words import mark_word_starts
 from ptv2.errors import ConfigError, ModelError, unknown
 from ptv2.models.attention import Form, LayerPrompts
+from ptv2.models.disentangled import use_disentangled_attention
 from ptv2.models.families import FAMILIES, Family, family_of
 from ptv2.models.glm import block_positions, is_glm_tokenizer, load_glm_tokenizer, published_config
 from ptv2.models.heads import Pooler, init_linear
@@ -123,6 +124,8 @@ def load_backbone(cfg: ModelConfig, seed: int) -> Backbone:
     _number_layers(model, family)
     if family.adapter == "relative":
         use_relative_attention(model, f"ptv2_{cfg.attention}")
+    elif family.adapter == "disentangled":
+        use_disentangled_attention(model, f"ptv2_{cfg.attention}")
     origin: Literal["checkpoint", "random"] = "checkpoint" if from_checkpoint and not fresh_pooler else "random"
     if origin == "random":
         init_linear(pooler.dense, seeded(seed, "pooler"))
@@ -161,6 +164,17 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
     if split_words:
         mark_word_starts(tokenizer)
     return tokenizer
+
+
+def _check_sentencepiece(folder: Path, path: str) -> None:
+    """Name the packages that a tokenizer without tokenizer.json needs: transformers asks for another one."""
+    needed = {"sentencepiece": is_sentencepiece_available(), "protobuf": is_protobuf_available()}
+    missing = [name for name, there in needed.items() if not there]
+    if missing and any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file():
+        raise ModelError(
+            f"{path}: its tokenizer is a SentencePiece file; pip install {' '.join(missing)}, or give a folder with "
+            "tokenizer.json (model.path)"
+        )
 
 
 def vocabulary_tokens(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> Tensor:
@@ -233,7 +247,8 @@ def position_ids(
 def max_text_length(config: PreTrainedConfig, family: Family, prompt_length: int, positions: Positions) -> int | None:
     """The longest text, in tokens, that fits the position table beside a prompt; none: no such table."""
     table = getattr(config, "max_position_embeddings", None)
-    if table is None or table <= 0:
+    # deberta as released has distances only, and the furthest stand for those beyond
+    if table is None or table <= 0 or not getattr(config, "position_biased_input", True):
         return None
     if family.positions == "padding":
         table -= config.pad_token_id + 1
@@ -344,6 +359,8 @@ def _take_pooler(model: Any) -> tuple[Pooler, bool]:
     dense = found if isinstance(found, nn.Linear) else getattr(found, "dense", None)
     if found is not None:
         model.pooler = None
+    if family_of(model.config.model_type).context_pooler:
+        return Pooler(model.config.hidden_size, model.config.pooler_hidden_act, model.config.pooler_dropout), False
     pooler = Pooler(output_width(model.config))
     if not isinstance(dense, nn.Linear) or dense.weight.shape != pooler.dense.weight.shape:
         return pooler, False

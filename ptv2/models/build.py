@@ -64,7 +64,7 @@ class PromptedModel(nn.Module):
         if cfg.method != "fine-tuning":
             self.backbone.requires_grad_(False)
             use_frozen_linear(self.backbone)
-            if self.pooler is not None and cfg.model.pooler == "published":
+            if self.pooler is not None and cfg.model.pooler == "published" and not self.family.context_pooler:
                 self.pooler.requires_grad_(False)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

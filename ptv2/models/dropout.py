@@ -96,7 +96,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None, None]:
         query, key, value, mask, keep = ctx.saved_tensors
         gradient = gradient * ctx.rescale
         weights = _weights(query, key, mask, ctx.scaling)  # [B, H, T, S]
@@ -104,9 +104,11 @@ class _Attention(torch.autograd.Function):
         exact = torch.promote_types(weights.dtype, torch.float32)
         of_scores = torch._softmax_backward_data(of_weights.to(exact), weights.to(exact), -1, exact).to(query.dtype)
         of_value = weights.mul_(keep).transpose(-1, -2) @ gradient
+        # a mask with a relative-position bias in it (deberta, mpnet) has a gradient of its own
+        of_mask = of_scores.sum_to_size(mask.shape).to(mask.dtype) if ctx.needs_input_grad[3] else None
         of_query = (of_scores @ key).mul_(ctx.scaling)
         of_key = (of_scores.transpose(-1, -2) @ query).mul_(ctx.scaling)
-        return of_query, of_key, of_value, None, None, None
+        return of_query, of_key, of_value, of_mask, None, None
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> Tensor:

@@ -27,11 +27,10 @@ class Family:
     attention_class: str | None = None
     shared_layers: bool = False
     fused: bool = False
-    adapter: Literal["relative"] | None = None
+    adapter: Literal["relative", "disentangled"] | None = None
+    context_pooler: bool = False
     refused: str | None = None
 
-
-_NO_KEYWORD = "its attention does not go through transformers' AttentionInterface and ignores prompts without a word"
 
 FAMILIES: dict[str, Family] = {
     row.model_type: row
@@ -40,8 +39,8 @@ FAMILIES: dict[str, Family] = {
         Family("bert", "arange"),
         Family("camembert", "padding"),
         Family("data2vec-text", "padding"),
-        Family("deberta", refused=_NO_KEYWORD),
-        Family("deberta-v2", refused=_NO_KEYWORD),
+        Family("deberta", "arange", adapter="disentangled", context_pooler=True),
+        Family("deberta-v2", "arange", adapter="disentangled", context_pooler=True),
         Family("distilbert", "arange", attention_class="DistilBertSelfAttention"),
         Family("electra", "arange"),
         Family("ernie", "arange"),

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.activations import ACT2FN
 
 from ptv2.data.words import IGNORED
 
@@ -31,14 +32,16 @@ class HeadSpec:
 
 
 class Pooler(nn.Module):
-    """`tanh(dense(x))` on one hidden state `[B, hidden]`."""
+    """`activation(dense(dropout(x)))` on one hidden state `[B, hidden]`; only DeBERTa's has another than tanh."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, activation: str = "tanh", dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(hidden, hidden)
+        self.activation = ACT2FN[activation]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return torch.tanh(self.dense(hidden))
+        return self.activation(self.dense(self.dropout(hidden)))
 
 
 class Head(nn.Module):

@@ -208,6 +208,13 @@ def vocabulary_prompts(model: nn.Module, shape: Shape, token_ids: Tensor, layers
     pending: dict[nn.Module, tuple[Tensor, Tensor]] = {}
     hooks = []
     for module in model.modules():
+        if hasattr(module, "key_and_value"):
+
+            def keep_both(attention: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                calls.append((inputs[0][0], *attention.key_and_value(inputs[0][0])))  # type: ignore[operator]
+
+            hooks.append(module.register_forward_pre_hook(keep_both))
+            continue
         pair = projections(module)
         if pair is None:
             continue

@@ -75,6 +75,24 @@ def test_attention_equals_attention_written_out_with_the_same_mask(mask: Tensor 
         torch.testing.assert_close(got.grad, wanted.grad)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (1, 3, 4, 6), (2, 1, 1, 6)])
+def test_a_mask_that_is_computed_gets_its_gradient(shape: tuple[int, ...]) -> None:
+    """As relative-position biases are."""
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, length, 8, dtype=torch.float64) for length in (4, 6, 6))
+    mask = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    explicit = mask.detach().clone().requires_grad_()
+    torch.manual_seed(1)
+    out = attention_with_dropout(query, key, value, mask, 0.3, 0.4)
+    torch.manual_seed(1)
+    keep = keep_mask(torch.Size((2, 3, 4, 6)), 0.4)
+    expected = ((query @ key.transpose(-1, -2) * 0.3 + explicit).softmax(-1) * keep / 0.6) @ value
+    direction = torch.randn_like(out)
+    (out * direction).sum().backward()
+    (expected * direction).sum().backward()
+    torch.testing.assert_close(mask.grad, explicit.grad)
+
+
 def test_attention_in_half_precision_stays_there() -> None:
     torch.manual_seed(0)
     query, key, value = (torch.randn(1, 2, 3, 4, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
