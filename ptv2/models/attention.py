@@ -110,14 +110,20 @@ def projections(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
     return None
 
 
+def key_and_value(module: nn.Module, hidden: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Keys and values `[..., H * D]` of hidden vectors `[..., hidden]` by the maps of `module` itself.
+
+    Attention modules of our own have a method of this name. None where `projections` finds no maps.
+    """
+    own = getattr(module, "key_and_value", None)
+    if own is not None:
+        return own(hidden)
+    pair = projections(module)
+    return None if pair is None else (pair[0](hidden), pair[1](hidden))
+
+
 def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size, norm: bool = False) -> tuple[Tensor, Tensor]:
     """Hidden vectors `[..., P, hidden]` to keys and values `[..., H, P, D]` by the maps (and `norm`) of `module`."""
-    pair = projections(module)
-    if pair is None:
-        raise ModelError(
-            f"prompt.form=hidden needs separate key and value projections, which {type(module).__name__} has not; "
-            "use prompt.form=key-value"
-        )
     if norm:
         if not isinstance(getattr(module, "norm", None), nn.LayerNorm):
             raise ModelError(
@@ -125,6 +131,12 @@ def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size, norm: bool
                 "none; use prompt.form=key-value or hidden"
             )
         hidden = module.norm(hidden)  # type: ignore[operator]
+    pair = key_and_value(module, hidden)
+    if pair is None:
+        raise ModelError(
+            f"prompt.form=hidden needs separate key and value projections, which {type(module).__name__} has not; "
+            "use prompt.form=key-value"
+        )
     heads, head_dim = key_shape[1], key_shape[3]
     key, value = (states.unflatten(-1, (heads, head_dim)).transpose(-3, -2) for states in pair)
     return key, value

@@ -17,8 +17,9 @@ class Family:
     `layer_idx` and are numbered when loaded. `shared_layers`: one module serves several layers, so calls are counted.
     `fused`: keys and values do not come from two plain linear maps, so `prompt.form=hidden` and
     `prompt.init=vocabulary` at the layers are impossible. `adapter` names our module that takes prompts where attention
-    does not go through AttentionInterface. `refused` says why prompts at the layers are impossible; none: possible,
-    which `verify_prompts` checks before training.
+    does not go through AttentionInterface. `context_pooler`: its classifiers have a pooler of their own, new and
+    trained under every method. `refused` says why prompts at the layers are impossible; none: possible, which
+    `verify_prompts` checks before training.
     """
 
     model_type: str
