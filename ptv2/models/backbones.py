@@ -29,6 +29,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import is_protobuf_available, is_sentencepiece_available
 
 from ptv2.config.schema import ModelConfig
 from ptv2.data.words import mark_word_starts
@@ -151,6 +152,7 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
     if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
         # transformers would make up a tokenizer without words
         raise ModelError(f"{cfg.path}: has no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
+    _check_sentencepiece(folder, cfg.path)
     try:
         if is_glm_tokenizer(folder):
             tokenizer = load_glm_tokenizer(folder)
