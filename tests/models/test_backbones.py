@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILY_CONFIGS, POSITIONS
+from tiny import FAMILY_CONFIGS, NO_HIDDEN_DROPOUT, POSITIONS
 from transformers import AutoConfig, AutoModel, BertConfig, BertForMaskedLM, BertModel
 
 from ptv2.config.schema import ModelConfig
@@ -17,6 +17,8 @@ from ptv2.models.families import FAMILIES, family_of
 from ptv2.models.fingerprint import fingerprint
 
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+KEPT_RATES = ("attention_dropout", "dropout", "rate")  # names of rates in modules that drop by a function
+POSITION_MODULES = ("position_embeddings", "wpe", "embed_positions", "rotary_emb")
 BERT: dict[str, Any] = {"model_type": "bert", **FAMILY_CONFIGS["bert"]}
 
 
@@ -145,9 +147,13 @@ def test_an_encoder_decoder_is_refused() -> None:
 def test_dropout_is_set_under_the_names_of_the_family() -> None:
     for family in FAMILY_CONFIGS:
         config = {"model_type": family, **FAMILY_CONFIGS[family]}
-        cfg = model_config("config:", config=config, hidden_dropout=0.25, attention_dropout=0.125)
-        rates = {m.p for m in load_backbone(cfg, 1).model.modules() if isinstance(m, torch.nn.Dropout)}
-        assert rates == {0.25, 0.125}, family
+        hidden = None if family in NO_HIDDEN_DROPOUT else 0.25
+        cfg = model_config("config:", config=config, hidden_dropout=hidden, attention_dropout=0.125)
+        modules = list(load_backbone(cfg, 1).model.modules())
+        rates = {m.p for m in modules if isinstance(m, torch.nn.Dropout) and m.p}
+        # Where no module does it, attention and hidden states are dropped by a rate that the layer keeps.
+        rates |= {getattr(m, name, 0.0) for m in modules for name in KEPT_RATES if name in vars(m)}
+        assert rates - {0.0} == {0.25, 0.125} - {0.25 if hidden is None else None}, family
     llama = {"model_type": "llama", **FAMILY_CONFIGS["bert"]}
     with pytest.raises(ModelError, match=r"model\.hidden_dropout=0\.1: a llama backbone has no such dropout"):
         load_backbone(model_config("config:", config=llama, hidden_dropout=0.1), 1)
@@ -173,7 +179,7 @@ def test_a_folder_without_a_tokenizer_says_so(folder: Path) -> None:
         load_tokenizer(model_config(str(folder)))
 
 
-@pytest.mark.parametrize("family", sorted(FAMILY_CONFIGS))
+@pytest.mark.parametrize("family", sorted(name for name in FAMILY_CONFIGS if FAMILIES[name].positions != "blocks"))
 def test_positions_without_a_shift_are_the_models_own(family: str) -> None:
     """And with one, they are the model's own for a text with that many more tokens in front."""
     config = AutoConfig.for_model(family, **FAMILY_CONFIGS[family])
@@ -181,17 +187,27 @@ def test_positions_without_a_shift_are_the_models_own(family: str) -> None:
     model = AutoModel.from_config(config).eval()
     row = family_of(family)
     mask = torch.tensor([[1] * 9, [1] * 6 + [0] * 3])
-    ids = torch.where(mask == 1, torch.randint(5, 60, (2, 9)), config.pad_token_id)
+    ids = torch.where(mask == 1, torch.randint(5, 60, (2, 9)), config.pad_token_id or 0)
     seen: list[torch.Tensor] = []
-    table = next(m for n, m in model.named_modules() if n.endswith("position_embeddings"))
-    table.register_forward_hook(lambda _, given, __: seen.append(given[0].expand(2, -1)))
+
+    def look(_: Any, given: tuple[Any, ...], named: dict[str, Any], __: Any) -> None:
+        numbers = next(
+            t for t in (*named.values(), *given) if isinstance(t, torch.Tensor) and not t.is_floating_point()
+        )
+        if not seen or seen[-1].shape[1] != numbers.shape[1]:  # once a pass, not once a kind of layer
+            seen.append(numbers.expand(2, -1))
+
+    table = next(m for n, m in model.named_modules() if n.endswith(POSITION_MODULES))
+    table.register_forward_hook(look, with_kwargs=True)
     model(input_ids=ids, attention_mask=mask)
     longer = torch.cat((torch.full((2, 3), 7), ids), dim=1)
     model(input_ids=longer, attention_mask=torch.cat((torch.ones(2, 3), mask), dim=1))
     for shift, own in ((0, seen[0]), (3, seen[1][:, 3:])):
         ours = position_ids(row, config, mask, shift)
         assert ours is not None
-        assert torch.equal(ours.expand(2, -1), own)
+        # Decoders count on over the padding, which nothing looks at.
+        compared = mask > 0 if row.positions == "real" else mask >= 0
+        assert torch.equal(ours.expand(2, -1)[compared], own[compared])
     assert int(position_ids(row, config, mask, POSITIONS).max()) > POSITIONS  # type: ignore[union-attr]
 
 
@@ -199,3 +215,31 @@ def test_the_table_of_families_is_sorted_and_complete() -> None:
     assert list(FAMILIES) == sorted(FAMILIES)
     assert {"albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"} <= FAMILIES.keys()
     assert family_of("something").positions == "own"
+
+
+@pytest.mark.parametrize("family", sorted(FAMILY_CONFIGS))
+def test_the_table_knows_which_families_are_causal(family: str) -> None:
+    """By what the first token's hidden state makes of another last token."""
+    model = load_backbone(model_config("config:", config={"model_type": family, **FAMILY_CONFIGS[family]}), 1).model
+    ids = torch.tensor([[5, 6, 7], [5, 6, 8]])
+    with torch.no_grad():
+        hidden = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    assert torch.equal(hidden[0, 0], hidden[1, 0]) == FAMILIES[family].causal
+
+
+def test_a_type_without_a_row_is_looked_at() -> None:
+    decoder = {**FAMILY_CONFIGS["llama"], "model_type": "mistral", "eos_token_id": [9, 8]}
+    backbone = load_backbone(model_config("config:", config=decoder), 1)
+    assert (backbone.family.causal, backbone.family.positions) == (True, "real")
+    assert backbone.config.pad_token_id == 9, "the first of several tokens that end a text"
+    encoder = {**FAMILY_CONFIGS["bert"], "model_type": "megatron-bert"}
+    family = load_backbone(model_config("config:", config=encoder), 1).family
+    assert (family.causal, family.positions) == (False, "own")
+
+
+def test_positions_of_a_text_padded_in_front() -> None:
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 0]])
+    found = position_ids(family_of("gpt2"), AutoConfig.for_model("gpt2"), mask, 3)
+    assert found is not None
+    assert found[mask > 0].tolist() == [3, 4, 5, 3, 4, 5, 6]
+    assert found.min() == 3, "padding stays inside of the table"

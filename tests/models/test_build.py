@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILY_CONFIGS, HIDDEN, POSITIONS, gradients, mean_loss, run_config, tiny_batch, tiny_model
+from tiny import (
+    FAMILY_CONFIGS,
+    HIDDEN,
+    NO_HIDDEN_DROPOUT,
+    POSITIONS,
+    gradients,
+    mean_loss,
+    run_config,
+    tiny_batch,
+    tiny_model,
+)
 from torch.nn import functional
 
 from ptv2.config.schema import OptimConfig
@@ -160,7 +170,8 @@ def test_shallow_prompts_are_tokens_before_the_text(family: str) -> None:
     """With word embeddings of real tokens as prompt, the scores are those of the longer text."""
     tokens = torch.tensor([9, 17, 33, 41])
     config = {"model_type": family, **FAMILY_CONFIGS[family]}
-    cfg = run_config(config, "prompt-tuning", {"init": "vocabulary"})
+    rates = {"hidden_dropout": None} if family in NO_HIDDEN_DROPOUT else {}
+    cfg = run_config(config, "prompt-tuning", {"init": "vocabulary"}, **rates)
     model = build_model(cfg, HeadSpec("tagging", 5), init_token_ids=tokens).eval()
     batch = tiny_batch(pad=model.config.pad_token_id)
     scores = model({key: batch[key] for key in ("input_ids", "attention_mask")})["scores"]
@@ -221,7 +232,7 @@ def test_backbones_that_ignore_prompts_are_refused_but_can_be_fine_tuned(family:
 
 
 def test_an_unknown_family_is_taken_when_every_layer_consumes_its_prompt() -> None:
-    config = {**FAMILY_CONFIGS["bert"], "model_type": "llama", "num_key_value_heads": 1, "head_dim": 6}
+    config = {**FAMILY_CONFIGS["bert"], "model_type": "mistral", "num_key_value_heads": 1, "head_dim": 6}
     model = build_model(run_config(config, hidden_dropout=None), POOLED)
     assert model.prompts is not None
     assert model.prompts.shape == (3, 2, 1, 4, 6), "grouped-query heads have fewer keys and values"
