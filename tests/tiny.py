@@ -97,6 +97,7 @@ def run_config(
     method: str = "p-tuning-v2",
     prompt: dict[str, Any] | None = None,
     seed: int = 3,
+    head: dict[str, Any] | None = None,
     **model_settings: Any,
 ) -> RunConfig:
     """A run on a random backbone of configuration `model` (with `model_type`), every dropout 0."""
@@ -108,7 +109,7 @@ def run_config(
             "model": {"name": "tiny", "path": "config:", "config": model or {}, **off, **model_settings},
             "method": method,
             "prompt": {"length": 4, "dropout": 0.0, **(prompt or {})},
-            "head": {"dropout": 0.0},
+            "head": {"dropout": 0.0, **(head or {})},
             "optim": {"lr": 0.01},
             "trainer": {},
             "seed": seed,

@@ -41,6 +41,8 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
         if tree["task"][shape] is None:  # so that other tasks keep their names when a shape is added
             tree["task"].pop(shape)
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
+    if config.head.span_padding == "masked" or config.task.shape != "extract":
+        tree["head"].pop("span_padding")
     tree["data"]["fingerprint"] = data
     for key in ("path", "revision", "sha256", "trust_remote_code"):
         tree["model"].pop(key)

@@ -207,6 +207,7 @@ class PromptConfig(Frozen):
 
 class HeadConfig(Frozen):
     dropout: Rate = 0.1
+    span_padding: Literal["masked", "published"] = "masked"  # published: padding is in the softmax of shape extract
 
 
 class OptimConfig(Frozen):

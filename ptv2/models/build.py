@@ -193,7 +193,7 @@ def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = 
         if cfg.method == "p-tuning-v2" and cfg.prompt.form == "memory":
             raise ConfigError("prompt.init=vocabulary gives what follows the norm; choose prompt.form=hidden with it")
     backbone = load_backbone(cfg.model, cfg.seed)
-    new_head = build_head(head, output_width(backbone.config), cfg.head.dropout, seeded(cfg.seed, "head"))
+    new_head = build_head(head, output_width(backbone.config), cfg.head, seeded(cfg.seed, "head"))
     return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
+from ptv2.config.schema import HeadConfig
 from ptv2.data.words import IGNORED
 
 INIT_STD = 0.02  # of head and pooler: initializer_range of every backbone that the paper uses
@@ -118,33 +119,37 @@ class TaggingHead(Head):
 class SpanHead(Head):
     """Start and end scores `[B, T, 2]`, without dropout; mean of the two cross entropies over T.
 
-    Positions are clamped to `[0, T]`, and T (an answer outside of the window) is ignored.
+    Positions are clamped to `[0, T]`, and T (an answer outside of the window) is ignored. Padding is no candidate,
+    so a row's loss is its own; `counts_padding` has it in the softmax, as in the published code.
     """
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, counts_padding: bool = False) -> None:
         super().__init__(hidden, 2, dropout=0.0)
+        self.counts_padding = counts_padding
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         if "start_positions" not in batch:
             return None
         length = scores.shape[1]
+        if "attention_mask" in batch and not self.counts_padding:
+            scores = scores.masked_fill(batch["attention_mask"][..., None] == 0, -torch.inf)
         ends = torch.cat((batch["start_positions"], batch["end_positions"])).clamp(0, length)  # [2 B]
         both = scores.movedim(-1, 0).flatten(0, 1)  # [2 B, T]
         total = functional.cross_entropy(both, ends, ignore_index=length, reduction="sum") / 2
         return total, (ends != length).sum().to(total.dtype) / 2
 
 
-def build_head(spec: HeadSpec, hidden: int, dropout: float, generator: torch.Generator) -> Head:
+def build_head(spec: HeadSpec, hidden: int, cfg: HeadConfig, generator: torch.Generator) -> Head:
     """The head of `spec`, weights N(0, 0.02), biases 0."""
     head: Head
     if spec.kind == "classification":
-        head = ClassificationHead(hidden, spec.num_labels, dropout)
+        head = ClassificationHead(hidden, spec.num_labels, cfg.dropout)
     elif spec.kind == "choice":
-        head = ChoiceHead(hidden, dropout)
+        head = ChoiceHead(hidden, cfg.dropout)
     elif spec.kind == "tagging":
-        head = TaggingHead(hidden, spec.num_labels, dropout)
+        head = TaggingHead(hidden, spec.num_labels, cfg.dropout)
     else:
-        head = SpanHead(hidden)
+        head = SpanHead(hidden, counts_padding=cfg.span_padding == "published")
     init_linear(head.linear, generator)
     return head
 

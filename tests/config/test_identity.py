@@ -94,6 +94,14 @@ def test_what_decides_the_numbers_matters(method: str, change: dict[str, Any]) -
     assert identity(vary(method, **change)) != identity(vary(method))
 
 
+def test_span_padding_matters_where_there_are_spans() -> None:
+    for task, count in (("mini-questions", 2), ("mini-inference", 1)):
+        plain, published = (
+            compose(["model=tiny", f"task={task}", f"head.span_padding={choice}"]) for choice in ("masked", "published")
+        )
+        assert len({identity(plain), identity(published)}) == count
+
+
 def test_data_and_weights_matter() -> None:
     config = vary("p-tuning-v2")
     assert len({identity(config), identity(config, data="other"), identity(config, model="other")}) == 3

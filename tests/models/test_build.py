@@ -125,7 +125,8 @@ def test_losses_by_hand() -> None:
     out = tiny_model("bert", spec=SPECS[3])(batch)
     assert out["scores"].shape == (3, 9, 2)
     assert out["count"] == 2
-    starts, ends = out["scores"].unbind(-1)
+    padding = batch["attention_mask"][..., None] == 0
+    starts, ends = out["scores"].masked_fill(padding, -torch.inf).unbind(-1)
     rows = [0, 2]
     expected = (
         functional.cross_entropy(starts[rows], batch["start_positions"][rows])
@@ -144,6 +145,29 @@ def test_the_loss_of_a_batch_is_that_of_its_parts(spec: HeadSpec) -> None:
         torch.testing.assert_close(sum(part[key] for part in parts), whole[key], atol=1e-5, rtol=0)
     unlabelled = {key: batch[key] for key in ("input_ids", "attention_mask")}
     assert set(model(unlabelled)) == {"scores"}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+def test_padding_changes_no_loss(spec: HeadSpec) -> None:
+    model = tiny_model("bert", spec=spec)
+    batch = labelled(spec)
+    row = {key: tensor[2:] for key, tensor in batch.items()}  # 5 tokens and padding
+    by_token = {key for key, tensor in row.items() if tensor.shape[-1] == 9}
+    short = {key: tensor[..., :5] if key in by_token else tensor for key, tensor in row.items()}
+    alone = model({key: tensor for key, tensor in short.items() if key != "attention_mask"})
+    padded = model(row)
+    torch.testing.assert_close(padded["loss_sum"], alone["loss_sum"], atol=1e-6, rtol=0)
+    assert torch.equal(padded["count"], alone["count"])
+
+
+def test_the_published_span_loss_counts_padding() -> None:
+    model = tiny_model("bert", spec=SPECS[3], head={"span_padding": "published"})
+    batch = labelled(SPECS[3])
+    out = model(batch)
+    starts, ends = out["scores"].unbind(-1)
+    expected = functional.cross_entropy(starts, batch["start_positions"], reduction="sum")
+    expected += functional.cross_entropy(ends, batch["end_positions"], reduction="sum")
+    torch.testing.assert_close(out["loss_sum"], expected / 2)
 
 
 def test_choices_are_scored_as_texts_of_their_own() -> None:

@@ -23,7 +23,7 @@ from commandline import (
     wait_until,
     write_sentences,
 )
-from sequences import SIZES, predictions, write_entities
+from sequences import SIZES, predictions, write_entities, write_questions
 from sequences import train_words as sequence_words
 
 from ptv2.runs.directory import state_of
@@ -93,6 +93,22 @@ def test_two_processes_tag_as_one(tmp_path: Path) -> None:
     assert losses(two) == pytest.approx(losses(one), abs=1e-4)
     for split in ("dev", "test"):
         assert predictions(one, split) == predictions(two, split)
+
+
+def test_two_processes_answer_as_one(tmp_path: Path) -> None:
+    """Each pads its own rows, and no loss is of padding."""
+    data = write_questions(tmp_path / "data")
+    settings = ("method=fine-tuning", "optim.lr=0.005", "+model.config.initializer_range=0.1", *NO_DROPOUT)
+    settings += ("trainer.batch_size=7", "trainer.eval_batch_size=5", "trainer.epochs=2", "trainer.max_steps=null")
+    alone = run(sequence_words("squad", data, tmp_path / "one", *settings), tmp_path)
+    together = ended(start_two(sequence_words("squad", data, tmp_path / "two", *settings), tmp_path))
+    assert [done.code for done in (alone, *together)] == [0, 0, 0], together[0].err
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+    for split in ("dev", "test"):
+        texts = [[row["prediction_text"] for row in predictions(folder, split)] for folder in (one, two)]
+        assert texts[0] == texts[1]
+        assert result_of(one)[split] == result_of(two)[split]
 
 
 def losses(folder: Path) -> list[float]:
