@@ -24,8 +24,8 @@ runs() { # epochs: fine-tuning p-tuning-v2 prompt-tuning; seeds; settings of the
 }
 glue() { echo "task=$1 data.source=files data.dir=$data/superglue"; }
 runs 3 8 5 "1 2 3" task=classification task.name=sick "data.dir=$data/sick" "task.text=[premise,hypothesis]"
-runs 2 4 3 "1" task=sst2 data.source=files "data.dir=$data/sst2"
-runs 2 3 2 "1" "$(glue boolq)"
+runs 2 4 3 "1 2 3" task=sst2 data.source=files "data.dir=$data/sst2"
+runs 4 8 4 "1" "$(glue boolq)"
 runs 2 4 2 "1" "$(glue rte)"
 runs 1 1 1 "1" "$(glue multirc)" data.limit.train=8
 for task in cb copa wsc; do runs 5 10 10 "1" "$(glue $task)"; done
