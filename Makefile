@@ -16,7 +16,7 @@ help:        ## this list
 
 quickstart: $(VENV)/installed  ## own environment, then the three methods on made-up tasks with the embedded backbone, then their table
 	$(BIN)/ptv2 train task=$(MINI) method=fine-tuning $(QUICKSTART) -m
-	$(BIN)/ptv2 train task=$(MINI) method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=5 -m
+	$(BIN)/ptv2 train task=$(MINI) method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=3 -m
 	$(BIN)/ptv2 table --split test --out runs
 
 test: $(VENV)/installed-dev  ## own environment, then the tests

@@ -35,7 +35,7 @@ KINDS = {
     "inference": Kind(inference.make, {"train": 1440, "dev": 300, "test": 510}),
     "entities": Kind(entities.make, {"train": 800, "dev": 200, "test": 400}),
     "roles": Kind(roles.make, {"train": 600, "dev": 150, "test": 300}),
-    "questions": Kind(questions.make, {"train": 800, "dev": 200, "test": 400}),
+    "questions": Kind(questions.make, {"train": 480, "dev": 120, "test": 240}),
 }
 
 
