@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.output_capturing import capture_outputs
 
+from ptv2.models.attention import eager_attention
 from ptv2.models.glm.config import Glm2021Config
 from ptv2.models.glm.layout import block_positions, visible
 
@@ -43,7 +44,7 @@ class Glm2021Attention(nn.Module):
         normed = self.norm(hidden)
         split = (part(normed).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
         query, key, value = (states.transpose(1, 2) for states in split)  # [B, H, T, D]
-        attend = ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation]
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         rate = self.rate if self.training else 0.0
         scaling = query.shape[-1] ** -0.5
         out, _ = attend(self, query, key, value, attention_mask, dropout=rate, scaling=scaling, **options)
