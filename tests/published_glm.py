@@ -47,7 +47,7 @@ ENCODER = {
 class Case:
     """One reference case: its numbers, and our model with its weights."""
 
-    def __init__(self, name: str, attention: str = "sdpa") -> None:
+    def __init__(self, name: str, attention: str = "sdpa", spec: HeadSpec | None = None) -> None:
         self.about: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
         self.tensors = {
             key: tensor.float() if tensor.is_floating_point() else tensor
@@ -56,7 +56,7 @@ class Case:
         self.input = self.of("input.")
         self.expected = self.of("output.")
         self.task: str = self.about["task"]
-        self.model = self._build(attention)
+        self.model = self._build(attention, spec)
         self.load(self.of("state."))
 
     def of(self, prefix: str) -> dict[str, Tensor]:
@@ -153,7 +153,7 @@ class Case:
         backbone = self.model.backbone
         return backbone(ids, attention_mask=mask, position_ids=positions, prompts=prompts).last_hidden_state
 
-    def _build(self, attention: str) -> PromptedModel:
+    def _build(self, attention: str, spec: HeadSpec | None) -> PromptedModel:
         about, config = self.about, self.about["config"]
         sizes = {
             "vocab_size": config["vocab_size"],
@@ -168,7 +168,7 @@ class Case:
         if about["method"] == "prefix":
             prompt["form"] = "memory" if about["backbone"] == "glm-memory" else "hidden"
         method = {"prefix": "p-tuning-v2", "prompt": "prompt-tuning", "none": "fine-tuning"}[about["method"]]
-        spec = HeadSpec("choice", 2) if self.task == "multiple-choice" else HeadSpec("classification", 3)
+        spec = spec or (HeadSpec("choice", 2) if self.task == "multiple-choice" else HeadSpec("classification", 3))
         model = {"model_type": "glm-2021", "mask_token_ids": [114], **sizes, **TOKENS}
         return build_model(run_config(model, method, prompt, attention=attention), spec).eval()
 
