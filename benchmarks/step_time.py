@@ -1,6 +1,7 @@
 """Step time and peak memory of the three methods and of PEFT's prefix tuning: same backbone, batch and lengths.
 
     python benchmarks/step_time.py [--precision fp32|bf16] [--dropout off|on] [--batch 32] [--length 64] [--rounds 3]
+    python benchmarks/step_time.py --profile p-tuning-v2      # where the time of one method's steps goes
 
 Every measurement is a process of its own; the methods take turns, and what is reported are ratios within this one run,
 since machines differ and are noisy. A step is forward, backward, clipping and AdamW on random tokens. Memory is what a
@@ -39,10 +40,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each method")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--measure", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--profile", choices=METHODS, help="print the operations of three steps of this method")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure, options)))
+        return 0
+    if options.profile:
+        print(profile(options.profile, options))
         return 0
     found: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
     for _ in range(options.rounds):
@@ -58,8 +63,8 @@ def main() -> int:
     return report(found, options)
 
 
-def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of a step, and bytes of memory above the loaded weights."""
+def prepare(method: str, options: argparse.Namespace) -> tuple[Callable[[], None], Any, Any]:
+    """A function that makes one step, the optimizer and the device."""
     import torch
 
     torch.set_num_threads(options.threads)
@@ -81,6 +86,27 @@ def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
         optimizer.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize()
+
+    return step, optimizer, device
+
+
+def profile(method: str, options: argparse.Namespace) -> str:
+    """The operations that three steps spend most time in, each counted without what it calls."""
+    import torch
+
+    step, _, _ = prepare(method, options)
+    for _ in range(WARM_UP):
+        step()
+    with torch.profiler.profile() as found:
+        for _ in range(3):
+            step()
+    return str(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=15))
+
+
+def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of a step, and bytes of memory above the loaded weights."""
+    step, optimizer, device = prepare(method, options)
+    import torch
 
     seconds = []
     for _ in range(WARM_UP + options.steps):

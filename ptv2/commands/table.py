@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
@@ -23,12 +24,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
     parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")
+    parser.add_argument("--headline", action="store_true", help="only the metric that chose the weights")
     parser.add_argument("--format", choices=["text", "md", "csv"], help="default: text, or the output file's ending")
     parser.add_argument("--output", help="write to this file instead")
     options = parser.parse_args(arguments)
     rows = tables.rows([r for r in _results(options) if not options.task or r.task in options.task], options.split)
     if not rows:
         raise RunError(f"no finished run with {options.split} scores in {', '.join(options.runs) or options.out + '/'}")
+    if options.headline:
+        rows = [replace(row, metrics={row.headline: row.metrics[row.headline]}) for row in rows]
     kind = options.format or (Path(options.output).suffix.lstrip(".") if options.output else "text")
     if kind == "text" and not options.output:
         _print(rows, options.split)

@@ -269,6 +269,13 @@ def test_the_printed_table(out: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["table", "0000000012", "--out", str(out)]) == 2  # the end of two names
 
 
+def test_the_headline_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "--out", str(out), "--headline", "--format", "csv"]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {line["metric"] for line in lines} == {"accuracy"}
+    assert len(lines) == len(FINE) + len(DEEP)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
