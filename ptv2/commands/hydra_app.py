@@ -27,6 +27,8 @@ OUTCOMES = "PTV2_SWEEP_OUTCOMES"
 def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
+    # Hydra takes settings in one stretch only: `a=1 -m b=2` would be refused.
+    arguments = sorted(arguments, key=lambda word: word not in ("-m", "--multirun"))
     sys.argv = ["ptv2 train", *arguments]
     ended: list[BaseException] = []
 
