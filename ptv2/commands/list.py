@@ -11,15 +11,19 @@ from rich.table import Table
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
 from ptv2.config import paths
+from ptv2.models.families import FAMILIES, facts
 
 
 def main(arguments: list[str]) -> int:
     """Print one or all of the lists."""
     parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; all but runs if left out")
+    parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
     parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
+    if options.types and options.what != "models":
+        parser.error("--types goes with models: ptv2 list models --types")
     for what in [options.what] if options.what else [name for name in LISTS if name != "runs"]:
         out.print(LISTS[what](options))
     return 0
@@ -37,7 +41,17 @@ def _tasks(options: argparse.Namespace) -> Table:
 
 
 def _models(options: argparse.Namespace) -> Table:
-    return _described("models", "model", options)
+    if not options.types:
+        return _described("models", "model", options)
+    rows = [facts(family) for family in FAMILIES.values()]
+    table = _table("model types", *rows[0])
+    for row in rows:
+        table.add_row(*row.values())
+    table.caption, table.caption_justify = (
+        "other types are tried before training, and refused if a layer ignores prompts",
+        "left",
+    )
+    return table
 
 
 def _methods(options: argparse.Namespace) -> Table:

@@ -18,8 +18,8 @@ class Family:
     `fused`: keys and values do not come from two plain linear maps, so `prompt.form=hidden` and
     `prompt.init=vocabulary` at the layers are impossible. `adapter` names our module that takes prompts where attention
     does not go through AttentionInterface. `context_pooler`: its classifiers have a pooler of their own, new and
-    trained under every method. `refused` says why prompts at the layers are impossible; none: possible, which
-    `verify_prompts` checks before training.
+    trained under every method. `checkpointing`: its gradients can be checkpointed. `refused` says why prompts at the
+    layers are impossible; none: possible, which `verify_prompts` checks before training.
     """
 
     model_type: str
@@ -30,13 +30,14 @@ class Family:
     fused: bool = False
     adapter: Literal["relative", "disentangled"] | None = None
     context_pooler: bool = False
+    checkpointing: bool = True
     refused: str | None = None
 
 
 FAMILIES: dict[str, Family] = {
     row.model_type: row
     for row in (
-        Family("albert", "arange", shared_layers=True),
+        Family("albert", "arange", shared_layers=True, checkpointing=False),
         Family("bert", "arange"),
         Family("camembert", "padding"),
         Family("data2vec-text", "padding"),
@@ -51,7 +52,7 @@ FAMILIES: dict[str, Family] = {
         Family("gpt_neox", "real", causal=True, fused=True),
         Family("llama", "real", causal=True),
         Family("modernbert", "arange", fused=True),
-        Family("mpnet", "padding", attention_class="MPNetSelfAttention", adapter="relative"),
+        Family("mpnet", "padding", attention_class="MPNetSelfAttention", adapter="relative", checkpointing=False),
         Family("opt", "real", causal=True),
         Family("qwen3", "real", causal=True, fused=True),
         Family("roberta", "padding"),
@@ -65,3 +66,15 @@ FAMILIES: dict[str, Family] = {
 def family_of(model_type: str) -> Family:
     """The row of `model_type`; for a type without a row one that claims nothing (`load_backbone` looks closer)."""
     return FAMILIES.get(model_type, Family(model_type))
+
+
+def facts(family: Family) -> dict[str, str]:
+    """What a user may ask about a type, for `ptv2 list models --types` and README's table."""
+    prompts = "yes" if family.adapter is None else "yes, own adapter"
+    return {
+        "model type": family.model_type,
+        "a text is read at": "its last token" if family.causal else "its first token",
+        "prompts at layers": prompts if family.refused is None else f"no: {family.refused}",
+        "as hidden vectors": "no" if family.fused or family.refused else "yes",
+        "gradient checkpointing": "yes" if family.checkpointing else "no",
+    }

@@ -37,5 +37,5 @@ def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], list[str]]:
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     ids = tokenizer("a")["input_ids"]
     first = next(i for i in range(len(ids)) if ids[i : i + len(bare)] == bare)
-    tokens = tokenizer.convert_ids_to_tokens(ids)
+    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
     return tokens[:first], tokens[first + len(bare) :]
