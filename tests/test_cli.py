@@ -18,7 +18,6 @@ from commandline import Done, finish, python, run
 
 from ptv2 import __version__
 from ptv2.models.families import FAMILIES
-from ptv2.models.families import FAMILIES
 
 ENVIRONMENT = {"PYTHONUNBUFFERED": "", "COLUMNS": "200"}
 MY_TASK = """\
@@ -92,8 +91,6 @@ def test_lists(tmp_path: Path) -> None:
     assert "rte " not in run(["list", "methods"], streams).out
     types = run(["list", "models", "--types"], streams).out
     assert [line.split()[0] for line in types.splitlines() if " token " in line] == list(FAMILIES)
-    types = run(["list", "models", "--types"], streams).out
-    assert [line.split()[0] for line in types.splitlines() if " token " in line] == list(FAMILIES)
     assert f"runs in {tmp_path}/" in run(["list", "runs", "--out", str(tmp_path)], streams).out
 
 
@@ -122,7 +119,6 @@ def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
             "argument what: invalid choice: 'modls' (choose from 'tasks', 'models', 'methods', 'runs')",
         ),
         (["list", "--config-dir", "nowhere"], "--config-dir: no folder nowhere"),
-        (["list", "tasks", "--types"], "--types goes with models: ptv2 list models --types"),
         (["list", "tasks", "--types"], "--types goes with models: ptv2 list models --types"),
         (["evaluate"], "the following arguments are required: run"),
         (["predict", "nothing", "--input", "a.csv"], "unknown run 'nothing'; known: none (looked in runs/)"),
