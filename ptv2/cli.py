@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("ptv2.commands.hydra_app", "train and evaluate a run, or a sweep of runs (-m)"),
     "evaluate": ("ptv2.commands.evaluate", "score a finished run again, on its own or on other data"),
     "predict": ("ptv2.commands.predict", "labels for new examples from a finished run"),
+    "plan": ("ptv2.commands.plan", "memory and operations that a run would need, before any download"),
     "export": ("ptv2.commands.export", "a finished run's prompts and head as an adapter for PEFT"),
     "import": ("ptv2.commands.import_", "an adapter of PEFT as a run to evaluate and predict with"),
     "prepare": ("ptv2.commands.prepare", "make the files that tasks read from corpora that need a licence"),

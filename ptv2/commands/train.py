@@ -30,6 +30,7 @@ from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator, naming_memory, peak_memory
 from ptv2.training.monitor import Silent
 from ptv2.training.predict import predict
+from ptv2.training.shard import held_bytes
 from ptv2.training.trainer import Position, Trainer
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _fit_and_record(
         parameters=describe(model),
         data=_data_record(task, source, examples, encoded, predictions),
         time=_time_record(at, total),
-        memory=_memory_record(accelerator.device, before),
+        memory=_memory_record(accelerator.device, before, model),
         runtime=_runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
@@ -230,9 +231,9 @@ def _time_record(at: Position, total: float) -> dict[str, float]:
     }
 
 
-def _memory_record(device: torch.device, before: int) -> dict[str, Any]:
+def _memory_record(device: torch.device, before: int, model: PromptedModel) -> dict[str, Any]:
     what = "allocated on the GPU" if device.type == "cuda" else "resident memory of the process"
-    return {"peak": peak_memory(device), "before_training": before, "what": what}
+    return {"peak": peak_memory(device), "before_training": before, "what": what, "weights": held_bytes(model)}
 
 
 def _runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:

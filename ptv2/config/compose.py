@@ -118,6 +118,8 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
     for key, default in (("sha256", None), ("revision", None), ("pooler", "published")):
         if f"model.{key}" not in keys:
             model[key] = default
+    if model["path"] != "config:" and not any(key.startswith("model.config") for key in keys):
+        model["config"] = {}
 
 
 def _faults(error: ValidationError, tree: dict[str, Any]) -> str:

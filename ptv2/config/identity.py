@@ -16,6 +16,7 @@ BOOKKEEPING = (
     "trainer.device",
     "trainer.checkpoint_minutes",
     "trainer.halve_on_oom",
+    "trainer.shard",
 )
 
 
@@ -40,6 +41,12 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
     for shape in ("tagging", "extraction"):
         if tree["task"][shape] is None:  # so that other tasks keep their names when a shape is added
             tree["task"].pop(shape)
+    if config.model.dtype == "float32":
+        tree["model"].pop("dtype")
+    if config.model.quantization == "none":
+        tree["model"].pop("quantization")
+    if config.model.path != "config:":
+        tree["model"]["config"] = {}  # only `plan` reads it
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
     if config.head.span_padding == "masked" or config.task.shape != "extract":
         tree["head"].pop("span_padding")

@@ -47,6 +47,7 @@ class HubSource(Frozen):
     repository: str
     revision: str
     files: dict[Split, str]
+    examples: Positive | None = None  # training examples, for `plan`
     columns: list[str] = []
     labels: list[str] | None = None
 
@@ -180,14 +181,22 @@ class ModelConfig(Frozen):
     path: str
     revision: str | None = None
     sha256: str | None = None  # of model.safetensors
-    config: dict[str, str | int | float | bool | list[int]] = {}  # random weights from this configuration
+    config: dict[str, str | int | float | bool | list[int]] = {}  # of random weights; else what `plan` reads offline
     pooler: Literal["published", "trained", "none"] = "published"  # published: none in decoders
     attention: Literal["sdpa", "eager"] = "sdpa"
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of a frozen backbone's weights
+    quantization: Literal["none", "8bit", "4bit"] = "none"  # of a frozen backbone from a checkpoint, on a GPU
     hidden_dropout: Rate | None = None  # none: the checkpoint's
     attention_dropout: Rate | None = None
     gradient_checkpointing: bool = False
     compile: bool = False
     trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _random_weights_stay_whole(self) -> ModelConfig:
+        if self.quantization != "none" and self.path == "config:":
+            raise ValueError(f"quantization={self.quantization}: random weights are not quantized; expected none")
+        return self
 
 
 class PromptConfig(Frozen):
@@ -237,6 +246,7 @@ class TrainerConfig(Frozen):
     evaluate_every: Literal["epoch"] | Positive = "epoch"
     patience: Positive | None = None  # evaluations without a better dev metric before it stops
     halve_on_oom: bool = False
+    shard: bool = False  # spread a frozen backbone over the processes
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
     device: Literal["auto", "cpu"] = "auto"
 

@@ -1,7 +1,7 @@
 """Load a backbone and its tokenizer, and know how it numbers positions.
 
 A backbone comes from the embedded package, a random configuration, a local folder or the hub; always as safetensors,
-always in float32, without its pooler (pooling is done in `ptv2.models.build`), its attention routed through
+in float32 or `model.dtype`, without its pooler (pooling is done in `ptv2.models.build`), its attention routed through
 `ptv2.models.attention`.
 """
 
@@ -40,6 +40,7 @@ from ptv2.models.families import FAMILIES, Family, family_of
 from ptv2.models.glm import block_positions, is_glm_tokenizer, load_glm_tokenizer, published_config
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.prompts import Shape
+from ptv2.models.quantized import loading_options
 from ptv2.models.relative import use_relative_attention
 from ptv2.models.tokenizers import complete
 
@@ -66,6 +67,10 @@ class Identity:
     name: str
     revision: str | None
     sha256: str
+
+
+# A model of transformers, whose weights it has, and whether these lack the pooler.
+Loaded = tuple[Any, Identity, bool]
 
 
 @dataclass
@@ -104,14 +109,17 @@ def seeded(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def load_backbone(cfg: ModelConfig, seed: int) -> Backbone:
+def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None) -> Backbone:
     """The backbone that `cfg` names; `seed` draws what no checkpoint gives. The global generator stays as it is.
+
+    `given` is a model to make the backbone of, in the place of the one that `cfg` names.
 
     Raises `ModelError` when it cannot be found or read, has other weights than `cfg.sha256`, or lacks some of them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, identity, fresh_pooler = _random_model(cfg) if cfg.path == "config:" else _pretrained_model(cfg)
+        found = given or (_random_model(cfg) if cfg.path == "config:" else _pretrained_model(cfg))
+        model, identity, fresh_pooler = found
         pooler, from_checkpoint = _take_pooler(model)
     family = _closer(family_of(model.config.model_type), model)
     if getattr(model.config, "is_encoder_decoder", False):
@@ -301,23 +309,23 @@ def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form
         )
 
 
-def _pretrained_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
-    """The checkpoint's model, its identity, and whether the checkpoint lacks the pooler."""
+def _pretrained_model(cfg: ModelConfig) -> Loaded:
     folder, revision = resolve(cfg)
     sha256 = hash_weights(folder, cfg.path)
     if cfg.sha256 is not None and sha256 != cfg.sha256:
         raise ModelError(f"{cfg.path}: the weights have SHA-256 {sha256}, expected {cfg.sha256} (model.sha256)")
+    config = read_config(folder, cfg)
+    quantized = loading_options(cfg)
     try:
-        config = published_config(folder) or AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
-        _set_dropout(config, cfg)
         model, info = AutoModel.from_pretrained(
             folder,
             config=config,
-            dtype=torch.float32,
+            dtype=getattr(torch, cfg.dtype),
             use_safetensors=True,
             trust_remote_code=cfg.trust_remote_code,
-            attn_implementation=_attention_name(config, cfg),
+            attn_implementation=attention_name(config, cfg),
             output_loading_info=True,
+            **quantized,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {_first_line(error)}") from error
@@ -329,26 +337,57 @@ def _pretrained_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
     return model, Identity(name, revision, sha256), bool(pooler)
 
 
-def _random_model(cfg: ModelConfig) -> tuple[Any, Identity, bool]:
+def _random_model(cfg: ModelConfig) -> Loaded:
     """A model of `cfg.config` with weights from the global generator, which the caller has seeded."""
+    config = random_config(cfg)
+    try:
+        model = AutoModel.from_config(config, attn_implementation=attention_name(config, cfg), dtype=torch.float32)
+    except _NO_BACKBONE as error:
+        raise _no_backbone(config.model_type, error) from error
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    model.to(getattr(torch, cfg.dtype))  # after the hash, which is of a checkpoint's own weights too
+    return model, Identity(f"config:{config.model_type}", None, digest.hexdigest()), True
+
+
+def read_config(folder: Path, cfg: ModelConfig) -> PreTrainedConfig:
+    """The configuration in `folder`, with the dropouts of `cfg`.
+
+    Raises `ModelError` when it is missing or of no known type, or has no such dropout.
+    """
+    try:
+        config = published_config(folder) or AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {_first_line(error)}") from error
+    _set_dropout(config, cfg)
+    return config
+
+
+# What transformers raises for settings that no model can be made of.
+_NO_BACKBONE = (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError)
+
+
+def random_config(cfg: ModelConfig) -> PreTrainedConfig:
+    """The configuration that `cfg.config` spells out; `ConfigError` when it is none."""
     settings = dict(cfg.config)
     model_type = str(settings.pop("model_type", "(none)"))
     if model_type not in CONFIG_MAPPING:
         raise ConfigError(unknown("model.config.model_type", model_type, CONFIG_MAPPING.keys()))
     try:
         config = AutoConfig.for_model(model_type, **settings)
-        _set_dropout(config, cfg)
-        model = AutoModel.from_config(config, attn_implementation=_attention_name(config, cfg), dtype=torch.float32)
-    except (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError) as error:
-        raise ConfigError(f"model.config: no {model_type} backbone can be made of it: {_first_line(error)}") from error
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return model, Identity(f"config:{model_type}", None, digest.hexdigest()), True
+    except _NO_BACKBONE as error:
+        raise _no_backbone(model_type, error) from error
+    _set_dropout(config, cfg)
+    return config
 
 
-def _attention_name(config: PreTrainedConfig, cfg: ModelConfig) -> str:
+def _no_backbone(model_type: str, error: BaseException) -> ConfigError:
+    return ConfigError(f"model.config: no {model_type} backbone can be made of it: {_first_line(error)}")
+
+
+def attention_name(config: PreTrainedConfig, cfg: ModelConfig) -> str:
     """Our attention function, or for types that do not route attention the library's own (fine-tuning still works)."""
     known = MODEL_MAPPING.get(type(config), None)
     routes = known is None or getattr(known, "_supports_attention_backend", False)
@@ -366,7 +405,7 @@ def _take_pooler(model: Any) -> tuple[Pooler, bool]:
     pooler = Pooler(output_width(model.config))
     if not isinstance(dense, nn.Linear) or dense.weight.shape != pooler.dense.weight.shape:
         return pooler, False
-    pooler.dense = dense
+    pooler.dense.load_state_dict(dense.state_dict())  # in float32 like the head, as it may be trained with it
     return pooler, True
 
 

@@ -174,11 +174,14 @@ class PromptedModel(nn.Module):
         return hidden[:, 0 if published and isinstance(self.prompts, ShallowPrompts) else first]
 
 
-def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = None) -> PromptedModel:
+def build_model(
+    cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = None, backbone: Backbone | None = None
+) -> PromptedModel:
     """Load the backbone and put the method's prompts and a new head on it.
 
     Args:
         init_token_ids: `[P]`, the tokens that `prompt.init=vocabulary` starts from; none: drawn from the vocabulary.
+        backbone: one that is loaded already.
 
     Raises:
         ConfigError: settings of the prompt that do not go together or do not fit the backbone.
@@ -192,7 +195,14 @@ def build_model(cfg: RunConfig, head: HeadSpec, init_token_ids: Tensor | None = 
             )
         if cfg.method == "p-tuning-v2" and cfg.prompt.form == "memory":
             raise ConfigError("prompt.init=vocabulary gives what follows the norm; choose prompt.form=hidden with it")
-    backbone = load_backbone(cfg.model, cfg.seed)
+    if cfg.method == "fine-tuning" and cfg.model.dtype != "float32":
+        raise ConfigError(
+            f"model.dtype={cfg.model.dtype}: fine-tuning would lose small updates in it; expected float32, with "
+            "trainer.precision=bf16 for its speed"
+        )
+    if cfg.method == "fine-tuning" and cfg.model.quantization != "none":
+        raise ConfigError(f"model.quantization={cfg.model.quantization}: fine-tuning cannot train it; expected none")
+    backbone = backbone or load_backbone(cfg.model, cfg.seed)
     new_head = build_head(head, output_width(backbone.config), cfg.head, seeded(cfg.seed, "head"))
     return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
 

@@ -42,7 +42,7 @@ class Pooler(nn.Module):
         self.activation = ACT2FN[activation]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.activation(self.dense(self.dropout(hidden)))
+        return self.activation(self.dense(self.dropout(hidden).to(self.dense.weight.dtype)))
 
 
 class Head(nn.Module):
@@ -56,7 +56,7 @@ class Head(nn.Module):
         self.linear = nn.Linear(hidden, outputs)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.linear(self.dropout(hidden)).float()
+        return self.linear(self.dropout(hidden).to(self.linear.weight.dtype)).float()
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         """Sum of losses and number of targets; none when the batch has no labels."""

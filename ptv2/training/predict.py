@@ -39,14 +39,15 @@ def predict(
     with torch.inference_mode(), accelerator.autocast():
         for start in range(0, len(batches), accelerator.num_processes):
             check()
-            if start + accelerator.process_index >= len(batches):
-                break
-            indices = batches[start + accelerator.process_index]
+            number = start + accelerator.process_index
+            mine = number < len(batches)
+            indices = batches[number if mine else 0]  # a process without a batch left helps to gather sharded weights
             batch = {name: tensor.to(accelerator.device) for name, tensor in data.batch(indices).items()}
             scores = model(batch)["scores"]
             of_tokens = scores.dim() == 3  # [B, T, outputs]
             rows = scores[batch["attention_mask"] != 0] if of_tokens else scores
-            parts.append((indices, rows.float().cpu().numpy(), of_tokens))
+            if mine:
+                parts.append((indices, rows.float().cpu().numpy(), of_tokens))
     model.train(was_training)
     if accelerator.num_processes > 1:
         parts = gather_object(parts)

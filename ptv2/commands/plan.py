@@ -1,0 +1,200 @@
+"""`ptv2 plan`: what a run would need, for each method, before anything is downloaded but the backbone's config.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from ptv2.commands.arguments import Parser
+from ptv2.config.compose import compose
+from ptv2.config.schema import Method, RunConfig
+from ptv2.errors import ConfigError, Ptv2Error
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedConfig
+
+    from ptv2.data.sources import Source
+    from ptv2.models.cost import StepCost
+    from ptv2.tasks.load import AnyTask
+
+EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
+what the framework itself takes, and memory that its allocator holds unused."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one method needs; `step` counts one forward and backward pass of one process."""
+
+    method: str
+    step: StepCost
+    epoch: float  # floating-point operations
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much there is to train on: texts have at most `longest` tokens, and `length` in the mean."""
+
+    examples: int
+    longest: int
+    length: int
+    source: str
+
+
+def main(arguments: list[str]) -> int:
+    """Print the needs of all methods."""
+    parser = Parser(prog="ptv2 plan", description=__doc__, epilog=EPILOG)
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="as ptv2 train takes them")
+    parser.add_argument("--examples", type=int, help="training examples (default: the task's)")
+    parser.add_argument("--length", type=int, help="mean tokens of a text, for the operations (default: the longest)")
+    parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
+    parser.add_argument("--json", action="store_true", help="bytes and operations as JSON")
+    options = parser.parse_args(arguments)
+    for name in ("examples", "length"):
+        if (given := getattr(options, name)) is not None and given < 1:
+            raise ConfigError(f"--{name}={given}: expected 1 or more")
+    config = compose(options.settings, options.config_dir)
+    plain = [word for word in options.settings if not word.startswith("method=")]
+
+    from ptv2.models.outline import find_config
+    from ptv2.tasks.load import load_task
+
+    task = load_task(config.task, _open(config))
+    work = _work(config, task, options.examples, options.length)
+    shape, origin = find_config(config.model)
+    needs: list[Need] = []
+    refused: dict[str, str] = {}
+    for method in get_args(Method):
+        try:
+            needs.append(_need(compose([*plain, f"method={method}"], options.config_dir), task, work, shape))
+        except Ptv2Error as error:
+            refused[method] = str(error)
+    if options.json:
+        print(json.dumps(_record(config, work, origin, needs, refused), indent=1))
+        return 0
+    _show(config, work, origin, needs, refused)
+    return 0
+
+
+def _work(config: RunConfig, task: AnyTask, examples: int | None, length: int | None) -> Work:
+    """How many examples of what length an epoch has: counted where the data are at hand, else as published."""
+    longest = config.task.max_length
+    if length is not None and length > longest:
+        raise ConfigError(f"--length={length}: expected at most task.max_length={longest}")
+    source = "--examples"
+    if examples is None:
+        source = "counted"
+        if config.data.source == "hub":
+            assert config.task.sources.hub is not None
+            source, examples = "as published", config.task.sources.hub.examples
+        else:
+            examples = len(task.read(_open(config).read("train")))
+    if examples is None:
+        raise ConfigError(f"task {config.task.name}: the number of training examples is not known; give --examples=N")
+    limit = config.data.limit.get("train")
+    return Work(min(examples, limit or examples), longest, length or longest, source)
+
+
+def _open(config: RunConfig) -> Source:
+    from ptv2.data.sources import open_source
+
+    return open_source(config)  # reads nothing of the hub yet
+
+
+def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig) -> Need:
+    """Count one method.
+
+    Raises:
+        Ptv2Error: the run would be refused too.
+    """
+    from ptv2.models.build import HeadSpec
+    from ptv2.models.cost import count_step, without_contents
+    from ptv2.models.outline import outline
+    from ptv2.models.quantized import saved_bytes
+
+    rows = min(math.ceil(config.trainer.batch_size / config.trainer.accumulation), work.examples)
+    half = config.trainer.precision != "fp32"
+    with without_contents():
+        model = outline(config, HeadSpec(task.head, len(task.labels)), shape)
+        model.check_length(work.longest)
+        choices = len(config.task.choices)
+        less = saved_bytes(model.backbone, config.model)
+        step = count_step(model, _batch(task.head, rows, choices, work.longest), half=half, less=less)
+        mean = step
+        if work.length != work.longest:
+            mean = count_step(model, _batch(task.head, rows, choices, work.length), half=half)
+    return Need(config.method, step, mean.operations / rows * work.examples)
+
+
+def _batch(head: str, rows: int, choices: int, length: int) -> dict[str, Tensor]:
+    """Inputs and labels of one pass, as the data would give them."""
+    import torch
+
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.long)
+
+    shape = (rows, choices, length) if head == "choice" else (rows, length)
+    batch = {"input_ids": zeros(*shape), "attention_mask": torch.ones(shape, dtype=torch.long)}
+    if head == "span":
+        return {**batch, "start_positions": zeros(rows), "end_positions": zeros(rows)}
+    return {**batch, "labels": zeros(*shape) if head == "tagging" else zeros(rows)}
+
+
+def _record(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> dict[str, Any]:
+    methods = {need.method: {**asdict(need.step), "operations_an_epoch": need.epoch} for need in needs}
+    return {
+        "task": config.task.name,
+        "model": config.model.name,
+        "sizes": origin,
+        "work": asdict(work),
+        "methods": methods | {method: {"refused": why} for method, why in refused.items()},
+    }
+
+
+def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> None:
+    from rich.table import Table
+
+    from ptv2.commands.console import out
+
+    trainer = config.trainer
+    out.print(f"{config.task.name}: {work.examples:,} training examples ({work.source}), {_lengths(work)}")
+    out.print(f"{config.model.name}, {config.model.dtype}: sizes from {origin}")
+    checkpointing = ", gradient checkpointing" if config.model.gradient_checkpointing else ""
+    out.print(
+        f"batches of {trainer.batch_size} in {trainer.accumulation} passes, {trainer.precision}{checkpointing}; "
+        f"prompts of {config.prompt.length}",
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("method", "trained", "%", "weights", "gradients", "optimizer", "activations", "peak", "an epoch"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for need in needs:
+        step = need.step
+        sizes = (step.weights, step.gradients, step.optimizer, step.activations, step.peak)
+        share = f"{100 * step.trained / step.parameters:.3g}"
+        row = (need.method, f"{step.trained:,}", share, *map(_bytes, sizes), _operations(need.epoch))
+        table.add_row(*row, style="bold" if need.method == config.method else None)
+    out.print(table)
+    for method, why in refused.items():
+        out.print(f"{method}: {why}", soft_wrap=True)
+
+
+def _lengths(work: Work) -> str:
+    if work.length == work.longest:
+        return f"each counted as {work.longest} tokens, the most it may have"
+    return f"of {work.length} tokens in the mean (operations) and at most {work.longest} (memory)"
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1024:.1f} KiB"
+
+
+def _operations(count: float) -> str:
+    for unit, size in (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count / 1e9:.2f} GFLOP"

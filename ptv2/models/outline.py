@@ -1,0 +1,62 @@
+"""A model's shape without its weights: from `config.json` alone, or from the sizes that `conf/model` knows.
+
+Outlines are made and used inside `ptv2.models.cost.without_contents`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from transformers import AutoModel, PreTrainedConfig
+
+from ptv2.config.schema import ModelConfig, RunConfig
+from ptv2.errors import ModelError
+from ptv2.models.backbones import Identity, attention_name, load_backbone, random_config, read_config, resolve
+from ptv2.models.build import HeadSpec, PromptedModel, build_model
+from ptv2.models.cost import FUSED
+
+
+def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:
+    """The configuration of `cfg`'s backbone, and in words where it comes from. Of a hub model nothing else is fetched.
+
+    Raises:
+        ModelError: it is not to be had.
+    """
+    if cfg.path == "config:":
+        return random_config(cfg), "model.config"
+    if cfg.path.startswith("embedded:") or Path(cfg.path).is_dir():
+        folder, _ = resolve(cfg)
+        return read_config(folder, cfg), f"{cfg.path}, config.json"
+    try:
+        file = hf_hub_download(cfg.path, "config.json", revision=cfg.revision)
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        if cfg.config:
+            return random_config(cfg), f"what conf/model says of {cfg.path}: its config.json is not to be had here"
+        raise ModelError(
+            f"{cfg.path}: its config.json is neither here nor to be had from the hub; give model.path=FOLDER with a "
+            "config.json, or the sizes as +model.config.model_type=... and so on"
+        ) from error
+    return read_config(Path(file).parent, cfg), f"{cfg.path}, config.json"
+
+
+def outline(cfg: RunConfig, head: HeadSpec, config: PreTrainedConfig) -> PromptedModel:
+    """The model of `cfg` with a backbone of shape `config`.
+
+    Raises:
+        ConfigError: settings that do not go together or do not fit the backbone.
+        ModelError: the backbone does not take prompts.
+    """
+    name = attention_name(config, cfg.model)
+    model = AutoModel.from_config(
+        config,
+        attn_implementation=FUSED if name == "ptv2_sdpa" else name,
+        dtype=getattr(torch, cfg.model.dtype),
+        trust_remote_code=cfg.model.trust_remote_code,
+    )
+    given = (model, Identity(cfg.model.path, None, ""), True)
+    backbone = load_backbone(cfg.model, cfg.seed, given)
+    drawn = cfg.model_copy(update={"prompt": cfg.prompt.model_copy(update={"init": "normal"})})
+    return build_model(drawn, head, backbone=backbone)

@@ -1,0 +1,59 @@
+"""A frozen backbone spread over processes, prompts and head whole on each of them.
+
+torch's `fully_shard` keeps a part of every frozen weight on each process and gathers a layer while it is used; the
+gradients of what is trained are averaged by Accelerate as without sharding. Accelerate's own FSDP plugin shards the
+trained parameters too and needs a GPU, which is why it is not used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from ptv2.errors import ConfigError
+from ptv2.models.build import PromptedModel
+
+
+def shard_backbone(model: PromptedModel, accelerator: Accelerator) -> None:
+    """Spread the frozen weights of `model` over the processes, in place; each process keeps its part on its device.
+
+    Raises:
+        ConfigError: one process, or a backbone that is trained or quantized.
+    """
+    if accelerator.num_processes == 1:
+        raise ConfigError(
+            "trainer.shard=true spreads the backbone over processes, and there is one; "
+            "start several (torchrun --nproc-per-node N -m ptv2 train ...), or leave it out"
+        )
+    if model.method == "fine-tuning":
+        raise ConfigError("trainer.shard=true spreads frozen weights; method=fine-tuning has none")
+    if not all(parameter.is_floating_point() for parameter in model.backbone.parameters()):
+        raise ConfigError("trainer.shard=true cannot spread a quantized backbone; expected model.quantization=none")
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    frozen = set(model.backbone.parameters())
+    whole = {parameter for parameter in model.parameters() if parameter not in frozen}
+    options: dict[str, Any] = {"mesh": mesh, "ignored_params": whole, "reshard_after_forward": True}
+    for layer in layers(model.backbone, model.config.num_hidden_layers):
+        fully_shard(layer, **options)
+    # The rest of the backbone (embeddings, last norm) is gathered at the beginning of the model's forward pass.
+    fully_shard(model, **options)
+    spread = [name for name, parameter in model.named_parameters() if parameter not in whole]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, spread)
+
+
+def held_bytes(model: nn.Module) -> int:
+    """Bytes of the weights that this process holds."""
+    held = (p.to_local() if isinstance(p, DTensor) else p for p in model.parameters())
+    return sum(part.numel() * part.element_size() for part in held)
+
+
+def layers(backbone: nn.Module, count: int) -> list[nn.Module]:
+    """The layers of a backbone: the longest list of modules in it; one that serves several times (albert) is one."""
+    lists = [list(part) for part in backbone.modules() if isinstance(part, nn.ModuleList) and len(part) <= count]
+    return max(lists, key=len, default=[])

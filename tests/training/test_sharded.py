@@ -1,0 +1,77 @@
+"""A backbone spread over two processes gives the numbers of one, and each holds half of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from commandline import finish, log_lines, only_run, python, result_of, run, train_words, write_sentences
+
+# 70 examples in batches of 23, 40 dev examples in batches of 16: the processes have unequal numbers of batches.
+SETTINGS = (
+    "+model.config.initializer_range=0.3",
+    "trainer.batch_size=23",
+    "trainer.eval_batch_size=16",
+    "trainer.epochs=4",
+    *("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0"),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize(
+    "settings", [("method=p-tuning-v2", "model.gradient_checkpointing=true"), ("method=prompt-tuning",)]
+)
+def test_two_processes_with_half_of_the_backbone_each_are_one(
+    settings: tuple[str, ...], data: Path, tmp_path: Path
+) -> None:
+    launch = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "ptv2")
+    words = (*SETTINGS, *settings)
+    launched = python(*launch, *train_words(data, tmp_path / "two", *words, "trainer.shard=true"))
+    alone = run(train_words(data, tmp_path / "one", *words), tmp_path)
+    together = finish(launched)
+    assert alone.code == 0, alone.err
+    assert together.code == 0, together.err
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    assert one.name == two.name
+    first, second = result_of(one), result_of(two)
+    for key in ("dev", "dev_last", "test", "best_step", "steps", "evaluations", "parameters"):
+        assert first[key] == second[key], key
+    for split in ("dev", "test"):
+        assert probabilities(two, split) == pytest.approx(probabilities(one, split), abs=1e-5)
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    replicated = 4 * (first["parameters"]["trained"] + POOLER)
+    backbone = first["memory"]["weights"] - replicated
+    assert second["memory"]["weights"] - replicated == pytest.approx(backbone / 2, rel=0.01)
+    # Prompts and head are whole on every process, so the artifact of the sharded run is one of an unsharded one.
+    evaluated = run(["evaluate", str(two)], tmp_path)
+    assert evaluated.code == 0, evaluated.err
+
+
+POOLER = 32 * 32 + 32  # of the tiny backbone; random, and read through, so it is kept whole too
+
+
+def probabilities(folder: Path, split: str) -> list[float]:
+    lines = (folder / f"predictions-{split}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [number for line in lines for number in json.loads(line)["probabilities"]]
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in log_lines(folder) if "loss" in line]
+
+
+def test_one_process_has_nobody_to_share_with(data: Path, tmp_path: Path) -> None:
+    done = run(train_words(data, tmp_path / "out", "trainer.shard=true"), tmp_path)
+    assert done.code == 2
+    assert "trainer.shard=true spreads the backbone over processes, and there is one" in done.error
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
