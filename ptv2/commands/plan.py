@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.models.outline import find_config
     from ptv2.tasks.load import load_task
 
-    task = load_task(config.task, _open(config))
+    task = load_task(config.task, _open(config), reading="mask" if config.head.kind == "verbalizer" else None)
     work = _work(config, task, options.examples, options.length)
     shape, origin = find_config(config.model)
     needs: list[Need] = []
@@ -109,6 +109,7 @@ def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig)
     Raises:
         Ptv2Error: the run would be refused too.
     """
+    from ptv2.data.cloze import LabelWords
     from ptv2.models.build import HeadSpec
     from ptv2.models.cost import count_step, without_contents
     from ptv2.models.outline import outline
@@ -117,7 +118,8 @@ def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig)
     rows = min(math.ceil(config.trainer.batch_size / config.trainer.accumulation), work.examples)
     half = config.trainer.precision != "fp32"
     with without_contents():
-        model = outline(config, HeadSpec(task.head, len(task.labels)), shape)
+        words = LabelWords.stand_in(len(task.labels)) if task.head == "verbalizer" else None
+        model = outline(config, HeadSpec(task.head, len(task.labels), words), shape)
         model.check_length(work.longest)
         choices = len(config.task.choices)
         less = saved_bytes(model.backbone, config.model)

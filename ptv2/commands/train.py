@@ -14,6 +14,7 @@ from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as transformers_logging
 
 from ptv2.commands.console import RichMonitor, encoding, log, log_file
+from ptv2.commands.heads import head_spec, reading
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import Source, open_source
 from ptv2.data.tokens import EncodedSet
@@ -21,7 +22,7 @@ from ptv2.errors import DataError, Interrupted
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.models.artifact import save_artifact
 from ptv2.models.backbones import load_tokenizer, vocabulary_tokens
-from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
+from ptv2.models.build import PromptedModel, build_model, describe
 from ptv2.models.fingerprint import fingerprint
 from ptv2.runs.directory import RunDirectory
 from ptv2.runs.environment import environment
@@ -63,13 +64,13 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
         run.clear_states()  # there still, if a kill came between the result and the end of its run
         return finished, run.path, True
 
-    task = load_task(config.task, source)
+    task = load_task(config.task, source, reading=reading(config))
     examples = read_examples(task, source, config)
     encoded = encode_examples(task, examples, config, shown=accelerator.is_main_process)
     tokens = None
     if config.prompt.init == "vocabulary":
         tokens = vocabulary_tokens(load_tokenizer(config.model), config.prompt.length, config.seed)
-    model = build_model(config, HeadSpec(task.head, len(task.labels)), init_token_ids=tokens)
+    model = build_model(config, head_spec(task, config), init_token_ids=tokens)
     model.check_length(max(part.tokens.longest for part in encoded.values()))
 
     if not accelerator.is_main_process:
@@ -257,6 +258,10 @@ def _notes(
         notes.append(
             "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"
         )
+    if config.head.kind == "verbalizer":
+        origin = "a random" if config.model.path == "config:" else "the checkpoint's"
+        state = "trained" if config.method == "fine-tuning" else "frozen"
+        notes.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
         notes.append("mini data are made up by this project; the numbers say nothing about a real task")
     return notes

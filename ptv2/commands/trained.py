@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers.utils import logging as transformers_logging
 
+from ptv2.commands.heads import head_spec, reading
 from ptv2.config.schema import RunConfig
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError, RunError
 from ptv2.models.artifact import FILE, load_artifact, read_artifact
 from ptv2.models.backbones import load_tokenizer
-from ptv2.models.build import HeadSpec, PromptedModel, build_model
+from ptv2.models.build import PromptedModel, build_model
 from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator, naming_memory
 from ptv2.training.predict import predict
@@ -47,8 +48,8 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     if not (artifact / FILE).is_file():
         raise RunError(f"{folder}: the run is not finished; the same train command goes on with it")
     accelerator = make_accelerator(config.trainer)
-    task = load_task(config.task, state=read_artifact(artifact)["extra"])
-    model = build_model(config, HeadSpec(task.head, len(task.labels)))
+    task = load_task(config.task, state=read_artifact(artifact)["extra"], reading=reading(config))
+    model = build_model(config, head_spec(task, config))
     load_artifact(model, artifact)
     model.to(accelerator.device)
     return Trained(task, load_tokenizer(config.model, task.words), model, accelerator)

@@ -41,6 +41,11 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
     for shape in ("tagging", "extraction"):
         if tree["task"][shape] is None:  # so that other tasks keep their names when a shape is added
             tree["task"].pop(shape)
+    if config.head.kind == "linear":
+        tree["head"].pop("kind")
+        tree["task"].pop("verbalizer")
+    if config.head.span_padding == "masked" or config.task.shape != "extract":
+        tree["head"].pop("span_padding")
     if config.model.dtype == "float32":
         tree["model"].pop("dtype")
     if config.model.quantization == "none":
@@ -48,8 +53,6 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
     if config.model.path != "config:":
         tree["model"]["config"] = {}  # only `plan` reads it
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
-    if config.head.span_padding == "masked" or config.task.shape != "extract":
-        tree["head"].pop("span_padding")
     tree["data"]["fingerprint"] = data
     for key in ("path", "revision", "sha256", "trust_remote_code"):
         tree["model"].pop(key)

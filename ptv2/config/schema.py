@@ -98,6 +98,24 @@ class ExtractionConfig(Frozen):
         return self
 
 
+class VerbalizerConfig(Frozen):
+    """A cloze in place of `text`, and the words that stand for the labels (`head.kind=verbalizer`).
+
+    `text` holds one or two templates with one `{mask}`, the blank; `{field:bare}` is a field without punctuation at its
+    end. `words` has one or more words for each label, each of one or more tokens.
+    """
+
+    text: list[str] = Field(min_length=1, max_length=2)
+    words: dict[str, Annotated[list[str], Field(min_length=1)]]
+
+    @field_validator("text")
+    @classmethod
+    def _has_one_blank(cls, text: list[str]) -> list[str]:
+        if sum(template.count("{mask}") for template in text) != 1:
+            raise ValueError("expected {mask} once")
+        return text
+
+
 class TaskConfig(Frozen):
     """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
@@ -118,6 +136,7 @@ class TaskConfig(Frozen):
     truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
     tagging: TaggingConfig | None = None
     extraction: ExtractionConfig | None = None
+    verbalizer: VerbalizerConfig | None = None
 
     @field_validator("reader")
     @classmethod
@@ -147,6 +166,8 @@ class TaskConfig(Frozen):
         for shape, part in (("tag", "tagging"), ("extract", "extraction")):
             if (self.shape == shape) != (getattr(self, part) is not None):
                 raise ValueError(f"shape {shape}, and no other, needs {part}")
+        if self.verbalizer is not None and self.shape != "classify":
+            raise ValueError("shape classify, and no other, may have a verbalizer")
         if self.shape in ("tag", "extract"):
             if self.text or self.choices:
                 raise ValueError(f"shape {self.shape} has no text and no choices: its fields have fixed names")
@@ -215,6 +236,9 @@ class PromptConfig(Frozen):
 
 
 class HeadConfig(Frozen):
+    """`kind`: `linear` is a new linear map, `verbalizer` the checkpoint's language-model head over label words."""
+
+    kind: Literal["linear", "verbalizer"] = "linear"
     dropout: Rate = 0.1
     span_padding: Literal["masked", "published"] = "masked"  # published: padding is in the softmax of shape extract
 
@@ -273,6 +297,14 @@ class RunConfig(Frozen):
             raise ValueError(
                 f"prompt.reparameterization={prompt.reparameterization} computes hidden vectors; expected "
                 "prompt.form=hidden or memory with it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _verbalizer_is_there(self) -> RunConfig:
+        if self.head.kind == "verbalizer" and self.task.verbalizer is None:
+            raise ValueError(
+                f"head.kind=verbalizer: task {self.task.name} has none; expected task.verbalizer.text and words"
             )
         return self
 

@@ -81,10 +81,13 @@ def _belonging(model: PromptedModel) -> dict[str, Any]:
             prompt |= {"form": model.prompts.form, "layers": list(model.prompts.layers)}
         else:
             prompt |= {"embedding": model.embedding}
+    head: dict[str, Any] = {"kind": model.spec.kind, "num_labels": model.spec.num_labels}
+    if (words := model.spec.words) is not None:
+        head |= {"words": [list(tokens) for tokens in words.tokens], "labels": list(words.labels)}
     return {
         "backbone": model.identity_record(),
         "method": model.method,
-        "head": {"kind": model.spec.kind, "num_labels": model.spec.num_labels},
+        "head": head,
         "pooler": model.pooler is not None,
         "prompt": prompt,
     }

@@ -24,7 +24,6 @@ from transformers import (
     CONFIG_MAPPING,
     MODEL_MAPPING,
     AutoConfig,
-    AutoModel,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
@@ -39,6 +38,7 @@ from ptv2.models.disentangled import use_disentangled_attention
 from ptv2.models.families import FAMILIES, Family, family_of
 from ptv2.models.glm import block_positions, is_glm_tokenizer, load_glm_tokenizer, published_config
 from ptv2.models.heads import Pooler, init_linear
+from ptv2.models.language_model import LanguageModelHead, auto_class, fit_head, take_apart
 from ptv2.models.prompts import Shape
 from ptv2.models.quantized import loading_options
 from ptv2.models.relative import use_relative_attention
@@ -75,7 +75,10 @@ Loaded = tuple[Any, Identity, bool]
 
 @dataclass
 class Backbone:
-    """A loaded transformer without pooler. `pooler_origin` says whether `pooler` is trained or freshly drawn."""
+    """A loaded transformer without pooler. `pooler_origin` says whether `pooler` is trained or freshly drawn.
+
+    `language_model` is what makes words of its hidden states, where that was asked for.
+    """
 
     model: nn.Module
     pooler: Pooler
@@ -83,6 +86,7 @@ class Backbone:
     config: PreTrainedConfig
     family: Family
     identity: Identity
+    language_model: LanguageModelHead | None = None
 
     @property
     def shape(self) -> Shape:
@@ -109,17 +113,21 @@ def seeded(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None) -> Backbone:
+def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, language_model: bool = False) -> Backbone:
     """The backbone that `cfg` names; `seed` draws what no checkpoint gives. The global generator stays as it is.
 
-    `given` is a model to make the backbone of, in the place of the one that `cfg` names.
+    `given` is a model to make the backbone of, in the place of the one that `cfg` names; `language_model` asks for what
+    makes words of its hidden states too.
 
     Raises `ModelError` when it cannot be found or read, has other weights than `cfg.sha256`, or lacks some of them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = given or (_random_model(cfg) if cfg.path == "config:" else _pretrained_model(cfg))
-        model, identity, fresh_pooler = found
+        load = _random_model if cfg.path == "config:" else _pretrained_model
+        model, identity, fresh_pooler = given or load(cfg, language_model)
+        words = None
+        if language_model:
+            model, words = take_apart(model)
         pooler, from_checkpoint = _take_pooler(model)
     family = _closer(family_of(model.config.model_type), model)
     if getattr(model.config, "is_encoder_decoder", False):
@@ -140,7 +148,7 @@ def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None) -> B
         init_linear(pooler.dense, seeded(seed, "pooler"))
     if cfg.gradient_checkpointing:
         _checkpoint_gradients(model, family)
-    return Backbone(model, pooler, origin, model.config, family, identity)
+    return Backbone(model, pooler, origin, model.config, family, identity, words)
 
 
 def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTokenizerBase:
@@ -309,7 +317,7 @@ def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form
         )
 
 
-def _pretrained_model(cfg: ModelConfig) -> Loaded:
+def _pretrained_model(cfg: ModelConfig, language_model: bool) -> Loaded:
     folder, revision = resolve(cfg)
     sha256 = hash_weights(folder, cfg.path)
     if cfg.sha256 is not None and sha256 != cfg.sha256:
@@ -317,7 +325,9 @@ def _pretrained_model(cfg: ModelConfig) -> Loaded:
     config = read_config(folder, cfg)
     quantized = loading_options(cfg)
     try:
-        model, info = AutoModel.from_pretrained(
+        if language_model:
+            fit_head(config, folder)
+        model, info = auto_class(config, language_model=language_model).from_pretrained(
             folder,
             config=config,
             dtype=getattr(torch, cfg.dtype),
@@ -331,17 +341,24 @@ def _pretrained_model(cfg: ModelConfig) -> Loaded:
         raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {_first_line(error)}") from error
     missing = {str(key) for key in info["missing_keys"]}
     pooler = {key for key in missing if key.startswith("pooler.")}
+    if language_model and (lacking := {key for key in missing if not key.startswith(model.base_model_prefix)}):
+        raise ModelError(
+            f"{cfg.path}: the checkpoint lacks the language-model head that head.kind=verbalizer needs: "
+            f"{', '.join(sorted(lacking)[:3])}; use head.kind=linear"
+        )
     if missing != pooler:
         raise ModelError(f"{cfg.path}: the checkpoint lacks weights of the backbone: {', '.join(sorted(missing)[:5])}")
     name = cfg.path if revision or cfg.path.startswith("embedded:") else folder.resolve().name
     return model, Identity(name, revision, sha256), bool(pooler)
 
 
-def _random_model(cfg: ModelConfig) -> Loaded:
+def _random_model(cfg: ModelConfig, language_model: bool) -> Loaded:
     """A model of `cfg.config` with weights from the global generator, which the caller has seeded."""
     config = random_config(cfg)
     try:
-        model = AutoModel.from_config(config, attn_implementation=attention_name(config, cfg), dtype=torch.float32)
+        model = auto_class(config, language_model=language_model).from_config(
+            config, attn_implementation=attention_name(config, cfg), dtype=torch.float32
+        )
     except _NO_BACKBONE as error:
         raise _no_backbone(config.model_type, error) from error
     digest = hashlib.sha256()

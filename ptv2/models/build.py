@@ -29,7 +29,7 @@ from ptv2.models.backbones import (
 )
 from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
-from ptv2.models.heads import Head, HeadSpec, build_head
+from ptv2.models.heads import Head, HeadSpec, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 
@@ -41,7 +41,9 @@ Groups = dict[str, dict[str, nn.Parameter]]
 class PromptedModel(nn.Module):
     """A backbone with a head, and with the prompts of its method. Make it with `build_model`."""
 
-    def __init__(self, backbone: Backbone, head: Head, spec: HeadSpec, cfg: RunConfig, prompts: Prompts | None) -> None:
+    def __init__(
+        self, backbone: Backbone, head: Head | VerbalizerHead, spec: HeadSpec, cfg: RunConfig, prompts: Prompts | None
+    ) -> None:
         super().__init__()
         self.backbone = backbone.model
         # Published classifiers of decoders have no pooler: one linear map reads the last token.
@@ -64,6 +66,9 @@ class PromptedModel(nn.Module):
         if cfg.method != "fine-tuning":
             self.backbone.requires_grad_(False)
             use_frozen_linear(self.backbone)
+            if isinstance(head, VerbalizerHead):
+                head.requires_grad_(False)
+                use_frozen_linear(head)
             if self.pooler is not None and cfg.model.pooler == "published" and not self.family.context_pooler:
                 self.pooler.requires_grad_(False)
 
@@ -72,7 +77,7 @@ class PromptedModel(nn.Module):
 
         Args:
             batch: `input_ids` and optionally `attention_mask`, `token_type_ids`, each `[B, T]` (multiple choice
-                `[B, C, T]`), and the labels that the head knows.
+                `[B, C, T]`, a verbalizer's words behind the text `[B, W, T]`), and the labels that the head knows.
 
         Returns:
             `scores` in float32 (`[B, N]`, `[B, C]`, `[B, T, N]` or `[B, T, 2]` by kind of head); with labels also
@@ -89,7 +94,9 @@ class PromptedModel(nn.Module):
             inputs.pop("token_type_ids", None)
         hidden = self._hidden_states(inputs)  # [B * C, (P +) T, hidden]
         first = hidden.shape[1] - inputs["input_ids"].shape[1]
-        if self.head.pooled:
+        if isinstance(self.head, VerbalizerHead):
+            scores = self.head(hidden[:, first:], inputs["input_ids"], inputs["attention_mask"])
+        elif self.head.pooled:
             pooled = self._read_text(hidden, inputs["attention_mask"], first)
             if self.pooler is not None:
                 pooled = self.pooler(pooled)
@@ -168,8 +175,7 @@ class PromptedModel(nn.Module):
         reads the first prompt instead.
         """
         if self.family.causal:
-            last = text_mask.shape[1] - 1 - text_mask.flip(1).argmax(1)
-            return hidden[torch.arange(hidden.shape[0], device=hidden.device), first + last]
+            return hidden[torch.arange(hidden.shape[0], device=hidden.device), first + last_places(text_mask)]
         published = self.embedding == "published" and self.spec.kind == "choice"
         return hidden[:, 0 if published and isinstance(self.prompts, ShallowPrompts) else first]
 
@@ -202,8 +208,15 @@ def build_model(
         )
     if cfg.method == "fine-tuning" and cfg.model.quantization != "none":
         raise ConfigError(f"model.quantization={cfg.model.quantization}: fine-tuning cannot train it; expected none")
-    backbone = backbone or load_backbone(cfg.model, cfg.seed)
-    new_head = build_head(head, output_width(backbone.config), cfg.head, seeded(cfg.seed, "head"))
+    verbalizer = head.kind == "verbalizer"
+    if verbalizer and cfg.model.quantization != "none":
+        raise ConfigError(
+            f"model.quantization={cfg.model.quantization}: the language-model head of head.kind=verbalizer cannot be "
+            "quantized; expected none, or head.kind=linear"
+        )
+    backbone = backbone or load_backbone(cfg.model, cfg.seed, language_model=verbalizer)
+    width, generator = output_width(backbone.config), seeded(cfg.seed, "head")
+    new_head = build_head(head, width, cfg.head, generator, backbone.language_model)
     return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
 
 
@@ -211,11 +224,13 @@ def trainable_parameters(model: nn.Module) -> Groups:
     """What is trained, as `prompt`, `head` and `backbone`, each by its name in `model`; empty groups are left out.
 
     The one answer to that question: optimizer, counts, checkpoints and artifact all ask here. A pooler that is trained
-    belongs to the backbone under fine-tuning and to the head otherwise.
+    belongs to the backbone under fine-tuning and to the head otherwise; a verbalizer's language model to the backbone.
     """
     method = model.method
     owner = {"prompts": "prompt", "head": "head", "backbone": "backbone"}
     owner["pooler"] = "backbone" if method == "fine-tuning" else "head"
+    if isinstance(model.head, VerbalizerHead):
+        owner["head"] = "backbone"
     groups: Groups = {"prompt": {}, "head": {}, "backbone": {}}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

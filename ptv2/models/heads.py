@@ -16,20 +16,27 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from ptv2.config.schema import HeadConfig
+from ptv2.data.cloze import LabelWords
 from ptv2.data.words import IGNORED
+from ptv2.errors import ConfigError
+from ptv2.models.language_model import LanguageModelHead
 
 INIT_STD = 0.02  # of head and pooler: initializer_range of every backbone that the paper uses
 
-HeadKind = Literal["classification", "choice", "tagging", "span"]
+HeadKind = Literal["classification", "choice", "tagging", "span", "verbalizer"]
 Loss = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What a task asks of a head. `num_labels`: classes or tags; 1 in classification is regression."""
+    """What a task asks of a head. `num_labels`: classes or tags; 1 in classification is regression.
+
+    `words`: those of a verbalizer.
+    """
 
     kind: HeadKind
     num_labels: int
+    words: LabelWords | None = None
 
 
 class Pooler(nn.Module):
@@ -139,8 +146,87 @@ class SpanHead(Head):
         return total, (ends != length).sum().to(total.dtype) / 2
 
 
-def build_head(spec: HeadSpec, hidden: int, cfg: HeadConfig, generator: torch.Generator) -> Head:
-    """The head of `spec`, weights N(0, 0.02), biases 0."""
+class VerbalizerHead(nn.Module):
+    """Scores `[B, N]` from a language model's head: how likely the words of each label are in the blank.
+
+    A word's score is the sum of the log probabilities of its tokens; a label's is the mean over its words (as in PET).
+    Where all words have one token, cross entropy is that of their logits alone. No dropout.
+    """
+
+    pooled = False
+    targets: Tensor
+    real: Tensor
+    average: Tensor
+
+    def __init__(self, language_model: LanguageModelHead, words: LabelWords, num_labels: int) -> None:
+        super().__init__()
+        self.language_model = language_model
+        self.words = words
+        count, longest = len(words.tokens), words.longest
+        targets = torch.tensor([[*tokens, *[0] * (longest - len(tokens))] for tokens in words.tokens])  # [W, K]
+        real = torch.tensor([[i < len(tokens) for i in range(longest)] for tokens in words.tokens])
+        average = functional.one_hot(torch.tensor(words.labels), num_labels).float()  # [W, N]
+        for name, values in (("targets", targets), ("real", real), ("average", average / average.sum(0))):
+            self.register_buffer(name, values, persistent=False)
+        self._rows = count if words.sequences > 1 else 1
+
+    def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Scores of a batch.
+
+        Args:
+            hidden: `[rows, T, hidden]`, the states of the tokens `input_ids` `[rows, T]`. A row is an example, or where
+                words stand behind the text one for each word of each example.
+        """
+        places = self._places(input_ids, attention_mask)  # [rows, K]
+        states = hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
+        chances = self.language_model(states).float().log_softmax(-1)  # [rows, K, V]
+        if self._rows > 1:
+            by_word = chances.unflatten(0, (-1, self._rows))  # [B, W, K, V]
+            found = by_word.gather(-1, self.targets.expand(*by_word.shape[:3])[..., None]).squeeze(-1)
+        else:
+            found = chances[:, torch.arange(self.targets.shape[1], device=places.device), self.targets]
+        return (found * self.real).sum(-1) @ self.average  # found: [B, W, K]
+
+    def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
+        """Sum of losses and number of targets; none when the batch has no labels."""
+        if "labels" not in batch:
+            return None
+        labels = batch["labels"]
+        return functional.cross_entropy(scores, labels, reduction="sum"), scores.new_tensor(float(labels.shape[0]))
+
+    def _places(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Where each token of a word is read `[rows, K]`: at its mask, or at the token before its own place."""
+        count = self.targets.shape[1]
+        if self.words.reading == "mask":
+            masks = (input_ids == self.words.mask_id).to(torch.uint8)
+            return masks.sort(dim=1, descending=True, stable=True).indices[:, :count]
+        lengths = self.real.sum(1).repeat(len(input_ids) // self._rows) if self._rows > 1 else 1
+        last = last_places(attention_mask)
+        steps = torch.arange(count, device=last.device)
+        return torch.minimum((last - lengths + 1)[:, None] + steps, last[:, None])
+
+
+def last_places(attention_mask: Tensor) -> Tensor:
+    """The place of the last token that is no padding `[B]`, of a mask `[B, T]`."""
+    return attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
+
+
+def build_head(
+    spec: HeadSpec,
+    hidden: int,
+    cfg: HeadConfig,
+    generator: torch.Generator,
+    language_model: LanguageModelHead | None = None,
+) -> Head | VerbalizerHead:
+    """The head of `spec`: new, weights N(0, 0.02) and biases 0, or a verbalizer on the backbone's language model.
+
+    Raises:
+        ConfigError: a verbalizer without words or without a language model.
+    """
+    if spec.kind == "verbalizer":
+        if spec.words is None or language_model is None:
+            raise ConfigError("head.kind=verbalizer needs label words and a language model; use head.kind=linear here")
+        return VerbalizerHead(language_model, spec.words, spec.num_labels)
     head: Head
     if spec.kind == "classification":
         head = ClassificationHead(hidden, spec.num_labels, cfg.dropout)

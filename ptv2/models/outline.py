@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from transformers import AutoModel, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.errors import ModelError
 from ptv2.models.backbones import Identity, attention_name, load_backbone, random_config, read_config, resolve
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.cost import FUSED
+from ptv2.models.language_model import auto_class
 
 
 def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:
@@ -50,13 +51,14 @@ def outline(cfg: RunConfig, head: HeadSpec, config: PreTrainedConfig) -> Prompte
         ModelError: the backbone does not take prompts.
     """
     name = attention_name(config, cfg.model)
-    model = AutoModel.from_config(
+    language_model = head.kind == "verbalizer"
+    model = auto_class(config, language_model=language_model).from_config(
         config,
         attn_implementation=FUSED if name == "ptv2_sdpa" else name,
         dtype=getattr(torch, cfg.model.dtype),
         trust_remote_code=cfg.model.trust_remote_code,
     )
     given = (model, Identity(cfg.model.path, None, ""), True)
-    backbone = load_backbone(cfg.model, cfg.seed, given)
+    backbone = load_backbone(cfg.model, cfg.seed, given, language_model)
     drawn = cfg.model_copy(update={"prompt": cfg.prompt.model_copy(update={"init": "normal"})})
     return build_model(drawn, head, backbone=backbone)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ptv2.errors import ModelError
 from ptv2.models.attention import LayerPrompts
 from ptv2.models.build import PromptedModel
+from ptv2.models.heads import Head
 from ptv2.models.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.prompts import DeepPrompts, ShallowPrompts
 
@@ -122,6 +123,7 @@ def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
     given = {name.removeprefix(_ROOT): tensor for name, tensor in adapter.tensors.items() if name != EMBEDDINGS}
     if adapter.task_type == SEQUENCE and model.family.causal:  # one map on the last token, without bias
         parts = {"score.weight": parts[next(name for name in parts if name.endswith(".weight"))]}
+        assert isinstance(model.head, Head)  # of these kinds every head is
         with torch.no_grad():
             model.head.linear.bias.zero_()
     elif adapter.task_type == SPAN != task_type:
@@ -205,6 +207,7 @@ def _head_parts(model: PromptedModel) -> tuple[str, dict[str, Tensor]]:
     kind, layout, model_type = model.spec.kind, _layout(model), model.family.model_type
     if kind not in ("classification", "choice", "tagging", "span"):
         raise ModelError(f"PEFT has no class for a head of kind {kind}")
+    assert isinstance(model.head, Head)  # of these kinds every head is
     plain = model.positions == "shifted" and getattr(model.config, "type_vocab_size", 0) <= 1
     if kind == "span" and plain and layout.span:
         return SPAN, _named("qa_outputs", model.head.linear)

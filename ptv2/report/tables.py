@@ -217,6 +217,8 @@ def _settings(result: Result) -> str:
             words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
             words += [prompt["form"]] if prompt["form"] != "key-value" else []
             words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
+    if config["head"].get("kind") == "verbalizer":
+        words.append("verbalizer")
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)

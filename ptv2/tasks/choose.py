@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ptv2.data.encode import TextSet
+from ptv2.data.encode import Segments, TextSet
 from ptv2.data.records import Record
 from ptv2.tasks.classify import softmax
-from ptv2.tasks.text import Example, Segments, TextTask
+from ptv2.tasks.text import Example, TextTask
 
 
 class Choose(TextTask):

@@ -4,30 +4,57 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.data.encode import TextSet
+from ptv2.config.schema import TaskConfig
+from ptv2.data.cloze import Cloze, LabelWords, Reading, encode_cloze
+from ptv2.data.encode import Segments, TextSet
 from ptv2.data.records import Record
-from ptv2.tasks.text import Example, Segments, TextTask
+from ptv2.tasks.cloze import ClozeTemplate
+from ptv2.tasks.text import Example, LabelSet, TextTask, text_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Classify(TextTask):
-    """One class for one or two segments."""
+    """One class for one or two segments, or for a cloze and the words that may stand in its blank."""
 
-    head = "classification"
+    def __init__(self, config: TaskConfig, labels: LabelSet, reading: Reading | None = None) -> None:
+        """`reading` is how a language model is asked for the words of `config.verbalizer`; none: it is not."""
+        super().__init__(config, labels)
+        self.head = "classification"
+        self.cloze: ClozeTemplate | None = None
+        if reading is not None and config.verbalizer is not None:
+            self.cloze = ClozeTemplate(config.verbalizer, labels, reading)
+            self.head = "verbalizer"
 
-    def sequences(self, record: Record) -> tuple[Segments, ...]:
+    def sequences(self, record: Record) -> tuple[Segments | Cloze, ...]:
         """One sequence of one or two segments."""
+        if self.cloze is not None:
+            return (self.cloze.fill(partial(text_of, record)),)
         parts = [self.fill(template, record) for template in self.config.segments]
         return ((parts[0], parts[1] if len(parts) == 2 else None),)
+
+    def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TextSet]:
+        """The tokenizer's pairs, cut by the task's rule; clozes are cut by their own."""
+        if self.cloze is None:
+            return super().encoder(tokenizer)
+        length, words = self.config.max_length, self.cloze.words(tokenizer)
+        return partial(encode_cloze, tokenizer=tokenizer, max_length=length, words=words)
+
+    def label_words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords | None:
+        """The words that may stand in the blank."""
+        return None if self.cloze is None else self.cloze.words(tokenizer)
 
     def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
         """The class of highest score of each example.
 
         Args:
-            scores: logits `[N, classes]`.
+            scores: logits `[N, classes]`, or log probabilities of words.
         """
         probabilities = softmax(scores)
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptv2.config.schema import TaskConfig
+from ptv2.data.cloze import Reading
 from ptv2.data.sources import Source
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import score_names
@@ -15,21 +16,26 @@ from ptv2.tasks.tag import Tag, data_scheme, data_types
 from ptv2.tasks.task import Task
 from ptv2.tasks.text import LabelSet, TextTask
 
-TEXT_SHAPES: dict[str, type[TextTask]] = {"classify": Classify, "choose": Choose}
 # Tasks whose metric looks at several examples together.
-GROUPED: dict[str, type[TextTask]] = {"multirc": MultiRC, "record": ReCoRD}
+GROUPED: dict[str, type[Classify]] = {"multirc": MultiRC, "record": ReCoRD}
 AnyTask = Task[Any, Any]
 
 
-def load_task(config: TaskConfig, source: Source | None = None, state: dict[str, Any] | None = None) -> AnyTask:
+def load_task(
+    config: TaskConfig,
+    source: Source | None = None,
+    state: dict[str, Any] | None = None,
+    reading: Reading | None = None,
+) -> AnyTask:
     """Build a task.
 
     Args:
         source: where its labels are read from when the configuration names none.
         state: what a trained run kept of the task, instead.
+        reading: how a language model is asked for the words of `config.verbalizer`, where the head is one.
 
     Raises:
-        ConfigError: a headline that the metric has not, or labels and choices that do not go together.
+        ConfigError: a headline that the metric has not, or labels, choices and words that do not go together.
         DataError: the labels cannot be read.
     """
     if config.headline not in (names := score_names(config.metric)):
@@ -41,13 +47,13 @@ def load_task(config: TaskConfig, source: Source | None = None, state: dict[str,
     elif config.shape == "extract":
         task = Extract(config)
     else:
-        task = _text(config, source, state)
+        task = _text(config, source, state, reading)
     if state is not None:
         task.restore(state)
     return task
 
 
-def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | None) -> TextTask:
+def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | None, reading: Reading | None) -> TextTask:
     given = state["labels"] if state else config.labels
     if given:
         label_set = LabelSet(given, source.label_names if source else ())
@@ -58,7 +64,9 @@ def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | Non
         raise ConfigError(
             f"task {config.name}: {len(config.choices)} choices but {len(label_set.names)} labels; expected as many"
         )
-    return GROUPED.get(config.reader, TEXT_SHAPES[config.shape])(config, label_set)
+    if config.shape == "choose":
+        return Choose(config, label_set)
+    return GROUPED.get(config.reader, Classify)(config, label_set, reading)
 
 
 def _tag(config: TaskConfig, source: Source | None, state: dict[str, Any] | None) -> Tag:

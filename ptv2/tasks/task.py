@@ -24,6 +24,8 @@ from ptv2.metrics import load_metric
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from ptv2.data.cloze import LabelWords
+
 # Examples that one call of an encoder gets: enough for the tokenizer's threads, little enough to see progress.
 PART = 1000
 
@@ -35,7 +37,7 @@ Prediction = dict[str, Any]
 class Task(ABC, Generic[E, S]):
     """A kind of task; `E` is its example, `S` the set of encoded ones."""
 
-    head: Literal["classification", "choice", "tagging", "span"]
+    head: Literal["classification", "choice", "tagging", "span", "verbalizer"]
     encoded: type[S]
     words = False  # whether text comes split into words
     truncated = "longer than {} tokens and truncated"  # what the encoded sets count, with the task's length
@@ -92,6 +94,10 @@ class Task(ABC, Generic[E, S]):
             return make()
         settings = {name: value for name, value in encoder.keywords.items() if name != "tokenizer"}
         return cached(self.encoded, [encoder.func.__name__, tokenizer_key(tokenizer), settings, items], make)
+
+    def label_words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords | None:
+        """The words that stand for labels; none unless the task asks a language model."""
+        return None
 
     @abstractmethod
     def decode(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> list[Prediction]:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ptv2.config.schema import TaskConfig
-from ptv2.data.encode import Segments, TextItem, TextSet, encode_texts
+from ptv2.data.cloze import ClozeItem
+from ptv2.data.encode import TextItem, TextSet, encode_texts
 from ptv2.data.records import Record
 from ptv2.errors import DataError, unknown
 from ptv2.tasks.readers import READERS
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One example: the sequences to encode (one, or one a choice), its class number, and what its metric needs."""
+    """One example: the sequences to encode (one, or one a choice), its class number, and what its metric needs.
+
+    A sequence is two segments of text, or of a cloze's parts.
+    """
 
     id: str
-    sequences: tuple[Segments, ...]
+    sequences: tuple[Any, ...]
     label: int | None
     fields: dict[str, Any]
 
@@ -46,11 +50,14 @@ class LabelSet:
         Raises:
             DataError: the label is none of the task's.
         """
-        name = _plain(value)
-        number = self._exact.get(name, self._folded.get(name.lower()))
-        if number is None:
-            raise DataError(f"{where}: {unknown('label', name, self.names)}")
+        if (number := self.find(value)) is None:
+            raise DataError(f"{where}: {unknown('label', _plain(value), self.names)}")
         return number
+
+    def find(self, value: Any) -> int | None:
+        """Class number of a label, or none if it is not one of the task's."""
+        name = _plain(value)
+        return self._exact.get(name, self._folded.get(name.lower()))
 
     @classmethod
     def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
@@ -107,7 +114,7 @@ class TextTask(Task[Example, TextSet]):
                 examples.append(Example(name, self.sequences(part), self._label(part, labelled), fields))
         return examples
 
-    def sequences(self, record: Record) -> tuple[Segments, ...]:
+    def sequences(self, record: Record) -> tuple[Any, ...]:
         """The segments of one example, from the task's templates."""
         raise NotImplementedError
 
@@ -116,7 +123,7 @@ class TextTask(Task[Example, TextSet]):
         length, rule = self.config.max_length, self.config.truncation
         return partial(encode_texts, tokenizer=tokenizer, max_length=length, truncation=rule)
 
-    def item(self, example: Example) -> TextItem:
+    def item(self, example: Example) -> TextItem | ClozeItem:
         """What encoding takes of an example."""
         return example.id, example.sequences, example.label
 
@@ -141,7 +148,7 @@ class TextTask(Task[Example, TextSet]):
             DataError: a field is missing or not text.
         """
         if "{" not in template:
-            return _text(record, template)
+            return text_of(record, template)
         try:
             return template.format_map(_TextFields(record))
         except (ValueError, IndexError, AttributeError, TypeError) as error:
@@ -164,7 +171,7 @@ class _TextFields(dict[str, str]):
         self._record = record
 
     def __missing__(self, name: str) -> str:
-        return _text(self._record, name)
+        return text_of(self._record, name)
 
 
 def _id(record: Record, number: int) -> str:
@@ -183,7 +190,12 @@ def _get(record: Record, name: str) -> Any:
     return record.fields[name]
 
 
-def _text(record: Record, name: str) -> str:
+def text_of(record: Record, name: str) -> str:
+    """The text of a field.
+
+    Raises:
+        DataError: it is missing or not text.
+    """
     value = _get(record, name)
     if not isinstance(value, str):
         raise DataError(f"{record.where}: field '{name}' is no text but {type(value).__name__}")

@@ -102,6 +102,14 @@ def test_span_padding_matters_where_there_are_spans() -> None:
         assert len({identity(plain), identity(published)}) == count
 
 
+def test_a_verbalizer_matters_where_the_head_is_one() -> None:
+    other = "task.verbalizer.words.neutral=[perhaps]"
+    for kind, count in (("verbalizer", 2), ("linear", 1)):
+        plain, changed = (compose(["model=tiny", f"head.kind={kind}", *more]) for more in ([], [other]))
+        assert len({identity(plain), identity(changed)}) == count
+    assert identity(compose(["model=tiny", "head.kind=verbalizer"])) != identity(vary("p-tuning-v2"))
+
+
 def test_data_and_weights_matter() -> None:
     config = vary("p-tuning-v2")
     assert len({identity(config), identity(config, data="other"), identity(config, model="other")}) == 3

@@ -1,0 +1,199 @@
+"""Clozes: texts with a blank, and the words that may stand there, as tokens.
+
+How a language model is asked decides where the tokens of a word are read (`Reading`):
+
+    mask     [CLS] text [MASK] [MASK] text [SEP]                  masked models: one mask a token of the longest word
+    next     text word                                            causal models: the text ends where the blank is
+    piece    [CLS] text [MASK] text <end> <startofpiece> word     glm-2021
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ptv2.data.encode import TextSet
+from ptv2.data.tokens import Tokens
+from ptv2.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Reading = Literal["mask", "next", "piece"]
+Role = Literal["fixed", "field", "blank"]
+Filled = tuple[tuple[str, Role], ...]  # one segment in parts; only fields are ever cut
+Cloze = tuple[Filled, Filled | None]
+ClozeItem = tuple[str, tuple[Cloze, ...], int | None]  # an example's name, its one cloze, its class number
+Span = tuple[int, int, int]  # segment, first character, end
+
+
+@dataclass(frozen=True)
+class LabelWords:
+    """The words that stand for labels, in tokens. With `piece`, words of several tokens end in the end of the piece."""
+
+    reading: Reading
+    tokens: tuple[tuple[int, ...], ...]  # of each word
+    labels: tuple[int, ...]  # the number of each word's label
+    mask_id: int = -1  # reading mask
+    start: tuple[int, ...] = ()  # what comes between text and word
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest word."""
+        return max(map(len, self.tokens))
+
+    @property
+    def sequences(self) -> int:
+        """Sequences an example: one, or one a word where all but its last token must stand behind the text."""
+        return 1 if self.reading == "mask" or self.longest == 1 else len(self.tokens)
+
+    @classmethod
+    def stand_in(cls, labels: int) -> LabelWords:
+        """One word of one token for each label, where only the cost matters."""
+        return cls("mask", tuple((i,) for i in range(labels)), tuple(range(labels)), mask_id=0)
+
+
+def label_words(
+    tokenizer: PreTrainedTokenizerBase, before: str, words: Sequence[tuple[str, int]], reading: Reading
+) -> LabelWords:
+    """Tokenize words as they stand behind the text `before`, each with the number of its label.
+
+    Raises:
+        ConfigError: a word that the vocabulary lacks, two labels of the same tokens, or a tokenizer without masks.
+    """
+    if reading != "next" and tokenizer.mask_token_id is None:
+        raise ConfigError("head.kind=verbalizer: the tokenizer has no mask token to put into the blank")
+    found = [_word_tokens(tokenizer, before, word) for word, _ in words]
+    labels = tuple(label for _, label in words)
+    owners: dict[tuple[int, ...], int] = {}
+    for (word, label), tokens in zip(words, found, strict=True):
+        if owners.setdefault(tokens, label) != label:
+            raise ConfigError(f"task.verbalizer.words: '{word}' has the same tokens as a word of another label")
+    if reading != "piece":
+        return LabelWords(reading, tuple(found), labels, mask_id=tokenizer.mask_token_id if reading == "mask" else -1)
+    if any(len(tokens) > 1 for tokens in found):
+        end = tokenizer.get_vocab()["<|endofpiece|>"]
+        found = [(*tokens, end) for tokens in found]
+    return LabelWords(reading, tuple(found), labels, start=(tokenizer.bos_token_id,))
+
+
+def encode_cloze(
+    items: Sequence[ClozeItem], tokenizer: PreTrainedTokenizerBase, max_length: int, words: LabelWords
+) -> TextSet:
+    """Tokenize clozes. Of one that is too long the longest field loses its last token, until it fits.
+
+    Args:
+        max_length: tokens of a sequence at most, special tokens and those of a word included.
+
+    Raises:
+        DataError: a cloze that is too long even without its fields.
+    """
+    encodings, spans = _tokenize(items, tokenizer, words)
+    tails = [words.start] if words.sequences == 1 else [(*words.start, *word[:-1]) for word in words.tokens]
+    room = max_length - max(map(len, tails))
+    typed = "token_type_ids" in tokenizer.model_input_names
+    ids: list[list[int]] = []
+    types: list[list[int]] = []
+    truncated = 0
+    for (name, _, _), encoding, fields in zip(items, encodings, spans, strict=True):
+        kept = _without_ending(encoding) if words.reading == "next" else list(range(len(encoding.ids)))
+        if len(kept) > room:
+            truncated += 1
+            kept = _cut(kept, encoding, fields, room, f"example {name}")
+        for tail in tails:
+            ids.append([*(encoding.ids[i] for i in kept), *tail])
+            types.append([*(encoding.type_ids[i] for i in kept), *[0] * len(tail)])
+    labels: Any = [label for _, _, label in items]
+    return TextSet(
+        tokens=Tokens(
+            ids=np.fromiter(chain.from_iterable(ids), np.int32),
+            types=np.fromiter(chain.from_iterable(types), np.int8) if typed else None,
+            starts=np.cumsum([0, *map(len, ids)]),
+            pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+        ),
+        labels=None if None in labels else np.asarray(labels, dtype=np.int64),
+        width=words.sequences,
+        truncated=truncated,
+    )
+
+
+def _tokenize(
+    items: Sequence[ClozeItem], tokenizer: PreTrainedTokenizerBase, words: LabelWords
+) -> tuple[list[Any], list[list[Span]]]:
+    """The encoding of each cloze, whole, and where its fields stand."""
+    count = {"mask": words.longest, "next": 0, "piece": 1}[words.reading]
+    blank = str(tokenizer.mask_token) * count if count else None
+    special = sorted(token for token in set(tokenizer.all_special_tokens) if len(token) > 1)
+    texts: list[list[str]] = []
+    spans: list[list[Span]] = []
+    for _, (cloze,), _ in items:
+        joined = [_join(parts, blank, special) for parts in cloze if parts is not None]
+        texts.append([text for text, _ in joined])
+        spans.append([(n, *span) for n, (_, found) in enumerate(joined) for span in found])
+    firsts = [text[0] for text in texts]
+    seconds = [text[1] for text in texts] if len(texts[0]) == 2 else None
+    # Not verbose: it would warn of texts longer than the model, which are cut here.
+    return tokenizer(firsts, seconds, return_attention_mask=False, verbose=False).encodings, spans
+
+
+def _join(parts: Filled, blank: str | None, special: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """The text of a segment and where its fields stand in it; without a text for the blank it ends there.
+
+    White space before the blank goes, since the tokens of words have it. Special tokens that stand in the data are
+    broken up, or they would be taken for the template's.
+    """
+    text = ""
+    spans: list[tuple[int, int]] = []
+    for part, role in parts:
+        if role == "blank":
+            text = text.rstrip()
+            if blank is None:
+                return text, spans
+            part = blank
+        elif role == "field":
+            for token in special:
+                part = part.replace(token, f"{token[0]} {token[1:]}")
+            spans.append((len(text), len(text) + len(part)))
+        text += part
+    return text, spans
+
+
+def _without_ending(encoding: Any) -> list[int]:
+    """Places of the tokens up to the last of the text: what the word follows, without an end of the text."""
+    inside = [i for i, segment in enumerate(encoding.sequence_ids) if segment is not None]
+    return list(range(inside[-1] + 1)) if inside else list(range(len(encoding.ids)))
+
+
+def _cut(places: Sequence[int], encoding: Any, fields: Sequence[Span], room: int, where: str) -> list[int]:
+    """The `places` that stay so that at most `room` do."""
+    tokens: list[list[int]] = [[] for _ in fields]  # of each field
+    segments, offsets = encoding.sequence_ids, encoding.offsets
+    for place in places:
+        start, end = offsets[place]
+        for field, (segment, first, last) in zip(tokens, fields, strict=True):
+            if segments[place] == segment and first <= start < end <= last:
+                field.append(place)
+    if sum(map(len, tokens)) < len(places) - room:
+        fixed = len(places) - sum(map(len, tokens))
+        raise DataError(
+            f"{where}: task.verbalizer.text takes {fixed} tokens without its fields, and task.max_length leaves "
+            f"{room} for the whole; raise it"
+        )
+    dropped = set()
+    for _ in range(len(places) - room):
+        longest = max(tokens, key=len)
+        dropped.add(longest.pop())
+    return [place for place in places if place not in dropped]
+
+
+def _word_tokens(tokenizer: PreTrainedTokenizerBase, before: str, word: str) -> tuple[int, ...]:
+    """What follows the tokens of `before` when the word stands there, the blank between them in it."""
+    alone, together = tokenizer([before.rstrip(), before + word], add_special_tokens=False)["input_ids"]
+    tokens = tuple(together[len(alone) :])
+    if not tokens or together[: len(alone)] != alone or tokenizer.unk_token_id in tokens:
+        raise ConfigError(f"task.verbalizer.words: the tokenizer has no tokens for '{word}' behind '{before}'")
+    return tokens

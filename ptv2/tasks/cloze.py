@@ -1,0 +1,98 @@
+"""Templates with a blank and words for labels: how a classification asks a language model."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ptv2.config.schema import VerbalizerConfig
+from ptv2.data.cloze import Cloze, LabelWords, Reading, Role, label_words
+from ptv2.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ptv2.tasks.text import LabelSet
+
+BLANK = "mask"  # the field that is the blank
+BARE = "bare"  # {field:bare} is a field without punctuation at its end, as published patterns have it
+
+
+class _Part(NamedTuple):
+    """A stretch of a template: its own text, or the name of a field."""
+
+    text: str
+    role: Role
+    bare: bool = False
+
+
+class ClozeTemplate:
+    """`task.verbalizer`, read for models that are asked by `reading`."""
+
+    def __init__(self, config: VerbalizerConfig, labels: LabelSet, reading: Reading) -> None:
+        """Raise `ConfigError` for a template that cannot be read, or words that are not those of the labels."""
+        self.reading = reading
+        self._segments = [_parse(template) for template in config.text]
+        self._words = _by_number(config.words, labels)
+        segment = next(parts for parts in self._segments if any(part.role == "blank" for part in parts))
+        place = [part.role for part in segment].index("blank")
+        behind = any(part.role == "field" for part in segment[place + 1 :])
+        if reading == "next" and (behind or segment is not self._segments[-1]):
+            raise ConfigError(
+                "task.verbalizer.text goes on behind {mask}, which a decoder cannot see; expected {mask} at the end "
+                "(task.verbalizer.text=['... {mask}'], and words that fit there)"
+            )
+        # What a word follows: the template's own text, and any word where that is a field.
+        self._before = segment[place - 1].text if place and segment[place - 1].role == "fixed" else ""
+        if place > 1 or (place and segment[0].role == "field"):
+            self._before = f"x{self._before}"
+
+    def fill(self, field: Callable[[str], str]) -> Cloze:
+        """The cloze of one example; `field` gives the text of a field by its name."""
+        first, *rest = (tuple(_filled(part, field) for part in parts) for parts in self._segments)
+        return first, rest[0] if rest else None
+
+    def words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords:
+        """The words of the labels in tokens; see `label_words`."""
+        return label_words(tokenizer, self._before, self._words, self.reading)
+
+
+def _filled(part: _Part, field: Callable[[str], str]) -> tuple[str, Role]:
+    if part.role != "field":
+        return part.text, part.role
+    text = field(part.text)
+    return text.rstrip(string.punctuation) if part.bare else text, part.role
+
+
+def _parse(template: str) -> list[_Part]:
+    if "{" not in template:
+        return [_Part(template, "field")]
+    try:
+        found = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigError(f"task.verbalizer.text: '{template}' is no template: {error}") from error
+    parts = []
+    for text, name, spec, conversion in found:
+        if text:
+            parts.append(_Part(text, "fixed"))
+        if name is None:
+            continue
+        if not name or conversion or spec not in ("", BARE):
+            raise ConfigError(
+                f"task.verbalizer.text: '{template}': expected {{field}}, {{field:{BARE}}} or {{{BLANK}}}"
+            )
+        parts.append(_Part("", "blank") if name == BLANK else _Part(name, "field", spec == BARE))
+    return parts
+
+
+def _by_number(words: dict[str, list[str]], labels: LabelSet) -> list[tuple[str, int]]:
+    """Each word with its label's number, in the order of labels."""
+    found: dict[int, list[str]] = {}
+    for label, own in words.items():
+        if (number := labels.find(label)) is None:
+            raise ConfigError(f"task.verbalizer.words: {unknown('label', label, labels.names)}")
+        found[number] = own
+    if missing := [name for number, name in enumerate(labels.names) if not found.get(number)]:
+        raise ConfigError(f"task.verbalizer.words: expected a word for every label; none for {', '.join(missing)}")
+    return [(word, number) for number in sorted(found) for word in found[number]]
