@@ -207,6 +207,8 @@ def peft(config: RunConfig, device: torch.device) -> tuple[Callable[[Any], Any],
 
     shape = random_config(config.model)
     shape.num_labels = 2
+    if shape.pad_token_id is None:
+        shape.pad_token_id = shape.eos_token_id
     with device:
         base = AutoModelForSequenceClassification.from_config(shape, dtype=torch.bfloat16)
     if config.model.gradient_checkpointing:
