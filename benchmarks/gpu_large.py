@@ -4,10 +4,10 @@
                                    [--length 256] [--prompt 20] [--steps 10]
 
 Weights are random (sizes from `config:` in conf/model), tokens too, so nothing is downloaded; half of the rows are
-padded. Frozen backbones are kept in bfloat16; fine-tuning keeps float32 weights and computes under bf16 autocast.
-A step is forward, backward, clipping and AdamW, at the shapes' own dropout rates. What does not fit is tried again with
-one text a pass and gradient checkpointing. Every measurement is a process of its own. Operations are counted as `ptv2 plan`
-counts them, and their share is of the bf16 matrix product measured here.
+padded. Frozen backbones are kept in bfloat16; fine-tuning keeps float32 weights and computes under bf16 autocast. A
+step is forward, backward, clipping and AdamW, at the shapes' own dropout rates. What does not fit is tried again with
+one text a pass and gradient checkpointing. Every measurement is a process of its own. Operations are counted as `ptv2
+plan` counts them, and their share is of the bf16 matrix product measured here.
 """
 
 from __future__ import annotations

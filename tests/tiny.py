@@ -51,6 +51,15 @@ FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": POSITIONS,
     },
     "mpnet": ROBERTA_LIKE,
+    "glm-2021": {
+        **{key: size for key, size in BERT_LIKE.items() if key != "intermediate_size"},
+        "pad_token_id": 0,
+        "eos_token_id": 0,
+        "sop_token_id": 1,
+        "eop_token_id": 2,
+        "cls_token_id": 3,
+        "mask_token_ids": [4],
+    },
     "deberta": {**BERT_LIKE, "relative_attention": True, "pos_att_type": "c2p|p2c", "type_vocab_size": 2},
     "deberta-v2": {
         **BERT_LIKE,
@@ -62,11 +71,6 @@ FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
         "norm_rel_ebd": "layer_norm",
         "conv_kernel_size": 3,
         "conv_act": "gelu",
-    },
-    "glm-2021": {
-        **{key: size for key, size in BERT_LIKE.items() if key != "intermediate_size"},
-        **{"pad_token_id": 0, "eos_token_id": 0, "sop_token_id": 1, "eop_token_id": 2, "cls_token_id": 3},
-        "mask_token_ids": [4],
     },
     "modernbert": {**BERT_LIKE, "local_attention": 6, "global_attn_every_n_layers": 2, **SPECIAL},
     "eurobert": {**BERT_LIKE, "num_key_value_heads": HEADS, "head_dim": HIDDEN // HEADS, **SPECIAL},
