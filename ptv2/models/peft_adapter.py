@@ -53,6 +53,7 @@ def settings_of(adapter: Adapter) -> dict[str, str]:
         "prompt.length": str(adapter.length),
         "prompt.init": "normal",
         "prompt.reparameterization": "none",
+        "head.kind": "linear",
     }
     if adapter.deep:
         settings |= {"prompt.form": "key-value", "prompt.layers": "all"}
