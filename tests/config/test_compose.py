@@ -20,6 +20,7 @@ from ptv2.errors import ConfigError
 ROOT = Path(__file__).parents[2]
 GROUPS = ("task", "model", "method", "trainer")
 FILES = sorted((group, path.stem) for group in GROUPS for path in (paths.conf_dir() / group).glob("*.yaml"))
+SWEEPS = sorted(paths.choices("sweep"))
 # A check that sees no files passes too; these are the numbers of the first release.
 LEAST = {"task": 11, "model": 8, "method": 3, "trainer": 2}
 
@@ -61,7 +62,14 @@ def test_the_files_are_counted() -> None:
     seen = {group: sum(of == group for of, _ in FILES) for group in GROUPS}
     assert all(seen[group] >= LEAST[group] for group in GROUPS), seen
     on_disk = [path for path in paths.conf_dir().rglob("*") if path.is_file()]
-    assert len(on_disk) == len(FILES) + 1, "a file of conf/ is in no group and is not config.yaml"
+    assert len(on_disk) == len(FILES) + len(SWEEPS) + 1, "a file of conf/ is in no group and is not config.yaml"
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_sweep_composes(name: str, tmp_path: Path) -> None:
+    config = compose([f"+sweep={name}", f"data.dir={tmp_path}"])
+    assert name == f"{config.task.name}-{config.method}"
+    assert paths.summary(paths.conf_dir() / "sweep" / f"{name}.yaml")
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)
@@ -213,7 +221,7 @@ def test_a_wheel_carries_its_configuration(tmp_path: Path) -> None:
     packed = sorted(
         path.relative_to(site / "ptv2" / "conf").as_posix() for path in (site / "ptv2/conf").rglob("*.yaml")
     )
-    assert packed == sorted(["config.yaml", *(f"{group}/{name}.yaml" for group, name in FILES)])
+    assert packed == sorted(["config.yaml", *(f"{g}/{n}.yaml" for g, n in FILES), *(f"sweep/{n}.yaml" for n in SWEEPS)])
     ask = "import ptv2.config.paths as p; from ptv2.config.compose import compose; compose([]); print(p.conf_dir())"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(

@@ -51,7 +51,6 @@ def test_a_name_says_what_the_run_is() -> None:
         {"trainer__checkpoint_minutes": 0.5},
         {"trainer__halve_on_oom": True},
         {"data__limit": {"train": None}},
-        {"model__path": "a/folder"},
         {"model__revision": "main"},
         {"model__sha256": "0" * 64},
     ],
@@ -59,6 +58,11 @@ def test_a_name_says_what_the_run_is() -> None:
 )
 def test_bookkeeping_does_not_matter(method: str, change: dict[str, Any]) -> None:
     assert identity(vary(method, **change)) == identity(vary(method))
+
+
+def test_the_folder_of_the_model_does_not_matter() -> None:
+    here, there = (vary("p-tuning-v2", model__path=folder) for folder in ("a/folder", "another"))
+    assert identity(here) == identity(there)
 
 
 def test_the_folder_of_the_data_does_not_matter() -> None:
