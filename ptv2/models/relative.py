@@ -30,6 +30,7 @@ class PromptedMPNet(MPNetModel):
         position_ids: Tensor | None = None,  # [B or 1, T]
         inputs_embeds: Tensor | None = None,  # [B, T, H * D]
         prompts: LayerPrompts | None = None,
+        output_hidden_states: bool = False,
         **_: Any,
     ) -> BaseModelOutput:
         hidden = self.embeddings(input_ids=input_ids, position_ids=position_ids, inputs_embeds=inputs_embeds)
@@ -37,12 +38,15 @@ class PromptedMPNet(MPNetModel):
         bias = self.encoder.compute_position_bias(hidden)  # [B, H, T, T]
         if mask is not None:  # additive: the library's eager masks are
             bias = bias + mask
+        states = [hidden]
         for layer in self.encoder.layer:
             block = layer.attention
             attended = self._attend(block.attn, hidden, bias, prompts)
             attended = block.LayerNorm(block.dropout(attended) + hidden)
             hidden = layer.output(layer.intermediate(attended), attended)
-        return BaseModelOutput(last_hidden_state=hidden)
+            if output_hidden_states:
+                states.append(hidden)
+        return BaseModelOutput(last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None)
 
     def _attend(self, attention: Any, hidden: Tensor, bias: Tensor, prompts: LayerPrompts | None) -> Tensor:
         split = (attention.num_attention_heads, attention.attention_head_size)
