@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ptv2.config.schema import PromptConfig
 from ptv2.runs.record import Result
 
 BASELINE = "fine-tuning"
@@ -217,6 +218,10 @@ def _settings(result: Result) -> str:
             words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
             words += [prompt["form"]] if prompt["form"] != "key-value" else []
             words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
+        usual = PromptConfig.model_fields["dropout"].default
+        words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
+    if head_rate := config["optim"]["head_lr"]:
+        words.append(f"head lr {head_rate:g}")
     if config["head"].get("kind") == "verbalizer":
         words.append("verbalizer")
     if config["trainer"]["precision"] != "fp32":

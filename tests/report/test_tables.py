@@ -167,6 +167,9 @@ def test_settings_are_told() -> None:
     deep = result("p-tuning-v2", 1, 70.0, config={"prompt": {"layers": "last-1", "form": "hidden"}})
     assert cell([deep], "p-tuning-v2")["settings"] == "P 20, lr 0.005, 10 epochs, last-1, hidden"
     assert cell([result("fine-tuning", 1, 70.0)], "fine-tuning")["settings"] == "lr 5e-05, 10 epochs"
+    apart = result("prompt-tuning", 1, 70.0, config={"optim": {"head_lr": 1e-3}, "prompt": {"dropout": 0.0}})
+    told = "P 20, lr 0.005, 10 epochs, prompt dropout 0, head lr 0.001"
+    assert cell([apart], "prompt-tuning")["settings"] == told
 
 
 def test_the_baseline_is_on_the_same_data_and_chosen_on_dev() -> None:
