@@ -16,7 +16,7 @@ help:        ## this list
 
 quickstart: $(VENV)/installed  ## own environment, then the three methods on made-up tasks with the embedded backbone, then their table
 	$(BIN)/ptv2 train task=mini-inference,$(MINI) method=fine-tuning $(QUICKSTART) -m
-	$(BIN)/ptv2 train task=mini-inference method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=5 -m
+	$(BIN)/ptv2 train task=mini-inference method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=4 -m
 	$(BIN)/ptv2 train task=$(MINI) method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=3 -m
 	$(BIN)/ptv2 table --split test --headline
 

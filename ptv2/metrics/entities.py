@@ -38,7 +38,7 @@ def score(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[st
             of `O`, `B-TYPE` and `I-TYPE`.
     """
     counts = _count(predictions, references).values()
-    return _scores(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
+    return rates(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
 
 
 def by_type(
@@ -50,7 +50,7 @@ def by_type(
         ValueError: as for `score`.
     """
     counts = _count(predictions, references)
-    return {kind: {**_scores(*counts[kind]), "support": counts[kind][2]} for kind in sorted(counts)}
+    return {kind: {**rates(*counts[kind]), "support": counts[kind][2]} for kind in sorted(counts)}
 
 
 def chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
@@ -91,7 +91,8 @@ def _count(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[s
     return counts
 
 
-def _scores(right: int, said: int, true: int) -> dict[str, float]:
+def rates(right: int, said: int, true: int) -> dict[str, float]:
+    """F1, precision and recall of so many right spans among the predicted and the true ones; 0 where none are."""
     return {
         "f1": 2 * right / (said + true) if said + true else 0.0,
         "precision": right / said if said else 0.0,

@@ -48,7 +48,7 @@ def score(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[st
         ValueError: there are no predictions, not as many as references, not one tag a token, or a malformed tag.
     """
     said, right, both = (counts.total() for counts in _counts(predictions, references))
-    return {**_rates(said, right, both), "f1_with_v": entities.score(predictions, references)["f1"]}
+    return {**entities.rates(both, said, right), "f1_with_v": entities.score(predictions, references)["f1"]}
 
 
 def by_type(
@@ -63,7 +63,7 @@ def by_type(
     """
     said, right, both = _counts(predictions, references)
     return {
-        label: {**_rates(said[label], right[label], both[label]), "support": right[label]}
+        label: {**entities.rates(both[label], said[label], right[label]), "support": right[label]}
         for label in sorted(said | right)
     }
 
@@ -103,14 +103,6 @@ def _counts(
         for counts, members in ((said, found), (right, expected), (both, found & expected)):
             counts.update(label for label, _ in members)
     return said, right, both
-
-
-def _rates(said: int, right: int, both: int) -> dict[str, float]:
-    return {
-        "f1": 2 * both / (said + right) if both else 0.0,
-        "precision": both / said if said else 0.0,
-        "recall": both / right if right else 0.0,
-    }
 
 
 class Metric(evaluate.Metric):

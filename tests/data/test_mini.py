@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "write_mini.py"
 SHA256 = {
     "inference": "48f904417cd7596ba0c4404a16a59ff44b90d963d7ae964a133c2eeeedd8947a",
     "entities": "f67ca016680a8c9369127fd06c026a4e9272f8c228b4dac464f78c24909eb856",
-    "roles": "17c196e815ae7b19c1e89d66ddddaac42de4efd7072f58640c5d18c8444e63ea",
+    "roles": "1c78eae0f792769726021098cbacf389f1d669a175a4f4dff347128e130238e4",
     "questions": "c6bb8a5f5b7dc1c3dbeaea3e94c24a87134c1698544e1be55b1f6ca9b5b4b09b",
 }
 

@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 KINDS = {
     "inference": Kind(inference.make, {"train": 1440, "dev": 300, "test": 510}),
     "entities": Kind(entities.make, {"train": 800, "dev": 200, "test": 400}),
-    "roles": Kind(roles.make, {"train": 400, "dev": 100, "test": 200}),
+    "roles": Kind(roles.make, {"train": 600, "dev": 150, "test": 300}),
     "questions": Kind(questions.make, {"train": 480, "dev": 120, "test": 240}),
 }
 
