@@ -23,7 +23,7 @@ runs() { # epochs: fine-tuning p-tuning-v2 prompt-tuning; seeds; settings of the
   done >> "$tasks"
 }
 glue() { echo "task=$1 data.source=files data.dir=$data/superglue"; }
-runs 3 8 5 "1 2 3" task=classification task.name=sick "data.dir=$data/sick" "task.text=[premise,hypothesis]"
+runs 3 8 5 "1 2 3" task=sick "data.dir=$data/sick"
 runs 2 4 3 "1 2 3" task=sst2 data.source=files "data.dir=$data/sst2"
 runs 4 8 4 "1" "$(glue boolq)"
 runs 2 4 2 "1" "$(glue rte)"

@@ -37,7 +37,7 @@ END
 up_ewt)
   names=(--task up_ewt)
   seeds=${SEEDS:-1 2 3}
-  runs "task=srl task.name=up_ewt data.dir=$data/up_ewt" <<END
+  runs "task=up_ewt data.dir=$data/up_ewt" <<END
 method=fine-tuning optim.lr=1e-4 trainer.epochs=4
 method=p-tuning-v2 optim.lr=5e-2 prompt.length=64 trainer.epochs=10
 method=prompt-tuning optim.lr=1e-2 prompt.length=32 trainer.epochs=6
@@ -46,8 +46,8 @@ END
 xquad)
   names=(--task xquad_en --task xquad_en_v2)
   seeds=${SEEDS:-1 2 3}
-  for version in squad:xquad_en squad_v2:xquad_en_v2; do
-    runs "task=${version%%:*} task.name=${version##*:} data.source=files data.dir=$data/${version##*:}" <<END
+  for task in xquad_en xquad_en_v2; do
+    runs "task=$task data.dir=$data/$task" <<END
 method=fine-tuning optim.lr=1e-4 trainer.epochs=4
 method=p-tuning-v2 optim.lr=2e-2 prompt.length=16 trainer.epochs=8
 method=prompt-tuning optim.lr=1e-2 prompt.length=16 trainer.epochs=6
