@@ -185,8 +185,9 @@ def random_model(config: RunConfig, device: torch.device) -> PromptedModel:
     import torch
     from transformers import AutoModel
 
-    from ptv2.models.backbones import Identity, attention_name, load_backbone, random_config
+    from ptv2.models.backbones import Identity, load_backbone
     from ptv2.models.build import HeadSpec, build_model
+    from ptv2.models.configs import attention_name, random_config
 
     shape = random_config(config.model)
     with device:
@@ -203,7 +204,7 @@ def peft(config: RunConfig, device: torch.device) -> tuple[Callable[[Any], Any],
     from peft import PrefixTuningConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification
 
-    from ptv2.models.backbones import random_config
+    from ptv2.models.configs import random_config
 
     shape = random_config(config.model)
     shape.num_labels = 2
@@ -222,8 +223,8 @@ def count(config: RunConfig, options: argparse.Namespace) -> Any:
     """What `ptv2 plan` says of the step."""
     import torch
 
-    from ptv2.models.backbones import random_config
     from ptv2.models.build import HeadSpec
+    from ptv2.models.configs import random_config
     from ptv2.models.cost import count_step, without_contents
     from ptv2.models.outline import outline
 

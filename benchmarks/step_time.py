@@ -142,7 +142,7 @@ def peft(method: str, options: argparse.Namespace, device: Any) -> tuple[Callabl
     from transformers import AutoModelForSequenceClassification
 
     from ptv2.config.compose import compose
-    from ptv2.models.backbones import resolve
+    from ptv2.models.checkpoints import resolve
 
     folder, _ = resolve(compose([f"model={options.model}"]).model)
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if options.dropout == "off" else {}

@@ -51,3 +51,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, choices, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ";"
     return f"unknown {kind} '{name}'{hint} known: {', '.join(choices) or 'none'}"
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

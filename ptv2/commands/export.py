@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 def _base(model: ModelConfig) -> tuple[str, str | None]:
     """What transformers loads the backbone from: a hub id with its commit, or a folder."""
-    from ptv2.models.backbones import resolve
+    from ptv2.models.checkpoints import resolve
 
     folder, revision = resolve(model)
     return (model.path, revision) if revision else (str(folder.resolve()), None)

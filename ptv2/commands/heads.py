@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ptv2.config.schema import RunConfig
 from ptv2.data.cloze import Reading
-from ptv2.models.backbones import load_tokenizer, random_config, read_config, resolve
+from ptv2.models.checkpoints import resolve
+from ptv2.models.configs import random_config, read_config
 from ptv2.models.heads import HeadSpec
 from ptv2.models.language_model import reading_of
+from ptv2.models.tokenizers import load_tokenizer
 from ptv2.tasks.load import AnyTask
 
 

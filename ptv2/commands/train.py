@@ -21,9 +21,9 @@ from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError, Interrupted
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.models.artifact import save_artifact
-from ptv2.models.backbones import load_tokenizer, vocabulary_tokens
 from ptv2.models.build import PromptedModel, build_model, describe
 from ptv2.models.fingerprint import fingerprint
+from ptv2.models.tokenizers import load_tokenizer, vocabulary_tokens
 from ptv2.runs.directory import RunDirectory
 from ptv2.runs.environment import environment
 from ptv2.runs.record import Result, write_result

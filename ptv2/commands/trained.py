@@ -14,8 +14,8 @@ from ptv2.config.schema import RunConfig
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError, RunError
 from ptv2.models.artifact import FILE, load_artifact, read_artifact
-from ptv2.models.backbones import load_tokenizer
 from ptv2.models.build import PromptedModel, build_model
+from ptv2.models.tokenizers import load_tokenizer
 from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator, naming_memory
 from ptv2.training.predict import predict

@@ -15,23 +15,15 @@ from torch.nn import functional
 
 from ptv2.config.schema import Method, ModelConfig, PromptConfig, RunConfig
 from ptv2.errors import ConfigError
-from ptv2.models.backbones import (
-    Backbone,
-    Identity,
-    Positions,
-    check_length,
-    load_backbone,
-    max_text_length,
-    output_width,
-    position_ids,
-    seeded,
-    verify_prompts,
-)
+from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
+from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
 from ptv2.models.heads import Head, HeadSpec, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
+from ptv2.models.positions import Positions, check_length, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
+from ptv2.models.seeding import seeded
 
 __all__ = ["HeadSpec", "PromptedModel", "build_model", "describe", "trainable_parameters"]
 

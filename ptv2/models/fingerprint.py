@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ptv2.config.schema import ModelConfig
-from ptv2.models.backbones import hash_weights, resolve
+from ptv2.models.checkpoints import hash_weights, resolve
 
 
 def fingerprint(cfg: ModelConfig) -> str:

@@ -14,8 +14,10 @@ from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.errors import ModelError
-from ptv2.models.backbones import Identity, attention_name, load_backbone, random_config, read_config, resolve
+from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
+from ptv2.models.checkpoints import resolve
+from ptv2.models.configs import attention_name, random_config, read_config
 from ptv2.models.cost import FUSED
 from ptv2.models.language_model import auto_class
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ptv2.errors import ModelError
+from ptv2.errors import ModelError, first_line
 from ptv2.files import write_bytes_whole, write_json_whole
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
@@ -100,7 +100,7 @@ def read_adapter(folder: str | Path) -> Adapter:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{folder}: not an adapter, or torn ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"{folder}: not an adapter, or torn ({first_line(error)})") from error
     for key, known in (("peft_type", (PREFIX, PROMPT)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
         if config.get(key) not in known:
             raise ModelError(f"{folder / CONFIG}: {key} is {config.get(key)}, expected one of {', '.join(known)}")

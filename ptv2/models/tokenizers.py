@@ -1,9 +1,69 @@
-"""What decoders' tokenizers lack for texts in batches: a token to pad with, and one between the texts of a pair."""
+"""Load a backbone's tokenizer, and give decoders' ones what they lack: a token to pad with, one between two texts."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from tokenizers.processors import Sequence, TemplateProcessing
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import is_protobuf_available, is_sentencepiece_available
+
+from ptv2.config.schema import ModelConfig
+from ptv2.data.words import mark_word_starts
+from ptv2.errors import ConfigError, ModelError, first_line
+from ptv2.models.checkpoints import embedded_folder, resolve
+from ptv2.models.glm import is_glm_tokenizer, load_glm_tokenizer
+from ptv2.models.seeding import seeded
+
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+
+
+def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of `cfg`. Random backbones (`config:`) read with the embedded one.
+
+    `split_words` is for text that comes as words: byte-level tokenizers then read a blank before each of them.
+    """
+    if cfg.path == "config:":
+        tokenizer = AutoTokenizer.from_pretrained(embedded_folder("minilm"), use_fast=True)
+        if int(cfg.config.get("vocab_size", 0)) < len(tokenizer):  # type: ignore[arg-type]
+            raise ConfigError(
+                f"model.config.vocab_size={cfg.config.get('vocab_size')}: random backbones read with the tokenizer of "
+                f"minilm, which needs {len(tokenizer)}"
+            )
+        return tokenizer
+    folder, _ = resolve(cfg)
+    if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
+        # transformers would make up a tokenizer without words
+        raise ModelError(f"{cfg.path}: has no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
+    _check_sentencepiece(folder, cfg.path)
+    try:
+        if is_glm_tokenizer(folder):
+            tokenizer = load_glm_tokenizer(folder)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"{cfg.path}: its tokenizer cannot be loaded: {first_line(error)}") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
+    complete(tokenizer)
+    if split_words:
+        mark_word_starts(tokenizer)
+    return tokenizer
+
+
+def vocabulary_tokens(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> Tensor:
+    """`count` different token ids of real words or pieces, without special and reserved ones, drawn by `seed`."""
+    special = set(tokenizer.all_special_ids)
+    usable = sorted(
+        number
+        for token, number in tokenizer.get_vocab().items()
+        if number not in special and not (token.startswith(("[", "<")) and token.endswith(("]", ">")))
+    )
+    if count > len(usable):
+        raise ConfigError(f"prompt.length={count}: prompt.init=vocabulary has only {len(usable)} tokens to take")
+    return torch.tensor(usable)[torch.randperm(len(usable), generator=seeded(seed, "vocabulary"))[:count]]
 
 
 def complete(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -30,6 +90,17 @@ def complete(tokenizer: PreTrainedTokenizerBase) -> None:
     own = backend.post_processor
     # One that adds tokens cannot stand before another that does.
     backend.post_processor = between if own is None or alone else Sequence([own, between])
+
+
+def _check_sentencepiece(folder: Path, path: str) -> None:
+    """Name the packages that a tokenizer without tokenizer.json needs: transformers asks for another one."""
+    needed = {"sentencepiece": is_sentencepiece_available(), "protobuf": is_protobuf_available()}
+    missing = [name for name, there in needed.items() if not there]
+    if missing and any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file():
+        raise ModelError(
+            f"{path}: its tokenizer is a SentencePiece file; pip install {' '.join(missing)}, or give a folder with "
+            "tokenizer.json (model.path)"
+        )
 
 
 def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ from ptv2.config.schema import ModelConfig
 from ptv2.data import words as module
 from ptv2.data.words import IGNORED, TaggedSet, encode_words, mark_word_starts
 from ptv2.errors import DataError
-from ptv2.models.backbones import load_tokenizer
+from ptv2.models.tokenizers import load_tokenizer
 
 LETTERS = "abcdefgh"
 TEXT = ["the cat sat on the mat", "the cat's hat is on the bat's mat", "a dead bee faced a deaf hag"]

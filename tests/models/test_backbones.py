@@ -12,9 +12,11 @@ from transformers import AutoConfig, AutoModel, BertConfig, BertForMaskedLM, Ber
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError
-from ptv2.models.backbones import load_backbone, load_tokenizer, position_ids, vocabulary_tokens
+from ptv2.models.backbones import load_backbone
 from ptv2.models.families import FAMILIES, family_of
 from ptv2.models.fingerprint import fingerprint
+from ptv2.models.positions import position_ids
+from ptv2.models.tokenizers import load_tokenizer, vocabulary_tokens
 
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 KEPT_RATES = ("attention_dropout", "dropout", "rate")  # names of rates in modules that drop by a function

@@ -11,8 +11,8 @@ import torch
 from tiny import run_config
 
 from ptv2.config.compose import compose
-from ptv2.models.backbones import random_config
 from ptv2.models.build import HeadSpec, build_model, describe
+from ptv2.models.configs import random_config
 from ptv2.models.cost import StepCost, count_step, without_contents
 from ptv2.models.outline import find_config, outline
 

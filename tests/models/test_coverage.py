@@ -17,8 +17,8 @@ from tiny import FAMILY_CONFIGS, tiny_batch, tiny_model
 from torch import Tensor, nn
 
 from ptv2.errors import ModelError
-from ptv2.models.backbones import output_width
 from ptv2.models.build import HeadSpec, PromptedModel
+from ptv2.models.configs import output_width
 from ptv2.models.families import FAMILIES, facts
 from ptv2.models.heads import Head
 

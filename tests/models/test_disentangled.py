@@ -15,11 +15,12 @@ from transformers import AutoConfig, AutoModel, DebertaConfig, DebertaForMaskedL
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
-from ptv2.models import backbones
-from ptv2.models.backbones import load_backbone, load_tokenizer
+from ptv2.models import tokenizers
+from ptv2.models.backbones import load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe, trainable_parameters
 from ptv2.models.disentangled import PromptedAttention, Surroundings
 from ptv2.models.prompts import DeepPrompts
+from ptv2.models.tokenizers import load_tokenizer
 
 D = HIDDEN // HEADS
 RELATIVE: dict[str, Any] = {**BERT_LIKE, "relative_attention": True, "pos_att_type": "c2p|p2c", "type_vocab_size": 0}
@@ -250,8 +251,8 @@ def test_a_checkpoint_with_its_language_model_head_is_read(kind: str, tmp_path: 
 
 def test_a_tokenizer_of_v3_names_the_packages_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spm.model").write_bytes(b"")
-    monkeypatch.setattr(backbones, "is_sentencepiece_available", lambda: False)
-    monkeypatch.setattr(backbones, "is_protobuf_available", lambda: True)
+    monkeypatch.setattr(tokenizers, "is_sentencepiece_available", lambda: False)
+    monkeypatch.setattr(tokenizers, "is_protobuf_available", lambda: True)
     with pytest.raises(ModelError, match="SentencePiece file; pip install sentencepiece, or"):
         load_tokenizer(ModelConfig(name="m", path=str(tmp_path)))
 

@@ -17,8 +17,9 @@ from transformers import AutoModelForMaskedLM
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
-from ptv2.models.backbones import load_backbone, load_tokenizer
+from ptv2.models.backbones import load_backbone
 from ptv2.models.glm import published_config
+from ptv2.models.tokenizers import load_tokenizer
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
 SPECIAL = ["<|startofpiece|>", "<|endofpiece|>", "[CLS]", "[MASK]", "[SEP]", "[UNK]", "[gMASK]", "[sMASK]"]

@@ -28,7 +28,8 @@ import torch
 torch.set_num_threads(1)
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
-from ptv2.models.backbones import load_backbone, load_tokenizer
+from ptv2.models.backbones import load_backbone
+from ptv2.models.tokenizers import load_tokenizer
 answers = []
 for path, revision in json.load(sys.stdin):
     cfg = ModelConfig(name="from-hub", path=path, revision=revision)

@@ -11,8 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from ptv2.config.schema import ModelConfig
 from ptv2.data.cache import tokenizer_key
 from ptv2.data.encode import encode_texts
-from ptv2.models.backbones import load_tokenizer
-from ptv2.models.tokenizers import complete
+from ptv2.models.tokenizers import complete, load_tokenizer
 
 END = "<|endoftext|>"
 

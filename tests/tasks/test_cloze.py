@@ -20,7 +20,7 @@ from ptv2.data.encode import TextSet
 from ptv2.data.records import Record
 from ptv2.data.sources import Source
 from ptv2.errors import ConfigError, DataError
-from ptv2.models.backbones import load_tokenizer
+from ptv2.models.tokenizers import load_tokenizer
 from ptv2.tasks.classify import Classify
 from ptv2.tasks.load import load_task
 

@@ -1,0 +1,83 @@
+"""A model's configuration: from a folder or from settings, with the dropouts that a run asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, PreTrainedConfig
+
+from ptv2.config.schema import ModelConfig
+from ptv2.errors import ConfigError, ModelError, first_line, unknown
+from ptv2.models.glm import published_config
+
+HIDDEN_DROPOUTS = (
+    "hidden_dropout_prob",
+    "dropout",
+    "hidden_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+)
+ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+# What transformers raises for settings that no model can be made of.
+NO_BACKBONE = (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError)
+
+
+def read_config(folder: Path, cfg: ModelConfig) -> PreTrainedConfig:
+    """The configuration in `folder`, with the dropouts of `cfg`.
+
+    Raises `ModelError` when it is missing or of no known type, or has no such dropout.
+    """
+    try:
+        config = published_config(folder) or AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {first_line(error)}") from error
+    _set_dropout(config, cfg)
+    return config
+
+
+def random_config(cfg: ModelConfig) -> PreTrainedConfig:
+    """The configuration that `cfg.config` spells out; `ConfigError` when it is none."""
+    settings = dict(cfg.config)
+    model_type = str(settings.pop("model_type", "(none)"))
+    if model_type not in CONFIG_MAPPING:
+        raise ConfigError(unknown("model.config.model_type", model_type, CONFIG_MAPPING.keys()))
+    try:
+        config = AutoConfig.for_model(model_type, **settings)
+    except NO_BACKBONE as error:
+        raise no_backbone(model_type, error) from error
+    _set_dropout(config, cfg)
+    return config
+
+
+def no_backbone(model_type: str, error: BaseException) -> ConfigError:
+    return ConfigError(f"model.config: no {model_type} backbone can be made of it: {first_line(error)}")
+
+
+def attention_name(config: PreTrainedConfig, cfg: ModelConfig) -> str:
+    """Our attention function, or for types that do not route attention the library's own (fine-tuning still works)."""
+    known = MODEL_MAPPING.get(type(config), None)
+    routes = known is None or getattr(known, "_supports_attention_backend", False)
+    return f"ptv2_{cfg.attention}" if routes else "eager"
+
+
+def output_width(config: PreTrainedConfig) -> int:
+    """The size of the last hidden states, which opt-350m projects back to the width of its embeddings."""
+    return getattr(config, "word_embed_proj_dim", config.hidden_size)
+
+
+def _set_dropout(config: PreTrainedConfig, cfg: ModelConfig) -> None:
+    """Set the rates that `cfg` asks for under the names that this family gives them."""
+    for option, rate, names in (
+        ("hidden_dropout", cfg.hidden_dropout, HIDDEN_DROPOUTS),
+        ("attention_dropout", cfg.attention_dropout, ATTENTION_DROPOUTS),
+    ):
+        if rate is None:
+            continue
+        present = [name for name in names if hasattr(config, name)]
+        if not present:
+            raise ModelError(f"model.{option}={rate}: a {config.model_type} backbone has no such dropout; leave it out")
+        for name in present:
+            setattr(config, name, rate)

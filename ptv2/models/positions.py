@@ -1,0 +1,62 @@
+"""How a backbone numbers positions, and how long a text may be beside a prompt."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from ptv2.errors import ModelError
+from ptv2.models.families import Family
+from ptv2.models.glm import block_positions
+
+Positions = Literal["shifted", "unshifted"]
+
+
+def position_ids(
+    family: Family, config: PreTrainedConfig, attention_mask: Tensor, shift: int, input_ids: Tensor | None = None
+) -> Tensor | None:
+    """Position of each token of `attention_mask` `[B, T]`, moved by `shift`; none leaves it to the model.
+
+    `padding` families number real tokens from `pad_id + 1 + shift` and leave padding at `pad_id`, as published; `real`
+    families from `shift`, with padding at the position of a neighbour, as it is never looked at;
+    `blocks` families need the `input_ids` `[B, T]` too and get `[B, 2, T]`.
+    """
+    if family.positions == "own":
+        return None
+    if family.positions == "blocks":
+        return block_positions(config, attention_mask, input_ids, shift)
+    if family.positions == "arange":
+        return torch.arange(shift, shift + attention_mask.shape[1], device=attention_mask.device)[None]
+    real = (attention_mask != 0).long()
+    if family.positions == "real":
+        return (real.cumsum(-1) - 1).clamp(min=0) + shift
+    return (real.cumsum(-1) + shift) * real + config.pad_token_id
+
+
+def max_text_length(config: PreTrainedConfig, family: Family, prompt_length: int, positions: Positions) -> int | None:
+    """The longest text, in tokens, that fits the position table beside a prompt; none: no such table."""
+    table = getattr(config, "max_position_embeddings", None)
+    # deberta as released has distances only, and the furthest stand for those beyond
+    if table is None or table <= 0 or not getattr(config, "position_biased_input", True):
+        return None
+    if family.positions == "padding":
+        table -= config.pad_token_id + 1
+    shift = prompt_length if positions == "shifted" and family.positions != "own" else 0
+    return table - shift
+
+
+def check_length(
+    config: PreTrainedConfig, family: Family, prompt_length: int, positions: Positions, text_length: int
+) -> None:
+    """Raise `ModelError`, with the largest length that fits, when prompt and text are longer than the positions."""
+    longest = max_text_length(config, family, prompt_length, positions)
+    if longest is None or text_length <= longest:
+        return
+    fits = f"the longest text that fits is {longest} tokens" if longest > 0 else "no text fits beside this prompt"
+    raise ModelError(
+        f"prompt of {prompt_length} and text of {text_length} tokens are over the positions of this "
+        f"{family.model_type} backbone; {fits} (task.max_length), or shorten prompt.length"
+    )
