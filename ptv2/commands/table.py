@@ -13,7 +13,7 @@ from ptv2.commands.console import err, out
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
-from ptv2.runs.directory import find_run, find_runs
+from ptv2.runs.directory import chosen_runs
 from ptv2.runs.record import read_result
 
 
@@ -49,11 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _results(options: argparse.Namespace) -> list[tables.Result]:
-    folders = find_runs([options.out])
-    if options.runs:
-        folders = []
-        for name in options.runs:
-            folders += find_runs([name]) or [find_run(name, options.out)]
+    folders = chosen_runs(options.runs, options.out)
     return [result for folder in folders if (result := read_result(folder)) is not None]
 
 

@@ -35,6 +35,7 @@ class Row:
     trained_percent: float
     seconds: float  # mean training time
     one_class: int  # runs whose model gives one answer to every example
+    runs: dict[int, str]  # seed: name of its run
 
     @property
     def seeds(self) -> int:
@@ -203,6 +204,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         trained_percent=first.parameters["percent"],
         seconds=statistics.fmean(result.time["train"] for result in group),
         one_class=sum(len(counts) > 1 and sum(n > 0 for n in counts.values()) == 1 for counts in predicted),
+        runs={result.seed: result.name for result in group},
     )
 
 

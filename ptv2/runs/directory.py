@@ -130,6 +130,18 @@ def find_runs(folders: list[str]) -> list[Path]:
     return sorted(found)
 
 
+def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
+    """The runs that a command's words mean: runs or folders of runs, in that order; all below `out` without a word.
+
+    Raises:
+        RunError: a word that means no run, or more than one.
+    """
+    if not names:
+        return find_runs([out])
+    found = [folder for name in names for folder in find_runs([name]) or [find_run(name, out)]]
+    return list(dict.fromkeys(found))
+
+
 def state_of(folder: Path) -> str:
     """finished, failed, interrupted, or running; a run whose process has died without a word is interrupted."""
     if (folder / "result.json").is_file():

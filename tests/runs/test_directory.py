@@ -14,7 +14,7 @@ from ptv2.config.compose import compose
 from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
-from ptv2.runs.directory import RunDirectory, find_run, find_runs, read_config, state_of
+from ptv2.runs.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
 
 OTHER_PROCESS = """
 import pathlib, sys
@@ -189,6 +189,16 @@ def test_a_run_by_folder_name_and_hash(out: Path) -> None:
     wanted = find_runs([str(out)])[1]
     for name in (str(wanted), wanted.name, wanted.name.rpartition("-")[2]):
         assert find_run(name, str(out)) == wanted
+
+
+def test_the_words_of_a_command_mean_runs_and_folders_of_runs(out: Path) -> None:
+    runs = find_runs([str(out)])
+    assert chosen_runs([], str(out)) == runs
+    last = runs[-1].name.rpartition("-")[2]
+    assert chosen_runs([last, str(runs[0]), last], str(out)) == [runs[-1], runs[0]]
+    assert chosen_runs([last, str(out)], str(out)) == [runs[-1], *runs[:-1]]
+    with pytest.raises(RunError, match="unknown run 'any'"):
+        chosen_runs([last, "any"], str(out))
 
 
 def test_no_run_of_that_name(out: Path, tmp_path: Path) -> None:
