@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ptv2.data.sources import Source
     from ptv2.models.cost import StepCost
+    from ptv2.models.heads import HeadKind
     from ptv2.tasks.load import AnyTask
 
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
@@ -112,25 +113,39 @@ def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig)
     Raises:
         Ptv2Error: the run would be refused too.
     """
+    rows = min(pass_rows(config), work.examples)
+    step = mean = count_pass(config, task.head, len(task.labels), rows, work.longest, shape)
+    if work.length != work.longest:
+        mean = count_pass(config, task.head, len(task.labels), rows, work.length, shape)
+    return Need(config.method, step, mean.operations / rows * work.examples)
+
+
+def pass_rows(config: RunConfig) -> int:
+    """The examples of one forward and backward pass of one process."""
+    return math.ceil(config.trainer.batch_size / config.trainer.accumulation)
+
+
+def count_pass(
+    config: RunConfig, head: HeadKind, labels: int, rows: int, length: int, shape: PreTrainedConfig
+) -> StepCost:
+    """Count one pass over `rows` texts of `length` tokens with a backbone of shape `shape`.
+
+    Raises:
+        Ptv2Error: the run would be refused too.
+    """
     from ptv2.data.cloze import LabelWords
     from ptv2.models.build import HeadSpec
     from ptv2.models.cost import count_step, without_contents
     from ptv2.models.outline import outline
     from ptv2.models.quantized import saved_bytes
 
-    rows = min(math.ceil(config.trainer.batch_size / config.trainer.accumulation), work.examples)
     half = config.trainer.precision != "fp32"
     with without_contents():
-        words = LabelWords.stand_in(len(task.labels)) if task.head == "verbalizer" else None
-        model = outline(config, HeadSpec(task.head, len(task.labels), words), shape)
-        model.check_length(work.longest)
-        choices = len(config.task.choices)
+        words = LabelWords.stand_in(labels) if head == "verbalizer" else None
+        model = outline(config, HeadSpec(head, labels, words), shape)
+        model.check_length(length)
         less = saved_bytes(model.backbone, config.model)
-        step = count_step(model, _batch(task.head, rows, choices, work.longest), half=half, less=less)
-        mean = step
-        if work.length != work.longest:
-            mean = count_step(model, _batch(task.head, rows, choices, work.length), half=half)
-    return Need(config.method, step, mean.operations / rows * work.examples)
+        return count_step(model, _batch(head, rows, len(config.task.choices), length), half=half, less=less)
 
 
 def _batch(head: str, rows: int, choices: int, length: int) -> dict[str, Tensor]:

@@ -1,0 +1,109 @@
+"""How long runs will take, learned from those that are finished."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+
+from ptv2.data.records import find_files
+from ptv2.errors import Ptv2Error
+from ptv2.reproduce.plan import Job
+from ptv2.runs.record import Result
+from ptv2.training.metrics_log import read_lines
+
+BYTES_A_TOKEN = 4  # about
+
+
+class Clock:
+    """Seconds that jobs take: the mean of the same cell's runs, else of like ones in proportion to their work."""
+
+    def __init__(self, known: Iterable[tuple[Job, Result | None]]) -> None:
+        self._seen: list[tuple[Job, float]] = []
+        for job, result in known:
+            if result is not None:
+                self.add(job, result)
+
+    def add(self, job: Job, result: Result) -> None:
+        """Learn from a finished run."""
+        if job.config is not None:
+            self._seen.append((job, result.time["total"]))
+
+    def expected(self, job: Job) -> float | None:
+        """Seconds for one whole run; none before anything like it has ended."""
+        same = [seconds for other, seconds in self._seen if other.cell == job.cell]
+        if same:
+            return statistics.fmean(same)
+        own = work(job)
+        for alike in (_same_kind, _same_model, _any):
+            rates = [seconds / work(other) for other, seconds in self._seen if alike(job, other)]
+            if rates:
+                return statistics.median(rates) * own
+        return None
+
+    def left(self, jobs: Iterable[Job], workers: int) -> float | None:
+        """Seconds until all are done; none if that cannot be told yet."""
+        total = 0.0
+        for job in jobs:
+            seconds = self.expected(job)
+            if seconds is None:
+                return None
+            total += seconds * (1 - done(job))
+        return total / workers
+
+
+def done(job: Job) -> float:
+    """The share of a run's steps that its last evaluation had behind it; 0 to 1."""
+    if job.folder is None or job.config is None:
+        return 0.0
+    lines = [line for line in read_lines(job.folder / "metrics.jsonl") if "dev" in line]
+    if not lines:
+        return 0.0
+    trainer = job.config.trainer
+    if trainer.max_steps is not None:
+        return min(1.0, float(lines[-1]["step"]) / trainer.max_steps)
+    return min(1.0, float(lines[-1].get("epoch", 0)) / trainer.epochs)
+
+
+def work(job: Job) -> float:
+    """About how much a run computes, to compare runs of one backbone with each other."""
+    config = job.config
+    assert config is not None
+    tokens = _tokens(job) * config.trainer.epochs
+    if config.trainer.max_steps is not None:
+        tokens = min(tokens, config.trainer.max_steps * config.trainer.batch_size * config.task.max_length)
+    return tokens * (6 if config.method == "fine-tuning" else 4)
+
+
+def _tokens(job: Job) -> float:
+    """About how many an epoch has: by the size of the training file, or what the hub's set is known to have."""
+    config = job.config
+    assert config is not None
+    sources, limit = config.task.sources, config.data.limit.get("train")
+    most = float(limit * config.task.max_length) if limit else float("inf")
+    if config.data.source == "files" and sources.files is not None and config.data.dir is not None:
+        try:
+            path: Path = find_files(sources.files, config.data.dir)["train"]
+        except Ptv2Error:
+            return most if limit else 1.0
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        return min(most, sum(file.stat().st_size for file in files) / BYTES_A_TOKEN)
+    if config.data.source == "hub" and sources.hub is not None and sources.hub.examples is not None:
+        return min(most, float(sources.hub.examples * config.task.max_length))
+    return min(most, 1000.0 * config.task.max_length)
+
+
+def _same_kind(one: Job, other: Job) -> bool:
+    assert one.config is not None
+    assert other.config is not None
+    return _same_model(one, other) and one.config.method == other.config.method
+
+
+def _same_model(one: Job, other: Job) -> bool:
+    assert one.config is not None
+    assert other.config is not None
+    return one.config.model == other.config.model and one.config.trainer.precision == other.config.trainer.precision
+
+
+def _any(one: Job, other: Job) -> bool:
+    return True
