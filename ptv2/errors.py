@@ -42,6 +42,10 @@ class Interrupted(Ptv2Error):  # noqa: N818 - not a fault, but it ends the comma
         self.exit_code = 128 + signal_number
 
 
+class Pruned(Ptv2Error):  # noqa: N818 - not a fault, but it ends the run
+    """A sweep ended a run early, since others were better; it has no result."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that `name` is no known `kind`, with the nearest and all valid choices.
 

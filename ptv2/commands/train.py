@@ -18,7 +18,7 @@ from ptv2.commands.heads import head_spec, reading
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import Source, open_source
 from ptv2.data.tokens import EncodedSet
-from ptv2.errors import DataError, Interrupted
+from ptv2.errors import DataError, Interrupted, Pruned
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.models.artifact import save_artifact
 from ptv2.models.build import PromptedModel, build_model, describe
@@ -29,7 +29,7 @@ from ptv2.runs.environment import environment
 from ptv2.runs.record import Result, write_result
 from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator, naming_memory, peak_memory
-from ptv2.training.monitor import Silent
+from ptv2.training.monitor import Chain, Monitor, Silent
 from ptv2.training.predict import predict
 from ptv2.training.shard import held_bytes
 from ptv2.training.trainer import Position, Trainer
@@ -42,13 +42,17 @@ UNSCORED = "train"
 Examples = dict[str, list[Any]]
 
 
-def train(config: RunConfig) -> tuple[Result, Path, bool]:
+def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path, bool]:
     """Train and evaluate one run, or find it finished.
+
+    Args:
+        watch: is told of the training's progress, besides the user.
 
     Returns:
         The result, the run's directory, and whether it was finished before.
 
     Raises:
+        Pruned: `watch` ended the training; the run has no result.
         Ptv2Error: anything a user can mend; what was complete stays in the run's directory.
     """
     started = time.perf_counter()
@@ -75,7 +79,7 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
 
     if not accelerator.is_main_process:
         return (
-            _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started),
+            _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started, watch),
             run.path,
             False,
         )
@@ -83,9 +87,13 @@ def train(config: RunConfig) -> tuple[Result, Path, bool]:
         write_json_whole(run.path / "env.json", environment())
         run.write_status("running")
         try:
-            result = _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started)
+            result = _fit_and_record(config, run, accelerator, task, examples, encoded, model, source, started, watch)
         except (Interrupted, KeyboardInterrupt) as error:
             run.write_status("interrupted", str(error))
+            raise
+        except Pruned as error:
+            run.write_status("pruned", str(error))
+            run.clear_states()
             raise
         except BaseException as error:
             log.error("%s: %s", type(error).__name__, error)
@@ -136,6 +144,7 @@ def _fit_and_record(
     model: PromptedModel,
     source: Source,
     started: float,
+    watch: Monitor | None,
 ) -> Result:
     def decoded(split: str, check: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
         rows = predict(model, encoded[split], config.trainer.eval_batch_size, accelerator, check)
@@ -147,8 +156,8 @@ def _fit_and_record(
         return task.score(decoded("dev", check), examples["dev"])
 
     before = peak_memory(accelerator.device)
-    watched = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
-    with naming_memory(config.trainer), watched as monitor:
+    shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
+    with naming_memory(config.trainer), shown as monitor:
         trainer = Trainer(
             model,
             encoded["train"],
@@ -159,7 +168,7 @@ def _fit_and_record(
             seed=config.seed,
             folder=run.path,
             accelerator=accelerator,
-            monitor=monitor,
+            monitor=Chain(monitor, watch) if watch else monitor,
             compiled=config.model.compile,
         )
         at = trainer.fit()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,31 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from ptv2.config.identity import deciding, run_name
+from ptv2.config.identity import deciding, run_name, shared_deciding, shared_name
+from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.runs.record import Result, read_result, read_status
 
+# Folder, below that of the runs, of what several of them begin with; no command takes it for runs of its own accord.
+SHARED = "shared"
+POLL = 5.0  # seconds between two looks at a directory that another process holds
+
 
 class RunDirectory:
     """`<out>/<task>-<model>-<method>-<hash>/` with config.yaml, env.json, metrics.jsonl, predictions, artifact, log."""
 
-    def __init__(self, config: RunConfig, data: str, model: str) -> None:
-        """Args: fingerprints of data and model stand for their paths in the identity."""
-        self.path = Path(config.out) / run_name(config, data, model)
-        self._config = config
-        self._deciding = deciding(config, data, model)
+    def __init__(self, config: RunConfig, data: str, model: str, shared: str | None = None) -> None:
+        """Name it.
+
+        Args:
+            data, model: fingerprints, which stand for paths in the identity.
+            shared: hash of the part that a run of method multitask-p-tuning-v2 begins with.
+        """
+        self.path = Path(config.out) / run_name(config, data, model, shared)
+        self._config = config.model_dump(mode="json")
+        self._deciding = deciding(config, data, model, shared)
 
     @property
     def result(self) -> Result | None:
@@ -44,10 +54,16 @@ class RunDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
+        self._acquire(lock)
         try:
-            with lock.acquire(timeout=0):
-                self._begin()
-                yield
+            self._begin()
+            yield
+        finally:
+            lock.release()
+
+    def _acquire(self, lock: FileLock) -> None:
+        try:
+            lock.acquire(timeout=0)
         except Timeout as error:
             raise RunError(f"{self.path}: another process is training this run") from error
 
@@ -59,11 +75,11 @@ class RunDirectory:
             if _read_yaml(path).get("deciding") != self._deciding:
                 raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
             return
-        tree = {"config": self._config.model_dump(mode="json"), "deciding": self._deciding}
+        tree = {"config": self._config, "deciding": self._deciding}
         write_text_whole(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
 
     def write_status(self, state: str, message: str = "", **more: Any) -> None:
-        """Write `status.json`: running, interrupted, failed or finished."""
+        """Write `status.json`: running, interrupted, pruned, failed or finished."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         status = {"state": state, "message": message, "time": now, "host": socket.gethostname(), "pid": os.getpid()}
         write_json_whole(self.path / "status.json", {**status, **more})
@@ -75,6 +91,37 @@ class RunDirectory:
                 path.unlink(missing_ok=True)
 
 
+class SharedDirectory(RunDirectory):
+    """`<out>/shared/<tasks>-<model>-<hash>/`: what several runs of method multitask-p-tuning-v2 begin with.
+
+    It holds what a run's directory holds, but its configuration is of several tasks.
+    """
+
+    def __init__(self, config: RunConfig, data: Mapping[str, str], model: str, waiting: Callable[[], None]) -> None:
+        """Name it.
+
+        Args:
+            config: of any of the runs.
+            data: fingerprint of each task's data, by its name.
+            waiting: called every `POLL` seconds while another process holds the directory.
+        """
+        self.path = Path(config.out) / SHARED / shared_name(config, data, model)
+        self._deciding = shared_deciding(config, data, model)
+        parts = shared_parts(config)
+        common = next(iter(parts.values())).model_dump(mode="json", exclude={"task", "data", "multitask", "recipe"})
+        tasks = {name: part.model_dump(mode="json", include={"task", "data"}) for name, part in parts.items()}
+        self._config = {**common, SHARED: {"tasks": tasks, "temperature": self._deciding["temperature"]}}
+        self._waiting = waiting
+
+    def _acquire(self, lock: FileLock) -> None:
+        while True:
+            try:
+                lock.acquire(timeout=POLL)
+                return
+            except Timeout:
+                self._waiting()
+
+
 def read_config(folder: Path) -> RunConfig:
     """The resolved configuration that a run was made with.
 
@@ -84,8 +131,11 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / "config.yaml"
     if not path.is_file():
         raise RunError(f"{folder}: no run (it has no config.yaml)")
+    config = _read_yaml(path).get("config")
+    if isinstance(config, dict) and SHARED in config:
+        raise RunError(f"{folder}: what several runs begin with, of several tasks; expected one of these runs")
     try:
-        return RunConfig.model_validate(_read_yaml(path).get("config"))
+        return RunConfig.model_validate(config)
     except ValidationError as error:
         raise RunError(
             f"{path}: not the configuration of a run ({len(error.errors())} settings are not valid)"
@@ -143,7 +193,7 @@ def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
 
 
 def state_of(folder: Path) -> str:
-    """finished, failed, interrupted, or running; a run whose process has died without a word is interrupted."""
+    """finished, failed, interrupted, pruned, or running; a run whose process has died without a word is interrupted."""
     if (folder / "result.json").is_file():
         return "finished"
     state = str(read_status(folder).get("state", "unknown"))

@@ -68,7 +68,7 @@ def read_result(folder: Path) -> Result | None:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """`status.json` of a run: state (running, interrupted, failed, finished), step and message."""
+    """`status.json` of a run: state (running, interrupted, pruned, failed, finished), step and message."""
     try:
         return json.loads((folder / "status.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):

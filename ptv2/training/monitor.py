@@ -15,7 +15,7 @@ class Monitor(Protocol):
         """A step is done: its mean loss, and the largest learning rate in force."""
 
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
-        """The dev set was scored."""
+        """The dev set was scored. May raise `ptv2.errors.Pruned` to end the training here, in a single process."""
 
     def said(self, text: str) -> None:
         """Something a user should know."""
@@ -31,3 +31,26 @@ class Silent:
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None: ...
 
     def said(self, text: str) -> None: ...
+
+
+class Chain:
+    """Tells several monitors, one after the other."""
+
+    def __init__(self, *monitors: Monitor) -> None:
+        self._monitors = monitors
+
+    def started(self, step: int, total: int) -> None:
+        for monitor in self._monitors:
+            monitor.started(step, total)
+
+    def stepped(self, step: int, loss: float, rate: float) -> None:
+        for monitor in self._monitors:
+            monitor.stepped(step, loss, rate)
+
+    def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
+        for monitor in self._monitors:
+            monitor.evaluated(step, epoch, metrics, best=best)
+
+    def said(self, text: str) -> None:
+        for monitor in self._monitors:
+            monitor.said(text)

@@ -1,4 +1,4 @@
-"""Stopping at the next safe point when the user or the system asks: Ctrl-C, SIGTERM."""
+"""Stopping at the next safe point when the user or the system asks: Ctrl-C, SIGTERM, a cluster's SIGUSR1 or SIGUSR2."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+# What clusters warn with before they take a machine back; nobody sends these twice in impatience.
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+
 
 class StopRequest:
     """While entered, the first SIGINT and the first SIGTERM only set `signal`; a second of its kind acts as usual.
 
     One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
+    SIGUSR1 and SIGUSR2 set it too, however often they come.
     """
 
     def __init__(self) -> None:
@@ -19,7 +23,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
                 self._before[number] = signal.signal(number, self._request)
         return self
 
@@ -31,7 +35,8 @@ class StopRequest:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.signal = self.signal or number
-        self._restore(number)
+        if number not in WARNINGS:
+            self._restore(number)
 
     def _restore(self, number: int) -> None:
         signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
