@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 # Batches whose examples are sorted together, at most: much less padding, still other neighbours in every epoch.
 POOL = 50
 # Pools an epoch has at least, so that a small data set is not cut into the same batches again and again.
 POOLS = 4
+
+
+class TrainingSet(Protocol):
+    """What training asks of its examples; a row is what a batch is made of."""
+
+    def __len__(self) -> int:
+        """Rows; an epoch has `ceil(rows / batch_size)` batches."""
+
+    def epoch_batches(self, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+        """The batches of an epoch, as rows: a pure function, so that a run can be continued."""
+
+    def targets(self, indices: Sequence[int]) -> float:
+        """How many losses these rows sum, for the mean over an effective batch."""
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Collate rows, padded to the longest of them."""
+
+
+class ByLength:
+    """A set whose batches are of similar length."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row `[rows]`."""
+        raise NotImplementedError
+
+    def epoch_batches(self, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+        """See the function of this name."""
+        return epoch_batches(self.lengths, batch_size, seed, epoch)
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptv2.data.batches import ByLength
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
@@ -22,7 +23,7 @@ TextItem = tuple[str, tuple[Segments, ...], int | None]  # an example's name, it
 
 
 @dataclass(frozen=True)
-class TextSet:
+class TextSet(ByLength):
     """The encoded examples of one split; rows are examples.
 
     Example `n` has the sequences `n * width ... n * width + width - 1` (`width` is 1, or the number of choices).

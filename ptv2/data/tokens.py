@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor
+
+from ptv2.data.batches import TrainingSet
 
 
-class EncodedSet(Protocol):
+class EncodedSet(TrainingSet, Protocol):
     """What training and prediction ask of the encoded examples of one split; a row is what a batch is made of."""
 
     @property
@@ -24,15 +25,6 @@ class EncodedSet(Protocol):
     @property
     def truncated(self) -> int:
         """Examples that lost tokens."""
-
-    def __len__(self) -> int:
-        """Rows."""
-
-    def targets(self, indices: Sequence[int]) -> float:
-        """How many losses these rows sum, for the mean over an effective batch."""
-
-    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """Collate rows, padded to the longest of them."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ptv2.data.arrays import concatenated
+from ptv2.data.batches import ByLength
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
@@ -25,7 +26,7 @@ CharSpan = tuple[int, int]  # characters of a context, the end exclusive
 
 
 @dataclass(frozen=True)
-class SpanSet:
+class SpanSet(ByLength):
     """Windows over questions with their contexts, each a row; the windows of one question follow each other."""
 
     tokens: Tokens

@@ -18,6 +18,7 @@ from tokenizers import normalizers
 from torch import Tensor
 
 from ptv2.data.arrays import concatenated, ranges
+from ptv2.data.batches import ByLength
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
@@ -31,7 +32,7 @@ CHUNK = 1000
 
 
 @dataclass(frozen=True)
-class TaggedSet:
+class TaggedSet(ByLength):
     """The encoded sentences of one split; rows are windows, several of them for a long sentence."""
 
     tokens: Tokens

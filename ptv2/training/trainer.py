@@ -20,8 +20,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
-from ptv2.data.batches import epoch_batches, shares
-from ptv2.data.tokens import EncodedSet
+from ptv2.data.batches import TrainingSet, shares
 from ptv2.errors import Interrupted, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trainable_parameters
 from ptv2.training import state
@@ -62,7 +61,7 @@ class Trainer:
     def __init__(
         self,
         model: PromptedModel,
-        train: EncodedSet,
+        train: TrainingSet,
         evaluate: Callable[[Callable[[], None]], dict[str, float]],
         headline: str,
         *,
@@ -135,8 +134,7 @@ class Trainer:
         started = time.perf_counter()
         epoch, number = divmod(self.at.step, self.steps_per_epoch)
         if self._order[0] != epoch:
-            lengths = self.train.lengths
-            self._order = (epoch, epoch_batches(lengths, self.config.batch_size, self.seed, epoch))
+            self._order = (epoch, self.train.epoch_batches(self.config.batch_size, self.seed, epoch))
         batch = self._order[1][number]
         factor = learning_rate_factor(self.optim, self.at.step, self.total, self.steps_per_epoch)
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
