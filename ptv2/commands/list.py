@@ -11,7 +11,7 @@ from rich.table import Table
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
 from ptv2.config import paths
-from ptv2.models.families import FAMILIES, facts
+from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
 
 
 def main(arguments: list[str]) -> int:
@@ -47,9 +47,10 @@ def _models(options: argparse.Namespace) -> Table:
     table = _table("model types", *rows[0])
     for row in rows:
         table.add_row(*row.values())
-    table.caption, table.caption_justify = (
-        "other types are tried before training, and refused if a layer ignores prompts",
-        "left",
+    table.caption_justify = "left"
+    table.caption = (
+        "other encoders and decoders are tried before training, and refused if a layer ignores its prompt;\n"
+        f"prompt-tuning and fine-tuning only: {', '.join(NO_DEEP_PROMPTS)}"
     )
     return table
 

@@ -31,7 +31,9 @@ Form = Literal["key-value", "hidden", "memory"]
 # Names of the linear maps from hidden states to keys and values: bert's kin, most decoders, distilbert, mpnet.
 PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"), ("k", "v"))
 # Keywords that change the scores in ways the explicit softmax below does not know.
-_UNSUPPORTED_EAGER = ("softcap", "position_bias", "s_aux")
+_UNKNOWN = ("position_bias",)
+# Keywords that torch's fused attention does not know.
+_EXPLICIT = ("softcap", "s_aux", *_UNKNOWN)
 
 
 @dataclass
@@ -89,8 +91,8 @@ class LayerPrompts:
         layer = getattr(module, "layer_idx", None)
         if layer is None:
             raise ModelError(
-                f"{type(module).__name__} carries no layer number, so it is unknown which prompt belongs to it; "
-                "name the class as attention_class in ptv2/models/families.py"
+                f"{type(module).__name__} stands in none of the backbone's layers, so it is unknown which prompt is "
+                "its own; use method=prompt-tuning, or another backbone"
             )
         return layer
 
@@ -187,7 +189,7 @@ def sdpa_attention(
     **options: Any,
 ) -> AttentionOutput:
     """The library's function for torch's fused attention, which on a CPU knows no dropout: ours there."""
-    special = [name for name in _UNSUPPORTED_EAGER if options.get(name) is not None]
+    special = [name for name in _EXPLICIT if options.get(name) is not None]
     if dropout == 0.0 or query.device.type != "cpu" or special or torch.compiler.is_compiling():
         return sdpa_attention_forward(
             module,
@@ -223,17 +225,24 @@ def eager_attention(
 ) -> tuple[Tensor, Tensor]:
     """Attention written out: softmax(q k / sqrt(D) + mask) v. Returns `[B, T, heads, D]` and the weights.
 
-    Causality is in the mask here (`eager_mask` always makes one), so `is_causal` has nothing left to say.
+    With `softcap` (gemma 2) scores stay within plus and minus that number; `s_aux` (gpt-oss) is a score for each head
+    that takes its share of the softmax and gives nothing. Causality is in the mask here, as `eager_mask` always makes
+    one, so `is_causal` has nothing left to say.
     """
-    if used := [name for name in _UNSUPPORTED_EAGER if options.get(name) is not None]:
-        raise ModelError(f"{type(module).__name__} uses {', '.join(used)}; choose model.attention=sdpa for it")
+    if used := [name for name in _UNKNOWN if options.get(name) is not None]:
+        raise ModelError(f"{type(module).__name__} uses {', '.join(used)}, which no attention function of ptv2 knows")
     groups = getattr(module, "num_key_value_groups", 1)
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if (cap := options.get("softcap")) is not None:
+        scores = cap * torch.tanh(scores / cap)
     if attention_mask is not None:
         scores = scores + attention_mask[..., : key.shape[2]]
+    if (sink := options.get("s_aux")) is not None:
+        scores = torch.cat((scores, sink.to(scores.dtype).view(1, -1, 1, 1).expand(*scores.shape[:3], 1)), dim=-1)
     exact = torch.promote_types(scores.dtype, torch.float32)  # a softmax in half precision loses small weights
     weights = functional.softmax(scores, dim=-1, dtype=exact).to(query.dtype)
+    weights = weights[..., : key.shape[2]]
     if module.training:
         weights = drop(weights, dropout)
     return (weights @ value).transpose(1, 2).contiguous(), weights

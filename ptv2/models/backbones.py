@@ -14,16 +14,24 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError, first_line
 from ptv2.models.attention import Form, LayerPrompts
 from ptv2.models.checkpoints import hash_weights, resolve
-from ptv2.models.configs import NO_BACKBONE, attention_name, no_backbone, output_width, random_config, read_config
+from ptv2.models.configs import (
+    NO_BACKBONE,
+    attention_name,
+    is_causal_type,
+    no_backbone,
+    output_width,
+    random_config,
+    read_config,
+)
 from ptv2.models.disentangled import use_disentangled_attention
-from ptv2.models.families import FAMILIES, Family, family_of
+from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, Family, family_of
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.language_model import LanguageModelHead, auto_class, fit_head, take_apart
 from ptv2.models.prompts import Shape
@@ -63,15 +71,23 @@ class Backbone:
     @property
     def shape(self) -> Shape:
         config = self.config
-        heads = config.num_attention_heads
-        embeddings = self.model.get_input_embeddings()  # type: ignore[operator]
+        heads = getattr(config, "num_attention_heads", 1)  # types without attention have none
         return Shape(
             layers=config.num_hidden_layers,
             hidden=config.hidden_size,
             kv_heads=getattr(config, "num_key_value_heads", None) or heads,
             head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
-            embedding=embeddings.embedding_dim,
+            embedding=self._word_embeddings().shape[1],
         )
+
+    def _word_embeddings(self) -> Tensor:
+        try:
+            return self.model.get_input_embeddings().weight  # type: ignore[operator]
+        except (AttributeError, NotImplementedError) as error:
+            raise ModelError(
+                f"a {self.family.model_type} backbone has no table of word embeddings beside which a prompt could "
+                "stand; use method=fine-tuning, or another backbone"
+            ) from error
 
 
 def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, language_model: bool = False) -> Backbone:
@@ -91,15 +107,12 @@ def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, lang
             model, words = take_apart(model)
         pooler, from_checkpoint = _take_pooler(model)
     family = _closer(family_of(model.config.model_type), model)
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise ModelError(
-            f"{cfg.path}: {family.model_type} is an encoder-decoder; a backbone is an encoder or a decoder"
-        )
     model.config.use_cache = False
     if model.config.pad_token_id is None:
         end = getattr(model.config, "eos_token_id", None)  # decoders pad with it; llama 3 has several
         model.config.pad_token_id = (end[0] if isinstance(end, list) else end) or 0
-    _number_layers(model, family)
+    if not family.shared_layers:
+        _number_layers(model)
     if family.adapter == "relative":
         use_relative_attention(model, f"ptv2_{cfg.attention}")
     elif family.adapter == "disentangled":
@@ -112,14 +125,24 @@ def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, lang
     return Backbone(model, pooler, origin, model.config, family, identity, words)
 
 
+def layers(model: nn.Module, count: int) -> list[nn.Module]:
+    """The layers of a backbone: the longest list of modules in it; one that serves several times (albert) is one."""
+    lists = [list(part) for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) <= count]
+    return max(lists, key=len, default=[])
+
+
 def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form: Form = "key-value") -> None:
     """Make sure, by one tiny forward pass, that each of `layers` (none: all) consumes its prompt of this form.
 
-    Raises `ModelError` for backbones whose attention ignores the keyword: training would go on without prompts.
+    Raises `ModelError` for backbones that have no attention or whose attention ignores the keyword: training would go
+    on without prompts.
     """
     family, shape = backbone.family, backbone.shape
-    if family.refused is not None:
-        raise ModelError(f"method=p-tuning-v2 cannot use a {family.model_type} backbone: {family.refused}")
+    if (instead := NO_DEEP_PROMPTS.get(family.model_type)) is not None:
+        raise ModelError(
+            f"a {family.model_type} backbone has no keys and values for prompts: {instead}; "
+            "use method=prompt-tuning or fine-tuning, or another backbone"
+        )
     wanted = set(range(shape.layers) if layers is None else layers)
     weight = next(backbone.model.parameters())
     size = (2, shape.kv_heads, 1, shape.head_dim) if form == "key-value" else (1, shape.hidden)
@@ -135,9 +158,11 @@ def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form
     finally:
         backbone.model.train(training)
     if prompts.taken != wanted:
+        others = f"; prompt.layers={sorted(prompts.taken)} would do" if prompts.taken else ""
         raise ModelError(
             f"a {family.model_type} backbone consumed the prompts of {len(prompts.taken)} layers, expected "
-            f"{len(wanted)}: its attention does not go through transformers' AttentionInterface"
+            f"{len(wanted)}: the others have no attention, or none that goes through transformers' AttentionInterface"
+            f"{others}"
         )
 
 
@@ -212,17 +237,17 @@ def _closer(family: Family, model: Any) -> Family:
     """`family`, or for a type without a row what its modules say: whether it is causal, and so takes positions."""
     if family.model_type in FAMILIES:
         return family
-    causal = any(getattr(module, "is_causal", False) for module in model.modules())
+    causal = is_causal_type(model.config) or any(getattr(module, "is_causal", False) for module in model.modules())
     numbered = causal and "position_ids" in inspect.signature(model.forward).parameters
     return replace(family, causal=causal, positions="real" if numbered else "own")
 
 
-def _number_layers(model: nn.Module, family: Family) -> None:
-    if family.attention_class is None:
-        return
-    modules = [module for module in model.modules() if type(module).__name__ == family.attention_class]
-    for number, module in enumerate(modules):
-        module.layer_idx = number  # type: ignore[assignment]
+def _number_layers(model: Any) -> None:
+    """Give attention modules that do not know their layer's number that number."""
+    for number, layer in enumerate(layers(model, model.config.num_hidden_layers)):
+        for module in layer.modules():
+            if "Attention" in type(module).__name__ and getattr(module, "layer_idx", None) is None:
+                module.layer_idx = number  # type: ignore[assignment]
 
 
 def _checkpoint_gradients(model: Any, family: Family) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, PreTrainedConfig
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_MAPPING,
+    AutoConfig,
+    PreTrainedConfig,
+)
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, first_line, unknown
@@ -22,20 +29,19 @@ HIDDEN_DROPOUTS = (
 )
 ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
 # What transformers raises for settings that no model can be made of.
-NO_BACKBONE = (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError)
+NO_BACKBONE = (ValueError, TypeError, KeyError, RuntimeError, AssertionError, StrictDataclassError)
 
 
 def read_config(folder: Path, cfg: ModelConfig) -> PreTrainedConfig:
     """The configuration in `folder`, with the dropouts of `cfg`.
 
-    Raises `ModelError` when it is missing or of no known type, or has no such dropout.
+    Raises `ModelError` when it is missing or of no known type, of an encoder-decoder, or has no such dropout.
     """
     try:
         config = published_config(folder) or AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {first_line(error)}") from error
-    _set_dropout(config, cfg)
-    return config
+    return _fit(config, cfg)
 
 
 def random_config(cfg: ModelConfig) -> PreTrainedConfig:
@@ -48,19 +54,30 @@ def random_config(cfg: ModelConfig) -> PreTrainedConfig:
         config = AutoConfig.for_model(model_type, **settings)
     except NO_BACKBONE as error:
         raise no_backbone(model_type, error) from error
-    _set_dropout(config, cfg)
-    return config
+    return _fit(config, cfg)
 
 
 def no_backbone(model_type: str, error: BaseException) -> ConfigError:
+    """The error for settings of `model.config` that make no model."""
     return ConfigError(f"model.config: no {model_type} backbone can be made of it: {first_line(error)}")
 
 
 def attention_name(config: PreTrainedConfig, cfg: ModelConfig) -> str:
-    """Our attention function, or for types that do not route attention the library's own (fine-tuning still works)."""
+    """Our attention function, or for types that do not route attention the library's own (fine-tuning still works).
+
+    Types whose attention torch's fused function cannot compute (gemma 2, gpt-oss) get the explicit one.
+    """
     known = MODEL_MAPPING.get(type(config), None)
     routes = known is None or getattr(known, "_supports_attention_backend", False)
-    return f"ptv2_{cfg.attention}" if routes else "eager"
+    if not routes:
+        return "eager"
+    return f"ptv2_{cfg.attention}" if getattr(known, "_supports_sdpa", True) else "ptv2_eager"
+
+
+def is_causal_type(config: PreTrainedConfig) -> bool:
+    """Whether transformers has language models of this type that write on, and none that fill gaps."""
+    writes = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and type(config) not in MODEL_FOR_MASKED_LM_MAPPING
+    return writes and getattr(config, "is_decoder", True)  # bert-generation is told by this which of both it is
 
 
 def output_width(config: PreTrainedConfig) -> int:
@@ -68,8 +85,12 @@ def output_width(config: PreTrainedConfig) -> int:
     return getattr(config, "word_embed_proj_dim", config.hidden_size)
 
 
-def _set_dropout(config: PreTrainedConfig, cfg: ModelConfig) -> None:
-    """Set the rates that `cfg` asks for under the names that this family gives them."""
+def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
+    """`config` with the dropout rates that `cfg` asks for, under the names that this family gives them."""
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{cfg.name}: {config.model_type} is an encoder-decoder; expected an encoder or a decoder as backbone"
+        )
     for option, rate, names in (
         ("hidden_dropout", cfg.hidden_dropout, HIDDEN_DROPOUTS),
         ("attention_dropout", cfg.attention_dropout, ATTENTION_DROPOUTS),
@@ -81,3 +102,4 @@ def _set_dropout(config: PreTrainedConfig, cfg: ModelConfig) -> None:
             raise ModelError(f"model.{option}={rate}: a {config.model_type} backbone has no such dropout; leave it out")
         for name in present:
             setattr(config, name, rate)
+    return config

@@ -17,6 +17,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ptv2.errors import ConfigError
+from ptv2.models.backbones import layers
 from ptv2.models.build import PromptedModel
 
 
@@ -51,9 +52,3 @@ def held_bytes(model: nn.Module) -> int:
     """Bytes of the weights that this process holds."""
     held = (p.to_local() if isinstance(p, DTensor) else p for p in model.parameters())
     return sum(part.numel() * part.element_size() for part in held)
-
-
-def layers(backbone: nn.Module, count: int) -> list[nn.Module]:
-    """The layers of a backbone: the longest list of modules in it; one that serves several times (albert) is one."""
-    lists = [list(part) for part in backbone.modules() if isinstance(part, nn.ModuleList) and len(part) <= count]
-    return max(lists, key=len, default=[])

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILY_CONFIGS, LAYERS, NO_HIDDEN_DROPOUT, gradients, mean_loss, tiny_batch, tiny_model
+from tiny import (
+    FAMILY_CONFIGS,
+    LAYERS,
+    NO_HIDDEN_DROPOUT,
+    enlarge,
+    gradients,
+    mean_loss,
+    run_config,
+    tiny_batch,
+    tiny_model,
+)
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 from ptv2.errors import ModelError
 from ptv2.models.attention import LayerPrompts, eager_attention, projections, with_prompts
+from ptv2.models.build import HeadSpec, build_model
 from ptv2.models.families import FAMILIES
 from ptv2.models.prompts import DeepPrompts
 
@@ -157,6 +170,41 @@ def test_a_backbone_equals_the_one_by_hand(family: str, attention: str, form: st
     assert len(calls) == LAYERS
     # Positions, token types and layer norm are the model's on both sides; scores are float32 at the end.
     torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt_oss"])
+def test_attention_that_is_more_than_a_softmax_equals_the_librarys(family: str) -> None:
+    """Scores kept within bounds (gemma 2), and a score that gives nothing (gpt-oss): no fused function knows these."""
+    library = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
+    config = {
+        **FAMILY_CONFIGS["llama"],
+        "model_type": family,
+        "head_dim": 8,
+        "num_key_value_heads": 1,
+        "sliding_window": 6,
+        "attn_logit_softcapping": 0.5,
+        "query_pre_attn_scalar": 8,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 2,
+    }
+    model = build_model(run_config(config, hidden_dropout=None), HeadSpec("classification", 3)).eval()
+    enlarge(model)
+    output = model(tiny_batch())["scores"]
+    assert isinstance(model.prompts, DeepPrompts)
+    values, calls = model.prompts.value().detach(), []
+
+    def hand(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, **options: Any) -> Any:
+        prompt = values[len(calls)][:, None].expand(-1, query.shape[0], -1, -1, -1)
+        calls.append(1)
+        key, value = (torch.cat(pair, dim=2) for pair in zip(prompt, (key, value), strict=True))
+        mask = functional.pad(mask, (prompt.shape[3], 0))
+        return library.eager_attention_forward(module, query, key, value, mask, **options)
+
+    AttentionInterface.register("by_hand", hand)
+    AttentionMaskInterface.register("by_hand", eager_mask)
+    model.backbone.set_attn_implementation("by_hand")  # type: ignore[operator]
+    torch.testing.assert_close(output, model(tiny_batch())["scores"], atol=1e-5, rtol=1e-5)
+    assert len(calls) == LAYERS
 
 
 # What wraps a forward pass

@@ -122,6 +122,7 @@ def test_random_backbones_follow_the_seed_and_leave_the_generator_alone() -> Non
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        ({**BERT, "model_type": "squeezebert", "embedding_size": 8}, r"no squeezebert backbone can be made of it"),
         ({**BERT, "model_type": "brt"}, r"unknown model\.config\.model_type 'brt'; did you mean"),
         ({**BERT, "hidden_size": 17}, r"no bert backbone can be made of it.*17"),
         ({**BERT, "hidden_size": "wide"}, r"no bert backbone can be made of it"),
@@ -140,7 +141,7 @@ def test_an_unknown_embedded_backbone_names_the_known() -> None:
 
 
 def test_an_encoder_decoder_is_refused() -> None:
-    with pytest.raises(ModelError, match="t5 is an encoder-decoder"):
+    with pytest.raises(ModelError, match="m: t5 is an encoder-decoder; expected an encoder or a decoder"):
         load_backbone(
             model_config("config:", config={"model_type": "t5", "d_model": 16, "d_ff": 8, "num_layers": 1}), 1
         )
@@ -234,9 +235,28 @@ def test_a_type_without_a_row_is_looked_at() -> None:
     backbone = load_backbone(model_config("config:", config=decoder), 1)
     assert (backbone.family.causal, backbone.family.positions) == (True, "real")
     assert backbone.config.pad_token_id == 9, "the first of several tokens that end a text"
-    encoder = {**FAMILY_CONFIGS["bert"], "model_type": "megatron-bert"}
-    family = load_backbone(model_config("config:", config=encoder), 1).family
-    assert (family.causal, family.positions) == (False, "own")
+
+
+@pytest.mark.parametrize(
+    ("family", "causal", "positions"),
+    [
+        ("megatron-bert", False, "own"),
+        ("bert-generation", False, "own"),
+        ("gte", False, "own"),
+        ("bloom", True, "own"),
+        ("doge", True, "real"),
+        ("xglm", True, "real"),
+    ],
+)
+def test_whether_a_type_without_a_row_is_causal(family: str, causal: bool, positions: str) -> None:
+    """By what the first token's hidden state makes of another last token; some decoders' modules do not say it."""
+    config = {**FAMILY_CONFIGS["bert"], "model_type": family}
+    backbone = load_backbone(model_config("config:", config=config), 1)
+    ids = torch.tensor([[5, 6, 7], [5, 6, 8]])
+    with torch.no_grad():
+        hidden = backbone.model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    assert torch.equal(hidden[0, 0], hidden[1, 0]) == causal
+    assert (backbone.family.causal, backbone.family.positions) == (causal, positions)
 
 
 def test_positions_of_a_text_padded_in_front() -> None:

@@ -247,6 +247,40 @@ def test_a_prompt_longer_than_all_positions() -> None:
         tiny_model("bert", prompt={"length": POSITIONS}).check_length(1)
 
 
+@pytest.mark.parametrize("method", ["p-tuning-v2", "prompt-tuning"])
+@pytest.mark.parametrize("family", ["mamba", "fnet"])
+def test_backbones_without_attention_take_shallow_prompts_only(family: str, method: str) -> None:
+    config = {
+        "model_type": family,
+        **{name: size for name, size in FAMILY_CONFIGS["bert"].items() if "head" not in name},
+    }
+    cfg = run_config(config, method, hidden_dropout=None, attention_dropout=None)
+    if method == "p-tuning-v2":
+        with pytest.raises(ModelError, match=rf"a {family} backbone has no keys and values .*method=prompt-tuning"):
+            build_model(cfg, POOLED)
+        return
+    model = build_model(cfg, POOLED)
+    assert model.family.causal == (family == "mamba"), "so a text is read at its last token"
+    mean_loss(model, tiny_batch()).backward()
+    assert set(gradients(model)) == {"prompts.prompt", "head.linear.weight", "head.linear.bias"}
+
+
+def test_layers_that_have_attention_are_named() -> None:
+    config = {**FAMILY_CONFIGS["llama"], "model_type": "lfm2", "full_attn_idxs": [1]}
+    settings = {"hidden_dropout": None, "attention_dropout": None}
+    with pytest.raises(ModelError, match=r"prompts of 1 layers, expected 3.*prompt\.layers=\[1\] would do"):
+        build_model(run_config(config, **settings), POOLED)
+    model = build_model(run_config(config, prompt={"layers": [1]}, **settings), POOLED)
+    mean_loss(model, tiny_batch()).backward()
+    assert gradients(model)["prompts.prompt"].abs().max() > 0
+
+
+def test_a_backbone_without_word_embeddings_is_fine_tuned_only() -> None:
+    config = {**FAMILY_CONFIGS["bert"], "model_type": "canine"}
+    with pytest.raises(ModelError, match=r"canine backbone has no table of word embeddings .*method=fine-tuning"):
+        build_model(run_config(config), POOLED)
+
+
 @pytest.mark.parametrize("family", ["megatron-bert"])
 def test_backbones_that_ignore_prompts_are_refused_but_can_be_fine_tuned(family: str) -> None:
     config = {"model_type": family, **FAMILY_CONFIGS["bert"]}

@@ -160,6 +160,8 @@ def test_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
         (["trainer.precision=fp16", "trainer.device=cpu"], "trainer.precision=fp16 needs a GPU; expected fp32 or bf16"),
         (["prompt.length=500"], "the longest text that fits is 12 tokens (task.max_length), or shorten prompt.length"),
         (["prompt.length=600"], "no text fits beside this prompt"),
+        (["model.config.model_type=mamba"], "a mamba backbone has no keys and values for prompts: a state goes from"),
+        (["model.config.model_type=bart"], "tiny: bart is an encoder-decoder; expected an encoder or a decoder"),
         (["method=prompt-tuning", "prompt.length=505"], "the longest text that fits is 7 tokens"),
     ):
         done = run(train_words(data, out, *overrides), tmp_path)
