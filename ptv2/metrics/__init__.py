@@ -1,5 +1,5 @@
 """Metrics: one local `evaluate.Metric` a module, each with a pure `score(predictions, references)` and the names of its
-scores beside it.
+scores beside it, and `fractions`: what each unit adds to them, for a bootstrap over a test set's units.
 
 Scores are fractions from 0 to 1, and for every metric here higher is better. Nothing is fetched from the hub, so a
 number does not depend on what a metric script there looks like today. A module imports nothing of this package and can

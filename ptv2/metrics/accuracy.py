@@ -9,6 +9,7 @@ import datasets
 import evaluate
 
 SCORES = ("accuracy",)
+UNIT = "example"  # what `fractions` has a value for
 
 _DESCRIPTION = "Share of the examples whose predicted class is the right one; from 0 to 1, higher is better."
 _INPUTS = """
@@ -30,6 +31,21 @@ def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, fl
         raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
     right = sum(prediction == reference for prediction, reference in zip(predictions, references, strict=True))
     return {"accuracy": right / len(references)}
+
+
+def fractions(
+    predictions: Sequence[int], references: Sequence[int]
+) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over examples give it.
+
+    Resampled examples then give the score of the resampled set, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    score(predictions, references)  # the checks
+    right = [float(prediction == reference) for prediction, reference in zip(predictions, references, strict=True)]
+    return {"accuracy": [(right, [1.0] * len(right))]}
 
 
 class Metric(evaluate.Metric):

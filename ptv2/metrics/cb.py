@@ -9,6 +9,7 @@ import datasets
 import evaluate
 
 SCORES = ("accuracy", "f1_macro")
+UNIT = "example"  # what `fractions` has a value for
 CLASSES = (0, 1, 2)
 
 _DESCRIPTION = """Accuracy and macro-averaged F1 of CommitmentBank; from 0 to 1, higher is better.
@@ -47,6 +48,25 @@ def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, fl
         "accuracy": sum(prediction == reference for prediction, reference in pairs) / len(pairs),
         "f1_macro": sum(_f1(pairs, label) for label in CLASSES) / len(CLASSES),
     }
+
+
+def fractions(
+    predictions: Sequence[int], references: Sequence[int]
+) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)` whose sums over examples give it; for F1 one of these a class.
+
+    Resampled examples then give the score of the resampled set, as the mean of the fractions, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    score(predictions, references)  # the checks
+    pairs = list(zip(predictions, references, strict=True))
+    each = [
+        ([2.0 * (p == r == label) for p, r in pairs], [float((p == label) + (r == label)) for p, r in pairs])
+        for label in CLASSES
+    ]
+    return {"accuracy": [([float(p == r) for p, r in pairs], [1.0] * len(pairs))], "f1_macro": each}
 
 
 def _f1(pairs: Sequence[tuple[int, int]], label: int) -> float:

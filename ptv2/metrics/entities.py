@@ -10,6 +10,7 @@ import datasets
 import evaluate
 
 SCORES = ("f1", "precision", "recall")
+UNIT = "sentence"  # what `fractions` has a value for
 
 _DESCRIPTION = """F1, precision and recall over the spans of all types together; from 0 to 1, higher is better.
 A span is right when type, first and last token are. Odd sequences are read as by conlleval: an `I-` after `O`, or after
@@ -74,6 +75,27 @@ def chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
         if kind and not inside:
             inside, start = kind, i
     return found
+
+
+def fractions(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over sentences give it.
+
+    Resampled sentences then give the score of the resampled set, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    rows = [_count([p], [r]).values() for p, r in zip(predictions, references, strict=True)]
+    return as_fractions([[sum(column) for column in zip((0, 0, 0), *row, strict=True)] for row in rows])
+
+
+def as_fractions(rows: Sequence[Sequence[int]]) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """F1, precision and recall of rows of spans [right, predicted, in the references], as `fractions` gives them."""
+    right, said, true = ([float(row[i]) for row in rows] for i in range(3))
+    both = [s + t for s, t in zip(said, true, strict=True)]
+    return {"f1": [([2 * n for n in right], both)], "precision": [(right, said)], "recall": [(right, true)]}
 
 
 def _count(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> dict[str, list[int]]:

@@ -10,6 +10,7 @@ import datasets
 import evaluate
 
 SCORES = ("f1a", "exact_match")
+UNIT = "question"  # what `fractions` has a value for
 
 _DESCRIPTION = """The two numbers of MultiRC in SuperGLUE; from 0 to 1, higher is better.
 F1a is the binary F1 of the class 1 over all answers of all questions together. Exact match is the share of questions of
@@ -53,6 +54,28 @@ def score(predictions: Sequence[Mapping[str, Any]], references: Sequence[int]) -
         "f1a": 2 * both / either if either else 0.0,
         "exact_match": sum(all_right.values()) / len(all_right),
     }
+
+
+def fractions(
+    predictions: Sequence[Mapping[str, Any]], references: Sequence[int]
+) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over questions give it.
+
+    Resampled questions then give the score of the resampled set, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    score(predictions, references)  # the checks
+    rows: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 1.0])
+    for prediction, reference in zip(predictions, references, strict=True):
+        said = prediction["prediction"]
+        row = rows[prediction["idx"]["paragraph"], prediction["idx"]["question"]]
+        row[0] += 2.0 * (said == reference == 1)
+        row[1] += (said == 1) + (reference == 1)
+        row[2] *= said == reference
+    both, either, right = ([row[i] for row in rows.values()] for i in range(3))
+    return {"f1a": [(both, either)], "exact_match": [(right, [1.0] * len(rows))]}
 
 
 class Metric(evaluate.Metric):

@@ -12,6 +12,7 @@ import datasets
 import evaluate
 
 SCORES = ("f1", "exact_match")
+UNIT = "query"  # what `fractions` has a value for
 
 _DESCRIPTION = """F1 over words and exact match of ReCoRD; from 0 to 1, higher is better.
 Both are the best over a query's right answers, and the mean over queries. Before the comparison, text is lower-cased
@@ -42,26 +43,51 @@ def score(predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping
     Raises:
         ValueError: there are no references, a reference has no answer, or a query occurs twice or is not known.
     """
+    scores = _scores(predictions, references)
+    return {name: sum(one[name] for one in scores) / len(scores) for name in SCORES}
+
+
+def fractions(
+    predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]
+) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over queries give it.
+
+    Resampled queries then give the score of the resampled set, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    scores = _scores(predictions, references)
+    return {name: [([one[name] for one in scores], [1.0] * len(scores))] for name in SCORES}
+
+
+def normalize(text: str) -> str:
+    """Lower case without punctuation, articles and surplus spaces, in the order of SQuAD's scorer."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def _scores(
+    predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]
+) -> list[dict[str, float]]:
+    """The two scores of each query, in the order of the references."""
     if not references:
         raise ValueError("expected at least one reference, got none")
     said = _by_query(predictions, "predictions")
     right = _by_query(references, "references")
     if strange := sorted(said.keys() - right.keys()):
         raise ValueError(f"expected predictions for queries of the references only, got (passage, query) {strange[0]}")
-    total_f1 = total_exact = 0.0
+    scores = []
     for query, reference in right.items():
         if not reference["answers"]:
             raise ValueError(f"expected at least one right answer, got none for (passage, query) {query}")
-        if query in said:
-            text = said[query]["prediction_text"]
-            total_f1 += max(_f1(text, answer) for answer in reference["answers"])
-            total_exact += max(normalize(text) == normalize(answer) for answer in reference["answers"])
-    return {"f1": total_f1 / len(right), "exact_match": total_exact / len(right)}
-
-
-def normalize(text: str) -> str:
-    """Lower case without punctuation, articles and surplus spaces, in the order of SQuAD's scorer."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+        if query not in said:
+            scores.append(dict.fromkeys(SCORES, 0.0))
+            continue
+        text = said[query]["prediction_text"]
+        exact = max(normalize(text) == normalize(answer) for answer in reference["answers"])
+        f1 = max(_f1(text, answer) for answer in reference["answers"])
+        scores.append({"f1": f1, "exact_match": float(exact)})
+    return scores
 
 
 def _by_query(rows: Sequence[Mapping[str, Any]], what: str) -> dict[tuple[int, int], Mapping[str, Any]]:

@@ -12,6 +12,7 @@ import evaluate
 from ptv2.metrics import entities
 
 SCORES = ("f1", "precision", "recall", "f1_with_v")
+UNIT = "predicate"  # what `fractions` has a value for
 
 _DESCRIPTION = """Arguments of predicates found with the right label and extent; from 0 to 1, higher is better.
 f1, precision and recall are those of srl-eval.pl, the CoNLL-2005 scorer (its line "Overall", in percent): the predicate
@@ -66,6 +67,21 @@ def by_type(
         label: {**entities.rates(both[label], said[label], right[label]), "support": right[label]}
         for label in sorted(said | right)
     }
+
+
+def fractions(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over predicates give it.
+
+    Resampled predicates then give the score of the resampled set, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    rows = [_counts([p], [r]) for p, r in zip(predictions, references, strict=True)]
+    own = entities.as_fractions([[both.total(), said.total(), right.total()] for said, right, both in rows])
+    return {**own, "f1_with_v": entities.fractions(predictions, references)["f1"]}
 
 
 def arguments(tags: Sequence[str]) -> list[Argument]:

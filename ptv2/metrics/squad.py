@@ -13,6 +13,7 @@ import datasets
 import evaluate
 
 SCORES = ("f1", "exact_match")
+UNIT = "question"  # what `fractions` has a value for
 
 _DESCRIPTION = """F1 over words and exact match of SQuAD; from 0 to 1, higher is better.
 Both are the best over a question's right answers, and the mean over questions. Before the comparison, text is
@@ -64,6 +65,18 @@ def score(predictions: Rows, references: Rows) -> dict[str, float]:
     """
     scores = _by_question(predictions, references)
     return {name: sum(one[name] for one in scores.values()) / len(scores) for name in SCORES}
+
+
+def fractions(predictions: Rows, references: Rows) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over questions give it.
+
+    Resampled questions then give the score of the resampled set, without the predictions.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    scores = _by_question(predictions, references).values()
+    return {name: [([one[name] for one in scores], [1.0] * len(scores))] for name in SCORES}
 
 
 def by_kind(predictions: Rows, references: Rows) -> dict[str, dict[str, float | int]]:

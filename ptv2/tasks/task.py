@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -115,6 +116,11 @@ class Task(ABC, Generic[E, S]):
         given, references = self.for_metric(predictions, examples)
         result = load_metric(self.config.metric).compute(predictions=given, references=references)
         return {name: 100 * float(value) for name, value in result.items()}
+
+    def fractions(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, Any]:
+        """What each unit (a sentence, a question, ...) adds to the metric's scores; see the metrics' `fractions`."""
+        metric = import_module(f"ptv2.metrics.{self.config.metric}")
+        return {"unit": metric.UNIT, "scores": metric.fractions(*self.for_metric(predictions, examples))}
 
     @abstractmethod
     def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> tuple[list[Any], list[Any]]:
