@@ -1,4 +1,4 @@
-"""Every metric is a mean of ratios of sums over its units: so a bootstrap needs what each unit adds, and nothing more."""
+"""Every metric is a mean of ratios of sums over its units: a bootstrap needs what each unit adds, and nothing more."""
 
 from __future__ import annotations
 
