@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -32,9 +32,14 @@ log = logging.getLogger("ptv2")
 class RichMonitor:
     """Shows a training as one bar with loss, rate and time left, and a line for every evaluation."""
 
-    def __init__(self, name: str, headline: str) -> None:
-        """`name` is the run's; its last part, the hash, marks the lines, since runs of a sweep may be made together."""
+    def __init__(self, name: str, headline: str, others: Collection[str] | None = None) -> None:
+        """`name` is the run's; its last part, the hash, marks the lines, since runs of a sweep may be made together.
+
+        Args:
+            others: metrics to show beside the headline; none: all.
+        """
         self._name, self._label, self._headline = name, name.rpartition("-")[2], headline
+        self._others = others
         columns = (
             TextColumn("[dim]{task.description}[/dim]"),
             BarColumn(bar_width=None),
@@ -66,7 +71,8 @@ class RichMonitor:
 
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
         """A line with the dev metrics; the headline first."""
-        names = [self._headline, *(name for name in metrics if name not in (self._headline, "loss"))]
+        others = metrics if self._others is None else self._others
+        names = [self._headline, *(name for name in others if name not in (self._headline, "loss"))]
         text = "  ".join(f"{name} {metrics[name]:.2f}" for name in names)
         self.said(f"epoch {round(epoch, 2):g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
 
@@ -128,17 +134,22 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+def encoding(total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """A bar over the examples that are encoded."""
+    return working("encoding", total)
+
+
 @contextmanager
-def encoding(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over the examples that are encoded, seen only while it lasts; the function moves it on."""
+def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over long work, seen only while it lasts; the function moves it on."""
     columns = (
-        TextColumn("[dim]encoding[/dim]"),
+        TextColumn("[dim]{task.description}[/dim]"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=total)
+        task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from ptv2.config.schema import RunConfig
+from ptv2.config.multitask import shared_parts
+from ptv2.config.schema import MULTITASK, RunConfig
 
-# Settings that change where or how fast a run goes, not what it computes.
+# Settings that change where or how fast a run goes, or what was proposed to it, not what it computes.
 BOOKKEEPING = (
     "out",
     "data.dir",
@@ -17,16 +19,22 @@ BOOKKEEPING = (
     "trainer.checkpoint_minutes",
     "trainer.halve_on_oom",
     "trainer.shard",
+    "recipe",
+    "task.scale",
+    "model.scale",
 )
 
 
-def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
+def deciding(config: RunConfig, data: str, model: str, shared: str | None = None) -> dict[str, Any]:
     """What is hashed: the configuration without bookkeeping, with fingerprints in the place of paths.
 
     Args:
         data: fingerprint of the data source (content, or repository and revision).
         model: fingerprint of the backbone (weights' hash, or id and revision).
+        shared: `shared_hash` of what the run begins with, if its method is multitask-p-tuning-v2.
     """
+    if (shared is None) == (config.method == MULTITASK):
+        raise ValueError(f"method {config.method} with shared part {shared}")
     tree = config.model_dump(mode="json")
     for key in BOOKKEEPING:
         *parents, leaf = key.split(".")
@@ -57,6 +65,9 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
     for key in ("path", "revision", "sha256", "trust_remote_code"):
         tree["model"].pop(key)
     tree["model"]["fingerprint"] = model
+    tree.pop("multitask")
+    if shared is not None:
+        tree["multitask"] = shared
     if config.method == "fine-tuning":
         tree.pop("prompt")
     elif config.method == "prompt-tuning":
@@ -66,16 +77,50 @@ def deciding(config: RunConfig, data: str, model: str) -> dict[str, Any]:
     return tree
 
 
+# Letters of all tasks' names in the name of a folder, at most.
+LONGEST = 80
 # The prompt settings that shallow prompts know.
 SHALLOW = ("length", "init", "init_std", "embedding", "reparameterization", "mlp_hidden")
 
 
-def run_hash(config: RunConfig, data: str, model: str) -> str:
+def run_hash(config: RunConfig, data: str, model: str, shared: str | None = None) -> str:
     """Ten hexadecimal digits that two runs share exactly if they compute the same thing."""
-    text = json.dumps(deciding(config, data, model), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return _hash(deciding(config, data, model, shared))
 
 
-def run_name(config: RunConfig, data: str, model: str) -> str:
+def run_name(config: RunConfig, data: str, model: str, shared: str | None = None) -> str:
     """Name of the run's directory: task, model, method and the hash."""
-    return f"{config.task.name}-{config.model.name}-{config.method}-{run_hash(config, data, model)}"
+    return f"{config.task.name}-{config.model.name}-{config.method}-{run_hash(config, data, model, shared)}"
+
+
+def shared_deciding(config: RunConfig, data: Mapping[str, str], model: str) -> dict[str, Any]:
+    """What is hashed of the part that several runs of method multitask-p-tuning-v2 share.
+
+    Args:
+        data: fingerprint of each task's data, by its name.
+    """
+    assert config.multitask is not None
+    tree: dict[str, Any] = {"temperature": config.multitask.temperature, "tasks": {}}
+    for name, part in sorted(shared_parts(config).items()):
+        of_task = deciding(part, data[name], model)
+        tree["tasks"][name] = {key: of_task.pop(key) for key in ("task", "data", "head")}
+        tree |= of_task  # the same for all
+    return tree
+
+
+def shared_hash(config: RunConfig, data: Mapping[str, str], model: str) -> str:
+    """Ten hexadecimal digits that runs have in common exactly if what they begin with is the same."""
+    return _hash(shared_deciding(config, data, model))
+
+
+def shared_name(config: RunConfig, data: Mapping[str, str], model: str) -> str:
+    """Name of the shared part's directory: tasks, model and the hash."""
+    tasks = "+".join(sorted(data))
+    if len(tasks) > LONGEST:
+        tasks = f"{len(data)}-tasks"
+    return f"{tasks}-{config.model.name}-{shared_hash(config, data, model)}"
+
+
+def _hash(tree: dict[str, Any]) -> str:
+    text = json.dumps(tree, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

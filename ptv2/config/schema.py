@@ -6,7 +6,7 @@ Every key of `conf/` has its type, its choices and its meaning here; `ptv2.confi
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,7 +14,10 @@ from ptv2.errors import unknown
 from ptv2.metrics import known_metrics
 from ptv2.tasks.readers import READERS
 
-Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
+Tuning = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
+Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2"]
+MULTITASK: Method = "multitask-p-tuning-v2"
+MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 # train, dev, and the sets that are scored once: CoNLL-2005 has two of these.
 Split = Literal["train", "dev", "test", "test-brown"]
 Source = Literal["hub", "files", "mini"]
@@ -134,6 +137,7 @@ class TaskConfig(Frozen):
     headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
     max_length: Positive = 128
     truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
+    scale: Literal["small", "medium", "large"] = "medium"  # training examples; the methods' default of epochs asks it
     tagging: TaggingConfig | None = None
     extraction: ExtractionConfig | None = None
     verbalizer: VerbalizerConfig | None = None
@@ -212,6 +216,7 @@ class ModelConfig(Frozen):
     gradient_checkpointing: bool = False
     compile: bool = False
     trust_remote_code: bool = False
+    scale: Literal["small", "base", "large", "xlarge"] = "base"  # the methods' defaults of rates and epochs ask it
 
     @model_validator(mode="after")
     def _random_weights_stay_whole(self) -> ModelConfig:
@@ -275,6 +280,62 @@ class TrainerConfig(Frozen):
     device: Literal["auto", "cpu"] = "auto"
 
 
+class SharedTask(Frozen):
+    """One of the tasks that prompts are trained on together, and where its data come from."""
+
+    task: TaskConfig
+    data: DataConfig
+
+    @model_validator(mode="after")
+    def _source_is_there(self) -> SharedTask:
+        _check_source(self.task, self.data)
+        return self
+
+
+class MultitaskConfig(Frozen):
+    """The part that tasks share: deep prompts trained on all of them, one head a task, every batch of one task.
+
+    What is not here (prompt, head, model, seed, the rest of optim and trainer) is that of the run.
+    `ptv2.config.multitask` makes `tasks` of what a user writes.
+    """
+
+    written: ClassVar = ("dirs", "families")  # further keys that a user may write
+
+    tasks: list[SharedTask]
+    temperature: Annotated[float, Field(gt=0)] = 2.0  # a task's share of the batches goes by rows ** (1 / temperature)
+    lr: Annotated[float, Field(gt=0)]
+    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # none: lr
+    head_lr: Annotated[float, Field(gt=0)] | None = None
+    epochs: Positive = 10  # of as many batches as all tasks have together
+    max_steps: Positive | None = None
+    batch_size: Positive = 32
+    evaluate_every: Literal["epoch"] | Positive = "epoch"
+    patience: Positive | None = None
+    only_shared: bool = False  # stop after this part
+
+    @model_validator(mode="after")
+    def _tasks_differ(self) -> MultitaskConfig:
+        names = [entry.task.name for entry in self.tasks]
+        if len(names) < 2:
+            raise ValueError(
+                f"tasks has {' '.join(names) or 'nothing'} alone; expected two or more (p-tuning-v2 trains on one)"
+            )
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"tasks has {twice[0]} twice; expected each once (other data of its kind need a task.name of their own)"
+            )
+        return self
+
+
+class RecipeRecord(Frozen):
+    """The recipe that a run's settings began with, for its record; what it computes is in the settings themselves."""
+
+    name: str  # the file below conf/recipe/
+    kind: Literal["published", "ours"]
+    source: str
+    changed: dict[str, Any] = {}  # what the recipe says where the run has something else, by key
+
+
 class RunConfig(Frozen):
     """Everything that decides what one run computes, plus the bookkeeping named in `ptv2.config.identity`."""
 
@@ -288,12 +349,19 @@ class RunConfig(Frozen):
     trainer: TrainerConfig
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     out: str = "runs"
+    recipe: RecipeRecord | None = None
+    multitask: MultitaskConfig | None = None  # method multitask-p-tuning-v2
+
+    @property
+    def tuning(self) -> Tuning:
+        """How the model is made: the method, but p-tuning-v2 for one that has learned several tasks before."""
+        return "p-tuning-v2" if self.method == "multitask-p-tuning-v2" else self.method
 
     @model_validator(mode="after")
     def _prompt_settings_fit(self) -> RunConfig:
         prompt = self.prompt
         shared = prompt.reparameterization.startswith("glm-")
-        if self.method == "p-tuning-v2" and shared and prompt.form == "key-value":
+        if self.tuning == "p-tuning-v2" and shared and prompt.form == "key-value":
             raise ValueError(
                 f"prompt.reparameterization={prompt.reparameterization} computes hidden vectors; expected "
                 "prompt.form=hidden or memory with it"
@@ -310,13 +378,31 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _source_is_there(self) -> RunConfig:
-        if getattr(self.task.sources, self.data.source) is None:
-            have = [s for s in ("hub", "files", "mini") if getattr(self.task.sources, s) is not None]
-            raise ValueError(
-                f"data.source={self.data.source}: task {self.task.name} has no such source (it has: {', '.join(have)})"
-            )
-        if self.data.source == "files" and self.data.dir is None:
-            raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
-        if self.data.source != "files" and self.data.dir is not None:
-            raise ValueError(f"data.dir is set but data.source={self.data.source}; expected data.source=files with it")
+        _check_source(self.task, self.data)
         return self
+
+    @model_validator(mode="after")
+    def _multitask_fits(self) -> RunConfig:
+        if (self.multitask is None) == (self.method == MULTITASK):
+            raise ValueError(f"multitask.*: {MULTITASK_ONLY}")
+        if self.multitask is None:
+            return self
+        if self.head.kind != "linear":
+            raise ValueError(f"head.kind={self.head.kind}: method={MULTITASK} has a new head a task; expected linear")
+        names = [entry.task.name for entry in self.multitask.tasks]
+        if self.task.name not in names:
+            raise ValueError(
+                f"multitask.tasks has no {self.task.name}, the task to go on with; it has: {' '.join(names)}"
+            )
+        return self
+
+
+def _check_source(task: TaskConfig, data: DataConfig) -> None:
+    """Raise `ValueError` unless the task has such a source, with a folder exactly where it is files."""
+    if getattr(task.sources, data.source) is None:
+        have = [s for s in ("hub", "files", "mini") if getattr(task.sources, s) is not None]
+        raise ValueError(f"data.source={data.source}: task {task.name} has no such source (it has: {', '.join(have)})")
+    if data.source == "files" and data.dir is None:
+        raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
+    if data.source != "files" and data.dir is not None:
+        raise ValueError(f"data.dir is set but data.source={data.source}; expected data.source=files with it")

@@ -8,6 +8,8 @@ one JSON object that says what it belongs to.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,25 @@ from torch import Tensor
 
 from ptv2.errors import ModelError
 from ptv2.files import write_bytes_whole
-from ptv2.models.build import PromptedModel, trainable_parameters
+from ptv2.models.build import HeadSpec, PromptedModel, trainable_parameters
 from ptv2.models.prompts import DeepPrompts
 
 FILE = "artifact.safetensors"
 HEADER = "ptv2"  # key of the JSON object in the file's metadata
+PROMPTS = "prompts."  # names of tensors
 
 
-def save_artifact(model: PromptedModel, folder: str | Path, extra: dict[str, Any]) -> None:
-    """Write what was trained into `folder`; `extra` (labels, task, ...) comes back from `read_artifact`."""
+def save_artifact(model: PromptedModel, folder: str | Path, extra: dict[str, Any], *, to_go_on: bool = False) -> None:
+    """Write what was trained into `folder`; `extra` (labels, task, ...) comes back from `read_artifact`.
+
+    Args:
+        to_go_on: keep an MLP beside the prompt that it computes, for `load_start`.
+    """
     header = {**_belonging(model), "extra": extra}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    kept = _tensors(model)
+    if to_go_on and model.prompts is not None:
+        kept |= {f"{PROMPTS}{name}": parameter for name, parameter in model.prompts.named_parameters()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     write_bytes_whole(Path(folder) / FILE, save(tensors, metadata={HEADER: json.dumps(header, ensure_ascii=False)}))
 
 
@@ -43,30 +53,60 @@ def load_artifact(model: PromptedModel, folder: str | Path) -> dict[str, Any]:
     Raises `ModelError` when it is missing or torn, or belongs to another backbone, method, head or prompt.
     """
     header, tensors = _read(Path(folder))
-    for key, have in _belonging(model).items():
+    _check(header, _belonging(model), Path(folder))
+    if model.prompts is not None:
+        model.prompts.fold()
+    _copy(tensors, _tensors(model), Path(folder))
+    return header["extra"]
+
+
+def load_start(model: PromptedModel, folder: str | Path, task: str) -> dict[str, Any]:
+    """Begin the training of `model` where one of several tasks ended: with its prompts and with the head of `task`.
+
+    Returns:
+        The artifact's `extra`.
+
+    Raises:
+        ModelError: the artifact is missing or torn, has no such head, or belongs to another backbone or prompt.
+    """
+    header, tensors = _read(Path(folder))
+    heads = header["head"].get("several", {})
+    expected = _belonging(model)
+    expected.pop("pooler")  # one that only other tasks read through is no matter
+    _check({**header, "head": heads.get(task)}, expected, Path(folder))
+    own = f"head.heads.{list(heads).index(task)}."
+    named = {re.sub(f"^{re.escape(own)}", "head.", name): tensor for name, tensor in tensors.items()}
+    trained = {name: parameter for group in trainable_parameters(model).values() for name, parameter in group.items()}
+    _copy({name: tensor for name, tensor in named.items() if name in trained}, trained, Path(folder))
+    return header["extra"]
+
+
+def _check(header: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
+    """Raise `ModelError` unless the header says what is expected."""
+    for key, have in expected.items():
         same = header.get(key) == have
         if key == "backbone" and have.get("sha256") == (header.get(key) or {}).get("sha256"):
             same = True  # the weights decide; a folder may have been renamed
         if not same:
-            raise ModelError(f"{Path(folder) / FILE}: belongs to another {key}: {_differs(header.get(key), have)}")
-    if model.prompts is not None:
-        model.prompts.fold()
-    expected = _tensors(model)
-    if expected.keys() != tensors.keys():
-        odd = sorted(expected.keys() ^ tensors.keys())
-        raise ModelError(f"{Path(folder) / FILE}: does not have the tensors of this model: {', '.join(odd[:5])}")
+            raise ModelError(f"{folder / FILE}: belongs to another {key}: {_differs(header.get(key), have)}")
+
+
+def _copy(tensors: Mapping[str, Tensor], to: Mapping[str, Tensor], folder: Path) -> None:
+    """Copy all tensors; raises `ModelError` unless exactly those are there."""
+    if tensors.keys() != to.keys():
+        odd = sorted(tensors.keys() ^ to.keys())
+        raise ModelError(f"{folder / FILE}: does not have the tensors of this model: {', '.join(odd[:5])}")
     with torch.no_grad():
-        for name, parameter in expected.items():
+        for name, parameter in to.items():
             parameter.copy_(tensors[name])
-    return header["extra"]
 
 
 def _tensors(model: PromptedModel) -> dict[str, Tensor]:
     """What the file holds, by name."""
     trained = {name: tensor for group in trainable_parameters(model).values() for name, tensor in group.items()}
-    kept: dict[str, Tensor] = {name: tensor for name, tensor in trained.items() if not name.startswith("prompts.")}
+    kept: dict[str, Tensor] = {name: tensor for name, tensor in trained.items() if not name.startswith(PROMPTS)}
     if model.prompts is not None:
-        kept["prompts.prompt"] = model.prompts.value()
+        kept[f"{PROMPTS}prompt"] = model.prompts.value()
     if model.pooler is not None and model.pooler_origin == "random":
         kept |= {f"pooler.{name}": tensor for name, tensor in model.pooler.named_parameters()}
     return kept
@@ -81,16 +121,22 @@ def _belonging(model: PromptedModel) -> dict[str, Any]:
             prompt |= {"form": model.prompts.form, "layers": list(model.prompts.layers)}
         else:
             prompt |= {"embedding": model.embedding}
-    head: dict[str, Any] = {"kind": model.spec.kind, "num_labels": model.spec.num_labels}
-    if (words := model.spec.words) is not None:
-        head |= {"words": [list(tokens) for tokens in words.tokens], "labels": list(words.labels)}
     return {
         "backbone": model.identity_record(),
         "method": model.method,
-        "head": head,
+        "head": _describe_head(model.spec),
         "pooler": model.pooler is not None,
         "prompt": prompt,
     }
+
+
+def _describe_head(spec: HeadSpec) -> dict[str, Any]:
+    head: dict[str, Any] = {"kind": spec.kind, "num_labels": spec.num_labels}
+    if (words := spec.words) is not None:
+        head |= {"words": [list(tokens) for tokens in words.tokens], "labels": list(words.labels)}
+    if spec.several:
+        head |= {"several": {name: _describe_head(one) for name, one in spec.several.items()}}
+    return head
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

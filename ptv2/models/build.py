@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptv2.config.schema import Method, ModelConfig, PromptConfig, RunConfig
+from ptv2.config.schema import ModelConfig, PromptConfig, RunConfig, Tuning
 from ptv2.errors import ConfigError
 from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
-from ptv2.models.heads import Head, HeadSpec, VerbalizerHead, build_head, last_places
+from ptv2.models.heads import AnyHead, HeadSpec, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
 from ptv2.models.positions import Positions, check_length, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
@@ -34,7 +34,7 @@ class PromptedModel(nn.Module):
     """A backbone with a head, and with the prompts of its method. Make it with `build_model`."""
 
     def __init__(
-        self, backbone: Backbone, head: Head | VerbalizerHead, spec: HeadSpec, cfg: RunConfig, prompts: Prompts | None
+        self, backbone: Backbone, head: AnyHead, spec: HeadSpec, cfg: RunConfig, prompts: Prompts | None
     ) -> None:
         super().__init__()
         self.backbone = backbone.model
@@ -45,7 +45,7 @@ class PromptedModel(nn.Module):
         self.prompts = prompts
         self.spec = spec
         use_compact_dropout(self)
-        self.method: Method = cfg.method
+        self.method: Tuning = cfg.tuning
         self.embedding = cfg.prompt.embedding
         self.family: Family = backbone.family
         self.config = backbone.config
@@ -53,9 +53,9 @@ class PromptedModel(nn.Module):
         self.pooler_origin = backbone.pooler_origin
         self.prompt_length = 0 if prompts is None else cfg.prompt.length
         # Shallow prompts are part of the sequence, so the text is always behind them.
-        self.positions: Positions = cfg.prompt.positions if cfg.method == "p-tuning-v2" else "shifted"
+        self.positions: Positions = cfg.prompt.positions if self.method == "p-tuning-v2" else "shifted"
         self._token_types = getattr(backbone.config, "type_vocab_size", 0) > 1
-        if cfg.method != "fine-tuning":
+        if self.method != "fine-tuning":
             self.backbone.requires_grad_(False)
             use_frozen_linear(self.backbone)
             if isinstance(head, VerbalizerHead):
@@ -69,7 +69,8 @@ class PromptedModel(nn.Module):
 
         Args:
             batch: `input_ids` and optionally `attention_mask`, `token_type_ids`, each `[B, T]` (multiple choice
-                `[B, C, T]`, a verbalizer's words behind the text `[B, W, T]`), and the labels that the head knows.
+                `[B, C, T]`, a verbalizer's words behind the text `[B, W, T]`), and the labels that the head knows;
+                with several heads the number `head` of one.
 
         Returns:
             `scores` in float32 (`[B, N]`, `[B, C]`, `[B, T, N]` or `[B, T, 2]` by kind of head); with labels also
@@ -86,16 +87,17 @@ class PromptedModel(nn.Module):
             inputs.pop("token_type_ids", None)
         hidden = self._hidden_states(inputs)  # [B * C, (P +) T, hidden]
         first = hidden.shape[1] - inputs["input_ids"].shape[1]
-        if isinstance(self.head, VerbalizerHead):
-            scores = self.head(hidden[:, first:], inputs["input_ids"], inputs["attention_mask"])
-        elif self.head.pooled:
+        head = self.head.of(batch)
+        if isinstance(head, VerbalizerHead):
+            scores = head(hidden[:, first:], inputs["input_ids"], inputs["attention_mask"])
+        elif head.pooled:
             pooled = self._read_text(hidden, inputs["attention_mask"], first)
             if self.pooler is not None:
                 pooled = self.pooler(pooled)
-            scores = self.head(pooled.unflatten(0, choices))
+            scores = head(pooled.unflatten(0, choices))
         else:
-            scores = self.head(hidden[:, first:])
-        loss = self.head.loss(scores, batch)
+            scores = head(hidden[:, first:])
+        loss = head.loss(scores, batch)
         if loss is None:
             return {"scores": scores}
         return {"scores": scores, "loss_sum": loss[0], "count": loss[1]}
@@ -191,7 +193,7 @@ def build_model(
                 "prompt.init=vocabulary gives the prompt itself, which an MLP or LSTM cannot be set to compute; "
                 "choose prompt.init=normal or prompt.reparameterization=none"
             )
-        if cfg.method == "p-tuning-v2" and cfg.prompt.form == "memory":
+        if cfg.tuning == "p-tuning-v2" and cfg.prompt.form == "memory":
             raise ConfigError("prompt.init=vocabulary gives what follows the norm; choose prompt.form=hidden with it")
     if cfg.method == "fine-tuning" and cfg.model.dtype != "float32":
         raise ConfigError(

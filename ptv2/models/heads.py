@@ -6,8 +6,8 @@ that processes and accumulation steps can be put together exactly: the mean is `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -17,13 +17,14 @@ from transformers.activations import ACT2FN
 
 from ptv2.config.schema import HeadConfig
 from ptv2.data.cloze import LabelWords
+from ptv2.data.mixture import HEAD
 from ptv2.data.words import IGNORED
 from ptv2.errors import ConfigError
 from ptv2.models.language_model import LanguageModelHead
 
 INIT_STD = 0.02  # of head and pooler: initializer_range of every backbone that the paper uses
 
-HeadKind = Literal["classification", "choice", "tagging", "span", "verbalizer"]
+HeadKind = Literal["classification", "choice", "tagging", "span", "verbalizer", "several"]
 Loss = tuple[Tensor, Tensor]
 
 
@@ -31,12 +32,18 @@ Loss = tuple[Tensor, Tensor]
 class HeadSpec:
     """What a task asks of a head. `num_labels`: classes or tags; 1 in classification is regression.
 
-    `words`: those of a verbalizer.
+    `words`: those of a verbalizer. `several`: kind `several` has a head a task, by its name; these are linear heads.
     """
 
     kind: HeadKind
     num_labels: int
     words: LabelWords | None = None
+    several: Mapping[str, HeadSpec] = field(default_factory=dict)
+
+    @classmethod
+    def of_tasks(cls, specs: Mapping[str, HeadSpec]) -> HeadSpec:
+        """One head a task."""
+        return cls("several", sum(spec.num_labels for spec in specs.values()), several=specs)
 
 
 class Pooler(nn.Module):
@@ -64,6 +71,10 @@ class Head(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return self.linear(self.dropout(hidden).to(self.linear.weight.dtype)).float()
+
+    def of(self, batch: Mapping[str, Tensor]) -> Head:
+        """The head that scores this batch."""
+        return self
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         """Sum of losses and number of targets; none when the batch has no labels."""
@@ -170,6 +181,10 @@ class VerbalizerHead(nn.Module):
             self.register_buffer(name, values, persistent=False)
         self._rows = count if words.sequences > 1 else 1
 
+    def of(self, batch: Mapping[str, Tensor]) -> VerbalizerHead:
+        """The head that scores this batch."""
+        return self
+
     def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores of a batch.
 
@@ -206,9 +221,27 @@ class VerbalizerHead(nn.Module):
         return torch.minimum((last - lengths + 1)[:, None] + steps, last[:, None])
 
 
+class SeveralHeads(nn.Module):
+    """A head a task on one backbone; a batch says with the number `head` which of them it is for."""
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+        self.pooled = any(head.pooled for head in heads)
+
+    def of(self, batch: Mapping[str, Tensor]) -> Head:
+        """The head that scores this batch."""
+        head = self.heads[int(batch[HEAD])]
+        assert isinstance(head, Head)
+        return head
+
+
 def last_places(attention_mask: Tensor) -> Tensor:
     """The place of the last token that is no padding `[B]`, of a mask `[B, T]`."""
     return attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
+
+
+AnyHead = Head | VerbalizerHead | SeveralHeads
 
 
 def build_head(
@@ -217,7 +250,7 @@ def build_head(
     cfg: HeadConfig,
     generator: torch.Generator,
     language_model: LanguageModelHead | None = None,
-) -> Head | VerbalizerHead:
+) -> AnyHead:
     """The head of `spec`: new, weights N(0, 0.02) and biases 0, or a verbalizer on the backbone's language model.
 
     Raises:
@@ -227,6 +260,12 @@ def build_head(
         if spec.words is None or language_model is None:
             raise ConfigError("head.kind=verbalizer needs label words and a language model; use head.kind=linear here")
         return VerbalizerHead(language_model, spec.words, spec.num_labels)
+    if spec.kind == "several":
+        return SeveralHeads([_linear_head(one, hidden, cfg, generator) for one in spec.several.values()])
+    return _linear_head(spec, hidden, cfg, generator)
+
+
+def _linear_head(spec: HeadSpec, hidden: int, cfg: HeadConfig, generator: torch.Generator) -> Head:
     head: Head
     if spec.kind == "classification":
         head = ClassificationHead(hidden, spec.num_labels, cfg.dropout)
@@ -234,8 +273,10 @@ def build_head(
         head = ChoiceHead(hidden, cfg.dropout)
     elif spec.kind == "tagging":
         head = TaggingHead(hidden, spec.num_labels, cfg.dropout)
-    else:
+    elif spec.kind == "span":
         head = SpanHead(hidden, counts_padding=cfg.span_padding == "published")
+    else:
+        raise ConfigError(f"head {spec.kind}: expected one that is a linear map")
     init_linear(head.linear, generator)
     return head
 

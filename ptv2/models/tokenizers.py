@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import is_protobuf_available, is_sentencepiece_available
 
-from ptv2.config.schema import ModelConfig
+from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.words import mark_word_starts
 from ptv2.errors import ConfigError, ModelError, first_line
 from ptv2.models.checkpoints import embedded_folder, resolve
@@ -51,6 +51,13 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
     if split_words:
         mark_word_starts(tokenizer)
     return tokenizer
+
+
+def prompt_tokens(cfg: RunConfig) -> Tensor | None:
+    """The tokens `[P]` that the prompts of `cfg` start from; none unless `prompt.init` is vocabulary."""
+    if cfg.prompt.init != "vocabulary":
+        return None
+    return vocabulary_tokens(load_tokenizer(cfg.model), cfg.prompt.length, cfg.seed)
 
 
 def vocabulary_tokens(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> Tensor:

@@ -37,7 +37,7 @@ class RunDirectory:
             shared: hash of the part that a run of method multitask-p-tuning-v2 begins with.
         """
         self.path = Path(config.out) / run_name(config, data, model, shared)
-        self._config = config.model_dump(mode="json")
+        self.config = config.model_dump(mode="json")  # as config.yaml has it
         self._deciding = deciding(config, data, model, shared)
 
     @property
@@ -46,26 +46,29 @@ class RunDirectory:
         return read_result(self.path)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold the directory for this process; the lock goes with the process, however it ends.
 
+        Args:
+            waiting: wait for another process that trains this run, and call this every `POLL` seconds meanwhile.
+
         Raises:
-            RunError: another process trains this run.
+            RunError: another process trains this run, and this one is not to wait.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
-        self._acquire(lock)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=POLL if waiting else 0)
+            except Timeout as error:
+                if waiting is None:
+                    raise RunError(f"{self.path}: another process is training this run") from error
+                waiting()
         try:
             self._begin()
             yield
         finally:
             lock.release()
-
-    def _acquire(self, lock: FileLock) -> None:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise RunError(f"{self.path}: another process is training this run") from error
 
     def _begin(self) -> None:
         for leftover in self.path.rglob(".*.tmp"):  # a kill between write and rename
@@ -75,7 +78,7 @@ class RunDirectory:
             if _read_yaml(path).get("deciding") != self._deciding:
                 raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
             return
-        tree = {"config": self._config, "deciding": self._deciding}
+        tree = {"config": self.config, "deciding": self._deciding}
         write_text_whole(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
 
     def write_status(self, state: str, message: str = "", **more: Any) -> None:
@@ -97,29 +100,19 @@ class SharedDirectory(RunDirectory):
     It holds what a run's directory holds, but its configuration is of several tasks.
     """
 
-    def __init__(self, config: RunConfig, data: Mapping[str, str], model: str, waiting: Callable[[], None]) -> None:
+    def __init__(self, config: RunConfig, data: Mapping[str, str], model: str) -> None:
         """Name it.
 
         Args:
             config: of any of the runs.
             data: fingerprint of each task's data, by its name.
-            waiting: called every `POLL` seconds while another process holds the directory.
         """
         self.path = Path(config.out) / SHARED / shared_name(config, data, model)
         self._deciding = shared_deciding(config, data, model)
         parts = shared_parts(config)
         common = next(iter(parts.values())).model_dump(mode="json", exclude={"task", "data", "multitask", "recipe"})
         tasks = {name: part.model_dump(mode="json", include={"task", "data"}) for name, part in parts.items()}
-        self._config = {**common, SHARED: {"tasks": tasks, "temperature": self._deciding["temperature"]}}
-        self._waiting = waiting
-
-    def _acquire(self, lock: FileLock) -> None:
-        while True:
-            try:
-                lock.acquire(timeout=POLL)
-                return
-            except Timeout:
-                self._waiting()
+        self.config = {**common, SHARED: {"tasks": tasks, "temperature": self._deciding["temperature"]}}
 
 
 def read_config(folder: Path) -> RunConfig:

@@ -10,13 +10,17 @@ from contextlib import contextmanager
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from ptv2.config.schema import TrainerConfig
 from ptv2.errors import ConfigError, TrainingError
 
 
-def make_accelerator(config: TrainerConfig) -> Accelerator:
+def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Accelerator:
     """An `Accelerator` for device and precision of `config`; a sweep makes one for every run in turn.
+
+    Args:
+        idle_heads: whether a step may leave some of the trained parameters without a gradient.
 
     Raises:
         ConfigError: fp16 without a GPU.
@@ -27,7 +31,8 @@ def make_accelerator(config: TrainerConfig) -> Accelerator:
     cpu = config.device == "cpu" or not torch.accelerator.is_available()
     if precision == "fp16" and (cpu or not torch.cuda.is_available()):
         raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
-    return Accelerator(cpu=cpu, mixed_precision=precision)
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if idle_heads else None
+    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -1,0 +1,94 @@
+"""What a training leaves in its folder besides its numbers: state, log, surroundings, times, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ptv2.commands.console import log, log_file
+from ptv2.commands.examples import Prepared
+from ptv2.errors import Interrupted, Pruned
+from ptv2.files import write_json_whole
+from ptv2.models.build import PromptedModel
+from ptv2.runs.directory import RunDirectory
+from ptv2.runs.environment import environment
+from ptv2.training.device import peak_memory
+from ptv2.training.shard import held_bytes
+from ptv2.training.trainer import Position
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@contextmanager
+def recording(run: RunDirectory) -> Iterator[None]:
+    """While entered, the run is running; then it is whatever it ended as. The folder must be locked."""
+    with log_file(run.path / "log.txt"):
+        write_json_whole(run.path / "env.json", environment())
+        run.write_status("running")
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt) as error:
+            run.write_status("interrupted", str(error))
+            raise
+        except Pruned as error:
+            run.write_status("pruned", str(error))
+            run.clear_states()
+            raise
+        except BaseException as error:
+            log.error("%s: %s", type(error).__name__, error)
+            with suppress(OSError):  # on a full disk the first error is the one to read
+                run.write_status("failed", f"{type(error).__name__}: {error}")
+            raise
+        run.write_status("finished")
+        run.clear_states()
+
+
+def time_record(at: Position, total: float) -> dict[str, float]:
+    """Seconds, and training examples a second; `total` is of this process alone."""
+    return {
+        "train": round(at.train_seconds, 3),
+        "evaluate": round(at.evaluate_seconds, 3),
+        "total": round(max(total, at.train_seconds + at.evaluate_seconds), 3),
+        "examples_per_second": round(at.examples / at.train_seconds, 2) if at.train_seconds else 0.0,
+    }
+
+
+def memory_record(device: torch.device, before: int, model: PromptedModel) -> dict[str, Any]:
+    """Bytes at the peak, `before` the training, and of the weights."""
+    what = "allocated on the GPU" if device.type == "cuda" else "resident memory of the process"
+    return {"peak": peak_memory(device), "before_training": before, "what": what, "weights": held_bytes(model)}
+
+
+def runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
+    """What the training ran on, and how."""
+    return {
+        "device": accelerator.device.type,
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "accumulation": at.accumulation,
+        "resumed": at.resumed,
+    }
+
+
+def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
+    """What a reader of the numbers should know."""
+    found, config, examples = [], prepared.config, prepared.examples
+    cut = {split: part.truncated for split, part in prepared.encoded.items() if part.truncated}
+    if cut:
+        listed = ", ".join(f"{count} of {len(examples[split])} {split}" for split, count in cut.items())
+        found.append(f"{prepared.task.truncated.format(config.task.max_length)}: {listed} examples")
+    if config.model.pooler == "published" and model.has_random_frozen_pooler:
+        found.append(
+            "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"
+        )
+    if config.head.kind == "verbalizer":
+        origin = "a random" if config.model.path == "config:" else "the checkpoint's"
+        state = "trained" if config.method == "fine-tuning" else "frozen"
+        found.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
+    if config.task.sources.mini is not None and config.data.source == "mini":
+        found.append("mini data are made up by this project; the numbers say nothing about a real task")
+    return [*found, *prepared.task.notes(examples)]

@@ -1,0 +1,151 @@
+"""The tasks of method multitask-p-tuning-v2: from what a user writes to whole configurations, one a task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ptv2.config.schema import MULTITASK, MULTITASK_ONLY, RunConfig
+from ptv2.errors import ConfigError, DataError, unknown
+
+Tree = dict[str, Any]
+Composed = Callable[[list[str]], Tree]  # overrides to a composed configuration, not checked yet
+
+
+def resolve(tree: Tree, composed: Composed) -> None:
+    """Put `{task, data}` of each task in the place of what names it in `multitask.tasks`, in order of their names.
+
+    The run's own task takes part as it is configured; its folder may stand in `multitask.dirs` as the others' do.
+
+    Args:
+        tree: the composed configuration of a run of this method; changed in place.
+        composed: composes the configuration that a task is taken from.
+
+    Raises:
+        ConfigError: no tasks, an unknown one, or one without data, with how to leave it out.
+    """
+    if tree["method"] != MULTITASK:
+        raise ConfigError(f"multitask.*: {MULTITASK_ONLY}")
+    chosen: Tree = tree["multitask"]
+    families, given, dirs = chosen.pop("families"), chosen.pop("tasks"), chosen.pop("dirs") or {}
+    own: Tree = {"task": tree["task"], "data": tree["data"]}
+    if given is None:
+        given = _family(own["task"]["name"], families)
+    if not isinstance(given, list):
+        raise ConfigError(f"multitask.tasks={given!r}: expected a list of tasks")
+    entries = [_entry(entry, own, composed) for entry in given]
+    names = [str(entry["task"]["name"]) for entry in entries]
+    for name in dirs:
+        if name not in names:
+            raise ConfigError(f"multitask.dirs: {unknown('task', str(name), names)}")
+    for name, entry in zip(names, entries, strict=True):
+        if name in dirs:
+            _use_files(name, entry["data"], str(dirs[name]))
+    _check_folders(entries, own)
+    chosen["tasks"] = sorted(entries, key=lambda entry: str(entry["task"]["name"]))
+
+
+def shared_parts(config: RunConfig) -> dict[str, RunConfig]:
+    """The part that tasks share as runs of p-tuning-v2, one a task, by its name; only task and data differ."""
+    shared = config.multitask
+    assert shared is not None
+    rates = {"lr": shared.lr, "prompt_lr": shared.prompt_lr, "head_lr": shared.head_lr}
+    lengths = ("epochs", "max_steps", "batch_size", "evaluate_every", "patience")
+    common = {
+        "method": "p-tuning-v2",
+        "multitask": None,
+        "optim": config.optim.model_copy(update=rates),
+        "trainer": config.trainer.model_copy(update={name: getattr(shared, name) for name in lengths}),
+    }
+    return {
+        entry.task.name: config.model_copy(update={**common, "task": entry.task, "data": entry.data})
+        for entry in shared.tasks
+    }
+
+
+def missing(faults: Mapping[str, DataError], config: RunConfig) -> DataError:
+    """One error for all tasks whose data are not to be had, with how to leave them out."""
+    assert config.multitask is not None
+    said = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+    others = [name for name in faults if name != config.task.name]
+    return DataError(f"multitask.tasks: {said}{_without(others, [e.task.name for e in config.multitask.tasks])}")
+
+
+def _family(own: str, families: list[list[str]]) -> list[str]:
+    for family in families:
+        if own in family:
+            return family
+    known = "; ".join(", ".join(family) for family in families)
+    raise ConfigError(
+        f"multitask.tasks is not given, and {own} is of no family ({known}); expected multitask.tasks=[{own},...]"
+    )
+
+
+def _entry(entry: Any, own: Tree, composed: Composed) -> Tree:
+    """One entry of the list: a task's name, or `{task: NAME, task.KEY: VALUE, data.KEY: VALUE, ...}`."""
+    name = own["task"]["name"]
+    if entry == name:
+        return own
+    if isinstance(entry, str):
+        return _composed_entry([f"task={entry}"], composed)
+    if not isinstance(entry, dict) or not isinstance(entry.get("task"), str):
+        raise ConfigError(f"multitask.tasks: {entry!r}: expected a task's name, or {{task: NAME, data.dir: DIR, ...}}")
+    for key in entry:
+        if key != "task" and not str(key).startswith(("task.", "data.")):
+            raise ConfigError(
+                f"multitask.tasks: {key}: expected task, task.* and data.* only; the rest is of all tasks"
+            )
+    found = _composed_entry([f"{key}={_word(value)}" for key, value in entry.items()], composed)
+    if found["task"]["name"] != name:
+        return found
+    if found["task"] != own["task"]:
+        raise ConfigError(f"multitask.tasks: {name}, this run's own task, has other settings there than in task.*")
+    if folder := found["data"]["dir"]:
+        _use_files(name, own["data"], folder)
+    return own
+
+
+def _composed_entry(overrides: list[str], composed: Composed) -> Tree:
+    try:
+        tree = composed(overrides)
+    except ConfigError as error:
+        raise ConfigError(f"multitask.tasks: {error}") from error
+    return {"task": tree["task"], "data": tree["data"]}
+
+
+def _use_files(name: str, data: Tree, folder: str) -> None:
+    """Take the task's data from files in `folder`."""
+    if data["dir"] not in (None, folder):
+        raise ConfigError(f"multitask.dirs: {name} is in {folder}, but data.dir={data['dir']}")
+    data |= {"source": "files", "dir": folder}
+
+
+def _check_folders(entries: list[Tree], own: Tree) -> None:
+    """Name all tasks that come from files and have no folder."""
+    bare = [str(e["task"]["name"]) for e in entries if e["data"]["source"] == "files" and e["data"]["dir"] is None]
+    if not bare:
+        return
+    folders = ", ".join(f"{name}: DIR" for name in bare)
+    others = [name for name in bare if name != own["task"]["name"]]
+    leave = _without(others, [str(entry["task"]["name"]) for entry in entries])
+    raise ConfigError(f"multitask.tasks: no data for {', '.join(bare)}; give multitask.dirs={{{folders}}}{leave}")
+
+
+def _without(names: list[str], of: list[str]) -> str:
+    """How to leave tasks out, in words that can be typed; nothing where too few would be left."""
+    left = [name for name in of if name not in names]
+    if not names or len(left) < 2:
+        return ""
+    return f"; without {' and '.join(names)}: multitask.tasks=[{','.join(left)}]"
+
+
+def _word(value: Any) -> str:
+    """A value in the grammar of overrides."""
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return f"[{','.join(map(_word, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_word(inner)}' for key, inner in value.items())}}}"
+    return json.dumps(value)
