@@ -58,16 +58,16 @@ def refuse_fixed_axis(spec: FigureSpec, overrides: Sequence[str]) -> None:
             )
 
 
-def layers_of(base: Sequence[str], overrides: Sequence[str], config_dir: str | None = None) -> int:
-    """How many layers the backbone has, by its configuration.
+def layers_of(model: str | None, overrides: Sequence[str], config_dir: str | None = None) -> int:
+    """How many layers a backbone has, by its configuration; none named is the default one.
 
     Raises:
         ModelError: its configuration is not to be had.
     """
     from ptv2.models.outline import find_config  # imports transformers
 
-    config = compose([*base, *overrides], config_dir)
-    return int(find_config(config.model)[0].num_hidden_layers)
+    words = [*([f"model={model}"] if model else []), *(w for w in overrides if key_of(w).startswith("model."))]
+    return int(find_config(compose(words, config_dir).model)[0].num_hidden_layers)
 
 
 def _places(spec: FigureSpec, layers: int | None) -> list[tuple[str, Sequence[Setting]]]:
