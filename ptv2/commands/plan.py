@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from ptv2.commands.arguments import Parser
 from ptv2.config.compose import compose
-from ptv2.config.schema import Method, RunConfig
+from ptv2.config.multitask import in_override, shared_parts
+from ptv2.config.schema import MULTITASK, RunConfig, Tuning
 from ptv2.errors import ConfigError, Ptv2Error
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
     from ptv2.data.sources import Source
     from ptv2.models.cost import StepCost
-    from ptv2.models.heads import HeadKind
+    from ptv2.models.heads import HeadKind, HeadSpec
     from ptv2.tasks.load import AnyTask
 
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
@@ -57,7 +60,7 @@ def main(arguments: list[str]) -> int:
         if (given := getattr(options, name)) is not None and given < 1:
             raise ConfigError(f"--{name}={given}: expected 1 or more")
     config = compose(options.settings, options.config_dir)
-    plain = [word for word in options.settings if not word.startswith("method=")]
+    plain = [word for word in options.settings if not word.startswith(("method=", "multitask.", "+multitask."))]
 
     from huggingface_hub.utils import logging as hub_logging
 
@@ -70,9 +73,17 @@ def main(arguments: list[str]) -> int:
     shape, origin = find_config(config.model)
     needs: list[Need] = []
     refused: dict[str, str] = {}
-    for method in get_args(Method):
+    if config.multitask is not None and config.data.dir is not None:  # it may have stood in multitask.dirs
+        plain += ["data.source=files", f"data.dir={in_override(config.data.dir)}"]
+    counts: dict[str, Callable[[], Need]] = {
+        method: partial(_need_of, method, plain, options.config_dir, task, work, shape) for method in get_args(Tuning)
+    }
+    if config.multitask is not None:
+        counts |= {f"{MULTITASK}, shared part": partial(_shared_need, config, shape)}
+        counts |= {config.method: partial(_need, config, task, work, shape)}
+    for method, count in counts.items():
         try:
-            needs.append(_need(compose([*plain, f"method={method}"], options.config_dir), task, work, shape))
+            needs.append(count())
         except Ptv2Error as error:
             refused[method] = str(error)
     if options.json:
@@ -107,6 +118,12 @@ def _open(config: RunConfig) -> Source:
     return open_source(config)  # reads nothing of the hub yet
 
 
+def _need_of(
+    method: str, words: list[str], config_dir: str | None, task: AnyTask, work: Work, shape: PreTrainedConfig
+) -> Need:
+    return _need(compose([*words, f"method={method}"], config_dir), task, work, shape)
+
+
 def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig) -> Need:
     """Count one method.
 
@@ -118,6 +135,31 @@ def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig)
     if work.length != work.longest:
         mean = count_pass(config, task.head, len(task.labels), rows, work.length, shape)
     return Need(config.method, step, mean.operations / rows * work.examples)
+
+
+def _shared_need(config: RunConfig, shape: PreTrainedConfig) -> Need:
+    """Count what tasks are trained on together: the pass that takes most memory, and an epoch with all their shares.
+
+    Raises:
+        Ptv2Error: it would be refused too, or the size of a task is not known.
+    """
+    from ptv2.models.heads import HeadSpec
+    from ptv2.tasks.load import load_task
+
+    assert config.multitask is not None
+    parts = shared_parts(config)
+    tasks = {name: load_task(part.task, _open(part)) for name, part in parts.items()}
+    works = {name: _work(part, tasks[name], None, None) for name, part in parts.items()}
+    heads = HeadSpec.of_tasks({name: HeadSpec(task.head, len(task.labels)) for name, task in tasks.items()})
+    weights = {name: work.examples ** (1 / config.multitask.temperature) for name, work in works.items()}
+    examples = sum(work.examples for work in works.values())
+    steps, epoch = [], 0.0
+    for number, (name, part) in enumerate(parts.items()):
+        work = works[name]
+        rows = min(pass_rows(part), work.examples)
+        steps.append(_count(part, heads, shape, (tasks[name].head, rows, work.longest), number))
+        epoch += weights[name] / sum(weights.values()) * examples * steps[-1].operations / rows
+    return Need(f"{MULTITASK}, shared part", max(steps, key=lambda step: step.peak), epoch)
 
 
 def pass_rows(config: RunConfig) -> int:
@@ -134,18 +176,36 @@ def count_pass(
         Ptv2Error: the run would be refused too.
     """
     from ptv2.data.cloze import LabelWords
-    from ptv2.models.build import HeadSpec
+    from ptv2.models.heads import HeadSpec
+
+    words = LabelWords.stand_in(labels) if head == "verbalizer" else None
+    return _count(config, HeadSpec(head, labels, words), shape, (head, rows, length))
+
+
+def _count(
+    config: RunConfig, heads: HeadSpec, shape: PreTrainedConfig, texts: tuple[HeadKind, int, int], number: int = 0
+) -> StepCost:
+    """Count one pass.
+
+    Args:
+        texts: the head that reads them, how many they are, and tokens of each.
+        number: of that head, where there are several.
+    """
+    import torch
+
+    from ptv2.data.mixture import HEAD
     from ptv2.models.cost import count_step, without_contents
     from ptv2.models.outline import outline
     from ptv2.models.quantized import saved_bytes
 
+    head, rows, length = texts
     half = config.trainer.precision != "fp32"
     with without_contents():
-        words = LabelWords.stand_in(labels) if head == "verbalizer" else None
-        model = outline(config, HeadSpec(head, labels, words), shape)
+        model = outline(config, heads, shape)
         model.check_length(length)
         less = saved_bytes(model.backbone, config.model)
-        return count_step(model, _batch(head, rows, len(config.task.choices), length), half=half, less=less)
+        batch = {**_batch(head, rows, len(config.task.choices), length), HEAD: torch.tensor(number)}
+        return count_step(model, batch, half=half, less=less)
 
 
 def _batch(head: str, rows: int, choices: int, length: int) -> dict[str, Tensor]:

@@ -96,7 +96,7 @@ def _entry(entry: Any, own: Tree, composed: Composed) -> Tree:
             raise ConfigError(
                 f"multitask.tasks: {key}: expected task, task.* and data.* only; the rest is of all tasks"
             )
-    found = _composed_entry([f"{key}={_word(value)}" for key, value in entry.items()], composed)
+    found = _composed_entry([f"{key}={in_override(value)}" for key, value in entry.items()], composed)
     if found["task"]["name"] != name:
         return found
     if found["task"] != own["task"]:
@@ -140,12 +140,12 @@ def _without(names: list[str], of: list[str]) -> str:
     return f"; without {' and '.join(names)}: multitask.tasks=[{','.join(left)}]"
 
 
-def _word(value: Any) -> str:
+def in_override(value: Any) -> str:
     """A value in the grammar of overrides."""
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, list):
-        return f"[{','.join(map(_word, value))}]"
+        return f"[{','.join(map(in_override, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{_word(inner)}' for key, inner in value.items())}}}"
+        return f"{{{','.join(f'{key}:{in_override(inner)}' for key, inner in value.items())}}}"
     return json.dumps(value)

@@ -9,14 +9,15 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ptv2.config.schema import PromptConfig
 from ptv2.runs.record import Result
 
 BASELINE = "fine-tuning"
-METHODS = (BASELINE, "prompt-tuning", "p-tuning-v2")
+METHODS = (BASELINE, "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
             if baseline := baseline_of(row, table):
                 change, value = paired(row, baseline, metric)
                 difference, p = f"{change:+.1f}", _chance(value)
-            cost = (f"{row.trained_percent:.3g}", _minutes(row.seconds))
+            cost = (f"{row.trained_percent:.3g}", minutes(row.seconds))
             lines.append(
                 (row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost)
             )
@@ -169,19 +170,39 @@ def comma_separated(table: Sequence[Row], split: str) -> str:
     return stream.getvalue()
 
 
+def minutes(seconds: float) -> str:
+    """Seconds as 62:03."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
 def _metrics(result: Result, split: str) -> dict[str, float] | None:
     return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
 
 
 def _group(result: Result) -> str:
-    config = {key: value for key, value in result.config.items() if key not in ("seed", "out", "data")}
+    kept = {key: value for key, value in result.config.items() if key not in ("seed", "out", "data", "recipe")}
+    config = {key: value for key, value in kept.items() if value is not None}
+    if shared := config.get("multitask"):
+        tasks = [_same_task(entry) for entry in shared["tasks"]]
+        config["multitask"] = {**shared, "only_shared": False, "tasks": tasks}
     if result.method == BASELINE:
         config.pop("prompt")
-    config["task"] = {k: v for k, v in config["task"].items() if v is not None and k not in ("source", "sources")}
+    config["task"] = _told_apart(config["task"])
+    config["model"] = {key: value for key, value in config["model"].items() if key != "scale"}
     config["trainer"] = {
         k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom")
     }
     return json.dumps([config, result.data["fingerprint"], result.data["examples"]], sort_keys=True)
+
+
+def _same_task(entry: Mapping[str, Any]) -> list[Any]:
+    """One task of a shared part, wherever its data are."""
+    return [_told_apart(entry["task"]), entry["data"]["limit"]]
+
+
+def _told_apart(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells two settings of a task apart."""
+    return {k: v for k, v in task.items() if v is not None and k not in ("source", "sources", "scale")}
 
 
 def _row(group: Sequence[Result], split: str) -> Row:
@@ -216,12 +237,16 @@ def _settings(result: Result) -> str:
     if result.method != BASELINE:
         prompt = config["prompt"]
         words.insert(0, f"P {prompt['length']}")
-        if result.method == "p-tuning-v2":
+        if result.method != "prompt-tuning":
             words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
             words += [prompt["form"]] if prompt["form"] != "key-value" else []
             words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
         usual = PromptConfig.model_fields["dropout"].default
         words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
+    if shared := config.get("multitask"):
+        names = "+".join(entry["task"]["name"] for entry in shared["tasks"])
+        rate = shared["prompt_lr"] or shared["lr"]
+        words.append(f"after {names} (lr {rate:g}, {shared['epochs']} epochs, T {shared['temperature']:g})")
     if head_rate := config["optim"]["head_lr"]:
         words.append(f"head lr {head_rate:g}")
     if config["head"].get("kind") == "verbalizer":
@@ -235,7 +260,3 @@ def _chance(p: float | None) -> str:
     if p is None:
         return ""
     return "<0.01" if p < 0.005 else f"{p:.2f}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
