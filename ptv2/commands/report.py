@@ -1,0 +1,47 @@
+"""`ptv2 report`: one HTML page about runs, finished or not. Reads their files only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptv2.commands.arguments import Parser
+from ptv2.commands.console import err
+from ptv2.errors import RunError
+from ptv2.files import write_text_whole
+from ptv2.runs.directory import chosen_runs
+
+POINTS = 200  # of each learning curve, about as many as a chart has room for
+ALL_POINTS = 100_000  # of all curves of a kind together: some two megabytes
+FEWEST_POINTS = 40
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page."""
+    parser = Parser(prog="ptv2 report", description="One HTML page about runs: tables, charts, figures, details.")
+    parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
+    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--output", default="report.html", help="the page (default: report.html)")
+    parser.add_argument("--title", default="ptv2 report", help="its title (default: ptv2 report)")
+    parser.add_argument("--figures", metavar="DIR", help="show the SVG files of this folder too")
+    options = parser.parse_args(arguments)
+    folders = chosen_runs(options.runs, options.out)
+    if not folders:
+        raise RunError(f"no run in {', '.join(options.runs) or options.out + '/'}; expected folders with a config.yaml")
+    figures = _figures(options.figures) if options.figures else []
+
+    from ptv2.report.html.page import render
+    from ptv2.report.html.shown import read_shown
+
+    points = max(FEWEST_POINTS, min(POINTS, ALL_POINTS // len(folders)))
+    runs = [read_shown(folder, points) for folder in folders]
+    write_text_whole(options.output, render(runs, figures, options.title))
+    finished = sum(run.result is not None for run in runs)
+    err.print(f"written: {options.output} ({len(runs)} runs, {finished} of them finished)", soft_wrap=True)
+    return 0
+
+
+def _figures(folder: str) -> list[Path]:
+    found = sorted(Path(folder).glob("*.svg"))
+    if not found:
+        raise RunError(f"--figures {folder}: no .svg file there; `ptv2 reproduce figure=...` writes some")
+    return found

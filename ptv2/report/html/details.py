@@ -1,0 +1,136 @@
+"""The details of runs as JSON for the page's script; what many runs share is there once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ptv2.report.html.curves import Curves
+from ptv2.report.html.settings import Flat, common, difference, flat
+from ptv2.report.html.shown import Shown
+from ptv2.report.tables import BASELINE
+from ptv2.runs.record import Result
+
+DIGITS = 6  # of measured numbers; settings are told exactly
+
+
+class Pool:
+    """Values by their place in a list that holds each of them once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        """Where `value` is, or now stands."""
+        text = json.dumps(value, sort_keys=True)
+        if text not in self._places:
+            self._places[text] = len(self.values)
+            self.values.append(value)
+        return self._places[text]
+
+
+def all_details(runs: Sequence[Shown]) -> dict[str, Any]:
+    """What the script needs to know.
+
+    Returns:
+        runs (in their order), common (by task and method: the settings that most of its runs have), and pool (what
+        runs point to by its place).
+    """
+    configs = [_settings(run) for run in runs]
+    kinds: dict[str, dict[str, list[Flat]]] = {}
+    for run, config in zip(runs, configs, strict=True):
+        kinds.setdefault(run.task, {}).setdefault(run.method, []).append(config)
+    usual = {task: {method: common(same) for method, same in methods.items()} for task, methods in kinds.items()}
+    pool = Pool()
+    details = [
+        _details(run, config, usual[run.task][run.method], pool) for run, config in zip(runs, configs, strict=True)
+    ]
+    return {"runs": details, "common": usual, "pool": pool.values}
+
+
+def _settings(run: Shown) -> Flat:
+    """A run's settings without those that say nothing about it; the recipe is told apart, shared tasks by name."""
+    silent = {"recipe"} | ({"prompt"} if run.method == BASELINE else set())
+    config = {key: value for key, value in run.config.items() if key not in silent}
+    if shared := config.get("multitask"):
+        config["multitask"] = {**shared, "tasks": {entry["task"]["name"]: entry for entry in shared["tasks"]}}
+    return flat(plain(config))
+
+
+def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any]:
+    own, lacking = difference(config, usual)
+    told = {
+        "name": run.name,
+        "folder": str(run.folder),
+        "task": run.task,
+        "model": run.model,
+        "method": run.method,
+        "headline": run.headline,
+        "own": own,
+        "lacking": lacking,
+        "recipe": plain(run.config.get("recipe")),
+        "environment": pool.place(plain(run.environment)),
+        **_curves(run.curves),
+    }
+    return told | (_record(run.result, pool) if run.result else {})
+
+
+def _record(result: Result, pool: Pool) -> dict[str, Any]:
+    scores = {"dev, best": result.dev, "dev, last": result.dev_last}
+    scores |= {"test": result.test} if result.test is not None else {}
+    data = {key: value for key, value in result.data.items() if key not in ("labels", "predicted")}
+    return {
+        "scores": plain({**scores, **result.tests}, DIGITS),
+        "steps": [result.best_step, plain(result.best_epoch, DIGITS), result.steps, result.steps_planned],
+        "evaluations": result.evaluations,
+        "parameters": plain(result.parameters, DIGITS),
+        "data": pool.place(plain(data)),
+        "answers": _answers(result),
+        "parts": plain(result.parts, DIGITS),
+        "time": plain(result.time, DIGITS),
+        "memory": plain(result.memory),
+        "runtime": pool.place(plain(result.runtime)),
+        "backbone": pool.place(plain(result.backbone)),
+        "shared": plain(result.shared, DIGITS),
+        "notes": result.notes,
+    }
+
+
+def _answers(result: Result) -> dict[str, dict[str, list[int]]]:
+    """By split and label: how often it is right, how often the model said it; where there are no scores by type."""
+    gold, said = result.data.get("labels", {}), result.data.get("predicted", {})
+    return {
+        split: {label: [gold[split].get(label, 0), counts.get(label, 0)] for label in {**gold[split], **counts}}
+        for split, counts in said.items()
+        if split in gold and split not in result.parts
+    }
+
+
+def _curves(curves: Curves) -> dict[str, Any]:
+    """Columns, which are shorter than rows."""
+    return {
+        "loss": [list(column) for column in zip(*((step, _short(loss, 4)) for step, loss in curves.loss), strict=True)],
+        "dev": [
+            list(column)
+            for column in zip(*((s, _short(epoch, 4), _short(value, 4)) for s, epoch, value in curves.dev), strict=True)
+        ],
+    }
+
+
+def plain(value: Any, digits: int | None = None) -> Any:
+    """The same for JSON, which has no word for NaN and infinity, and only text as keys."""
+    if isinstance(value, float):
+        return _short(value, digits) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, digits) for item in value]
+    return value
+
+
+def _short(value: float, digits: int | None) -> float:
+    short = value if digits is None else float(f"{value:.{digits}g}")
+    return int(short) if short == int(short) and abs(short) < 2**53 else short

@@ -1,0 +1,286 @@
+// What the page does: filter, order, draw, and build the details of a run when it is opened.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const KINDS = ["task", "model", "method"];
+const form = document.getElementById("filter");
+const rows = [...document.querySelectorAll(".row")];
+const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+const runRow = (index) => document.getElementById(`run-${index}`);
+
+// Filter
+
+const checked = (name) => [...form.querySelectorAll(`input[name="${name}"]:checked`)].map((input) => input.value);
+const split = () => checked("split")[0] || Object.keys(DATA.rows)[0];
+
+function apply() {
+  const wanted = Object.fromEntries(KINDS.map((kind) => [kind, new Set(checked(kind))]));
+  const said = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const row of rows)
+    row.hidden = !KINDS.every((kind) => !wanted[kind].size || wanted[kind].has(row.dataset[kind])) ||
+      !said.every((word) => texts.get(row).includes(word));
+  for (const part of document.querySelectorAll(".split")) part.classList.toggle("on", part.dataset.split === split());
+  count();
+  drawSizes();
+  drawCurves();
+}
+
+function count() {
+  const results = resultRows(), runs = DATA.runs.map((_, index) => runRow(index));
+  const shown = (list) => `${list.filter((row) => !row.hidden).length} of ${list.length}`;
+  document.getElementById("shown").textContent = `${shown(results)} results, ${shown(runs)} runs shown`;
+}
+
+const resultRows = () => [...document.querySelectorAll(".split.on .row")];
+
+function remember() {
+  const kept = new URLSearchParams();
+  for (const name of [...KINDS, "split"]) for (const value of checked(name)) kept.append(name, value);
+  if (kept.get("split") === Object.keys(DATA.rows)[0]) kept.delete("split");
+  if (form.words.value) kept.set("words", form.words.value);
+  history.replaceState(null, "", `#${kept}`);
+}
+
+function recall() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  for (const input of form.querySelectorAll("input[type=checkbox], input[type=radio]"))
+    if (kept.has(input.name)) input.checked = kept.getAll(input.name).includes(input.value);
+  form.words.value = kept.get("words") || form.words.value;
+}
+
+// Charts over many runs
+
+const oneModel = new Set(DATA.runs.map((run) => run.model).filter(Boolean)).size < 2;
+
+/** Items by task, and by model where there are several; each a chart's name and its members. */
+function byTask(items) {
+  const groups = new Map();
+  for (const item of items) {
+    const name = (item.task || "task not known") + (oneModel || !item.model ? "" : `, ${item.model}`);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(item);
+  }
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+const methodIndex = (method) => { const index = DATA.methods.indexOf(method); return index < 0 ? 5 : index; };
+
+const orNothing = (charts) => (charts.length ? charts : [html("p", { class: "note" }, "Nothing to draw.")]);
+
+function drawSizes() {
+  const place = document.getElementById("size-charts");
+  if (!place) return;
+  const order = resultOrder.get(split()) || [];
+  const points = DATA.rows[split()].filter((_, index) => order[index] && !order[index].hidden);
+  place.replaceChildren(...orNothing(byTask(points).map(([task, members]) => chart(task, members.map((one) => ({
+    points: [[one.percent, one.mean, one.spread]],
+    method: methodIndex(one.method),
+    title: `${one.method}, ${one.model}, ${one.settings}: ${one.mean.toFixed(1)}` +
+      (one.spread === null ? "" : ` ± ${one.spread.toFixed(1)}`) + ` (${one.percent.toPrecision(3)} % trained, seeds: ${one.seeds})`,
+  })), { x: { label: "trained parameters, %", log: true }, y: { label: `${members[0].metric}, ${split()}` }, lines: false }))));
+}
+
+const resultOrder = new Map([...document.querySelectorAll(".split")].map((part) => [part.dataset.split, [...part.querySelectorAll(".row")]]));
+
+/** A run's points over epochs or steps; steps of the loss become epochs by the last evaluation. */
+function devPoints(run, unit) {
+  const [steps = [], epochs = [], values = []] = run.dev;
+  return values.map((value, i) => [unit === "epoch" ? epochs[i] : steps[i], value]);
+}
+
+function lossPoints(run, unit) {
+  const [steps = [], values = []] = run.loss, [evaluated = [], epochs = []] = run.dev;
+  const last = evaluated.length - 1;
+  if (unit === "epoch" && last < 0) return [];
+  const share = unit === "epoch" ? epochs[last] / evaluated[last] : 1;
+  return values.map((value, i) => [steps[i] * share, value]);
+}
+
+function drawCurves() {
+  const unit = document.getElementById("unit").value;
+  const shown = DATA.runs.map((run, index) => ({ ...run, index })).filter((run) => !runRow(run.index).hidden);
+  const charts = byTask(shown.filter((run) => run.loss.length || run.dev.length)).map(([task, members]) => {
+    const series = (points) => members.map((run) => ({ points: points(run, unit), method: methodIndex(run.method), title: run.name, run: run.index }));
+    return html("div", { class: "pair" },
+      chart(`${task}: dev`, series(devPoints), { x: { label: unit }, y: { label: members[0].headline }, lines: true }),
+      chart(`${task}: training loss`, series(lossPoints), { x: { label: unit }, y: { label: "loss", log: true }, lines: true }));
+  });
+  document.getElementById("curve-charts").replaceChildren(...orNothing(charts));
+}
+
+// Details of a run
+
+const number = (value, digits = 2) => (typeof value === "number" ? value.toFixed(digits) : "");
+const whole = (value) => Number(value).toLocaleString("en");
+const clock = (seconds) => {
+  const all = Math.round(seconds), pad = (value) => String(value).padStart(2, "0");
+  return all >= 3600 ? `${Math.floor(all / 3600)}:${pad(Math.floor(all / 60) % 60)}:${pad(all % 60)}` : `${Math.floor(all / 60)}:${pad(all % 60)}`;
+};
+
+/** Any value in words: `train 910, dev 243`. */
+function words(value) {
+  if (value === null) return "none";
+  if (Array.isArray(value)) return value.map(words).join(", ") || "none";
+  if (typeof value === "object")
+    return Object.entries(value).map(([key, item]) => `${key} ${typeof item === "object" && item ? `(${words(item)})` : words(item)}`).join(", ") || "none";
+  return Number.isInteger(value) && Math.abs(value) >= 10000 ? whole(value) : String(value);
+}
+
+function grid(header, lines) {
+  const cell = (value, i) => (i ? html("td", { class: typeof value === "string" ? undefined : "n" }, typeof value === "string" ? value : value.text)
+    : html("th", { scope: "row" }, value));
+  return html("table", {}, html("thead", {}, html("tr", {}, header.map((name, i) => html("th", { scope: "col", class: i && typeof lines[0][i] !== "string" ? "n" : undefined }, name)))),
+    html("tbody", {}, lines.map((line) => html("tr", {}, line.map(cell)))));
+}
+
+const right = (text) => ({ text: String(text) });
+
+function scores(run) {
+  const names = [...new Set(Object.values(run.scores).flatMap(Object.keys))];
+  const lines = Object.entries(run.scores).map(([name, values]) => [name, ...names.map((metric) => right(number(values[metric])))]);
+  return grid(["scores on", ...names], lines);
+}
+
+function facts(entries) {
+  return html("dl", {}, entries.filter(([, value]) => value !== undefined && value !== "").flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]));
+}
+
+function settings(run) {
+  const usual = DATA.common[run.task][run.method], all = { ...usual, ...run.own };
+  for (const key of run.lacking) delete all[key];
+  const lines = Object.keys(run.own).sort().map((key) => [key, words(run.own[key]), key in usual ? words(usual[key]) : "not set"]);
+  return [
+    html("h3", {}, "Settings that most runs of this task and method have otherwise"),
+    lines.length ? grid(["setting", "this run", "most runs"], lines) : html("p", { class: "note" }, "none"),
+    run.lacking.length ? html("p", { class: "note" }, `Not in this run's configuration: ${run.lacking.join(", ")}`) : "",
+    Object.keys(all).length ? folded("all settings", () => grid(["setting", "value"], Object.keys(all).sort().map((key) => [key, words(all[key])]))) : "",
+  ];
+}
+
+/** A part that is built when it is opened first. */
+function folded(title, build) {
+  const part = html("details", {}, html("summary", {}, title));
+  part.addEventListener("toggle", () => { if (part.open && part.children.length === 1) part.append(build()); });
+  return part;
+}
+
+function byType(run) {
+  const tables = Object.entries(run.parts || {}).map(([name, types]) => {
+    const columns = [...new Set(Object.values(types).flatMap(Object.keys))];
+    const lines = Object.keys(types).sort().map((type) => [type, ...columns.map((column) => right(column === "support" ? whole(types[type][column] ?? 0) : number(types[type][column], 1)))]);
+    return html("div", {}, html("h3", {}, `By type, ${name}`), grid(["type", ...columns], lines));
+  });
+  for (const [name, labels] of Object.entries(run.answers || {}))
+    tables.push(html("div", {}, html("h3", {}, `Answers, ${name}`),
+      grid(["label", "right", "said"], Object.entries(labels).map(([label, counts]) => [label, ...counts.map((n) => right(whole(n)))]))));
+  return tables.length ? html("div", { class: "columns" }, tables) : "";
+}
+
+function recorded(run) {
+  const { train, evaluate, total, ...rates } = run.time, { peak, before_training: before, what } = run.memory;
+  const { trained, total: parameters, percent, ...more } = run.parameters, data = DATA.pool[run.data];
+  const [step, epoch, steps, planned] = run.steps;
+  return [
+    ["trained", `${whole(trained)} of ${whole(parameters)} parameters (${Number(percent.toPrecision(3))} %)${Object.keys(more).length ? `; ${words(more)}` : ""}`],
+    ["best", `epoch ${Number(epoch.toPrecision(4))}, step ${step}, the best of ${run.evaluations} evaluations`],
+    ["steps", `${steps} of ${planned}`],
+    ["time", `training ${clock(train)}, evaluation ${clock(evaluate)}, in all ${clock(total)}; ${words(rates)}`],
+    ["memory", `peak ${whole(Math.round(peak / 2 ** 20))} MiB, before training ${whole(Math.round((before || 0) / 2 ** 20))} MiB (${what})`],
+    ["ran on", words(DATA.pool[run.runtime])],
+    ["backbone", words(DATA.pool[run.backbone])],
+    ...(run.shared ? [["began with", words(run.shared)]] : []),
+    ...Object.entries(data).map(([key, value]) => [`data: ${key}`, words(value)]),
+  ];
+}
+
+function recipe(told) {
+  if (!told) return [];
+  const changed = Object.keys(told.changed || {}).length ? `; it has, where this run differs: ${words(told.changed)}` : "";
+  return [["recipe", `${told.name}, ${told.kind}: ${told.source}${changed}`]];
+}
+
+function details(index) {
+  const run = DATA.runs[index], method = methodIndex(run.method), environment = DATA.pool[run.environment];
+  const one = (points) => [{ points: points(run, "step"), method, title: run.name }];
+  const notes = (run.notes || []).map((note) => html("li", {}, note));
+  return html("div", { class: "inside" },
+    run.scores ? scores(run) : "",
+    html("div", { class: "charts" },
+      chart("dev", one(devPoints), { x: { label: "step" }, y: { label: run.headline }, lines: true }),
+      chart("training loss", one(lossPoints), { x: { label: "step" }, y: { label: "loss", log: true }, lines: true })),
+    facts([...(run.scores ? recorded(run) : []), ...recipe(run.recipe), ["folder", run.folder]]),
+    notes.length ? html("div", {}, html("h3", {}, "Notes"), html("ul", {}, notes)) : "",
+    byType(run), ...settings(run),
+    Object.keys(environment).length ? folded("environment", () => facts(Object.entries(environment).map(([key, value]) => [key, words(value)]))) : "");
+}
+
+function show(index, open = true) {
+  const row = runRow(index), button = row.querySelector(".open");
+  button.setAttribute("aria-expanded", open);
+  if (open && row.rows.length === 1) {
+    const width = row.rows[0].cells.length;
+    row.append(html("tr", { class: "opened" }, html("td", { colspan: width }, details(index))));
+  }
+  if (row.rows.length > 1) row.rows[1].hidden = !open;
+}
+
+function goTo(index) {
+  if (!DATA.runs[index]) return;
+  runRow(index).hidden = false;  // a filter may hide what a link asks for
+  show(index);
+  runRow(index).scrollIntoView();
+  runRow(index).querySelector(".open").focus({ preventScroll: true });
+}
+
+// Order of tables
+
+/** What a cell is ordered by: a time, a number (without its spread), or text. */
+function worth(text) {
+  if (/^\d+:\d\d$/.test(text)) { const [m, s] = text.split(":"); return 60 * m + Number(s); }
+  const found = /^[<+]?(-?\d[\d.]*(e[-+]?\d+)?)(?![\d-])/i.exec(text);
+  return found ? Number(found[1]) : text.toLowerCase();
+}
+
+function order(button) {
+  const head = button.closest("th"), table = head.closest("table"), column = head.cellIndex;
+  const down = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down === 1 ? "ascending" : "descending");
+  const keys = new Map([...table.tBodies].map((body) => {
+    const cell = body.rows[0].cells[column], summary = cell.querySelector("summary");
+    return [body, worth((summary || cell).textContent.trim())];
+  }));
+  const compare = (a, b) => {
+    if (a === "" || b === "") return (a === "") - (b === "");  // what is missing comes last, whichever way
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return down * (a < b ? -1 : a > b ? 1 : 0);
+  };
+  table.append(...[...table.tBodies].sort((a, b) => compare(keys.get(a), keys.get(b))));
+}
+
+// Events
+
+let pending = 0;
+function later() {
+  cancelAnimationFrame(pending);
+  pending = requestAnimationFrame(() => { apply(); remember(); });
+}
+
+document.documentElement.classList.add("script");
+form.addEventListener("submit", (event) => event.preventDefault());
+form.addEventListener("input", later);
+form.addEventListener("reset", later);
+document.getElementById("unit").addEventListener("change", drawCurves);
+document.getElementById("all-metrics")?.addEventListener("change", (event) => {
+  for (const part of document.querySelectorAll(".split .wide")) part.classList.toggle("all-metrics", event.target.checked);
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button"), line = event.target.closest(".curve[data-run]");
+  if (button?.classList.contains("sort")) order(button);
+  else if (button?.classList.contains("open")) show(button.dataset.run, button.getAttribute("aria-expanded") !== "true");
+  else if (line) goTo(line.dataset.run);
+});
+const followLink = () => { const link = /^#run-(\d+)$/.exec(location.hash); if (link) goTo(link[1]); };
+addEventListener("hashchange", followLink);
+recall();
+apply();
+followLink();

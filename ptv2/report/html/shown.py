@@ -1,0 +1,80 @@
+"""What the page tells about one run, finished or not, from the files in its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptv2.errors import RunError
+from ptv2.report.html.curves import Curves, read_curves
+from ptv2.runs.directory import read_config, state_of
+from ptv2.runs.record import Result, read_result, read_status
+
+WITHOUT_A_WORD = "its process ended without a word; the same command goes on from its last state"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run; `task`, `model` and `method` are empty and `seed` none where its files do not tell them."""
+
+    name: str
+    folder: Path
+    state: str  # finished, running, interrupted, failed, unreadable, unknown
+    message: str
+    time: str  # of the last word in status.json, UTC
+    task: str
+    model: str
+    method: str
+    seed: int | None
+    headline: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    curves: Curves
+    result: Result | None
+
+
+def read_shown(folder: Path, points: int) -> Shown:
+    """Read a run's folder; what cannot be read is said in `message`, so that one torn file costs one run.
+
+    Args:
+        points: of each learning curve at most.
+    """
+    status = read_status(folder)
+    state, message, result = state_of(folder), str(status.get("message", "")), None
+    config: dict[str, Any] = {}
+    try:
+        result = read_result(folder)
+        config = result.config if result else read_config(folder).model_dump(mode="json")
+    except RunError as error:
+        state, message = "unreadable", str(error)
+    if state == "interrupted" and not message:
+        message = WITHOUT_A_WORD
+    task, model = config.get("task", {}), config.get("model", {})
+    headline = result.headline if result else str(task.get("headline", ""))
+    return Shown(
+        name=result.name if result else folder.resolve().name,
+        folder=folder,
+        state=state,
+        message=message,
+        time=str(status.get("time", "")),
+        task=result.task if result else str(task.get("name", "")),
+        model=result.model if result else str(model.get("name", "")),
+        method=result.method if result else str(config.get("method", "")),
+        seed=result.seed if result else config.get("seed"),
+        headline=headline,
+        config=config,
+        environment=_read_json(folder / "env.json"),
+        curves=read_curves(folder / "metrics.jsonl", headline, points),
+        result=result,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one if there is none."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
