@@ -38,7 +38,7 @@ class HeadSpec:
     kind: HeadKind
     num_labels: int
     words: LabelWords | None = None
-    several: Mapping[str, HeadSpec] = field(default_factory=dict)
+    several: Mapping[str, HeadSpec] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of_tasks(cls, specs: Mapping[str, HeadSpec]) -> HeadSpec:

@@ -100,12 +100,11 @@ def complete(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def _check_sentencepiece(folder: Path, path: str) -> None:
-    """Name the packages that a tokenizer without tokenizer.json needs: transformers asks for another one."""
-    needed = {"sentencepiece": is_sentencepiece_available(), "protobuf": is_protobuf_available()}
-    missing = [name for name, there in needed.items() if not there]
-    if missing and any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file():
+    """Name the extra that a tokenizer without tokenizer.json needs: transformers asks for another package."""
+    readable = is_sentencepiece_available() and is_protobuf_available()
+    if not readable and any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file():
         raise ModelError(
-            f"{path}: its tokenizer is a SentencePiece file; pip install {' '.join(missing)}, or give a folder with "
+            f"{path}: its tokenizer is a SentencePiece file; pip install 'ptv2[sentencepiece]', or give a folder with "
             "tokenizer.json (model.path)"
         )
 

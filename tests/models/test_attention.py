@@ -126,7 +126,7 @@ def test_prompt_dropout_is_drawn_for_each_row() -> None:
 
 def test_a_module_without_a_layer_number_is_named() -> None:
     query, key, value, prompt = tensors()
-    with pytest.raises(ModelError, match="Linear carries no layer number"):
+    with pytest.raises(ModelError, match="Linear stands in none of the backbone's layers"):
         attend("sdpa", nn.Linear(1, 1), query, key, value, None, prompts=LayerPrompts({0: prompt}))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -249,12 +250,47 @@ def test_a_checkpoint_with_its_language_model_head_is_read(kind: str, tmp_path: 
     assert all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())
 
 
-def test_a_tokenizer_of_v3_names_the_packages_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("there", ["is_sentencepiece_available", "is_protobuf_available"])
+def test_a_tokenizer_of_v3_names_the_extra_that_it_needs(
+    there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "spm.model").write_bytes(b"")
-    monkeypatch.setattr(tokenizers, "is_sentencepiece_available", lambda: False)
-    monkeypatch.setattr(tokenizers, "is_protobuf_available", lambda: True)
-    with pytest.raises(ModelError, match="SentencePiece file; pip install sentencepiece, or"):
+    for name in ("is_sentencepiece_available", "is_protobuf_available"):
+        monkeypatch.setattr(tokenizers, name, lambda found=name == there: found)
+    with pytest.raises(ModelError, match=r"SentencePiece file; pip install 'ptv2\[sentencepiece\]', or"):
         load_tokenizer(ModelConfig(name="m", path=str(tmp_path)))
+
+
+def test_a_tokenizer_of_v3_reads_as_sentencepiece_does(tmp_path: Path) -> None:
+    """A folder like the released one: spm.model and no tokenizer.json."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="needs the extra sentencepiece")
+    pytest.importorskip("google.protobuf", reason="needs the extra sentencepiece")
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the river was warm", "a garden was cold", "the letter was torn"] * 20),
+        model_writer=written,
+        vocab_size=25,
+        pad_id=0,
+        pad_piece="[PAD]",
+        bos_id=1,
+        bos_piece="[CLS]",
+        eos_id=2,
+        eos_piece="[SEP]",
+        unk_id=3,
+        unk_piece="[UNK]",
+        minloglevel=2,
+    )
+    (tmp_path / "spm.model").write_bytes(written.getvalue())
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}', encoding="utf-8")
+    DebertaV2Config(vocab_size=26).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(ModelConfig(name="m", path=str(tmp_path)), split_words=True)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
+    assert tokenizer.mask_token_id == len(pieces) == 25
+    for text in ("the garden was warm", "A river!"):
+        assert tokenizer(text)["input_ids"] == [1, *pieces.encode(text), 2]
+    words = tokenizer(["the", "garden", "was"], is_split_into_words=True)
+    assert words["input_ids"] == tokenizer("the garden was")["input_ids"]
+    assert {number for number in words.word_ids() if number is not None} == {0, 1, 2}
 
 
 def test_talking_heads_are_refused() -> None:
