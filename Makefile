@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 WORKERS ?= 2
 
 # Found by hand for these data, on dev; the settings' own defaults are the published code's.
-QUICKSTART := trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
+QUICKSTART := recipe=none trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 MINI := mini-entities,mini-roles,mini-questions
 
 .PHONY: help quickstart test slow lint format clean

@@ -5,6 +5,7 @@
 #
 # DATA holds sst2/{train,dev}.tsv, sick/{train,val}.jsonl and superglue/<Task>/{train,val}.jsonl; OUT is the folder of the
 # runs (default: runs). Runs that are finished are not repeated, so the script can be stopped and started again.
+# What a line leaves unsaid is the method's default (recipe=none), whatever recipes there may be by now.
 # WORKERS (default 2) runs are made side by side, each with one thread.
 set -euo pipefail
 data=${1:?"the folder of the data"} out=${2:-runs}
@@ -31,6 +32,6 @@ runs 1 1 1 "1" "$(glue multirc)" data.limit.train=8
 for task in cb copa wsc; do runs 5 10 10 "1" "$(glue $task)"; done
 runs 4 6 6 "1" "$(glue wic)"
 
-xargs -P "$workers" -I{} sh -c "ptv2 train {} trainer.precision=bf16 out=$out" < "$tasks"
+xargs -P "$workers" -I{} sh -c "ptv2 train {} trainer.precision=bf16 recipe=none out=$out" < "$tasks"
 ptv2 table --out "$out" --output results/classification_minilm.csv
 ptv2 table --out "$out" --format md

@@ -5,6 +5,7 @@
 #
 # DATA holds conll04/{train,dev,test}.txt, up_ewt/{train,dev,test}.props and xquad_en{,_v2}/{train,dev}.json; OUT is the
 # folder of the runs (default: runs). Finished runs are not repeated, so the script can be stopped and started again.
+# What a line leaves unsaid is the method's default (recipe=none), whatever recipes there may be by now.
 # SEEDS overrides the seeds; WORKERS (default 2) runs are made side by side, each with one thread.
 set -euo pipefail
 what=${1:?"conll04, up_ewt or xquad"} data=${2:?"the folder of the data"} out=${3:-runs}
@@ -18,7 +19,7 @@ runs() { # settings of the task; then one line a method: its settings
     for seed in $seeds; do echo "$task $line seed=$seed trainer.precision=bf16"; done
   done >> "$list"
 }
-all() { xargs -P "${WORKERS:-2}" -I{} sh -c "ptv2 train {} out=$out" < "$list"; }
+all() { xargs -P "${WORKERS:-2}" -I{} sh -c "ptv2 train {} recipe=none out=$out" < "$list"; }
 
 case $what in
 conll04)

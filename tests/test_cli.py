@@ -114,7 +114,7 @@ def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
         (["trian"], f"unknown command 'trian'; did you mean train? known: {', '.join(sorted(COMMANDS))}"),
         (
             ["list", "modls"],
-            "argument what: invalid choice: 'modls' (choose from 'tasks', 'models', 'methods', 'runs')",
+            "argument what: invalid choice: 'modls' (choose from 'tasks', 'models', 'methods', 'recipes', 'runs')",
         ),
         (["list", "--config-dir", "nowhere"], "--config-dir: no folder nowhere"),
         (["list", "tasks", "--types"], "--types goes with models: ptv2 list models --types"),
@@ -343,7 +343,7 @@ def test_no_room_for_the_output(words: list[str]) -> None:
     ("line", "expected"),
     [
         ("ptv2 ", set(COMMANDS)),
-        ("ptv2 list ", {"tasks", "models", "methods", "runs"}),
+        ("ptv2 list ", {"tasks", "models", "methods", "recipes", "runs"}),
         ("ptv2 train task=r", {"task=record", "task=rte"}),
         ("ptv2 train task=rte model=mini", {"model=minilm"}),
         ("ptv2 train prompt.le", {"prompt.length="}),

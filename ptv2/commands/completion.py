@@ -34,7 +34,7 @@ def _candidates(words: list[str], next_word: bool) -> list[str]:
     if len(words) < 2 or (len(words) == 2 and not next_word):
         return sorted(COMMANDS)
     if words[1] == "list":
-        return ["tasks", "models", "methods", "runs"]
+        return ["tasks", "models", "methods", "recipes", "runs"]
     if words[1] == "prepare":
         return ["conll03", "conll05", "conll12", "ontonotes"]
     return [str(path) for path in find_runs(["runs"])]

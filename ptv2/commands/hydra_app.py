@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from ptv2.config import paths
-from ptv2.config.compose import COMPOSITION_ERRORS, explain, to_run_config
+from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
+from ptv2.config.recipes import said
 from ptv2.errors import Interrupted, Ptv2Error
 from ptv2.runs.record import Result
 
@@ -28,7 +30,9 @@ def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
     # Hydra takes settings in one stretch only: `a=1 -m b=2` would be refused.
-    arguments = sorted(arguments, key=lambda word: word not in ("-m", "--multirun"))
+    if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
+        arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
+    arguments = sorted(implied(arguments), key=lambda word: word not in ("-m", "--multirun"))
     sys.argv = ["ptv2 train", *arguments]
     ended: list[BaseException] = []
 
@@ -87,10 +91,12 @@ def _job(config: DictConfig) -> None:
 
 
 def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, bool]:
-    run_config = to_run_config(config, overrides)
-    from ptv2.commands.console import summary
+    run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
+    from ptv2.commands.console import err, summary
     from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
 
+    if _is_main_process():
+        err.print(said(run_config, HydraConfig.get().runtime), soft_wrap=True)
     result, folder, again = train(run_config)
     if _is_main_process():
         summary(result, folder, again=again)

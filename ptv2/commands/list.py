@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
-from ptv2.config import paths
+from ptv2.config import paths, recipes
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
 
 
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; all but runs if left out")
     parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
-    parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
+    parser.add_argument("--config-dir", help="a folder with your own task/, model/, method/ and recipe/ files")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
     if options.types and options.what != "models":
@@ -59,6 +59,18 @@ def _methods(options: argparse.Namespace) -> Table:
     return _described("methods", "method", options)
 
 
+def _recipes(options: argparse.Namespace) -> Table:
+    table = _table("recipes", "recipe=", "", "source")
+    for recipe in recipes.shipped_and_own(options.config_dir):
+        table.add_row(recipe.name, recipe.kind, recipe.source)
+    table.caption_justify = "left"
+    table.caption = (
+        "chosen by themselves as TASK/MODEL/METHOD, over any/MODEL/METHOD; recipe=NAME takes another, recipe=none\n"
+        "none. Every other case has the defaults of its method, ours: by scale of model and task, and shape (--cfg job)"
+    )
+    return table
+
+
 def _described(title: str, group: str, options: argparse.Namespace) -> Table:
     table = _table(title, f"{group}=", "")
     for name, path in paths.choices(group, options.config_dir).items():
@@ -91,5 +103,6 @@ LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "tasks": _tasks,
     "models": _models,
     "methods": _methods,
+    "recipes": _recipes,
     "runs": _runs,
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.conf import RuntimeConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverrideParseException
 from hydra.errors import HydraException, MissingConfigException
@@ -16,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from ptv2.config import paths
-from ptv2.config.schema import RunConfig
+from ptv2.config import multitask, paths, recipes
+from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.errors import ConfigError, unknown
 
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
@@ -30,34 +33,74 @@ def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
     Raises:
         ConfigError: a name, key or value that is not valid, in one line.
     """
-    GlobalHydra.instance().clear()
-    search = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    config, runtime = _compose(overrides, [config_dir] if config_dir else [])
+    return to_run_config(config, overrides, runtime)
+
+
+def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, RuntimeConf]:
+    """What Hydra makes of `overrides`, and its account of that; a Hydra that runs around this is left as it was."""
+    running = GlobalHydra.instance()
+    outer, running.hydra = running.hydra, None
+    search = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).resolve()}' for folder in folders)}]"]
     try:
         with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-            config = hydra_compose("config", overrides=[*search, *overrides])
+            config = hydra_compose("config", overrides=[*search, *implied(overrides)], return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
-        raise explain(error, config_dir) from error
-    return to_run_config(config, overrides)
+        raise explain(error, next(iter(folders), None)) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
+    runtime = config.hydra.runtime
+    OmegaConf.set_struct(config, False)
+    del config["hydra"]
+    return config, runtime
 
 
-def to_run_config(config: DictConfig, overrides: list[str]) -> RunConfig:
+def implied(overrides: list[str]) -> list[str]:
+    """The overrides, and before them `model=other` where a checkpoint of one's own is all that is said of the model.
+
+    So what conf/ knows of the default model is not taken for known of the other.
+    """
+    keys = {override.partition("=")[0] for override in overrides}
+    return ["model=other", *overrides] if "model.path" in keys and "model" not in keys else overrides
+
+
+def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf) -> RunConfig:
     """Check a composed configuration and freeze it; every fault is reported, not only the first.
+
+    Args:
+        runtime: Hydra's account of what it composed (`hydra.runtime`), for the recipe and the folders it looked in.
 
     Raises:
         ConfigError: with each faulty key, its value and what was expected.
     """
+    tree = _to_tree(config)
+    if isinstance(tree.get("model"), dict):
+        _name_a_foreign_model(tree["model"], overrides)
+    if isinstance(tree.get("multitask"), dict):
+        multitask.resolve(tree, partial(_others, overrides=overrides, runtime=runtime))
+    try:
+        recipe = recipes.chosen(runtime)
+        if recipe is not None:
+            tree["recipe"] = recipe.record(tree).model_dump()
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_faults(error, tree)) from error
+
+
+def _others(task: list[str], overrides: list[str], runtime: RuntimeConf) -> dict[str, Any]:
+    """The configuration with the task that the words of `task` say, and model and method as in `overrides`."""
+    same = [word for word in overrides if re.match(r"method=|model[.=]", word)]  # recipes go by these
+    own = [source.path for source in runtime.config_sources if source.schema == "file"]
+    return _to_tree(_compose([*same, *task], [path for path in own if Path(path) != paths.conf_dir()])[0])
+
+
+def _to_tree(config: DictConfig) -> dict[str, Any]:
     try:
         composed = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise explain(error) from error
     assert isinstance(composed, dict)
-    tree: dict[str, Any] = {str(key): value for key, value in composed.items()}
-    if isinstance(tree.get("model"), dict):
-        _name_a_foreign_model(tree["model"], overrides)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(_faults(error, tree)) from error
+    return {str(key): value for key, value in composed.items() if key != "ours"}
 
 
 def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
@@ -70,6 +113,11 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return ConfigError(unknown(group or "config", name, set(error.options) | set(paths.choices(group, config_dir))))
+    if missing := re.search(r"Missing mandatory value: .*full_key: (\S+)", text, re.DOTALL):
+        return ConfigError(f"{missing[1]} has no default; expected {missing[1]}=VALUE")
+    if found := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):
+        needed = [group for group in ("task", "model", "method") if group not in found[1].split(", ")]
+        return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:
@@ -92,13 +140,16 @@ def _unknown_key(key: str) -> str:
         if part not in known:
             return unknown("config key", prefix + part, [prefix + name for name in known] or [prefix.rstrip(".")])
         kind, prefix = known[part], f"{prefix}{part}."
+    if key.startswith("multitask."):
+        return f"{key}: {MULTITASK_ONLY}"
     return f"config key '{key}' cannot be set here"
 
 
 def _below(kind: Any) -> dict[str, Any]:
     """The keys below a setting of this type, each with its own type; none for a value or a free mapping."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return {name: field.annotation for name, field in kind.model_fields.items()}
+        written = dict.fromkeys(getattr(kind, "written", ()))
+        return {name: field.annotation for name, field in kind.model_fields.items()} | written
     if isinstance(kind, UnionType):
         return {name: inner for member in get_args(kind) for name, inner in _below(member).items()}
     if get_origin(kind) is dict and get_origin(get_args(kind)[0]) is Literal:

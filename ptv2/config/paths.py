@@ -21,10 +21,19 @@ def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
     Raises:
         ConfigError: no such folder `config_dir`.
     """
+    own_first = reversed(folders(config_dir))  # so that the shipped replaces it
+    return {path.stem: path for folder in own_first for path in sorted((folder / group).glob("*.yaml"))}
+
+
+def folders(config_dir: str | None = None) -> list[Path]:
+    """Where files are looked for, in order: of one name in both, Hydra takes the shipped.
+
+    Raises:
+        ConfigError: no such folder `config_dir`.
+    """
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError(f"--config-dir: no folder {config_dir}")
-    folders = ([Path(config_dir)] if config_dir else []) + [conf_dir()]  # of one name in both, Hydra takes the shipped
-    return {path.stem: path for folder in folders for path in sorted((folder / group).glob("*.yaml"))}
+    return [conf_dir(), *([Path(config_dir)] if config_dir else [])]
 
 
 def summary(path: Path) -> str:

@@ -1,0 +1,153 @@
+"""Recipes: what is known to work for one task, model and method, found by Hydra under `conf/recipe/`.
+
+`recipe/<task>/<model>/<method>.yaml` is for that very case, `recipe/any/<model>/<method>.yaml` for a model on any task
+(the former goes over the latter). A file holds settings as `conf/config.yaml` names them, and `recipe.kind` and
+`recipe.source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from hydra.conf import RuntimeConf
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from ptv2.config import paths
+from ptv2.config.schema import RecipeRecord, RunConfig
+from ptv2.errors import ConfigError, unknown
+
+NONE = "none"  # recipe=none: as if there were no recipe
+# The groups of conf/config.yaml's defaults list, and the name that each looks up; the later goes over the earlier.
+LOOKED_UP = {"recipe/any": "{model}/{method}", "recipe": "{task}/{model}/{method}"}
+
+
+KINDS = get_args(RecipeRecord.model_fields["kind"].annotation)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as its file has it. `settings`: value by key ("optim.lr")."""
+
+    name: str
+    kind: str
+    source: str
+    settings: dict[str, Any]
+
+    def over(self, other: Recipe | None) -> Recipe:
+        """This recipe where it says something, and the other where it does not."""
+        below = {} if other is None else other.settings
+        return Recipe(self.name, self.kind, self.source, {**below, **self.settings})
+
+    def record(self, config: Mapping[str, Any]) -> RecipeRecord:
+        """What a run says of the recipe it was made from: also what it has changed, with the recipe's values."""
+        has = flat(config)
+        changed = {key: value for key, value in self.settings.items() if has.get(key) != value}
+        return RecipeRecord.model_validate(
+            {"name": self.name, "kind": self.kind, "source": self.source, "changed": changed}
+        )
+
+
+def chosen(runtime: RuntimeConf) -> Recipe | None:
+    """The recipe that Hydra took, by its own account of the choices (`hydra.runtime`); none if there is no file.
+
+    Raises:
+        ConfigError: a recipe was asked for by name and is not there, or a file that is no recipe.
+    """
+    choices = {key: value for key, value in runtime.choices.items() if isinstance(value, str)}
+    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+    found: Recipe | None = None
+    for group, pattern in LOOKED_UP.items():
+        name = choices.get(group, NONE)
+        if name == NONE:
+            continue
+        path = next((path for folder in folders if (path := folder / group / f"{name}.yaml").is_file()), None)
+        if path is not None:
+            found = read(path, f"{group}/{name}".removeprefix("recipe/")).over(found)
+        elif name != pattern.format_map(choices):  # Hydra passes over an optional file that is missing
+            raise ConfigError(unknown(group, name, [NONE, *_names(folders, group)]))
+    return found
+
+
+def read(path: Path, name: str) -> Recipe:
+    """One file.
+
+    Raises:
+        ConfigError: no YAML, or nothing in it says what kind of recipe it is and where it is from.
+    """
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
+        raise ConfigError(f"{path}: no recipe (no YAML)") from error
+    said = tree.get("recipe") if isinstance(tree, dict) else None
+    if not isinstance(tree, dict) or not isinstance(said, dict) or not {"kind", "source"} <= said.keys():
+        raise ConfigError(f"{path}: no recipe; expected recipe.kind ({', '.join(KINDS)}) and recipe.source in it")
+    if said["kind"] not in KINDS:
+        raise ConfigError(f"{path}: {unknown('recipe.kind', str(said['kind']), KINDS)}")
+    settings = {str(key): value for key, value in tree.items() if key not in ("recipe", "defaults")}
+    return Recipe(name, str(said["kind"]), str(said["source"]), flat(settings))
+
+
+def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
+    """All recipes, sorted by name; of one name in both folders Hydra takes the shipped.
+
+    Raises:
+        ConfigError: no such folder `config_dir`, or a file that is no recipe.
+    """
+    folders = paths.folders(config_dir)
+    for name in _names(folders, "recipe"):
+        yield read(next(p for folder in folders if (p := folder / "recipe" / f"{name}.yaml").is_file()), name)
+
+
+def said(config: RunConfig, runtime: RuntimeConf) -> str:
+    """One line: which recipe a run follows, where it is from, and what the run has changed."""
+    recipe = config.recipe
+    if recipe is None:
+        asked = runtime.choices.get("recipe") or NONE
+        why = "recipe switched off" if asked == NONE else f"no recipe {asked} (nothing was published for it)"
+        return f"{why}: defaults of the method, ours"
+    has = flat(config.model_dump(mode="json"))
+    changes = [f"{key} {_short(has.get(key))} ({_short(value)})" for key, value in recipe.changed.items()]
+    changed = f"; changed: {', '.join(changes)}" if changes else ""
+    return f"recipe {recipe.name}, {recipe.kind}: {recipe.source}{changed}"
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by their full keys; lists and empty mappings are values."""
+    pairs: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            pairs |= flat(value, f"{prefix}{key}.")
+        else:
+            pairs[f"{prefix}{key}"] = value
+    return pairs
+
+
+def nested(pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """The opposite of `flat`."""
+    tree: dict[str, Any] = {}
+    for key, value in pairs.items():
+        *parents, leaf = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree
+
+
+def _names(folders: Iterable[Path], group: str) -> list[str]:
+    found = {
+        path.relative_to(folder / group).with_suffix("").as_posix()
+        for folder in folders
+        for path in (folder / group).rglob("*.yaml")
+        if path.stem != NONE
+    }
+    return sorted(found)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
