@@ -13,7 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptv2.config.schema import PromptConfig
+from pydantic import ValidationError
+
+from ptv2.config.schema import PromptConfig, RunConfig
+from ptv2.errors import RunError
 from ptv2.runs.record import Result
 
 BASELINE = "fine-tuning"
@@ -53,12 +56,16 @@ class Row:
 
 def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
     """Group finished runs into rows, sorted by task, model, method; runs without `split` are left out."""
+    made = [_row(group, split) for group in same_settings(r for r in results if _metrics(r, split) is not None)]
+    return sorted(made, key=lambda r: (r.task, r.data, r.model, METHODS.index(r.method), r.settings))
+
+
+def same_settings(results: Iterable[Result]) -> list[list[Result]]:
+    """Runs that differ in the seed only (and in where or how they were made), each group in the order of the runs."""
     groups: dict[str, list[Result]] = {}
     for result in results:
-        if _metrics(result, split) is not None:
-            groups.setdefault(_group(result), []).append(result)
-    made = [_row(group, split) for group in groups.values()]
-    return sorted(made, key=lambda r: (r.task, r.data, r.model, METHODS.index(r.method), r.settings))
+        groups.setdefault(_group(result), []).append(result)
+    return list(groups.values())
 
 
 def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
@@ -179,8 +186,16 @@ def _metrics(result: Result, split: str) -> dict[str, float] | None:
     return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
 
 
+def _whole(result: Result) -> dict[str, Any]:
+    """The configuration with all settings of today: those that are newer than the run have the value it was made with."""
+    try:
+        return RunConfig.model_validate(result.config).model_dump(mode="json")
+    except ValidationError as error:
+        raise RunError(f"{result.name}: its configuration is not one of this version of ptv2") from error
+
+
 def _group(result: Result) -> str:
-    kept = {key: value for key, value in result.config.items() if key not in ("seed", "out", "data", "recipe")}
+    kept = {key: value for key, value in _whole(result).items() if key not in ("seed", "out", "data", "recipe")}
     config = {key: value for key, value in kept.items() if value is not None}
     if shared := config.get("multitask"):
         tasks = [_same_task(entry) for entry in shared["tasks"]]
@@ -190,7 +205,7 @@ def _group(result: Result) -> str:
     config["task"] = _told_apart(config["task"])
     config["model"] = {key: value for key, value in config["model"].items() if key != "scale"}
     config["trainer"] = {
-        k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom")
+        k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom", "shard")
     }
     return json.dumps([config, result.data["fingerprint"], result.data["examples"]], sort_keys=True)
 

@@ -14,6 +14,7 @@ from records import result
 from scipy.stats import ttest_rel
 
 from ptv2.cli import main
+from ptv2.errors import RunError
 from ptv2.report import tables
 from ptv2.runs.record import Result, read_result, write_result
 
@@ -103,6 +104,18 @@ def test_runs_that_differ_in_seed_and_bookkeeping_only_are_one_row() -> None:
     assert [row.seeds for row in tables.rows(runs)] == [2]
     fine = [result("fine-tuning", seed, 70.0, config={"prompt": {"length": seed}}) for seed in (1, 2)]
     assert [row.seeds for row in tables.rows(fine)] == [2]
+
+
+def test_a_run_from_before_a_setting_was_there_belongs_to_those_with_its_default() -> None:
+    old = result("p-tuning-v2", 1, 70.0)
+    config = {**old.config, "model": {k: v for k, v in old.config["model"].items() if k not in ("dtype", "scale")}}
+    config.pop("recipe")
+    new = result("p-tuning-v2", 2, 72.0)
+    assert [row.seeds for row in tables.rows([replace(old, config=config), new])] == [2]
+    other = result("p-tuning-v2", 2, 72.0, config={"model": {"dtype": "bfloat16"}})
+    assert [row.seeds for row in tables.rows([replace(old, config=config), other])] == [1, 1]
+    with pytest.raises(RunError, match=f"{old.name}: its configuration is not one of this version"):
+        tables.rows([replace(old, config={})])
 
 
 @pytest.mark.parametrize(
