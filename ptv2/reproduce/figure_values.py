@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from ptv2.reproduce.execute import Outcome
 from ptv2.report import tables
 from ptv2.report.points import Point
+from ptv2.reproduce.execute import Outcome
 from ptv2.runs.directory import find_runs
 from ptv2.runs.record import Result, read_result
 from ptv2.training.metrics_log import read_lines
@@ -52,11 +51,6 @@ def splits_of(results: Sequence[Result]) -> list[str]:
     """The splits that all these runs have scores on."""
     known = [{"dev", *(["test"] if result.test is not None else []), *result.tests} for result in results]
     return sorted(set.intersection(*known)) if known else []
-
-
-def write_folder(results: Path) -> Path:
-    """Where figures go."""
-    return results / "figures"
 
 
 def _is_baseline(result: Result, like: Result) -> bool:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from ptv2.commands.console import err, out
+from ptv2.commands.console import err
+from ptv2.config.compose import compose
+from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, RunError
-from ptv2.files import write_text_whole
+from ptv2.report.points import Point, read_points
+from ptv2.report.tables import BASELINE
 from ptv2.reproduce.execute import Outcome, collect, execute
 from ptv2.reproduce.figure_cells import cells_of, layers_of, level_cells, refuse_fixed_axis
+from ptv2.reproduce.figure_output import ends, show_figure, show_gaps, stem_of, words_of, write_figure
 from ptv2.reproduce.figure_spec import FigureSpec, Series, read_figure
 from ptv2.reproduce.figure_values import best_baseline, points_of, splits_of
 from ptv2.reproduce.options import Options, chosen
-from ptv2.reproduce.plan import Cell, Job, plan_jobs
-from ptv2.report import plots
-from ptv2.report.points import Point, comma_separated, curves, levels, read_points
-from ptv2.report.tables import BASELINE
+from ptv2.reproduce.plan import Job, plan_jobs
+from ptv2.reproduce.plan_view import show_plan
 
 OWN = "figure."  # what begins so changes the figure's own keys
 DEV, COURSE = "dev", "evaluations"
@@ -55,24 +56,29 @@ def reproduce_figure(name: str, options: Options) -> int:
         RunError: there is nothing to draw.
     """
     request = read_request(name, options)
-    jobs = plan_figure(request, options)
+    jobs, looked_for = plan_figure(request, options)
     if options.plan:
         show_plan(jobs, options)
         return 0
     if options.collect:
         outcomes = collect(jobs)
     else:
-        refuse_lone_places(request, jobs)
+        refuse_lone_place(request, jobs)
         outcomes = execute(jobs, options.jobs, f"figure {name}")
-    points = gather(request, outcomes, options)
-    stem = options.results / "figures" / _file_name(request, options, points)
-    if not points and options.collect and (table := Path(f"{stem}.csv")).is_file():
+    points = gather(request, [*outcomes, *collect(looked_for)], options)
+    stem = _stem(request, options, jobs)
+    table = stem.with_name(f"{stem.name}.csv")
+    if not points and options.collect and table.is_file():
         points = read_points(table)
-        err.print(f"no finished run: drawn again from {table}", soft_wrap=True)
+        err.print(f"no finished run here; drawn again from {table}", soft_wrap=True)
     if not points:
-        raise RunError(f"figure {name}: no finished run to draw{_first_reason(outcomes)}")
-    paths = draw(request, points, stem)
-    show(request, points, outcomes, paths)
+        why = dict.fromkeys(outcome.message for outcome in outcomes)
+        raise RunError(f"figure {name}: no finished run to draw ({'; '.join(list(why)[:3])})")
+    label = request.spec.x.label.replace("{layers}", str(request.layers))
+    words = words_of(points, request.spec.title, label, course=request.course)
+    paths = write_figure(points, words, request.spec.x.drawn, stem)
+    show_figure(ends(points) if request.course else points, paths, label)
+    show_gaps(outcomes)
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
 
@@ -95,6 +101,8 @@ def read_request(name: str, options: Options) -> Request:
     if split != DEV and spec.x.values == COURSE:
         raise ConfigError(f"split={split}: runs are evaluated on dev while they learn; expected split=dev")
     methods = chosen("method", options.methods, list(dict.fromkeys(map(spec.method_of, (*spec.series, *spec.levels)))))
+    if not any(spec.method_of(part) in methods for part in spec.series):
+        raise ConfigError(f"methods={','.join(options.methods)}: that leaves figure {name} no series")
     base = (f"task={options.task}", *([f"model={options.model}"] if options.model else []))
     return Request(
         name=name,
@@ -105,17 +113,97 @@ def read_request(name: str, options: Options) -> Request:
         wanted=frozenset(level.name for level in spec.levels if spec.method_of(level) in options.methods),
         base=base,
         overrides=overrides,
-        layers=layers_of(base, overrides, options.config_dir) if spec.x.values == "layers" else None,
+        layers=layers_of(options.model, overrides, options.config_dir) if spec.x.values == "layers" else None,
     )
 
 
-def plan_figure(request: Request, options: Options) -> list[Job]:
-    """The runs of a figure, series by series, and of its horizontal lines.
-
-    Those of lines that nobody asked for are only looked for: `why` says so.
-    """
+def plan_figure(request: Request, options: Options) -> tuple[list[Job], list[Job]]:
+    """The runs of a figure, and those of horizontal lines that nobody asked for, which are drawn if they are there."""
     cells = cells_of(request.spec, request.series, request.base, request.layers)
     cells += level_cells(request.spec, request.levels, request.base)
     common = (*request.overrides, f"out={options.out}")
     seeds = options.seeds or request.spec.seeds
-    return plan_jobs(cells, seeds, common, options.data, options.config_dir, anyway=options.anyway)
+    jobs = plan_jobs(cells, seeds, common, options.data, options.config_dir, anyway=options.anyway)
+    unasked = {level.name for level in request.levels} - request.wanted
+    return (
+        [job for job in jobs if job.cell.key[0] not in unasked],
+        [job for job in jobs if job.cell.key[0] in unasked],
+    )
+
+
+def gather(request: Request, outcomes: Sequence[Outcome], options: Options) -> list[Point]:
+    """The points of all series, and of the horizontal lines.
+
+    Raises:
+        ConfigError: the runs have no scores on the split that was asked for.
+    """
+    names = {level.name for level in request.levels}
+    drawn = [outcome for outcome in outcomes if outcome.job.cell.key[0] not in names]
+    results = [outcome.result for outcome in drawn if outcome.result is not None]
+    if results and request.split not in (known := splits_of(results)):
+        raise ConfigError(f"split={request.split}: task {results[0].task} has scores on {', '.join(known)}")
+    points = points_of(drawn, request.split, course=request.course)
+    for level in request.levels:
+        own = [outcome for outcome in outcomes if outcome.job.cell.key[0] == level.name]
+        found = points_of(own, request.split)
+        if not found and results and request.spec.method_of(level) == BASELINE and level.name not in request.wanted:
+            found = best_baseline(level.name, results[0], options.out, request.split)
+        points += found
+    return points
+
+
+def refuse_lone_place(request: Request, jobs: Sequence[Job]) -> None:
+    """Train nothing where the figure compares places of its x axis and only one of them can be had.
+
+    Raises:
+        ConfigError: with the reason of the others.
+    """
+    reasons: dict[str, str | None] = {}
+    for job in jobs:
+        place = job.cell.key[1]
+        if place and reasons.get(place, "unknown") is not None:
+            reasons[place] = _why_not(job)
+    possible = [place for place, why in reasons.items() if why is None]
+    if len(reasons) > 1 and len(possible) == 1:
+        why = next(why for why in reasons.values() if why is not None)
+        raise ConfigError(f"figure {request.name}: of what it compares only '{possible[0]}' can be run: {why}")
+
+
+def _why_not(job: Job) -> str | None:
+    """Why a job can have no result; none if it has one, or if nothing speaks against it."""
+    if collect([job])[0].result is not None:
+        return None
+    if job.why is None and job.config is not None and job.config.head.kind == "verbalizer":
+        return _no_language_model(job.config.model.model_dump_json())
+    return job.why
+
+
+@cache
+def _no_language_model(config: str) -> str | None:
+    """Why a local checkpoint cannot be asked for words; none if it can, or if only its download would tell.
+
+    Args:
+        config: a `ModelConfig` as JSON.
+    """
+    model = ModelConfig.model_validate_json(config)
+    if not (model.path.startswith("embedded:") or Path(model.path).is_dir()):
+        return None
+    from transformers.utils import logging
+
+    from ptv2.models.backbones import load_backbone
+
+    logging.set_verbosity_error()  # a report on missing weights would stand before the one line that says so
+    logging.disable_progress_bar()
+    try:
+        load_backbone(model, seed=0, language_model=True)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _stem(request: Request, options: Options, jobs: Sequence[Job]) -> Path:
+    """The figure's files without their endings; a figure over tasks or models has all their names."""
+    configs = [job.config for job in jobs if job.config is not None]
+    tasks = dict.fromkeys(config.task.name for config in configs) or [str(options.task)]
+    models = dict.fromkeys(config.model.name for config in configs) or [options.model or compose([]).model.name]
+    return stem_of(options.results / "figures", request.name, "+".join(tasks), "+".join(models), request.split)

@@ -1,0 +1,272 @@
+"""Figures from runs made up on disk: which are found, what is drawn of them, and what the files say."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ptv2.errors import ConfigError, RunError
+from ptv2.files import write_text_whole
+from ptv2.report.points import read_points
+from ptv2.reproduce import figures
+from ptv2.reproduce.figures import plan_figure, read_request, reproduce_figure
+from ptv2.reproduce.options import Options
+from ptv2.reproduce.plan import Job
+from ptv2.runs.record import Result, write_result
+
+SMALL = ("data.limit.train=8", "data.limit.dev=4")
+Value = Callable[[Job], float]
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    """A figure of the tiny backbone on the made-up task, from the runs that there are."""
+    return Options(
+        figure="depth",
+        task="mini-inference",
+        model="tiny",
+        seeds=(1, 2, 3),
+        out=str(tmp_path / "runs"),
+        results=tmp_path / "results",
+        overrides=SMALL,
+        collect=True,
+    )
+
+
+def made_up(job: Job, dev: float, **more: Any) -> Result:
+    """Write what a finished run of `job` would leave."""
+    assert job.folder is not None
+    assert job.config is not None
+    config = job.config.model_dump(mode="json")
+    result = Result(
+        name=job.folder.name,
+        task=job.config.task.name,
+        model=job.config.model.name,
+        method=job.config.method,
+        seed=job.seed,
+        headline="accuracy",
+        dev={"accuracy": dev, "loss": 1.0},
+        dev_last={"accuracy": dev - 1},
+        test={"accuracy": dev - 10},
+        best_step=2,
+        best_epoch=1.0,
+        steps=4,
+        steps_planned=4,
+        evaluations=2,
+        parameters={"trained": 100 + job.seed, "total": 10000, "percent": 1.0},
+        data={"fingerprint": "f", "examples": {"train": 8, "dev": 4}, "predicted": {}},
+        time={"train": 1.0, "evaluate": 1.0, "total": 2.0, "examples_per_second": 4.0},
+        memory={},
+        runtime={},
+        backbone={"sha256": "b"},
+        config=config,
+    )
+    result = replace(result, **more)
+    write_text_whole(job.folder / "config.yaml", yaml.safe_dump({"config": config}))
+    write_result(job.folder, result)
+    return result
+
+
+def fill(options: Options, value: Value, *, lines: bool = False) -> list[Job]:
+    """Make up the runs of a figure; those of its horizontal lines with `lines`."""
+    jobs, looked_for = plan_figure(read_request(str(options.figure), options), options)
+    for job in [*jobs, *(looked_for if lines else ())]:
+        made_up(job, value(job))
+    return jobs
+
+
+def table(options: Options, name: str) -> list[dict[str, str]]:
+    with (options.results / "figures" / name).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def by_series_and_layers(job: Job) -> float:
+    series, k = job.cell.key
+    return 50.0 + 10 * int(k or 0) + (5 if series.startswith("descending") and k == "1" else 0) + job.seed
+
+
+def test_points_are_the_runs_that_each_place_means(options: Options) -> None:
+    jobs = fill(options, by_series_and_layers)
+    assert len({job.folder for job in jobs}) == 9  # first-1, last-1 and all, with three seeds each
+    assert reproduce_figure("depth", options) == 0
+    rows = table(options, "depth-mini-inference-tiny.csv")
+    values = {(row["series"].partition(":")[0], row["x"], int(row["seed"])): float(row["value"]) for row in rows}
+    assert values == {
+        **{("ascending", "1", seed): 60.0 + seed for seed in (1, 2, 3)},
+        **{("ascending", "2", seed): 70.0 + seed for seed in (1, 2, 3)},
+        **{("descending", "1", seed): 65.0 + seed for seed in (1, 2, 3)},
+        **{("descending", "2", seed): 70.0 + seed for seed in (1, 2, 3)},
+    }
+    folders = {(job.cell.key[0], job.cell.key[1], job.seed): job.folder for job in jobs}
+    for row in rows:
+        folder = folders[row["series"], row["x"], int(row["seed"])]
+        assert folder is not None
+        assert row["run"] == folder.name
+        assert row["trained"] == str(100 + int(row["seed"]))
+        assert (row["task"], row["model"], row["split"], row["metric"]) == ("mini-inference", "tiny", "dev", "accuracy")
+
+
+def test_the_summary_has_means_and_paths(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(options, by_series_and_layers)
+    reproduce_figure("depth", options)
+    said = capsys.readouterr().out
+    assert "62.0 ± 1.0" in said
+    assert "3 seeds" in said
+    for ending in ("png", "svg", "csv"):
+        path = options.results / "figures" / f"depth-mini-inference-tiny.{ending}"
+        assert path.is_file()
+        assert str(path) in said
+
+
+def test_files_are_the_same_each_time_and_drawn_again_from_the_csv_alone(options: Options) -> None:
+    fill(options, by_series_and_layers)
+    reproduce_figure("depth", options)
+    folder = options.results / "figures"
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert sorted(first) == [f"depth-mini-inference-tiny.{ending}" for ending in ("csv", "png", "svg")]
+    for path in folder.glob("*.[ps][nv]g"):
+        path.unlink()
+    reproduce_figure("depth", replace(options, out="none"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+
+
+def test_lines_are_drawn_where_their_runs_are_and_run_where_they_are_asked_for(options: Options) -> None:
+    fill(options, by_series_and_layers, lines=True)
+    reproduce_figure("depth", options)
+    level = [row for row in table(options, "depth-mini-inference-tiny.csv") if not row["x"]]
+    assert [(row["series"], row["value"]) for row in level] == [("fine-tuning", f"{50.0 + s}") for s in (1, 2, 3)]
+
+    jobs, looked_for = plan_figure(read_request("depth", options), options)
+    assert {job.cell.key[0] for job in looked_for} == {"fine-tuning"}
+    assert "fine-tuning" not in {job.cell.key[0] for job in jobs}
+    asked = replace(options, methods=("fine-tuning", "p-tuning-v2"))
+    jobs, looked_for = plan_figure(read_request("depth", asked), asked)
+    assert "fine-tuning" in {job.cell.key[0] for job in jobs}
+    assert not looked_for
+    without = replace(options, methods=("p-tuning-v2",))
+    reproduce_figure("depth", without)
+    assert all(row["x"] for row in table(options, "depth-mini-inference-tiny.csv"))
+
+
+def test_a_line_falls_back_to_the_best_fine_tuning_on_the_same_data(options: Options) -> None:
+    fill(options, by_series_and_layers)
+    for rate, dev in (("1e-5", 80.0), ("2e-5", 90.0), ("3e-5", 99.0)):
+        other = replace(options, methods=("fine-tuning", "p-tuning-v2"), overrides=(*SMALL, f"optim.lr={rate}"))
+        jobs, _ = plan_figure(read_request("depth", other), other)
+        for job in jobs:
+            if job.cell.key[0] == "fine-tuning":
+                strange = {"data": {"fingerprint": "g", "examples": {"train": 8, "dev": 4}, "predicted": {}}}
+                made_up(job, dev + job.seed, **(strange if rate == "3e-5" else {}))
+    reproduce_figure("depth", options)
+    level = [row for row in table(options, "depth-mini-inference-tiny.csv") if not row["x"]]
+    assert [(row["seed"], row["value"]) for row in level] == [("1", "91.0"), ("2", "92.0"), ("3", "93.0")]
+
+
+def test_another_split_has_files_of_its_own_and_is_one_that_the_runs_have(options: Options) -> None:
+    fill(options, by_series_and_layers)
+    reproduce_figure("depth", replace(options, overrides=(*SMALL, "split=test")))
+    rows = table(options, "depth-mini-inference-tiny-test.csv")
+    assert {row["split"] for row in rows} == {"test"}
+    assert rows[0]["value"] == "51.0"
+    with pytest.raises(ConfigError, match=r"split=test-brown: task mini-inference has scores on dev, test"):
+        reproduce_figure("depth", replace(options, overrides=(*SMALL, "split=test-brown")))
+    with pytest.raises(ConfigError, match=r"split=tset: expected dev, test"):
+        reproduce_figure("depth", replace(options, overrides=("split=tset",)))
+
+
+def test_learning_curves_are_the_evaluations_of_each_run(options: Options) -> None:
+    options = replace(options, figure="learning", seeds=(1, 2), methods=("fine-tuning", "p-tuning-v2"))
+    for job in fill(options, lambda job: 60.0):
+        assert job.folder is not None
+        lines = ['{"step": 1, "loss": 2.0, "lr": 1, "train_seconds": 1}\n'] + [
+            f'{{"step": {step}, "epoch": {step / 4}, "dev": {{"accuracy": {40 + step + job.seed}}}, "best": true}}\n'
+            for step in (2, 4, 6)
+        ]
+        write_text_whole(job.folder / "metrics.jsonl", "".join(lines))
+    assert reproduce_figure("learning", options) == 0
+    rows = table(options, "learning-mini-inference-tiny.csv")
+    own = [(row["x"], row["value"]) for row in rows if (row["series"], row["seed"]) == ("p-tuning-v2", "2")]
+    assert own == [("0.5", "44.0"), ("1", "46.0"), ("1.5", "48.0")]
+    assert {row["series"] for row in rows} == {"fine-tuning", "p-tuning-v2"}
+    with pytest.raises(ConfigError, match="expected split=dev"):
+        reproduce_figure("learning", replace(options, overrides=("split=test",)))
+
+
+def test_places_without_a_run_are_named(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs, _ = plan_figure(read_request("depth", options), options)
+    for job in jobs:
+        if job.cell.key[1] == "1" and job.seed < 3:
+            made_up(job, 60.0 + job.seed)
+    assert reproduce_figure("depth", options) == 0
+    captured = capsys.readouterr()
+    assert "2 seeds" in captured.out
+    assert "not drawn" in captured.err
+    assert "and 4 more: not run yet" in captured.err
+
+
+def test_nothing_to_draw_is_said_with_the_reason(options: Options) -> None:
+    with pytest.raises(RunError, match=r"figure depth: no finished run to draw \(not run yet\)"):
+        reproduce_figure("depth", options)
+    with pytest.raises(RunError, match="no data"):
+        reproduce_figure("length", replace(options, task="up_ewt"))
+
+
+def test_a_comparison_of_one_is_refused_before_anything_is_run(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "execute", lambda *_: pytest.fail("it would train"))
+    live = replace(options, figure="head", collect=False, model="minilm")
+    with pytest.raises(ConfigError, match=r"only '\[CLS\] and linear' can be run: .*lacks the language-model head"):
+        reproduce_figure("head", live)
+    with pytest.raises(ConfigError, match=r"only '.*linear' can be run: .*task mini-entities has none"):
+        reproduce_figure("head", replace(live, task="mini-entities"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"task": None}, "expected task=NAME"),
+        ({"methods": ("prompt-tuning",)}, "unknown method 'prompt-tuning'"),
+        ({"methods": ("fine-tuning",)}, "leaves figure depth no series"),
+        ({"overrides": ("prompt.layers=all",)}, "the figure itself varies prompt.layers"),
+        ({"overrides": ("figure.x.label=",)}, "x.label"),
+        ({"overrides": ("prompt.lenth=3",)}, "did you mean prompt.length"),
+        ({"task": "mini"}, "unknown task 'mini'"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_words_that_do_not_fit_are_answered_in_one_line(options: Options, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        reproduce_figure("depth", replace(options, **changes))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_csv_of_another_kind_is_named(options: Options) -> None:
+    path = options.results / "figures/depth-mini-inference-tiny.csv"
+    write_text_whole(path, "a,b\n1,2\n")
+    with pytest.raises(RunError, match=r"depth-mini-inference-tiny\.csv: expected the columns task,model"):
+        reproduce_figure("depth", options)
+    fill(options, by_series_and_layers)
+    reproduce_figure("depth", options)
+    path.write_text(path.read_text(encoding="utf-8").replace(",100", ",many").replace(",101", ",many"))
+    with pytest.raises(RunError, match=r"tiny\.csv:2: not a point"):
+        read_points(path)
+
+
+def test_a_plan_runs_nothing(
+    options: Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "execute", lambda *_: pytest.fail("it would train"))
+    assert reproduce_figure("dropout", replace(options, collect=False, plan=True)) == 0
+    said = capsys.readouterr().out
+    assert "p-tuning-v2 0.5" in said
+    assert "15 runs to make" in said
+    assert "fine-tuning" not in said
+    assert not options.results.exists()
