@@ -19,6 +19,7 @@ COMMANDS = {
     "prepare": ("ptv2.commands.prepare", "make the files that tasks read from corpora that need a licence"),
     "list": ("ptv2.commands.list", "tasks, models, methods and runs there are"),
     "table": ("ptv2.commands.table", "metrics of finished runs, mean and spread over seeds"),
+    "best": ("ptv2.commands.best", "settings of finished runs ranked by dev, and the best as a recipe"),
     "report": ("ptv2.commands.report", "one HTML page about runs: tables, charts, figures, details"),
 }
 

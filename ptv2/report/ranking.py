@@ -1,0 +1,100 @@
+"""Settings of finished runs, ranked by their mean score on dev. Test scores are never looked at."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ptv2.config.identity import BOOKKEEPING, SHALLOW
+from ptv2.config.recipes import flat
+from ptv2.config.schema import RunConfig
+from ptv2.report.tables import same_settings
+from ptv2.runs.record import Result
+
+# What says which task, data and model it is, and which runs; the rest is what a recipe may hold.
+NAMING = (
+    *("seed", "out", "recipe", "method", "data"),
+    *("task.name", "task.source", "task.sources", "task.templates"),
+    *("model.name", "model.path", "model.revision", "model.sha256", "model.config", "model.trust_remote_code"),
+    *("multitask.tasks", "multitask.only_shared"),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in the seed only, sorted by it."""
+
+    runs: tuple[Result, ...]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What decides their numbers, by key, task and model apart."""
+        return decisive(RunConfig.model_validate(self.runs[0].config))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.scores)
+
+    @property
+    def scores(self) -> list[float]:
+        """The headline metric on dev, in percent, by seed."""
+        return [run.dev[run.headline] for run in self.runs]
+
+    @property
+    def told(self) -> str:
+        """Mean and, of several runs, standard deviation (n - 1)."""
+        spread = f" ± {statistics.stdev(self.scores):.2f}" if len(self.runs) > 1 else ""
+        return f"{self.mean:.2f}{spread}"
+
+
+def ranked(results: Iterable[Result], least_seeds: int = 1) -> list[Setting]:
+    """The settings with as many seeds or more, the best on dev first; of equals the one that trains less."""
+    groups = [Setting(tuple(sorted(runs, key=lambda run: run.seed))) for runs in same_settings(results)]
+
+    def place(setting: Setting) -> tuple[float, int, str]:
+        trained = int(setting.runs[0].parameters["trained"])
+        return -setting.mean, trained, json.dumps(setting.settings, sort_keys=True)
+
+    return sorted((group for group in groups if len(group.runs) >= least_seeds), key=place)
+
+
+def on_most_data(results: Sequence[Result]) -> list[Result]:
+    """The runs on one and the same data: those with most training examples, and of these those with most runs."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        key = json.dumps([result.data["fingerprint"], result.data["examples"], result.headline], sort_keys=True)
+        groups.setdefault(key, []).append(result)
+    return max(groups.values(), key=lambda runs: (runs[0].data["examples"]["train"], len(runs)), default=[])
+
+
+def varying(settings: Sequence[Setting]) -> list[str]:
+    """The keys in which the settings differ, in the order of the configuration."""
+    keys = dict.fromkeys(key for setting in settings for key in setting.settings)
+    values = {key: {json.dumps(setting.settings.get(key)) for setting in settings} for key in keys}
+    return [key for key in keys if len(values[key]) > 1]
+
+
+def decisive(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide numbers, by key, without those that name the task, its data, the model and the run."""
+    pairs = flat(config.model_dump(mode="json"))
+    left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING))
+    kept = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
+    if config.method == "fine-tuning":
+        return {key: value for key, value in kept.items() if not key.startswith("prompt.")}
+    if config.method == "prompt-tuning":
+        known = {f"prompt.{name}" for name in SHALLOW}
+        return {key: value for key, value in kept.items() if not key.startswith("prompt.") or key in known}
+    return kept
+
+
+def beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs from a default."""
+    return {key: value for key, value in settings.items() if key not in default or default[key] != value}
