@@ -187,7 +187,7 @@ def _metrics(result: Result, split: str) -> dict[str, float] | None:
 
 
 def _whole(result: Result) -> dict[str, Any]:
-    """The configuration with all settings of today: those that are newer than the run have the value it was made with."""
+    """The configuration with all settings of today: those newer than the run have the value it was made with."""
     try:
         return RunConfig.model_validate(result.config).model_dump(mode="json")
     except ValidationError as error:
