@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import ptv2.models
 from ptv2.config.schema import RunConfig
+from ptv2.data.cache import cache_folder
+from ptv2.data.sources import open_source
 from ptv2.files import write_json_whole
 
 if TYPE_CHECKING:
@@ -41,19 +44,21 @@ def pass_cost(config: RunConfig) -> Cost:
     Raises:
         Ptv2Error: the run would be refused too.
     """
-    from ptv2.data.cache import cache_folder
+    return Cost(**_kept(_key(config), lambda: asdict(_count(config))))
 
-    key = _key(config)
-    folder = cache_folder()
-    path = None if folder is None else folder / f"cost-{key}.json"
-    if path is not None and path.is_file():
-        with suppress(OSError, ValueError, TypeError):
-            return Cost(**json.loads(path.read_text(encoding="utf-8")))
-    cost = _count(config)
-    if path is not None:
-        with suppress(OSError):  # a cache only saves time
-            write_json_whole(path, asdict(cost))
-    return cost
+
+def example_count(config: RunConfig) -> int:
+    """Training examples: as published for sets of the hub, else counted, or found counted before.
+
+    Raises:
+        DataError: the data are not right.
+    """
+    hub, limit = config.task.sources.hub, config.data.limit.get("train")
+    if config.data.source == "hub" and hub is not None and hub.examples is not None:
+        return min(hub.examples, limit or hub.examples)
+    source = open_source(config)
+    key = hashlib.sha256(f"{source.fingerprint} {limit} {config.task.model_dump_json()}".encode()).hexdigest()[:32]
+    return int(_kept(key, lambda: {"examples": _examples(config)})["examples"])
 
 
 def label_count(config: RunConfig) -> int:
@@ -62,6 +67,29 @@ def label_count(config: RunConfig) -> int:
         return 2
     named = len(config.task.labels or ()) or 4
     return 2 * named + 1 if config.task.shape == "tag" else named
+
+
+def _kept(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives, from the cache if it was made before; a cache only saves time."""
+    folder = cache_folder()
+    if folder is None:
+        return make()
+    path = folder / f"plan-{key}.json"
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    made = make()
+    with suppress(OSError):
+        write_json_whole(path, made)
+    return made
+
+
+def _examples(config: RunConfig) -> int:
+    from ptv2.tasks.load import load_task
+
+    source = open_source(config)
+    return len(load_task(config.task, source).read(source.read("train")))
 
 
 def _count(config: RunConfig) -> Cost:

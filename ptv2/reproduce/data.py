@@ -95,10 +95,10 @@ def why_no_files(task: Described, root: DataRoot) -> str:
     assert task.files is not None
     if shared := root.shared(task):
         others = ", ".join(shared)
-        return f"no data: the files found would also be {others}'s; expected them in {root.root}/{task.name}"
+        return f"no data: the files found would also be {others}'s; expected them in DIR/{task.name}"
     names = ", ".join(" or ".join(task.files.files[split]) for split in ("train", "dev") if split in task.files.files)
     below = "" if task.files.folder == "." else f"{task.files.folder}/"
-    where = "in data=DIR" if root.root is None else f"in {root.root}/{task.name}"
+    where = f"in DIR/{task.name}" + (" (data=DIR)" if root.root is None else "")
     licensed = f" (licensed: ptv2 prepare {task.name} --from DIR makes them)" if task.name in LICENSED else ""
     return f"no data: expected {below}{names} {where}{licensed}"
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +45,13 @@ def collect(jobs: Sequence[Job]) -> list[Outcome]:
     return [_standing(job, found) for job in jobs]
 
 
-def execute(
-    jobs: Sequence[Job], workers: int, title: str, finished: Callable[[], None] = lambda: None
-) -> list[Outcome]:
+def execute(jobs: Sequence[Job], workers: int, title: str) -> list[Outcome]:
     """Run what is not finished yet, `workers` at a time, and say how all jobs stand.
+
+    The first seed of everything comes first, so that there is soon something to look at everywhere.
 
     Args:
         title: of the whole, for the progress bar.
-        finished: called after every run that ends.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the runs were stopped at a step and the same command goes on.
@@ -62,20 +61,21 @@ def execute(
     if waiting:
         clock = Clock([(job, outcome.result) for job, outcome in zip(jobs, collect(jobs), strict=True)])
         with StopRequest() as stop, Progress(title, clock, waiting, workers) as progress:
-            _Pool(waiting, workers, progress, clock, failures, finished).run(stop)
+            _Pool(waiting, workers, progress, clock, failures).run(stop)
             stopped = stop.signal
         if stopped is not None:
             raise Interrupted("stopped; the same command goes on", stopped)
     return [_with_failure(outcome, failures) for outcome in collect(jobs)]
 
 
-def _unfinished(jobs: Iterable[Job]) -> list[Job]:
-    """The jobs to run, each folder once: several cells may show numbers of the same run."""
+def _unfinished(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs to run, seed by seed, each folder once: several cells may show numbers of the same run."""
     found: dict[Path, Job] = {}
     for job in jobs:
         if job.why is None and job.folder is not None and state_of(job.folder) != "finished":
             found.setdefault(job.folder, job)
-    return list(found.values())
+    order = list(dict.fromkeys(job.seed for job in jobs))
+    return sorted(found.values(), key=lambda job: order.index(job.seed))
 
 
 def _standing(job: Job, found: dict[Path | None, Outcome]) -> Outcome:
@@ -131,11 +131,10 @@ class _Pool:
         progress: Progress,
         clock: Clock,
         failures: dict[Path, str],
-        finished: Callable[[], None],
     ) -> None:
         self._waiting, self._workers = list(waiting), workers
         self._progress, self._clock = progress, clock
-        self._failures, self._finished = failures, finished
+        self._failures = failures
         self._children: list[_Child] = []
 
     def run(self, stop: StopRequest) -> None:
@@ -170,7 +169,6 @@ class _Pool:
             self._children.remove(child)
             child.output.close()
             self._note(child)
-            self._finished()
 
     def _note(self, child: _Child) -> None:
         job, code = child.job, child.process.returncode

@@ -10,6 +10,7 @@ from typing import Any
 
 from ptv2.errors import ConfigError, unknown
 
+SHARES = ("family", "table")
 MARGIN = 1.0  # points within which two methods count as equivalent
 
 
@@ -33,6 +34,7 @@ class Options:
     overrides: tuple[str, ...] = ()  # of every run, as `ptv2 train` takes them
     plan: bool = False  # print runs and cost; run nothing
     collect: bool = False  # write from the runs that there are; run nothing
+    share: str | None = None  # which tasks train prompts together (MPT-2): family, table
     anyway: bool = False  # also run what looks too large for this machine
     config_dir: str | None = None
 
@@ -125,6 +127,12 @@ def _points(key: str, value: str) -> float:
     return points
 
 
+def _share(key: str, value: str) -> str:
+    if value not in SHARES:
+        raise ConfigError(f"{key}: {unknown('choice', value, SHARES)}")
+    return value
+
+
 def _folder(key: str, value: str) -> Path:
     path = Path(_text(key, value)).expanduser()
     if key == "data" and not path.is_dir():
@@ -146,6 +154,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "out": _text,
     "results": _folder,
     "margin": _points,
+    "share": _share,
 }
 INSTEAD = {
     "seed": "expected seeds=1,2,3",

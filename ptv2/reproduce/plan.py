@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptv2.config.compose import compose
+from ptv2.config.identity import shared_hash
+from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError, ModelError, Ptv2Error
@@ -153,6 +155,11 @@ def _why_not(config: RunConfig, known: _Fingerprints, anyway: bool) -> str | Non
 def _folder(config: RunConfig, known: _Fingerprints) -> Path | None:
     """Where the run of `config` is or will be; none where data or weights cannot be identified."""
     try:
-        return RunDirectory(config, known.data(config), known.model(config)).path
+        data, model = known.data(config), known.model(config)
+        shared = None
+        if config.multitask is not None:
+            of_tasks = {name: known.data(part) for name, part in shared_parts(config).items()}
+            shared = shared_hash(config, of_tasks, model)
+        return RunDirectory(config, data, model, shared).path
     except (DataError, ModelError):
         return None

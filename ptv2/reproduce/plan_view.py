@@ -1,0 +1,138 @@
+"""`--plan`: the runs of a table or figure and what they would cost, before anything is run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from rich.table import Table
+
+from ptv2.commands.console import clock as as_clock
+from ptv2.commands.console import err, out
+from ptv2.config.multitask import shared_parts
+from ptv2.config.schema import RunConfig
+from ptv2.errors import Ptv2Error
+from ptv2.reproduce.cost import example_count, pass_cost
+from ptv2.reproduce.execute import Outcome, collect
+from ptv2.reproduce.memory import GIB, available
+from ptv2.reproduce.options import Options
+from ptv2.reproduce.plan import Job
+from ptv2.reproduce.timing import Clock
+
+STATES = {"missing": "to run", "interrupted": "to go on", "failed": "to try again", "finished": "finished"}
+
+
+def show_plan(jobs: Sequence[Job], options: Options) -> None:
+    """Print a line for each cell: how its runs stand, operations and memory of a run, time where that can be told."""
+    outcomes = collect(jobs)
+    known = Clock([(outcome.job, outcome.result) for outcome in outcomes])
+    different = {outcome.job.folder: outcome.job for outcome in outcomes if _is_open(outcome)}  # cells may share runs
+    table = Table(box=None, pad_edge=False)
+    for name in ("cell", "runs", "settings", "operations a run", "memory", "time a run", ""):
+        table.add_column(name, overflow="fold")
+    needs: dict[tuple[str, ...], Need | None] = {}
+    for group in _by_cell(outcomes):
+        job = group[0].job
+        left = any(_is_open(outcome) for outcome in group)
+        need = needs[job.cell.key] = _need(job) if left else None
+        seconds = known.expected(job) if left else None
+        table.add_row(
+            " ".join(job.cell.key),
+            _states(group),
+            _recipe(job),
+            "" if need is None else _operations(need.operations) + need.shared_text,
+            "" if need is None else f"{need.memory / GIB:.1f} GiB",
+            "" if seconds is None else as_clock(seconds),
+            job.why or "",
+        )
+    out.print(table)
+    _show_total(list(different.values()), needs, known, options.jobs)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one run needs: operations, also of the part that tasks share (MPT-2) and its name, and bytes."""
+
+    operations: float
+    memory: float
+    shared: float = 0.0
+    shared_name: str = ""
+
+    @property
+    def shared_text(self) -> str:
+        return f" + shared {_operations(self.shared)}" if self.shared else ""
+
+
+def _is_open(outcome: Outcome) -> bool:
+    return outcome.state not in ("finished", "impossible")
+
+
+def _show_total(jobs: Sequence[Job], needs: Mapping[tuple[str, ...], Need | None], known: Clock, workers: int) -> None:
+    counted = [(job, need) for job in jobs if (need := needs[job.cell.key]) is not None]
+    shared = {(job.seed, need.shared_name): need.shared for job, need in counted}  # trained once for all its tasks
+    total = sum(need.operations for _, need in counted) + sum(shared.values())
+    seconds = known.left(jobs, workers) if jobs else 0.0
+    have, where = available("auto")
+    parts = [f"{len(jobs)} runs to make, {_operations(total)} at most (texts of full length, all epochs)"]
+    if len(counted) < len(jobs):
+        parts.append(f"{len(jobs) - len(counted)} of them not counted")
+    if jobs:
+        parts.append("time not known before one has ended" if seconds is None else f"about {as_clock(seconds)}")
+    out.print(f"{'; '.join(parts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", soft_wrap=True)
+
+
+def _by_cell(outcomes: Iterable[Outcome]) -> list[list[Outcome]]:
+    groups: dict[tuple[str, ...], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.job.cell.key, []).append(outcome)
+    return list(groups.values())
+
+
+def _states(group: Sequence[Outcome]) -> str:
+    counts = Counter("cannot" if outcome.state == "impossible" else STATES[outcome.state] for outcome in group)
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _recipe(job: Job) -> str:
+    if job.config is None:
+        return ""
+    return "defaults, ours" if job.config.recipe is None else job.config.recipe.kind
+
+
+def _need(job: Job) -> Need | None:
+    """None where `ptv2 plan` refuses: training will say why."""
+    config = job.config
+    if config is None:
+        return None
+    with suppress(Ptv2Error), err.status(f"counting {' '.join(job.cell.key)}"):
+        alone = config.model_copy(update={"method": config.tuning, "multitask": None})
+        cost = pass_cost(alone)
+        need = Need(cost.each * _seen(alone), cost.peak)
+        if config.multitask is None:
+            return need
+        # Parts differ in their data only; the steps of all are split among them.
+        parts = shared_parts(config)
+        examples = {name: example_count(part) for name, part in parts.items()}
+        seen = sum(examples.values()) * config.multitask.epochs
+        if config.multitask.max_steps is not None:
+            seen = min(seen, config.multitask.max_steps * config.multitask.batch_size)
+        each = sum(pass_cost(part).each * examples[name] for name, part in parts.items()) / sum(examples.values())
+        return replace(need, shared=each * seen, shared_name=" ".join([config.model.name, *parts]))
+    return None
+
+
+def _seen(config: RunConfig) -> float:
+    """Examples that a run trains on, over all epochs."""
+    seen = example_count(config) * config.trainer.epochs
+    if config.trainer.max_steps is not None:
+        seen = min(seen, config.trainer.max_steps * config.trainer.batch_size)
+    return float(seen)
+
+
+def _operations(count: float) -> str:
+    for unit, size in (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count / 1e9:.2f} GFLOP"

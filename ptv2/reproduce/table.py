@@ -1,0 +1,116 @@
+"""`ptv2 reproduce table=NAME`: from a table's description to its runs, and from their results to its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ptv2.commands.console import out
+from ptv2.errors import Interrupted
+from ptv2.files import write_json_whole, write_text_whole
+from ptv2.reproduce.as_latex import latex
+from ptv2.reproduce.as_markdown import markdown
+from ptv2.reproduce.entries import Entry, entries
+from ptv2.reproduce.execute import Outcome, collect, execute
+from ptv2.reproduce.layout import Document, Grid, lay_out
+from ptv2.reproduce.notes import clean, command
+from ptv2.reproduce.options import Options
+from ptv2.reproduce.plan import Job
+from ptv2.reproduce.plan_view import show_plan
+from ptv2.reproduce.records import as_records, comma_separated
+from ptv2.reproduce.table_cells import Request, plan_table, read_request
+
+SCHEMA = 1  # of the JSON
+Planned = Mapping[tuple[str, ...], Sequence[Job]]
+
+
+def reproduce_table(options: Options) -> int:
+    """Make the runs that are missing, write the table from what there is, and show it.
+
+    Returns:
+        0, or 1 if runs failed.
+
+    Raises:
+        ConfigError: no such table, or words that do not fit it.
+        Interrupted: stopped by a signal; the table is written all the same, with what is missing named.
+    """
+    request = read_request(options)
+    planned = plan_table(request, options)
+    jobs = [job for group in planned.values() for job in group]
+    if options.plan:
+        show_plan(jobs, options)
+        return 0
+    if options.collect:
+        outcomes = collect(jobs)
+    else:
+        try:
+            outcomes = execute(jobs, options.jobs, f"table {request.name}")
+        except Interrupted:
+            _finish(request, planned, collect(jobs), options)
+            raise
+    _finish(request, planned, outcomes, options)
+    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+
+
+def _finish(request: Request, planned: Planned, outcomes: Sequence[Outcome], options: Options) -> None:
+    """Write and show."""
+    left = iter(outcomes)  # in the order of the jobs
+    by_place = {key: [next(left) for _ in group] for key, group in planned.items()}
+    found = entries(request, by_place, options.margin)
+    document = lay_out(request, found, options)
+    paths = write_table(request, document, found, options)
+    show_table(document)
+    for path in paths:
+        out.print(Text(str(path)), soft_wrap=True)
+
+
+def write_table(request: Request, document: Document, found: Sequence[Entry], options: Options) -> list[Path]:
+    """The table's files."""
+    stem = options.results / request.stem
+    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("md", "csv", "tex", "json")]
+    records = as_records(found, partial(clean, options=options))
+    write_text_whole(paths[0], markdown(document))
+    write_text_whole(paths[1], comma_separated(records))
+    write_text_whole(paths[2], latex(document))
+    write_json_whole(paths[3], _tree(request, document, records, options))
+    return paths
+
+
+def _tree(request: Request, document: Document, records: Sequence[dict[str, Any]], options: Options) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "table": request.name,
+        "title": document.title,
+        "command": command(request, options),
+        "seeds": request.seeds,
+        "baseline": request.spec.against,
+        "margin": options.margin,
+        "caption": document.caption,
+        "notes": list(document.notes),
+        "numbers": list(records),
+    }
+
+
+def show_table(document: Document) -> None:
+    """The grids on the terminal, with what their numbers are."""
+    for grid in document.grids:
+        out.print(_as_rich(grid))
+        out.print()
+    out.print(document.caption, style="dim")
+
+
+def _as_rich(grid: Grid) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("", style="dim")
+    labels = [label if i == 0 else "" for label, width in grid.spans for i in range(width)]
+    for label, method in zip(labels, grid.methods, strict=True):
+        table.add_column(f"{label}\n{method}", justify="right")
+    for line in grid.lines:
+        table.add_row(line.row, line.what, *line.cells)
+    return table

@@ -1,0 +1,53 @@
+"""The words of `ptv2 reproduce`: what they mean, and the line that a wrong one gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptv2.errors import ConfigError
+from ptv2.reproduce.options import chosen, read_settings
+
+
+def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -> None:
+    words = ["table=2", "rows=[bert-large,roberta-large]", "columns=rte", "seeds=1,4-6", "trainer.precision=bf16"]
+    found = read_settings([*words, f"data={tmp_path}", "jobs=2", "margin=0.5", "+model.config.a=1"], plan=True)
+    assert (found.table, found.rows, found.columns) == ("2", ("bert-large", "roberta-large"), ("rte",))
+    assert found.seeds == (1, 4, 5, 6)
+    assert (found.data, found.jobs, found.margin, found.plan) == (tmp_path, 2, 0.5, True)
+    assert found.overrides == ("trainer.precision=bf16", "+model.config.a=1")
+    assert found.common == (*found.overrides, "out=runs")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rte"], "rte: expected key=value"),
+        ([], "expected table=NAME or figure=NAME"),
+        (["table=2", "figure=depth"], "one of them"),
+        (["table=2", "task=rte"], "expected columns=rte"),
+        (["table=2", "seed=1"], "expected seeds=1,2,3"),
+        (["table=2", "method=p-tuning-v2"], "expected methods=NAME,NAME"),
+        (["table=2", "data.dir=x"], "expected data=DIR"),
+        (["table=2", "seeds=3-1"], "seeds=3-1: expected whole numbers"),
+        (["table=2", "seeds=1,1"], "different names"),
+        (["table=2", "seeds=1-3,2"], "every seed once"),
+        (["table=2", "jobs=0"], "jobs=0: expected a whole number from 1 on"),
+        (["table=2", "margin=-1"], "margin=-1: expected points"),
+        (["table=2", "data=/no/such"], "data: no folder /no/such"),
+        (["table=2", "table=3"], "table is given twice"),
+        (["table=2", "rows=a,,b"], "rows=a,,b"),
+        (["table="], "table=: expected a value"),
+    ],
+)
+def test_a_wrong_word_is_named(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+        read_settings(words)
+
+
+def test_filters_keep_the_order_of_the_table_and_name_the_choices() -> None:
+    assert chosen("row", ["c", "a"], ["a", "b", "c"]) == ["a", "c"]
+    assert chosen("row", [], ["a", "b"]) == ["a", "b"]
+    with pytest.raises(ConfigError, match="unknown row 'bert-lrge'; did you mean bert-large"):
+        chosen("row", ["bert-lrge"], ["bert-large", "roberta-large"])
