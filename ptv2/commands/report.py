@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     points = max(FEWEST_POINTS, min(POINTS, ALL_POINTS // len(folders)))
     runs = [read_shown(folder, points) for folder in folders]
     write_text_whole(options.output, render(runs, figures, options.title))
-    finished = sum(run.result is not None for run in runs)
+    finished = sum(run.counted for run in runs)
     err.print(f"written: {options.output} ({len(runs)} runs, {finished} of them finished)", soft_wrap=True)
     return 0
 

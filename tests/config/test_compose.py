@@ -227,6 +227,8 @@ def test_a_wheel_carries_its_configuration(tmp_path: Path) -> None:
         path.relative_to(site / "ptv2" / "conf").as_posix() for path in (site / "ptv2/conf").rglob("*.yaml")
     )
     assert packed == sorted(path.relative_to(paths.conf_dir()).as_posix() for path in paths.conf_dir().rglob("*.yaml"))
+    parts = {path.name for path in (site / "ptv2" / "report" / "html").iterdir()}
+    assert {"page.html", "page.css", "charts.js", "page.js"} <= parts
     ask = "import ptv2.config.paths as p; from ptv2.config.compose import compose; compose([]); print(p.conf_dir())"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves, read_curves
-from ptv2.report.html.settings import common, difference, flat
+from ptv2.report.html.settings import common, difference
 
 
 def written(path: Path, lines: list[dict[str, Any]]) -> Path:

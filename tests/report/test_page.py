@@ -171,7 +171,7 @@ def test_ids_are_unique_and_links_lead_somewhere(out: Path) -> None:
 
 
 def test_names_and_messages_are_never_markup(out: Path) -> None:
-    evil = result("p-tuning-v2", 9, 70.0, config={"task": {"name": EVIL}})
+    evil = result("p-tuning-v2", 9, 70.0, config={"prompt": {"length": 9}})
     evil = replace(evil, task=EVIL, model=EVIL, name="evil", notes=[EVIL], data={**evil.data, "source": EVIL})
     write(out, evil, state=EVIL)
     write(out, None, "<b>bold-&amp;", state="failed", message=EVIL)
@@ -255,6 +255,23 @@ def test_unfinished_runs_are_listed_with_what_ended_them(out: Path) -> None:
     assert torn[0] == "unreadable"
     assert "result.json: no result of a run" in torn[1]
     assert tree.one("header").text.split("\n")[2].startswith("7 finished 1 failed 2 interrupted 1 unreadable")
+
+
+def test_results_that_no_table_can_have_are_left_out_and_said(out: Path) -> None:
+    old = result("fine-tuning", 4, 99.0)
+    write(out, replace(old, name="of-another-version", config={**old.config, "warp": 9}))
+    together = replace(old, name="of-several-tasks", task="a+b", config={**old.config, "shared": {"tasks": {}}})
+    write(out, together)
+    tree = page(out)
+    told = {}
+    for line in tree.one("section", id="unfinished").all("tbody"):
+        state, message, *_ = (cell.text for cell in line.all("td"))
+        told[line.one("button").text.strip()] = (state, message.rpartition(": ")[2])
+    assert told["of-another-version"] == ("left out", "not the configuration of a run (1 settings are not valid)")
+    expected = "what several runs begin with, of several tasks; expected one of these runs"
+    assert told["of-several-tasks"] == ("left out", expected)
+    assert "99.0" not in tree.one("section", id="results").text
+    assert run_of(tree, "of-several-tasks")["scores"]["dev, best"]["accuracy"] == 99
 
 
 def test_a_page_of_unfinished_runs_alone(tmp_path: Path) -> None:
@@ -454,7 +471,7 @@ def test_a_browser_filters_and_draws(out: Path, tmp_path: Path) -> None:
     assert [one.attributes["data-split"] for one in tree.all("div", class_="on")] == ["test"]
     assert tree.one("output").text == "1 of 3 results, 3 of 11 runs shown"
     captions = [one.text for one in tree.all("figcaption")]
-    assert captions == ["made", "made: dev", "made: training loss"]
+    assert captions == ["made", "dev", "training loss"]
     assert len(tree.one("div", id="size-charts").all("path")) == 1
     assert len(tree.one("div", id="curve-charts").all("path")) == 2 * 3
 

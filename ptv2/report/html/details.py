@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves
-from ptv2.report.html.settings import Flat, common, difference, flat
+from ptv2.report.html.settings import Flat, common, difference
 from ptv2.report.html.shown import Shown
 from ptv2.report.tables import BASELINE
 from ptv2.runs.record import Result

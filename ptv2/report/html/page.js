@@ -100,9 +100,9 @@ function drawCurves() {
   const shown = DATA.runs.map((run, index) => ({ ...run, index })).filter((run) => !runRow(run.index).hidden);
   const charts = byTask(shown.filter((run) => run.loss.length || run.dev.length)).map(([task, members]) => {
     const series = (points) => members.map((run) => ({ points: points(run, unit), method: methodIndex(run.method), title: run.name, run: run.index }));
-    return html("div", { class: "pair" },
-      chart(`${task}: dev`, series(devPoints), { x: { label: unit }, y: { label: members[0].headline }, lines: true }),
-      chart(`${task}: training loss`, series(lossPoints), { x: { label: unit }, y: { label: "loss", log: true }, lines: true }));
+    return html("div", { class: "pair", role: "group", "aria-label": task }, html("h3", {}, task),
+      chart("dev", series(devPoints), { x: { label: unit }, y: { label: members[0].headline }, lines: true }),
+      chart("training loss", series(lossPoints), { x: { label: unit }, y: { label: "loss", log: true }, lines: true }));
   });
   document.getElementById("curve-charts").replaceChildren(...orNothing(charts));
 }
@@ -111,6 +111,7 @@ function drawCurves() {
 
 const number = (value, digits = 2) => (typeof value === "number" ? value.toFixed(digits) : "");
 const whole = (value) => Number(value).toLocaleString("en");
+const mebibytes = (bytes) => `${whole(Math.round(bytes / 2 ** 20))} MiB`;
 const clock = (seconds) => {
   const all = Math.round(seconds), pad = (value) => String(value).padStart(2, "0");
   return all >= 3600 ? `${Math.floor(all / 3600)}:${pad(Math.floor(all / 60) % 60)}:${pad(all % 60)}` : `${Math.floor(all / 60)}:${pad(all % 60)}`;
@@ -176,7 +177,7 @@ function byType(run) {
 }
 
 function recorded(run) {
-  const { train, evaluate, total, ...rates } = run.time, { peak, before_training: before, what } = run.memory;
+  const { train, evaluate, total, ...rates } = run.time, { peak, before_training: before, what, ...held } = run.memory;
   const { trained, total: parameters, percent, ...more } = run.parameters, data = DATA.pool[run.data];
   const [step, epoch, steps, planned] = run.steps;
   return [
@@ -184,7 +185,8 @@ function recorded(run) {
     ["best", `epoch ${Number(epoch.toPrecision(4))}, step ${step}, the best of ${run.evaluations} evaluations`],
     ["steps", `${steps} of ${planned}`],
     ["time", `training ${clock(train)}, evaluation ${clock(evaluate)}, in all ${clock(total)}; ${words(rates)}`],
-    ["memory", `peak ${whole(Math.round(peak / 2 ** 20))} MiB, before training ${whole(Math.round((before || 0) / 2 ** 20))} MiB (${what})`],
+    ["memory", [`peak ${mebibytes(peak)} (${what})`, `before training ${mebibytes(before || 0)}`,
+      ...Object.entries(held).map(([name, bytes]) => `${name} ${mebibytes(bytes)}`)].join(", ")],
     ["ran on", words(DATA.pool[run.runtime])],
     ["backbone", words(DATA.pool[run.backbone])],
     ...(run.shared ? [["began with", words(run.shared)]] : []),

@@ -27,7 +27,7 @@ def render(runs: Sequence[Shown], figures: Sequence[Path] = (), title: str = "pt
     Args:
         figures: SVG files, shown as they are (as images: their scripts do not run, and they load nothing).
     """
-    results = [run.result for run in runs if run.result]
+    results = [run.result for run in runs if run.counted and run.result]
     places = {run.name: index for index, run in enumerate(runs)}
     splits = [_split(split, results, places) for split in _splits(results)]
     settings = {
@@ -47,8 +47,8 @@ def render(runs: Sequence[Shown], figures: Sequence[Path] = (), title: str = "pt
             methods=methods,
             header=tables.HEADER,
             splits=splits,
-            finished=[(i, run, settings.get(run.name, "")) for i, run in enumerate(runs) if run.result],
-            unfinished=[(i, run) for i, run in enumerate(runs) if not run.result],
+            finished=[(i, run, settings.get(run.name, "")) for i, run in enumerate(runs) if run.counted],
+            unfinished=[(i, run) for i, run in enumerate(runs) if not run.counted],
             figures=[(path.stem, _image(path)) for path in figures],
             minutes=tables.minutes,
             data={"methods": methods, **all_details(runs), "rows": {s["name"]: _points(s["rows"]) for s in splits}},

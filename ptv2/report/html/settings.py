@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 Flat = dict[str, Any]  # dotted key: value
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Flat:
-    """A nested configuration by dotted keys; lists and empty mappings are values."""
-    leaves: Flat = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[prefix + key] = value
-    return leaves
 
 
 def common(configs: Iterable[Flat]) -> Flat:

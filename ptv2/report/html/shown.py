@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.errors import RunError
+from ptv2.report import tables
 from ptv2.report.html.curves import Curves, read_curves
 from ptv2.runs.directory import read_config, state_of
 from ptv2.runs.record import Result, read_result, read_status
@@ -21,7 +22,7 @@ class Shown:
 
     name: str
     folder: Path
-    state: str  # finished, running, interrupted, failed, unreadable, unknown
+    state: str  # finished, running, interrupted, pruned, failed, unreadable, unknown; left out: no table can have it
     message: str
     time: str  # of the last word in status.json, UTC
     task: str
@@ -33,6 +34,11 @@ class Shown:
     environment: dict[str, Any]
     curves: Curves
     result: Result | None
+
+    @property
+    def counted(self) -> bool:
+        """Whether tables have its result."""
+        return self.state == "finished" and self.result is not None
 
 
 def read_shown(folder: Path, points: int) -> Shown:
@@ -49,6 +55,8 @@ def read_shown(folder: Path, points: int) -> Shown:
         config = result.config if result else read_config(folder).model_dump(mode="json")
     except RunError as error:
         state, message = "unreadable", str(error)
+    if result and (why := _why_left_out(result, folder)):
+        state, message = "left out", why
     if state == "interrupted" and not message:
         message = WITHOUT_A_WORD
     task, model = config.get("task", {}), config.get("model", {})
@@ -69,6 +77,19 @@ def read_shown(folder: Path, points: int) -> Shown:
         curves=read_curves(folder / "metrics.jsonl", headline, points),
         result=result,
     )
+
+
+def _why_left_out(result: Result, folder: Path) -> str | None:
+    """Why no table can have this result: it is of several tasks, or of a version with other settings."""
+    try:
+        tables.rows([result])
+    except RunError as error:
+        try:
+            read_config(folder)
+        except RunError as plainer:
+            return str(plainer)
+        return str(error)
+    return None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
