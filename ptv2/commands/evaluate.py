@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> int:
     examples = trained.task.read(source.read(options.split))
     scores, encoded = score_examples(trained, examples, config)
     metrics = trained.task.score(trained.task.decode(scores, examples, encoded), examples)
+    if not trained.accelerator.is_main_process:
+        return 0
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
     out.print(_table(f"{folder.name}, {options.split}, {len(examples)} examples", metrics, recorded))
     return 0

@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     trained = load_trained(folder, config)
     examples = trained.task.read(records, labelled=False)
     scores, encoded = score_examples(trained, examples, config)
+    if not trained.accelerator.is_main_process:
+        return 0
     predictions = trained.task.decode(scores, examples, encoded)
     text = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
     if options.official:

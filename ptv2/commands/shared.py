@@ -34,6 +34,7 @@ from ptv2.runs.directory import SharedDirectory
 from ptv2.runs.record import Result, write_result
 from ptv2.training.device import make_accelerator, naming_memory, peak_memory
 from ptv2.training.monitor import Silent
+from ptv2.training.shard import build_spread
 from ptv2.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
             lambda name: prepare(shared.parts[name], shared.sources[name], SPLITS, shown=accelerator.is_main_process),
             shared.config,
         )
-        model = _build(shared, prepared)
+        model = _build(shared, prepared, accelerator)
         model.check_length(max(longest, *(data.longest for data in prepared.values())))
         with _held(shared.run, accelerator):
             if not _agreed(accelerator, shared.run.result is not None):
@@ -114,10 +115,11 @@ def _each(parts: dict[str, RunConfig], make: Callable[[str], Any], config: RunCo
     return made
 
 
-def _build(shared: Shared, prepared: dict[str, Prepared]) -> PromptedModel:
+def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerator) -> PromptedModel:
     config = next(iter(shared.parts.values()))
     heads = HeadSpec.of_tasks({name: data.head for name, data in prepared.items()})
-    return build_model(config, heads, init_token_ids=prompt_tokens(config))
+    tokens = prompt_tokens(config)
+    return build_spread(lambda: build_model(config, heads, tokens), config.trainer.shard, accelerator)
 
 
 def _fit_and_record(

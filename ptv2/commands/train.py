@@ -27,6 +27,7 @@ from ptv2.runs.directory import SHARED, RunDirectory
 from ptv2.runs.record import Result, write_result
 from ptv2.training.device import make_accelerator, naming_memory, peak_memory
 from ptv2.training.monitor import Chain, Monitor, Silent
+from ptv2.training.shard import build_spread
 from ptv2.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
 
     data = prepare(config, source, shown=accelerator.is_main_process)
     begun = train_shared(shared, data.longest) if shared else None
-    model = build_model(config, data.head, init_token_ids=prompt_tokens(config))
+    tokens = prompt_tokens(config)
+    model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
     model.check_length(data.longest)
     if shared is not None:
         load_start(model, shared.run.path / "artifact", config.task.name)

@@ -19,6 +19,7 @@ from ptv2.models.tokenizers import load_tokenizer
 from ptv2.tasks.load import AnyTask, load_task
 from ptv2.training.device import make_accelerator, naming_memory
 from ptv2.training.predict import predict
+from ptv2.training.shard import build_spread
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,7 +37,7 @@ class Trained:
 
 
 def load_trained(folder: Path, config: RunConfig) -> Trained:
-    """Load the artifact of a finished run onto its backbone.
+    """Load the artifact of a finished run onto its backbone, which `trainer.shard` spreads over several processes.
 
     Raises:
         RunError: the run has no artifact yet.
@@ -49,8 +50,15 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
         raise RunError(f"{folder}: the run is not finished; the same train command goes on with it")
     accelerator = make_accelerator(config.trainer)
     task = load_task(config.task, state=read_artifact(artifact)["extra"], reading=reading(config))
-    model = build_model(config, head_spec(task, config))
-    load_artifact(model, artifact)
+    head = head_spec(task, config)
+
+    def build() -> PromptedModel:
+        model = build_model(config, head)
+        load_artifact(model, artifact)
+        return model
+
+    several = accelerator.num_processes > 1  # one process alone holds the whole model, whatever it was trained on
+    model = build_spread(build, config.trainer.shard and several, accelerator)
     model.to(accelerator.device)
     return Trained(task, load_tokenizer(config.model, task.words), model, accelerator)
 

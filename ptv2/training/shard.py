@@ -7,11 +7,13 @@ trained parameters too and needs a GPU, which is why it is not used.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from accelerate import Accelerator
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
@@ -21,22 +23,46 @@ from ptv2.models.backbones import layers
 from ptv2.models.build import PromptedModel
 
 
-def shard_backbone(model: PromptedModel, accelerator: Accelerator) -> None:
-    """Spread the frozen weights of `model` over the processes, in place; each process keeps its part on its device.
+def build_spread(build: Callable[[], PromptedModel], shard: bool, accelerator: Accelerator) -> PromptedModel:
+    """The model that `build` makes; with `shard` its backbone is spread over the processes, a part on each's device.
+
+    A machine's processes build one after another, so that its memory need not hold several whole checkpoints at once.
 
     Raises:
         ConfigError: one process, or a backbone that is trained or quantized.
     """
+    if not shard:
+        return build()
     if accelerator.num_processes == 1:
         raise ConfigError(
             "trainer.shard=true spreads the backbone over processes, and there is one; "
             "start several (torchrun --nproc-per-node N -m ptv2 train ...), or leave it out"
         )
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    with in_turn(accelerator):
+        model = build()
+        _shard(model, mesh)
+    return model
+
+
+@contextmanager
+def in_turn(accelerator: Accelerator) -> Iterator[None]:
+    """One process of each machine at a time; whoever fails lets the others go on, to fail for themselves."""
+    before = accelerator.local_process_index
+    for _ in range(before):
+        accelerator.wait_for_everyone()
+    try:
+        yield
+    finally:
+        for _ in range(accelerator.num_processes - before):  # in all as often on every machine, however many it has
+            accelerator.wait_for_everyone()
+
+
+def _shard(model: PromptedModel, mesh: DeviceMesh) -> None:
     if model.method == "fine-tuning":
         raise ConfigError("trainer.shard=true spreads frozen weights; method=fine-tuning has none")
     if not all(parameter.is_floating_point() for parameter in model.backbone.parameters()):
         raise ConfigError("trainer.shard=true cannot spread a quantized backbone; expected model.quantization=none")
-    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     frozen = set(model.backbone.parameters())
     whole = {parameter for parameter in model.parameters() if parameter not in frozen}
     options: dict[str, Any] = {"mesh": mesh, "ignored_params": whole, "reshard_after_forward": True}

@@ -28,7 +28,6 @@ from ptv2.training.device import is_out_of_memory
 from ptv2.training.metrics_log import MetricsLog
 from ptv2.training.monitor import Monitor
 from ptv2.training.optim import build_optimizer, learning_rate_factor
-from ptv2.training.shard import shard_backbone
 from ptv2.training.stop import StopRequest
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl
@@ -89,8 +88,6 @@ class Trainer:
             for group in trainable_parameters(model).values()
             for name, parameter in group.items()
         }
-        if config.shard:
-            shard_backbone(model, accelerator)
         model.to(accelerator.device)
         runner = torch.compile(model, dynamic=True) if compiled else model
         self.runner, self.optimizer = accelerator.prepare(runner, build_optimizer(model, optim))

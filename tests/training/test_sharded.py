@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commandline import finish, log_lines, only_run, python, result_of, run, train_words, write_sentences
+
+from ptv2.errors import ModelError
+from ptv2.training.shard import in_turn
 
 # 70 examples in batches of 23, 40 dev examples in batches of 16: the processes have unequal numbers of batches.
 SETTINGS = (
@@ -30,9 +37,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_with_half_of_the_backbone_each_are_one(
     settings: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
-    launch = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "ptv2")
     words = (*SETTINGS, *settings)
-    launched = python(*launch, *train_words(data, tmp_path / "two", *words, "trainer.shard=true"))
+    launched = python(*launch(), *train_words(data, tmp_path / "two", *words, "trainer.shard=true"))
     alone = run(train_words(data, tmp_path / "one", *words), tmp_path)
     together = finish(launched)
     assert alone.code == 0, alone.err
@@ -51,6 +57,17 @@ def test_two_processes_with_half_of_the_backbone_each_are_one(
     # Prompts and head are whole on every process, so the artifact of the sharded run is one of an unsharded one.
     evaluated = run(["evaluate", str(two)], tmp_path)
     assert evaluated.code == 0, evaluated.err
+    # What was trained on several processes since none can hold it is scored and used on several too.
+    spread = finish(python(*launch(), "evaluate", str(two)))
+    assert spread.code == 0, spread.err
+    assert spread.out == evaluated.out
+    answers = tmp_path / "answers.jsonl"
+    words = ("predict", str(two), "--input", str(data / "test.jsonl"), "--output", str(answers))
+    predicted = finish(python(*launch(), *words))
+    assert predicted.code == 0, predicted.err
+    assert predicted.err.count("25 predictions written") == 1
+    found = [number for line in answers.read_text().splitlines() for number in json.loads(line)["probabilities"]]
+    assert found == pytest.approx(probabilities(one, "test"), abs=1e-5)
 
 
 POOLER = 32 * 32 + 32  # of the tiny backbone; random, and read through, so it is kept whole too
@@ -65,10 +82,45 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in log_lines(folder) if "loss" in line]
 
 
+@pytest.mark.parametrize("machines", [[3], [2, 1]])
+def test_the_processes_of_a_machine_load_one_after_another(machines: list[int]) -> None:
+    """Whole checkpoints beside each other would not fit; and one that fails does not keep the others waiting."""
+    together = threading.Barrier(sum(machines), timeout=60)
+    loading = [0] * len(machines)
+    most = [0] * len(machines)
+
+    def load(machine: int, index: int) -> str:
+        accelerator = SimpleNamespace(
+            local_process_index=index, num_processes=sum(machines), wait_for_everyone=together.wait
+        )
+        try:
+            with in_turn(accelerator):  # type: ignore[arg-type]
+                loading[machine] += 1
+                most[machine] = max(most[machine], loading[machine])
+                time.sleep(0.05)
+                loading[machine] -= 1
+                if index == 0:
+                    raise ModelError("cannot be loaded")
+        except ModelError:
+            return "failed"
+        return "loaded"
+
+    places = [(machine, index) for machine, count in enumerate(machines) for index in range(count)]
+    with ThreadPoolExecutor(len(places)) as pool:
+        ended = list(pool.map(lambda place: load(*place), places))
+    assert ended == ["failed" if index == 0 else "loaded" for _, index in places]
+    assert most == [1] * len(machines)
+
+
 def test_one_process_has_nobody_to_share_with(data: Path, tmp_path: Path) -> None:
     done = run(train_words(data, tmp_path / "out", "trainer.shard=true"), tmp_path)
     assert done.code == 2
     assert "trainer.shard=true spreads the backbone over processes, and there is one" in done.error
+
+
+def launch() -> tuple[str, ...]:
+    """What starts `ptv2` on two processes."""
+    return ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "ptv2")
 
 
 def free_port() -> int:
