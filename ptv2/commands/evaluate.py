@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.data.sources import open_source
 
     if options.data_dir:
-        config = _on_files(config, options.data_dir)
+        config = on_files(config, options.data_dir)
     trained = load_trained(folder, config)
     source = open_source(config)
     if options.split not in source.splits:
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _on_files(config: RunConfig, folder: str) -> RunConfig:
+def on_files(config: RunConfig, folder: str) -> RunConfig:
     """The configuration with all of the files in `folder` as its data."""
     if config.task.sources.files is None:
         raise ConfigError(f"--data-dir: task {config.task.name} does not say how to read it from files")

@@ -1,0 +1,155 @@
+"""The numbers of each analysis as rows: all of them for the CSV, and fewer, rounded, for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ptv2.analysis.ablation import Ablation, Metrics
+from ptv2.analysis.attention import Mass
+from ptv2.analysis.finding import Row
+from ptv2.analysis.probing import Probed
+from ptv2.analysis.vocabulary import Nearest
+
+SHOWN = 3  # vectors of a place whose nearest tokens a reader sees
+
+
+def attention_rows(mass: Mass, untrained: Mass) -> list[Row]:
+    """Shares of 1 for each layer with a prompt and each head."""
+    return [
+        {
+            "layer": layer,
+            "head": head,
+            "share": round(float(share), 6),
+            "untrained": round(float(untrained.heads[layer, head]), 6),
+            "even": round(float(mass.even[layer]), 6),
+        }
+        for (layer, head), share in np.ndenumerate(mass.heads)
+        if not np.isnan(share)
+    ]
+
+
+def attention_summary(mass: Mass, untrained: Mass) -> list[Row]:
+    """Percent for each layer with a prompt."""
+    return [
+        {
+            "layer": layer,
+            "mean of heads %": percent(heads.mean()),
+            "lowest head %": percent(heads.min()),
+            "highest head %": percent(heads.max()),
+            "untrained %": percent(untrained.heads[layer].mean()),
+            "even %": percent(mass.even[layer]),
+        }
+        for layer, heads in enumerate(mass.heads)
+        if not np.isnan(heads[0])
+    ]
+
+
+def vocabulary_rows(found: Sequence[Nearest], names: Mapping[int, str]) -> list[Row]:
+    """The nearest tokens of every prompt vector; `names` are the tokens by number."""
+    return [
+        {
+            "layer": one.layer,
+            "part": one.part,
+            "prompt": prompt,
+            "rank": rank + 1,
+            "token": names[token],
+            "token_id": int(token),
+            "cosine": round(float(one.cosines[prompt, rank]), 6),
+            "nearest_untrained": round(float(one.untrained[prompt]), 6),
+            "nearest_random": round(float(one.random[prompt]), 6),
+            "token_to_token": round(float(one.between[prompt]), 6),
+            "common": round(float(one.common[prompt]), 6),
+        }
+        for one in found
+        for (prompt, rank), token in np.ndenumerate(one.tokens)
+    ]
+
+
+def vocabulary_summary(found: Sequence[Nearest], names: Mapping[int, str]) -> list[Row]:
+    """Means over the vectors of each place, and the closest pairs there."""
+    return [
+        {
+            "layer": "input" if one.layer is None else one.layer,
+            "part": one.part,
+            "trained": f"{one.cosines[:, 0].mean():.3f}",
+            "untrained": f"{one.untrained.mean():.3f}",
+            "random": f"{one.random.mean():.3f}",
+            "token to token": f"{one.between.mean():.3f}",
+            "common": f"{one.common.mean():.3f}",
+            "closest tokens": _closest(one, names),
+        }
+        for one in found
+    ]
+
+
+def ablation_rows(found: Ablation) -> list[Row]:
+    """All metrics, in percent, of each set of prompts."""
+    sets: list[tuple[str, int | None, Metrics]] = [("all", None, found.whole), ("none", None, found.none)]
+    sets += [("without", layer, metrics) for layer, metrics in found.without.items()]
+    sets += [("only", layer, metrics) for layer, metrics in found.only.items()]
+    return [
+        {"prompts": kept, "layer": layer, **{name: round(value, 4) for name, value in metrics.items()}}
+        for kept, layer, metrics in sets
+    ]
+
+
+def ablation_summary(found: Ablation, headline: str) -> list[Row]:
+    """The headline metric, by layer."""
+    whole = found.whole[headline]
+    first = "all layers" if found.without else "the prompt"
+    pairs = [(first, found.none, found.whole)]
+    pairs += [(str(layer), found.without[layer], found.only[layer]) for layer in found.without]
+    return [
+        {
+            "layer": layer,
+            "without it": f"{without[headline]:.2f}",
+            "change": f"{without[headline] - whole:+.2f}",
+            "it alone": f"{only[headline]:.2f}",
+        }
+        for layer, without, only in pairs
+    ]
+
+
+def probing_rows(probed: Mapping[str, Probed]) -> list[Row]:
+    """Scores in percent of each kind of states after each number of layers."""
+    return [
+        {
+            "states": name,
+            "layers_passed": depth,
+            "accuracy": round(probe.accuracy, 4),
+            "macro_f1": round(probe.macro_f1, 4),
+            "majority_accuracy": round(found.majority.accuracy, 4),
+            "majority_macro_f1": round(found.majority.macro_f1, 4),
+        }
+        for name, found in probed.items()
+        for depth, probe in enumerate(found.layers)
+    ]
+
+
+def probing_summary(probed: Mapping[str, Probed]) -> list[Row]:
+    """The kinds of states side by side."""
+    control = next(iter(probed.values())).majority
+    depths = zip(*(found.layers for found in probed.values()), strict=True)
+    return [
+        {
+            "layers passed": "0 (embeddings)" if depth == 0 else depth,
+            **{name: f"{probe.accuracy:.1f}" for name, probe in zip(probed, probes, strict=True)},
+            "control": f"{control.accuracy:.1f}",
+            **{f"{name}, macro F1": f"{probe.macro_f1:.1f}" for name, probe in zip(probed, probes, strict=True)},
+            "control, macro F1": f"{control.macro_f1:.1f}",
+        }
+        for depth, probes in enumerate(depths)
+    ]
+
+
+def percent(share: float) -> str:
+    """A share of 1 in percent."""
+    return f"{100 * share:.1f}"
+
+
+def _closest(one: Nearest, names: Mapping[int, str]) -> str:
+    order = np.argsort(-one.cosines[:, 0], kind="stable")
+    tokens = dict.fromkeys(names[token] for token in one.tokens[order, 0].tolist())  # several vectors may share one
+    return ", ".join(list(tokens)[:SHOWN])

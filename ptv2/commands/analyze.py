@@ -1,0 +1,97 @@
+"""`ptv2 analyze RUN`: what the prompts of a finished run do. Figures, CSV files and a short summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from ptv2.analysis.finding import Finding, cells
+from ptv2.commands.arguments import Parser
+from ptv2.commands.console import err, out
+from ptv2.commands.evaluate import on_files
+from ptv2.errors import ConfigError, RunError, unknown
+from ptv2.files import write_text_whole
+from ptv2.runs.directory import find_run, read_config
+
+# In the order they are made, with what the help says of them.
+ANALYSES = {
+    "attention": "share of attention on the prompts, by layer and head",
+    "vocabulary": "tokens of the vocabulary that the prompts resemble",
+    "ablation": "the metric without one layer's prompts, and with one layer's only",
+    "probing": "what a linear classifier reads off each layer, with prompts and without",
+}
+OF_FINE_TUNING = ("probing",)
+
+
+def main(arguments: list[str]) -> int:
+    """Make the analyses one after the other; each is written and printed as soon as it is there."""
+    parser = Parser(
+        prog="ptv2 analyze",
+        description="What the prompts of a finished run do: "
+        + "; ".join(f"{name}: {text}" for name, text in ANALYSES.items())
+        + ". Of fine-tuning only probing, against the pretrained backbone.",
+    )
+    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(ANALYSES)} (default: all that apply)")
+    parser.add_argument("--limit", type=int, default=1000, help="records of a split (default: 1000; 0: all)")
+    parser.add_argument("--output", metavar="DIR", help="where the files go (default: analysis/ in the run's folder)")
+    parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
+    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    options = parser.parse_args(arguments)
+    if options.limit < 0:
+        raise ConfigError(f"--limit {options.limit}: expected a number of records, or 0 for all")
+    asked = None if options.only is None else _asked(options.only)
+    folder = find_run(options.run, options.out)
+    config = read_config(folder)
+    if options.data_dir:
+        config = on_files(config, options.data_dir)
+    names = _applying(asked, config.method)
+    output = Path(options.output) if options.output else folder / "analysis"
+
+    from ptv2.commands.analyses import Session
+
+    session = Session(folder, config, options.limit or None)
+    sections = [f"# What {folder.name} does\n"]
+    for name in names:
+        finding = session.make(name)
+        finding.write(output)
+        _print(finding)
+        sections.append(finding.markdown())
+    write_text_whole(output / "summary.md", "\n".join(sections))
+    err.print(f"written: {output}", soft_wrap=True)
+    return 0
+
+
+def _asked(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in ANALYSES:
+            raise ConfigError(f"--only: {unknown('analysis', name, ANALYSES)}")
+    return [name for name in ANALYSES if name in names]
+
+
+def _applying(asked: list[str] | None, method: str) -> list[str]:
+    """The analyses to make; those that need prompts are left out of fine-tuning, or refused if asked for by name.
+
+    Raises:
+        RunError: one asked for does not apply.
+    """
+    if method != "fine-tuning":
+        return list(ANALYSES) if asked is None else asked
+    if asked is not None and (others := [name for name in asked if name not in OF_FINE_TUNING]):
+        raise RunError(f"--only {','.join(others)}: fine-tuning has no prompts; expected {','.join(OF_FINE_TUNING)}")
+    if asked is None:
+        err.print(f"fine-tuning has no prompts: {','.join(OF_FINE_TUNING)} only", soft_wrap=True)
+    return list(OF_FINE_TUNING)
+
+
+def _print(finding: Finding) -> None:
+    out.print(f"{finding.name}: {finding.what}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for name in finding.summary[0]:
+        table.add_column(name, overflow="fold")
+    for row in finding.summary:
+        table.add_row(*cells(row))
+    out.print(table)
+    out.print()
