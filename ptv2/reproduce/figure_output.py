@@ -41,7 +41,7 @@ def words_of(points: Sequence[Point], title: str, x: str, *, course: bool) -> pl
         title=f"{title}: {first.task}, {first.model}",
         caption=f"{seeds_in_words(points)}; {chosen}",
         x=x,
-        y=f"{first.metric} on {first.split} (%)",
+        y=f"{first.metric.replace('f1', 'F1')} on {first.split} (%)",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ptv2.commands.console import err
 from ptv2.config.compose import compose
 from ptv2.config.schema import ModelConfig
+from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, ModelError, RunError
 from ptv2.report.points import Point, read_points
 from ptv2.report.tables import BASELINE
@@ -57,6 +58,7 @@ def reproduce_figure(name: str, options: Options) -> int:
     """
     request = read_request(name, options)
     jobs, looked_for = plan_figure(request, options)
+    refuse_absent_split(request.split, jobs)
     if options.plan:
         show_plan(jobs, options)
         return 0
@@ -69,7 +71,7 @@ def reproduce_figure(name: str, options: Options) -> int:
     stem = _stem(request, options, jobs)
     table = stem.with_name(f"{stem.name}.csv")
     if not points and options.collect and table.is_file():
-        points = read_points(table)
+        points, outcomes = read_points(table), []
         err.print(f"no finished run here; drawn again from {table}", soft_wrap=True)
     if not points:
         why = dict.fromkeys(outcome.message for outcome in outcomes)
@@ -147,9 +149,21 @@ def gather(request: Request, outcomes: Sequence[Outcome], options: Options) -> l
         own = [outcome for outcome in outcomes if outcome.job.cell.key[0] == level.name]
         found = points_of(own, request.split)
         if not found and results and request.spec.method_of(level) == BASELINE and level.name not in request.wanted:
-            found = best_baseline(level.name, results[0], options.out, request.split)
+            found = best_baseline(f"{level.name}, best found", results[0], options.out, request.split)
         points += found
     return points
+
+
+def refuse_absent_split(split: str, jobs: Sequence[Job]) -> None:
+    """Train nothing that has no scores on the split that is to be drawn.
+
+    Raises:
+        ConfigError: the data have no such split.
+    """
+    for config in [job.config for job in jobs if job.config is not None and job.why is None][:1]:
+        known = [name for name in open_source(config).splits if name != "train"]
+        if split not in known:
+            raise ConfigError(f"split={split}: task {config.task.name} has {', '.join(known)}")
 
 
 def refuse_lone_place(request: Request, jobs: Sequence[Job]) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ptv2.config.compose import compose
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report.points import read_points
-from ptv2.reproduce import figures
+from ptv2.reproduce import figures, plan
 from ptv2.reproduce.figures import plan_figure, read_request, reproduce_figure
 from ptv2.reproduce.options import Options
 from ptv2.reproduce.plan import Job
@@ -22,6 +24,13 @@ from ptv2.runs.record import Result, write_result
 
 SMALL = ("data.limit.train=8", "data.limit.dev=4")
 Value = Callable[[Job], float]
+
+
+@pytest.fixture(autouse=True)
+def _compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal words are composed once: most of the time here would go into Hydra."""
+    known = cache(lambda words, config_dir: compose(list(words), config_dir))
+    monkeypatch.setattr(plan, "compose", lambda words, config_dir: known(tuple(words), config_dir))
 
 
 @pytest.fixture
@@ -73,11 +82,11 @@ def made_up(job: Job, dev: float, **more: Any) -> Result:
     return result
 
 
-def fill(options: Options, value: Value, *, lines: bool = False) -> list[Job]:
-    """Make up the runs of a figure; those of its horizontal lines with `lines`."""
+def fill(options: Options, value: Value, *, lines: bool = False, **more: Any) -> list[Job]:
+    """Make up the runs of a figure, of its horizontal lines with `lines`; `more` replaces parts of their results."""
     jobs, looked_for = plan_figure(read_request(str(options.figure), options), options)
     for job in [*jobs, *(looked_for if lines else ())]:
-        made_up(job, value(job))
+        made_up(job, value(job), **more)
     return jobs
 
 
@@ -124,7 +133,9 @@ def test_the_summary_has_means_and_paths(options: Options, capsys: pytest.Captur
         assert str(path) in said
 
 
-def test_files_are_the_same_each_time_and_drawn_again_from_the_csv_alone(options: Options) -> None:
+def test_files_are_the_same_each_time_and_drawn_again_from_the_csv_alone(
+    options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
     fill(options, by_series_and_layers)
     reproduce_figure("depth", options)
     folder = options.results / "figures"
@@ -133,6 +144,7 @@ def test_files_are_the_same_each_time_and_drawn_again_from_the_csv_alone(options
     for path in folder.glob("*.[ps][nv]g"):
         path.unlink()
     reproduce_figure("depth", replace(options, out="none"))
+    assert "drawn again from" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
 
 
@@ -165,6 +177,7 @@ def test_a_line_falls_back_to_the_best_fine_tuning_on_the_same_data(options: Opt
                 made_up(job, dev + job.seed, **(strange if rate == "3e-5" else {}))
     reproduce_figure("depth", options)
     level = [row for row in table(options, "depth-mini-inference-tiny.csv") if not row["x"]]
+    assert {row["series"] for row in level} == {"fine-tuning, best found"}
     assert [(row["seed"], row["value"]) for row in level] == [("1", "91.0"), ("2", "92.0"), ("3", "93.0")]
 
 
@@ -174,8 +187,11 @@ def test_another_split_has_files_of_its_own_and_is_one_that_the_runs_have(option
     rows = table(options, "depth-mini-inference-tiny-test.csv")
     assert {row["split"] for row in rows} == {"test"}
     assert rows[0]["value"] == "51.0"
-    with pytest.raises(ConfigError, match=r"split=test-brown: task mini-inference has scores on dev, test"):
+    with pytest.raises(ConfigError, match=r"split=test-brown: task mini-inference has dev, test$"):
         reproduce_figure("depth", replace(options, overrides=(*SMALL, "split=test-brown")))
+    fill(options, by_series_and_layers, test=None)
+    with pytest.raises(ConfigError, match=r"split=test: task mini-inference has scores on dev$"):
+        reproduce_figure("depth", replace(options, overrides=(*SMALL, "split=test")))
     with pytest.raises(ConfigError, match=r"split=tset: expected dev, test"):
         reproduce_figure("depth", replace(options, overrides=("split=tset",)))
 
