@@ -2,139 +2,146 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sys
-import tempfile
 import traceback
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
 from ptv2.config.recipes import said
-from ptv2.errors import Interrupted, Ptv2Error
+from ptv2.errors import ConfigError, Interrupted, Pruned, Ptv2Error, first_line
 from ptv2.runs.record import Result
+from ptv2.sweeps import outcomes
+from ptv2.sweeps.pruning import trial_of, watch_of
+from ptv2.sweeps.requeue import requeue_if_preempted
 
-# Where the jobs of a sweep note how they ended, whatever process or machine runs them.
-OUTCOMES = "PTV2_SWEEP_OUTCOMES"
+# The process that the user started: jobs of a sweep in others must not draw bars into its terminal.
+STARTED_BY = "PTV2_STARTED_BY"
+LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # extras of ptv2
 
 
 def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
+    os.environ[STARTED_BY] = str(os.getpid())
     # Hydra takes settings in one stretch only: `a=1 -m b=2` would be refused.
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
         arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
     arguments = sorted(implied(arguments), key=lambda word: word not in ("-m", "--multirun"))
     sys.argv = ["ptv2 train", *arguments]
-    ended: list[BaseException] = []
+    raised: list[Exception] = []
 
-    def job(config: DictConfig) -> None:
-        if ended:  # a signal stopped the job before; the rest of the sweep is not begun
-            return
+    def job(config: DictConfig) -> outcomes.Outcome | None:
         try:
-            _job(config)
+            return _job(config)
         except Exception as error:
-            ended.append(error)  # raised below: Hydra would print a line of its own
+            raised.append(error)  # raised below: Hydra would print a line of its own
+            return None
 
+    outcomes.forget()
+    make_default()
     app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
-    with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
-        os.environ[OUTCOMES] = str(Path(folder) / "outcomes.jsonl")
-        try:
-            app()
-        except COMPOSITION_ERRORS as error:
-            raise explain(error, _config_dir(arguments)) from error
-        finally:
-            outcomes = _read_outcomes()
-            if outcomes:
-                _show(outcomes)
-    if ended:
-        raise ended[0]
-    return 1 if any(outcome["state"] == "failed" for outcome in outcomes) else 0
+    try:
+        app()
+    except COMPOSITION_ERRORS as error:
+        raise _explain_launching(str(error)) or explain(error, _config_dir(arguments)) from error
+    if raised:
+        raise raised[0]
+    ended = outcomes.ended()
+    for outcome in ended:
+        if outcome.signal is not None:
+            raise Interrupted(outcome.message, outcome.signal)
+    return 1 if any(outcome.state == "failed" for outcome in ended) else 0
 
 
-def _job(config: DictConfig) -> None:
-    """One job. A sweep's failure is noted and swallowed, so that the other jobs go on; an interruption is not."""
+def _job(config: DictConfig) -> outcomes.Outcome | None:
+    """One job: a single run, whose errors are raised, or one of a sweep, whose end is returned whatever it is.
+
+    None is a job that was not begun, because a signal stopped one before it in this process.
+    """
     overrides = list(HydraConfig.get().overrides.task)
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)
-        return
+        return None
+    if any(outcome.signal is not None for outcome in outcomes.ended()):
+        return None
     from rich.text import Text
 
     from ptv2.commands.console import err
 
+    if os.environ.get(STARTED_BY) != str(os.getpid()):
+        err.is_interactive = False
     number = int(HydraConfig.get().job.num)
-    job = {"job": number, "overrides": overrides}
-    if _is_main_process():
-        err.print(Text.assemble((f"job {number}", "bold"), f"  {' '.join(overrides)}"), soft_wrap=True)
+    if outcomes.is_main_process():
+        trial = trial_of(HydraConfig.get())
+        named = f"job {number}" if trial is None else f"trial {trial}"
+        err.print(Text.assemble((named, "bold"), f"  {' '.join(overrides)}"), soft_wrap=True)
+    outcome = _outcome(config, number, overrides)
+    if outcome.state in ("failed", "pruned"):
+        err.print(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"), soft_wrap=True)
+    outcomes.note([outcome])
+    return outcome
+
+
+def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.Outcome:
+    """Run one job of a sweep; an error is its end, not that of the others."""
     try:
-        result, again = _run(config, overrides)
+        result, folder, again = _run(config, overrides)
     except Interrupted as error:
-        _note({**job, "state": "interrupted", "message": str(error)})
-        raise
+        message, received = str(error), error.exit_code - 128
+        try:
+            requeue_if_preempted(received)
+        except Exception as refused:
+            message = f"{message}; {first_line(refused)}"
+        return outcomes.Outcome(number, overrides, "interrupted", message, signal=received)
+    except Pruned as error:
+        return outcomes.Outcome(number, overrides, "pruned", str(error))
     except Exception as error:
-        text = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
         if not isinstance(error, (Ptv2Error, OSError)):
             traceback.print_exc()
-        err.print(Text.assemble(("failed", "red"), f"  {text}"), soft_wrap=True)
-        _note({**job, "state": "failed", "message": text})
-    else:
-        state = "finished before" if again else "finished"
-        _note({**job, "state": state, "message": f"dev {result.headline} {result.dev[result.headline]:.2f}"})
+        message = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
+        return outcomes.Outcome(number, overrides, "failed", message)
+    score = result.dev[result.headline]
+    state = "finished before" if again else "finished"
+    message = f"dev {result.headline} {score:.2f}"
+    return outcomes.Outcome(number, overrides, state, message, score, str(folder))
 
 
-def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, bool]:
+def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
     from ptv2.commands.console import err, summary
     from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
 
-    if _is_main_process():
+    if outcomes.is_main_process():
         err.print(said(run_config, HydraConfig.get().runtime), soft_wrap=True)
-    result, folder, again = train(run_config)
-    if _is_main_process():
+    result, folder, again = train(run_config, watch=watch_of(HydraConfig.get(), run_config))
+    if outcomes.is_main_process():
         summary(result, folder, again=again)
-    return result, again
+    return result, folder, again
 
 
-def _is_main_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _note(outcome: dict[str, Any]) -> None:
-    if _is_main_process():
-        with open(os.environ[OUTCOMES], "a", encoding="utf-8") as stream:  # one short write: jobs may run side by side
-            stream.write(json.dumps(outcome) + "\n")
-
-
-def _read_outcomes() -> list[dict[str, Any]]:
-    path = Path(os.environ[OUTCOMES])
-    if not path.is_file():
-        return []
-    outcomes = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return sorted(outcomes, key=lambda outcome: outcome["job"])
-
-
-def _show(outcomes: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from ptv2.commands.console import out
-
-    table = Table(box=None, pad_edge=False, title=f"{len(outcomes)} jobs", title_justify="left")
-    for name in ("job", "settings", "state", ""):
-        table.add_column(name, overflow="fold")
-    for outcome in outcomes:
-        colour = {"failed": "red", "interrupted": "yellow"}.get(outcome["state"], "green")
-        state = Text(outcome["state"], style=colour)
-        table.add_row(str(outcome["job"]), " ".join(outcome["overrides"]), state, outcome["message"])
-    out.print(table)
+def _explain_launching(said: str) -> ConfigError | None:
+    """Hydra's word on a launcher that is not installed, or on a setting that a sweeper or launcher does not have."""
+    if (found := re.search(r"Could not find 'hydra/launcher/(\w+)'", said)) and found[1] in LAUNCHER_EXTRAS:
+        return ConfigError(
+            f"hydra/launcher={found[1]} is not installed: pip install 'ptv2[{LAUNCHER_EXTRAS[found[1]]}]'"
+        )
+    if found := re.search(r"Could not override '(hydra\.[\w.]+)'", said):
+        return ConfigError(
+            f"{found[1]}: no setting of what is chosen; the same command with --cfg hydra shows those there are"
+        )
+    if "INTERVAL_SWEEP" in said:
+        return ConfigError("an interval has no end of values to combine; expected hydra/sweeper=optuna, or values")
+    return None
 
 
 def _config_dir(arguments: list[str]) -> str | None:

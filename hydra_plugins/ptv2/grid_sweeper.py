@@ -1,0 +1,32 @@
+"""Every combination of the values asked for: Hydra's own sweeper, with what its jobs return."""
+
+from __future__ import annotations
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+
+from ptv2.sweeps import outcomes
+
+
+class GridSweeper(BasicSweeper):
+    """Runs all combinations and shows how each ended."""
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the jobs of these overrides."""
+        try:
+            with outcomes.launching():
+                for jobs in super().sweep(arguments):
+                    outcomes.returned(jobs)
+        finally:
+            outcomes.show(outcomes.ended())
+
+
+def make_default() -> None:
+    """Let `hydra/sweeper=basic`, the default, be this sweeper in this process.
+
+    A line in conf/config.yaml would do the same, but no sweep's file could then choose another sweeper.
+    """
+    Plugins.instance()  # finds Hydra's own sweeper, which would take the name again
+    settings = {"_target_": f"{__name__}.{GridSweeper.__name__}", "max_batch_size": None, "params": None}
+    ConfigStore.instance().store(group="hydra/sweeper", name="basic", node=settings, provider="ptv2")

@@ -1,0 +1,123 @@
+"""How the jobs of a sweep ended, whatever process or machine ran them.
+
+A job hands its `Outcome` back as its return value, which every launcher of Hydra carries to the process that began the
+sweep; nothing else is shared but the folder of the runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from hydra.core.utils import JobReturn
+
+from ptv2.errors import Interrupted, RunError, first_line
+
+LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
+COLOURS = {"failed": "red", "interrupted": "yellow", "running": "yellow", "pruned": "blue"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended."""
+
+    job: int
+    overrides: list[str]
+    state: str  # finished, finished before, pruned, failed, interrupted
+    message: str
+    score: float | None = None  # the dev headline of a finished run, in percent
+    run: str | None = None  # folder of a finished run
+    signal: int | None = None  # that interrupted it
+
+
+_ended: dict[int, Outcome] = {}
+
+
+def note(outcomes: Iterable[Outcome | None]) -> None:
+    """Remember outcomes in this process; None is a job that was not begun."""
+    _ended.update({outcome.job: outcome for outcome in outcomes if outcome is not None})
+
+
+def ended() -> list[Outcome]:
+    """The outcomes that this process knows, by job."""
+    return [_ended[job] for job in sorted(_ended)]
+
+
+def forget() -> None:
+    """Begin another sweep in this process."""
+    _ended.clear()
+
+
+def returned(jobs: Sequence[JobReturn]) -> list[Outcome | None]:
+    """What the jobs of a launcher returned, remembered; an error of Hydra that kept a job from beginning is raised."""
+    outcomes = [job.return_value for job in jobs]
+    note(outcomes)
+    return outcomes
+
+
+@contextmanager
+def launching() -> Iterator[None]:
+    """Around a launcher: SIGTERM ends the sweep with its workers, and a launcher that breaks down says so in one line.
+
+    Raises:
+        Interrupted: on SIGTERM.
+        RunError: the launcher lost a worker.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("the sweep was stopped; the same command goes on with it", number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except Exception as error:
+        if not is_breakdown(error):
+            raise
+        raise RunError(
+            f"the launcher broke down ({type(error).__name__}: {first_line(error)}); the same command goes on"
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def is_breakdown(error: Exception) -> bool:
+    """Whether a launcher lost a worker, as when the system kills one that takes too much memory."""
+    return type(error).__module__.partition(".")[0] in LAUNCHERS
+
+
+def show(outcomes: list[Outcome]) -> None:
+    """A table with a row for each job."""
+    if not outcomes or not is_main_process():
+        return
+    from rich.table import Table
+
+    from ptv2.commands.console import out
+
+    table = Table(box=None, pad_edge=False, title=f"{len(outcomes)} jobs", title_justify="left")
+    for name in ("job", "settings", "state", ""):
+        table.add_column(name, overflow="fold")
+    for outcome in outcomes:
+        table.add_row(str(outcome.job), " ".join(outcome.overrides), coloured(outcome.state), outcome.message)
+    out.print(table)
+
+
+def coloured(state: str) -> Any:
+    """A state as rich text."""
+    from rich.text import Text
+
+    return Text(state, style=COLOURS.get(state, "green"))
+
+
+def is_main_process() -> bool:
+    """Whether this is the one of several processes of a training that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def is_alone() -> bool:
+    """Whether no other process trains the same run."""
+    return os.environ.get("WORLD_SIZE", "1") == "1"

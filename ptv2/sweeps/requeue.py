@@ -1,0 +1,42 @@
+"""Jobs that a cluster takes back: after the state is saved, submitit puts the job into the queue again.
+
+In a job of submitit, its handler of SIGUSR1 or SIGUSR2 requeues the job and ends the process. While a model trains, the
+trainer catches the signals instead (`ptv2.training.stop`), so that it can save; the signal is then handed on to here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+
+def requeue_if_preempted(number: int) -> None:
+    """Let submitit requeue this job after signal `number`; does not return if it did.
+
+    Nothing happens outside a job of submitit, on Ctrl-C, and when SIGTERM came because the user cancelled the job.
+
+    Raises:
+        submitit.core.utils.UncompletedJobError: submitit refuses, as after too many timeouts.
+    """
+    if number == signal.SIGINT or "SUBMITIT_EXECUTOR" not in os.environ:
+        return
+    if number == signal.SIGTERM and _was_cancelled():
+        return
+    for requeuing in (signal.SIGUSR2, signal.SIGUSR1):  # which of them is submitit's choice; see its job_environment
+        if callable(signal.getsignal(requeuing)):
+            signal.raise_signal(requeuing)
+
+
+def _was_cancelled() -> bool:
+    """Whether SLURM ends this job for good: `scancel` and preemption send the same signal."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return False
+    try:
+        shown = subprocess.run(
+            ["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "JobState=CANCELLED" in shown.stdout.split()

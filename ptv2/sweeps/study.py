@@ -1,0 +1,223 @@
+"""Studies of Optuna on disk: one file each beside the runs, found again by what they search, never mixed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from ptv2.config.identity import BOOKKEEPING
+from ptv2.errors import ConfigError, RunError, first_line
+from ptv2.sweeps.outcomes import Outcome
+from ptv2.sweeps.space import Distribution, as_overrides
+
+SETTINGS = "settings"  # attribute of a study: what it searches, and with what held fixed
+OVERRIDES = "overrides"  # attributes of a trial: the words that its job was started with,
+RUN = "run"  # the folder of its run,
+MESSAGE = "message"  # and how it ended
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def settings_of(config: DictConfig, space: Mapping[str, Distribution]) -> dict[str, Any]:
+    """What makes two studies the same: all that decides a run but what is searched, and the space."""
+    tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    assert isinstance(tree, dict)
+    flat = dict(_flat({key: value for key, value in tree.items() if key not in ("hydra", "recipe")}))
+    searched = {key.lstrip("+") for key in space}
+    held = {
+        key: value
+        for key, value in flat.items()
+        if key not in BOOKKEEPING and key not in searched and key.partition(".")[0] not in searched
+    }
+    return {**held, **{key: f"one of {distribution}" for key, distribution in space.items()}}
+
+
+def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def default_name(settings: Mapping[str, Any]) -> str:
+    """Task, model and method as far as they are held fixed, and a hash of the settings."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    parts = [str(settings[key]) for key in ("task.name", "model.name", "method") if key in settings]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([*parts, digest]))
+
+
+class Search:
+    """A study that this command goes on with; see `opened`."""
+
+    def __init__(self, study: optuna.Study, storage: BaseStorage, sweeper: DictConfig) -> None:
+        self._study, self._storage, self._sweeper = study, storage, sweeper
+
+    @property
+    def name(self) -> str:
+        return self._study.study_name
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, in the order of their numbers."""
+        return self._study.get_trials(deepcopy=False)
+
+    @property
+    def left(self) -> int:
+        """How many trials are missing: those with a dev score and those that were pruned count."""
+        counted = (TrialState.COMPLETE, TrialState.PRUNED)
+        return int(self._sweeper.trials) - len(self._study.get_trials(deepcopy=False, states=counted))
+
+    @property
+    def interrupted(self) -> list[FrozenTrial]:
+        """Trials that were begun and not ended, as no other command has the study open; their runs go on."""
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [trial for trial in trials if OVERRIDES in trial.user_attrs]
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The trial with the highest dev score; none if none has ended."""
+        try:
+            return self._study.best_trial
+        except ValueError:
+            return None
+
+    def ask(self, space: dict[str, Distribution], fixed: list[str]) -> FrozenTrial:
+        """Begin a trial.
+
+        The sampler's seed moves on with every trial, so that a study that was interrupted asks for the same settings as
+        one that was not.
+        """
+        self._study.sampler = sampler(self._sweeper, len(self.trials))
+        trial = self._study.ask(dict(space))
+        trial.set_user_attr(OVERRIDES, [*fixed, *as_overrides({key: trial.params[key] for key in space})])
+        return self.trials[trial.number]
+
+    def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
+        """End a trial as its job did; one that a signal stopped stays open."""
+        if outcome.signal is not None:
+            return
+        in_storage = self._storage.get_trial_id_from_study_id_trial_number(
+            self._storage.get_study_id_from_name(self.name), trial.number
+        )
+        self._storage.set_trial_user_attr(in_storage, MESSAGE, outcome.message)
+        self._storage.set_trial_user_attr(in_storage, RUN, outcome.run)
+        state = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}.get(outcome.state, TrialState.COMPLETE)
+        self._study.tell(trial.number, outcome.score, state)
+
+
+@contextmanager
+def opened(sweeper: DictConfig, folder: Path, settings: dict[str, Any]) -> Iterator[Search]:
+    """Begin the study named in `hydra.sweeper`, or go on with it, and keep other commands from doing so.
+
+    Args:
+        folder: where studies are.
+        settings: what it searches; see `settings_of`.
+
+    Raises:
+        ConfigError: the study of that name searches something else, or it cannot sample or prune as asked.
+        RunError: another command has it open, or its storage cannot be read.
+    """
+    sampler(sweeper, 0)
+    pruner(sweeper)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"{sweeper.study}.lock").acquire(timeout=0):
+            _mend(journal(folder, sweeper.study))
+            storage = _storage(sweeper, folder)
+            study = optuna.create_study(
+                study_name=sweeper.study, storage=storage, direction="maximize", load_if_exists=True
+            )
+            _check(study, settings)
+            yield Search(study, storage, sweeper)
+    except Timeout as error:
+        raise RunError(f"study {sweeper.study}: another command goes on with it now") from error
+
+
+def attach(sweeper: DictConfig, folder: Path) -> tuple[optuna.Study, BaseStorage]:
+    """The study that a job belongs to, and its storage, for reports from whatever process runs the job."""
+    storage = _storage(sweeper, folder)
+    unused = optuna.samplers.RandomSampler()  # a job asks for nothing
+    return optuna.load_study(study_name=sweeper.study, storage=storage, sampler=unused, pruner=pruner(sweeper)), storage
+
+
+def pruner(sweeper: DictConfig) -> optuna.pruners.BasePruner:
+    """`hydra.sweeper.pruner`.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    return _made("pruner", sweeper.pruner)
+
+
+def sampler(sweeper: DictConfig, trials: int) -> optuna.samplers.BaseSampler:
+    """`hydra.sweeper.sampler` for the next trial after so many.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    wanted = dict(sweeper.sampler)
+    if isinstance(wanted.get("seed"), int):
+        wanted["seed"] += trials
+    return _made("sampler", wanted)
+
+
+def _made(what: str, wanted: Any) -> Any:
+    try:
+        return instantiate(wanted)
+    except Exception as error:  # whatever a constructor raises, or Hydra about its name
+        raise ConfigError(f"hydra.sweeper.{what}: {first_line(error.__cause__ or error)}") from error
+
+
+def journal(folder: Path, name: str) -> Path:
+    """The file of a study without a storage of its own."""
+    return (folder / f"{name}.journal").resolve()
+
+
+def _storage(sweeper: DictConfig, folder: Path) -> BaseStorage:
+    try:
+        if sweeper.storage:
+            return get_storage(sweeper.storage)
+        path = str(journal(folder, sweeper.study))
+        return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+    except (ValueError, KeyError, ImportError, optuna.exceptions.StorageInternalError) as error:
+        raise RunError(f"study {sweeper.study}: its storage cannot be read ({first_line(error)})") from error
+
+
+def _mend(path: Path) -> None:
+    """Cut off a line that a power cut has torn; nobody else writes now."""
+    if not path.is_file():
+        return
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)
+
+
+def _check(study: optuna.Study, settings: dict[str, Any]) -> None:
+    before = study.user_attrs.get(SETTINGS)
+    if before is None:
+        study.set_user_attr(SETTINGS, settings)
+        return
+    keys = sorted(before.keys() | settings.keys())
+    differing = [key for key in keys if before.get(key) != settings.get(key)]
+    if differing:
+        said = "; ".join(f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in differing[:3])
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise ConfigError(
+            f"hydra.sweeper.study={study.study_name} is a study of other settings ({said}{more}); choose another name, "
+            "or none for one of its own"
+        )
