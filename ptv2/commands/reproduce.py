@@ -10,7 +10,9 @@ from ptv2.reproduce.options import MARGIN, Options, read_settings
 
 EPILOG = """words:
   table=NAME            2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
-  figure=NAME task=NAME depth, length, initialisation, dropout, head, ...
+  figure=NAME task=NAME depth, length, initialisation, dropout, head, learning, or one of yours: figure/NAME.yaml
+  figure.KEY=VALUE      a key of the figure's own file, e.g. figure.x.values=[1,2,4]
+  split=test            a figure of test scores (default: dev)
   model=NAME            another backbone, as the only row; then also columns that are not in the paper and have data
   model.path=PATH       a checkpoint of your own, as the only row
   data=DIR              folder of all data: DIR/<task>, DIR/superglue, DIR/<ner|srl|qa> or DIR itself has a task's files

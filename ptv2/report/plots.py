@@ -186,6 +186,8 @@ def _draw_lines(axes: Axes, curves: Sequence[Curve], scale: Scale) -> None:
         low = [mark.mean - mark.spread for mark in curve.marks]
         high = [mark.mean + mark.spread for mark in curve.marks]
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+        if len(x) == 1:  # no band is as wide as one place
+            axes.errorbar(x, mean, curve.marks[0].spread, color=colour, capsize=2.5, elinewidth=0.9, zorder=2)
     if scale == "log":
         axes.set_xscale("log")
     if not many:

@@ -72,7 +72,7 @@ class Progress:
 
 def label(job: Job) -> str:
     """A job in few words."""
-    return f"{' '.join(job.cell.key)} seed {job.seed}"
+    return " ".join([*filter(None, job.cell.key), "seed", str(job.seed)])
 
 
 def _about(seconds: float | None) -> str:
