@@ -12,6 +12,8 @@ CONFIG = {
     method: compose(["model=tiny", f"method={method}"]).model_dump(mode="json")
     for method in ("fine-tuning", "prompt-tuning", "p-tuning-v2")
 }
+TOGETHER = "multitask-p-tuning-v2"
+CONFIG[TOGETHER] = compose(["model=tiny", "task=mini-entities", f"method={TOGETHER}"]).model_dump(mode="json")
 
 
 def result(method: str, seed: int, dev: float, *, test: float | None = None, **more: Any) -> Result:

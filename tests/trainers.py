@@ -13,6 +13,7 @@ from commandline import log_lines
 from tiny import VOCABULARY, tiny_model
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
+from ptv2.data.batches import TrainingSet
 from ptv2.data.encode import TextSet
 from ptv2.data.tokens import Tokens
 from ptv2.models.build import PromptedModel
@@ -47,6 +48,7 @@ def make_trainer(
     tick: Callable[[], None] = lambda: None,
     evaluate: Callable[[PromptedModel, Callable[[], None]], dict[str, float]] | None = None,
     model: PromptedModel | None = None,
+    train: TrainingSet | None = None,
     compiled: bool = False,
     **config: Any,
 ) -> Trainer:
@@ -55,6 +57,7 @@ def make_trainer(
     Args:
         tick: called between two batches of the evaluation.
         evaluate: scores the model, in the place of its accuracy on random dev examples.
+        train: in the place of as many random `examples`.
         config: settings of `TrainerConfig`.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +82,7 @@ def make_trainer(
 
     return Trainer(
         model,
-        random_examples(examples, seed=1),
+        train or random_examples(examples, seed=1),
         score,
         "accuracy",
         config=settings,

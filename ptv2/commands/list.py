@@ -79,16 +79,16 @@ def _described(title: str, group: str, options: argparse.Namespace) -> Table:
 
 
 def _runs(options: argparse.Namespace) -> Table:
-    from ptv2.runs.directory import find_runs, state_of
+    from ptv2.runs.directory import SHARED, find_runs, state_of
     from ptv2.runs.record import read_result, read_status
 
     table = _table(f"runs in {options.out}/", "run", "state", "")
-    for folder in find_runs([options.out]):
+    for folder in find_runs([options.out, f"{options.out}/{SHARED}"]):
         state = state_of(folder)
         result = read_result(folder)
         said = read_status(folder).get("message", "")
         text = f"dev {result.headline} {result.dev[result.headline]:.2f}" if result else str(said)
-        table.add_row(folder.name, state, text)
+        table.add_row(folder.relative_to(options.out).as_posix(), state, text)
     return table
 
 

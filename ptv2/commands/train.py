@@ -178,6 +178,7 @@ def _shared_record(begun: Result) -> dict[str, Any]:
     return {
         "name": begun.name,
         "tasks": begun.task.split("+"),
+        "data": begun.data["fingerprint"],
         "dev": begun.dev,
         "best_epoch": begun.best_epoch,
         "steps": begun.steps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -99,8 +100,10 @@ def _entry(entry: Any, own: Tree, composed: Composed) -> Tree:
     found = _composed_entry([f"{key}={in_override(value)}" for key, value in entry.items()], composed)
     if found["task"]["name"] != name:
         return found
-    if found["task"] != own["task"]:
-        raise ConfigError(f"multitask.tasks: {name}, this run's own task, has other settings there than in task.*")
+    if found["task"] != own["task"] or found["data"]["limit"] != own["data"]["limit"]:
+        raise ConfigError(
+            f"multitask.tasks: {name}, this run's own task, has other settings there than in task.* and data.*"
+        )
     if folder := found["data"]["dir"]:
         _use_files(name, own["data"], folder)
     return own
@@ -143,7 +146,9 @@ def _without(names: list[str], of: list[str]) -> str:
 def in_override(value: Any) -> str:
     """A value in the grammar of overrides."""
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        # Backslashes mean themselves unless a quote follows them.
+        escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+        return f"'{escaped}'"
     if isinstance(value, list):
         return f"[{','.join(map(in_override, value))}]"
     if isinstance(value, dict):

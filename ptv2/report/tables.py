@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from ptv2.config.schema import PromptConfig, RunConfig
 from ptv2.errors import RunError
+from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
 
 BASELINE = "fine-tuning"
@@ -55,8 +56,12 @@ class Row:
 
 
 def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
-    """Group finished runs into rows, sorted by task, model, method; runs without `split` are left out."""
-    made = [_row(group, split) for group in same_settings(r for r in results if _metrics(r, split) is not None)]
+    """Group finished runs into rows, sorted by task, model, method; runs without `split` are left out.
+
+    So is what several runs began with: its numbers are means over tasks.
+    """
+    scored = [r for r in results if _metrics(r, split) is not None and SHARED not in r.config]
+    made = [_row(group, split) for group in same_settings(scored)]
     return sorted(made, key=lambda r: (r.task, r.data, r.model, METHODS.index(r.method), r.settings))
 
 
@@ -200,6 +205,7 @@ def _group(result: Result) -> str:
     if shared := config.get("multitask"):
         tasks = [_same_task(entry) for entry in shared["tasks"]]
         config["multitask"] = {**shared, "only_shared": False, "tasks": tasks}
+        config["data"] = (result.shared or {}).get("data")
     if result.method == BASELINE:
         config.pop("prompt")
     config["task"] = _told_apart(config["task"])

@@ -41,7 +41,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     tests: dict[str, dict[str, float]] = field(default_factory=dict)  # further test sets, scored once as `test` is
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split: scores of each type of span or question
-    shared: dict[str, Any] | None = None  # multitask: name, tasks, dev, steps and time of the part that it began with
+    shared: dict[str, Any] | None = None  # multitask: name, tasks, data, dev, steps, time of what it began with
     schema: int = SCHEMA
 
 

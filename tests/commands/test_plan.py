@@ -66,6 +66,22 @@ def test_the_data_at_hand_are_counted(tmp_path: Path) -> None:
         assert 0.05 < mean["operations_an_epoch"] / whole["operations_an_epoch"] < 0.25
 
 
+def test_what_several_tasks_need_together(tmp_path: Path) -> None:
+    """One prompt and all heads; memory for the task that takes most of it, an epoch of all tasks by their shares."""
+    names = ("mini-entities", "mini-questions")
+    words = [*SMALL, "task=mini-entities", f"multitask.tasks=[{','.join(names)}]"]
+    method = "multitask-p-tuning-v2"
+    found = planned(tmp_path, *words, f"method={method}", "multitask.temperature=1")["methods"]
+    assert list(found) == [*METHODS, f"{method}, shared part", method]
+    alone = [planned(tmp_path, *SMALL, f"task={name}")["methods"]["p-tuning-v2"] for name in names]
+    part = found[f"{method}, shared part"]
+    prompt = 2 * 2 * 4 * 32
+    assert part["trained"] == sum(each["trained"] for each in alone) - prompt
+    assert max(each["activations"] for each in alone) == part["activations"]
+    assert part["operations_an_epoch"] == pytest.approx(sum(each["operations_an_epoch"] for each in alone), rel=0.05)
+    assert found[method] == found["p-tuning-v2"]
+
+
 def test_a_refused_method_is_named_beside_the_others(tmp_path: Path) -> None:
     methods = planned(tmp_path, *SMALL, "task=boolq", "model.dtype=bfloat16")["methods"]
     assert "model.dtype=bfloat16" in methods["fine-tuning"]["refused"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import run_config
 
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash, run_name
@@ -40,6 +41,14 @@ def identity(config: RunConfig, data: str = "data", model: str = "model") -> str
 def test_a_name_says_what_the_run_is() -> None:
     name = run_name(vary("p-tuning-v2"), "data", "model")
     assert re.fullmatch(r"mini-inference-tiny-p-tuning-v2-[0-9a-f]{10}", name)
+
+
+@pytest.mark.parametrize(
+    ("method", "known"), [("fine-tuning", "52b49f47c8"), ("prompt-tuning", "0da532c885"), ("p-tuning-v2", "60e4431176")]
+)
+def test_runs_keep_their_names(method: str, known: str) -> None:
+    """Settings that come with a new version do not rename the runs that were made without them."""
+    assert identity(run_config(method=method)) == known
 
 
 @pytest.mark.parametrize("method", METHODS)
