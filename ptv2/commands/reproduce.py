@@ -62,6 +62,6 @@ def _choices() -> str:
     lines = []
     for group in ("table", "figure"):
         lines += [
-            f"  {group}={name:{20 - len(group)}}{paths.summary(path)}" for name, path in paths.choices(group).items()
+            f"  {group}={name:{20 - len(group)}} {paths.summary(path)}" for name, path in paths.choices(group).items()
         ]
     return "\n".join(lines)
