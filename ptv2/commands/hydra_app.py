@@ -17,7 +17,6 @@ from omegaconf import DictConfig
 from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
-from ptv2.config.recipes import said
 from ptv2.errors import ConfigError, Interrupted, Pruned, Ptv2Error, first_line
 from ptv2.runs.record import Result
 from ptv2.sweeps import outcomes
@@ -118,11 +117,9 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
 
 def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
-    from ptv2.commands.console import err, summary
+    from ptv2.commands.console import summary
     from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
 
-    if outcomes.is_main_process():
-        err.print(said(run_config, HydraConfig.get().runtime), soft_wrap=True)
     result, folder, again = train(run_config, watch=watch_of(HydraConfig.get(), run_config))
     if outcomes.is_main_process():
         summary(result, folder, again=again)

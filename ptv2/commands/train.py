@@ -16,6 +16,7 @@ from ptv2.commands.console import RichMonitor
 from ptv2.commands.examples import Predictions, Prepared, prepare
 from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record
 from ptv2.commands.shared import open_shared, train_shared
+from ptv2.config import recipes
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import open_source
 from ptv2.files import write_text_whole
@@ -98,6 +99,7 @@ def _fit_and_record(
     before = peak_memory(accelerator.device)
     shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
     with naming_memory(config.trainer), shown as monitor:
+        monitor.said(recipes.said(config))
         trainer = Trainer(
             model,
             data.encoded["train"],

@@ -103,13 +103,14 @@ def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
         yield read(next(p for folder in folders if (p := folder / "recipe" / f"{name}.yaml").is_file()), name)
 
 
-def said(config: RunConfig, runtime: RuntimeConf) -> str:
+def said(config: RunConfig) -> str:
     """One line: which recipe a run follows, where it is from, and what the run has changed."""
     recipe = config.recipe
     if recipe is None:
-        asked = runtime.choices.get("recipe") or NONE
-        why = "recipe switched off" if asked == NONE else f"no recipe {asked} (nothing was published for it)"
-        return f"{why}: defaults of the method, ours"
+        case = f"{config.task.name}/{config.model.name}/{config.method}"
+        shipped = (paths.conf_dir() / "recipe" / f"{case}.yaml").is_file()
+        why = f"recipe {case} switched off" if shipped else f"no recipe: nothing was published for {case}"
+        return f"{why}; defaults of the method, ours"
     has = flat(config.model_dump(mode="json"))
     changes = [f"{key} {_short(has.get(key))} ({_short(value)})" for key, value in recipe.changed.items()]
     changed = f"; changed: {', '.join(changes)}" if changes else ""

@@ -17,7 +17,7 @@ from ptv2.commands import list as list_command
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash
-from ptv2.config.recipes import flat, nested, shipped_and_own
+from ptv2.config.recipes import flat, nested, said, shipped_and_own
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 
@@ -343,7 +343,7 @@ def test_each_job_of_a_sweep_has_its_own_recipe(mine: Path, tmp_path: Path) -> N
     }
     assert "recipe mini-entities/tiny/fine-tuning, ours: a third\n" in done.err
     assert "recipe any/tiny/p-tuning-v2, ours: another test\n" in done.err
-    missing = "no recipe mini-inference/tiny/fine-tuning (nothing was published for it): defaults of the method, ours"
+    missing = "no recipe: nothing was published for mini-inference/tiny/fine-tuning; defaults of the method, ours"
     assert f"{missing}\n" in done.err
 
 
@@ -353,8 +353,11 @@ def test_what_a_run_has_changed_is_said(mine: Path, tmp_path: Path) -> None:
     done = run(["train", "--config-dir", str(mine), *words, *more], tmp_path / "streams")
     assert done.code == 0, done.err
     assert "recipe any/tiny/p-tuning-v2, ours: another test; changed: prompt.length 2 (3)\n" in done.err
-    done = run(["train", *words, *more, "recipe=none"], tmp_path / "streams")
-    assert "recipe switched off: defaults of the method, ours\n" in done.err
+    (log,) = (tmp_path / "out").glob("*/log.txt")
+    assert "recipe any/tiny/p-tuning-v2, ours: another test; changed: prompt.length 2 (3)\n" in log.read_text()
+    assert said(of("task=rte", "model=roberta-large", "recipe=none")) == (
+        "recipe rte/roberta-large/p-tuning-v2 switched off; defaults of the method, ours"
+    )
 
 
 def test_the_configuration_of_a_job_has_the_recipe(tmp_path: Path) -> None:
