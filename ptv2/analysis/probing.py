@@ -68,27 +68,31 @@ class Probed:
     dev: int
 
 
-def targets(data: EncodedSet, spec: HeadSpec, causal: bool, seed: int) -> Targets:
-    """The states to probe in a labelled set, at most `MOST` of them, spread evenly.
+def targets(data: EncodedSet, spec: HeadSpec, causal: bool) -> Targets:
+    """The states to probe in a labelled set, at most `MOST` of them, drawn at random.
 
     Args:
         causal: a text is read at its last token.
-        seed: draws the tokens beside the answers.
 
     Raises:
         DataError: nothing to probe.
     """
-    found = _all_targets(data, spec, causal, seed)
+    found = _all_targets(data, spec, causal)
     groups = len(found.tokens) // found.group
     if not groups:
         raise DataError("probing found no answer in the examples")
-    kept = (spread(groups, MOST // found.group)[:, None] * found.group + np.arange(found.group)).ravel()
+    kept = (drawn(groups, MOST // found.group)[:, None] * found.group + np.arange(found.group)).ravel()
     return Targets(found.tokens[kept], found.classes[kept], found.group)
 
 
-def spread(count: int, most: int) -> np.ndarray:
-    """At most `most` of the numbers below `count`, at even distances."""
-    return np.arange(count) if count <= most else np.arange(most) * count // most
+def drawn(count: int, most: int) -> np.ndarray:
+    """At most `most` of the numbers below `count`, ascending: the same ones for every run.
+
+    Not at even distances, since the answers of some data sets come in a cycle.
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
 
 
 def hidden_states(
@@ -187,13 +191,13 @@ def _scored(found: np.ndarray, right: np.ndarray) -> Probe:
     return Probe(100 * float((found == right).mean()), 100 * float(macro))
 
 
-def _all_targets(data: EncodedSet, spec: HeadSpec, causal: bool, seed: int) -> Targets:
+def _all_targets(data: EncodedSet, spec: HeadSpec, causal: bool) -> Targets:
     if isinstance(data, TaggedSet):
         assert data.labels is not None
         words = np.flatnonzero(data.labels != IGNORED)
         return Targets(words, data.labels[words].astype(np.int64))
     if isinstance(data, SpanSet):
-        return _answers(data, np.random.default_rng([seed, 1]))
+        return _answers(data)
     assert isinstance(data, TextSet)
     assert data.labels is not None
     starts, labels = data.tokens.starts, data.labels
@@ -217,7 +221,7 @@ def _blanks(data: EncodedSet, spec: HeadSpec) -> np.ndarray:
     return tokens.starts[1:][:: words.sequences] - length
 
 
-def _answers(data: SpanSet, generator: np.random.Generator) -> Targets:
+def _answers(data: SpanSet) -> Targets:
     """Tokens of the answers, and as many others of the contexts of the same windows."""
     assert data.start_positions is not None
     assert data.end_positions is not None
@@ -229,8 +233,7 @@ def _answers(data: SpanSet, generator: np.random.Generator) -> Targets:
     others = (data.offsets[:, 0] >= 0) & np.isin(window, answered)
     others[inside] = False
     outside = np.flatnonzero(others)
-    if len(outside) > len(inside):
-        outside = np.sort(generator.choice(outside, len(inside), replace=False))
+    outside = outside[drawn(len(outside), len(inside))]
     found = np.concatenate((inside, outside))
     order = np.argsort(found)
     return Targets(found[order], (np.arange(len(found)) < len(inside)).astype(np.int64)[order])

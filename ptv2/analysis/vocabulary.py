@@ -78,7 +78,7 @@ def nearest_tokens(
     """The nearest tokens of every prompt vector, layer by layer, keys before values.
 
     Args:
-        untrained: the prompt as training found it, of the shape of the folded prompt.
+        untrained: the prompt before any training, of the shape of the folded prompt.
         around: the special tokens that a text stands between.
         seed: of the random vectors.
         done: called with numbers of tokens that sum to the size of the vocabulary.

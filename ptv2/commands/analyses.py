@@ -45,7 +45,7 @@ class Session:
         """Load what was trained; data are read when an analysis asks for them.
 
         Args:
-            limit: records of a split at most, spread evenly over it; none: all.
+            limit: records of a split at most, drawn from it, the same for every run; none: all.
 
         Raises:
             RunError: the run is not finished, or there are several processes.
@@ -78,7 +78,7 @@ class Session:
                 before = attention_mass(self.model, dev.encoded, size, device, done)
         what = (
             f"share of attention that the text's tokens give to the {self.model.prompt_length} prompt tokens, mean "
-            f"over all tokens of {dev.words}; untrained: the prompt as training found it; even: a head that looks at "
+            f"over all tokens of {dev.words}; untrained: the prompt before any training; even: a head that looks at "
             "all it sees alike"
         )
         share, first, even = (np.nanmean(values) for values in (mass.heads, before.heads, mass.even))
@@ -108,7 +108,7 @@ class Session:
         )
         what = (
             f"cosine of {compared}, to the nearest of {size} tokens, mean over {self.model.prompt_length} prompt tokens"
-            "; untrained: the prompt as training found it; random: normal vectors (a cosine knows no norm); token to "
+            "; untrained: the prompt before any training; random: normal vectors (a cosine knows no norm); token to "
             "token: drawn tokens to the nearest other one; common: prompts to the mean of the vocabulary"
         )
         names = self._token_names(found)
@@ -186,7 +186,7 @@ class Session:
 
     @cached_property
     def untrained(self) -> Tensor:
-        """The folded prompt as training found it, made again from the run's seed."""
+        """The folded prompt before any training, made again from the run's seed."""
         config = self.config
         tokens = None
         if config.prompt.init == "vocabulary":
@@ -202,7 +202,7 @@ class Session:
         if split not in source.splits:
             raise DataError(f"task {config.task.name}: no {split} split; it has: {', '.join(source.splits)}")
         records = source.read(split)
-        kept = probing.spread(len(records), self.limit or len(records))
+        kept = probing.drawn(len(records), self.limit or len(records))
         examples = task.read([records[number] for number in kept])
         with working("encoding", len(examples)) as done:
             encoded = task.encode(examples, self.trained.tokenizer, config.data.workers, done)
@@ -211,12 +211,12 @@ class Session:
         self.model.check_length(encoded.tokens.longest)
         some = f"{len(examples)} {split} examples"
         if len(kept) < len(records):
-            some += f" (every {len(records) / len(kept):.3g}th record)"
+            some += f" ({len(kept)} of {len(records)} records, drawn)"
         return Part(examples, encoded, some)
 
     def _probed(self, model: PromptedModel) -> Probed:
-        spec, causal, seed = model.spec, model.family.causal, self.config.seed
-        train, dev = (probing.targets(part.encoded, spec, causal, seed) for part in (self.train, self.dev))
+        spec, causal = model.spec, model.family.causal
+        train, dev = (probing.targets(part.encoded, spec, causal) for part in (self.train, self.dev))
         states = (
             self._states(model, self.train.encoded, train.tokens),
             self._states(model, self.dev.encoded, dev.tokens),

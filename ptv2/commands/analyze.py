@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("run", help="a run's folder, its name, or its hash")
     parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(ANALYSES)} (default: all that apply)")
-    parser.add_argument("--limit", type=int, default=1000, help="records of a split (default: 1000; 0: all)")
+    parser.add_argument("--limit", type=int, default=1000, help="records of a split, drawn (default: 1000; 0: all)")
     parser.add_argument("--output", metavar="DIR", help="where the files go (default: analysis/ in the run's folder)")
     parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")

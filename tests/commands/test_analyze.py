@@ -94,7 +94,7 @@ def test_a_second_time_is_the_same(trained: dict[str, Path], tmp_path: Path) -> 
     assert files(tmp_path / "one") == of("attention", "vocabulary")
     for name in files(tmp_path / "one"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
-    assert "12 dev examples (every 3.33th record)" in (tmp_path / "one" / "summary.md").read_text(encoding="utf-8")
+    assert "12 dev examples (12 of 40 records, drawn)" in (tmp_path / "one" / "summary.md").read_text(encoding="utf-8")
 
 
 def test_shallow_prompts_have_one_place(trained: dict[str, Path], tmp_path: Path) -> None:
