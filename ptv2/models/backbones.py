@@ -160,9 +160,8 @@ def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form
     if prompts.taken != wanted:
         others = f"; prompt.layers={sorted(prompts.taken)} would do" if prompts.taken else ""
         raise ModelError(
-            f"a {family.model_type} backbone consumed the prompts of {len(prompts.taken)} layers, expected "
-            f"{len(wanted)}: the others have no attention, or none that goes through transformers' AttentionInterface"
-            f"{others}"
+            f"a {family.model_type} backbone: {len(prompts.taken)} of {len(wanted)} layers took their prompts; the "
+            f"attention of the others, if any, does not go through transformers' AttentionInterface{others}"
         )
 
 

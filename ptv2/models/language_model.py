@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
@@ -19,7 +20,8 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from ptv2.data.cloze import Reading
-from ptv2.errors import ModelError
+from ptv2.errors import ModelError, first_line
+from ptv2.models.configs import output_width
 from ptv2.models.families import family_of
 
 
@@ -59,12 +61,36 @@ class _GivenStates(nn.Module):
     def forward(
         self, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **_: Any
     ) -> BaseModelOutputWithPastAndCrossAttentions:
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
+        return _Output(last_hidden_state=inputs_embeds)
+
+
+class _Output(BaseModelOutputWithPastAndCrossAttentions):
+    """Has nothing but states, and says none to whatever else language models hand on: caches, routers."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
 
 
 def take_apart(model: PreTrainedModel) -> tuple[nn.Module, LanguageModelHead]:
-    """The backbone of a language model, and the rest of it."""
-    return model.base_model, LanguageModelHead(model)
+    """The backbone of a language model, and the rest of it.
+
+    Raises:
+        ModelError: the rest does not work on given states.
+    """
+    backbone, head, training = model.base_model, LanguageModelHead(model), model.training
+    states = torch.zeros(1, 1, output_width(model.config), dtype=model.dtype, device=model.device)
+    try:
+        with torch.no_grad():
+            head.eval()(states)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"head.kind=verbalizer: the language model of {model.config.model_type} does not take hidden states "
+            f"({first_line(error)}); use linear"
+        ) from error
+    finally:
+        head.train(training)
+    return backbone, head
 
 
 def reading_of(config: PreTrainedConfig) -> Reading:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     BertConfig,
     BertModel,
@@ -171,6 +172,21 @@ def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:
     BertModel(BertConfig(**BERT_LIKE)).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"lacks the language-model head .* cls\.predictions.*; use head\.kind=linear"):
         load_backbone(ModelConfig(name="m", path=str(tmp_path)), seed=1, language_model=True)
+
+
+@pytest.mark.parametrize("family", ["mamba", "mixtral"])
+def test_language_models_that_hand_on_more_than_states(family: str) -> None:
+    """Caches and routers' scores, which a stand-in for the backbone has not."""
+    config = {**FAMILY_CONFIGS["llama"], "model_type": family, "num_local_experts": 2}
+    cfg = ModelConfig(name="m", path="config:", config=config)
+    torch.manual_seed(1)
+    full = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).eval()
+    backbone = load_backbone(cfg, seed=1, language_model=True)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        states = backbone.model.eval()(input_ids=ids).last_hidden_state
+        assert backbone.language_model is not None
+        torch.testing.assert_close(backbone.language_model(states), full(input_ids=ids).logits)
 
 
 def test_what_cannot_be_is_refused() -> None:
