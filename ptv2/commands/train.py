@@ -69,7 +69,11 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
         return finished, run.path, True
 
     data = prepare(config, source, shown=accelerator.is_main_process)
-    begun = train_shared(shared, data.longest) if shared else None
+    begun = None
+    if shared is not None:
+        before = time.perf_counter()
+        begun = train_shared(shared, data.longest)
+        started += time.perf_counter() - before  # its record has it
     tokens = prompt_tokens(config)
     model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
     model.check_length(data.longest)
