@@ -61,7 +61,7 @@ class OptunaSweeper(Sweeper):
                 "hydra/sweeper=optuna: nothing to search; expected settings with several values, such as "
                 "'optim.lr=tag(log,interval(1e-3,1e-1))' prompt.length=8,16,32"
             )
-        self._check([*fixed, *spaces.as_overrides(spaces.corner(space))])
+        self._check([*fixed, *spaces.as_overrides(spaces.a_point(space))])
         settings = studies.settings_of(self._config, space)
         if sweeper.study is None:
             sweeper.study = studies.default_name(settings)
@@ -96,11 +96,15 @@ class OptunaSweeper(Sweeper):
                 return
 
     def _launch(self, search: Search, trials: list[FrozenTrial], first: int) -> list[outcomes.Outcome | None]:
+        """Run trials side by side; those that ask for the same settings are one run."""
         from ptv2.sweeps.study import OVERRIDES
 
+        runs: dict[tuple[str, ...], list[FrozenTrial]] = {}
+        for trial in trials:
+            runs.setdefault(tuple(trial.user_attrs[OVERRIDES]), []).append(trial)
         words = [
-            [*trial.user_attrs[OVERRIDES], f"hydra.sweeper.study={search.name}", f"hydra.sweeper.trial={trial.number}"]
-            for trial in trials
+            [*settings, f"hydra.sweeper.study={search.name}", f"hydra.sweeper.trial={same[0].number}"]
+            for settings, same in runs.items()
         ]
         try:
             ended = outcomes.returned(self._launcher.launch(words, initial_job_idx=first))
@@ -110,9 +114,10 @@ class OptunaSweeper(Sweeper):
                 for trial in trials:
                     search.tell(trial, lost)
             raise
-        for trial, outcome in zip(trials, ended, strict=True):
-            if outcome is not None:
-                search.tell(trial, outcome)
+        for same, outcome in zip(runs.values(), ended, strict=True):
+            for trial in same:
+                if outcome is not None:
+                    search.tell(trial, outcome)
         return ended
 
     def _side_by_side(self) -> int:

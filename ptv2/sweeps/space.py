@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,12 +59,17 @@ def _distribution(override: Override) -> Distribution:
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 
-def corner(space: Mapping[str, Distribution]) -> dict[str, Value]:
-    """One point of the space: the lower end or first choice of every setting."""
-    return {
-        key: str(found.choices[0]) if isinstance(found, CategoricalDistribution) else found.low
-        for key, found in space.items()
-    }
+def a_point(space: Mapping[str, Distribution]) -> dict[str, Value]:
+    """One point of the space: the first choice, the least whole number, a rate off the ends (they may be whole)."""
+    point: dict[str, Value] = {}
+    for key, found in space.items():
+        if isinstance(found, CategoricalDistribution):
+            point[key] = str(found.choices[0])
+        elif isinstance(found, IntDistribution) or found.step is not None:
+            point[key] = found.low
+        else:
+            point[key] = found.low + (found.high - found.low) / math.pi
+    return point
 
 
 def as_overrides(values: Mapping[str, Value]) -> list[str]:

@@ -1,0 +1,114 @@
+"""Jobs side by side in other processes: two workers of joblib and of Ray, and a job that submitit requeues."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from commandline import (
+    Done,
+    cache_folder,
+    finish,
+    numbers,
+    only_run,
+    python,
+    result_of,
+    run,
+    train_words,
+    wait_until,
+    write_sentences,
+)
+
+from ptv2.runs.record import read_status
+
+SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8")
+
+
+def needs(module: str, extra: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(find_spec(module) is None, reason=f"the extra ptv2[{extra}] is not installed")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"), 32, 16, 8)
+
+
+def sweep(data: Path, out: Path, *words: str) -> Done:
+    """A sweep of `python -m ptv2`, whose jobs have as many threads as the launcher gives them."""
+    command = [sys.executable, "-m", "ptv2", *train_words(data, out, *SETTINGS, "trainer.epochs=2"), *words, "-m"]
+    command.remove("optim.lr=0.03")
+    surroundings = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    surroundings["PTV2_CACHE"] = cache_folder()
+    return finish(
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
+    )
+
+
+def side_by_side(out: Path) -> bool:
+    """Whether two runs were made in processes of their own, with a share of the cores each."""
+    folders = [path.parent for path in out.glob("*/status.json")]
+    threads = [json.loads((folder / "env.json").read_text(encoding="utf-8"))["threads"] for folder in folders]
+    share = max(1, (os.cpu_count() or 1) // 2)
+    return len({read_status(folder)["pid"] for folder in folders}) == 2 and max(threads) <= share
+
+
+@needs("hydra_plugins.hydra_joblib_launcher", "joblib")
+@needs("optuna", "optuna")
+def test_two_workers_of_joblib_for_a_study(data: Path, tmp_path: Path) -> None:
+    """As many trials side by side as joblib has workers; these report to the study from their processes."""
+    out = tmp_path / "out"
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    space = ["hydra/sweeper=optuna", "hydra.sweeper.trials=2", "optim.lr=tag(log,interval(1e-3,1e-1))"]
+    done = sweep(data, out, *launcher, *space)
+    assert done.code == 0, done.err
+    assert side_by_side(out)
+    (journal,) = (out / ".sweeps").glob("*.journal")
+    lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    assert sorted(line["trial_id"] for line in lines if "intermediate_value" in line) == [0, 0, 1, 1]
+    best = max(result_of(path.parent)["dev"]["accuracy"] for path in out.glob("*/result.json"))
+    assert re.search(rf"^best on dev: trial [01], {best:.2f}: optim.lr=", done.out, re.MULTILINE)
+
+
+@needs("ray", "ray")
+def test_two_workers_of_ray(data: Path, tmp_path: Path) -> None:
+    """One of the jobs fails; the table has both."""
+    out = tmp_path / "out"
+    done = sweep(data, out, "hydra/launcher=ray", "hydra.launcher.init.num_cpus=2", "optim.lr=0.03,1e30")
+    assert done.code == 1, done.err
+    assert side_by_side(out)
+    assert re.search(r"^0 .* finished +dev accuracy \d", done.out, re.MULTILINE)
+    assert re.search(r"^1 .* failed +step \d", done.out, re.MULTILINE)
+
+
+@needs("hydra_plugins.hydra_submitit_launcher", "submitit")
+def test_a_preempted_job_saves_is_requeued_and_ends_like_one_that_was_not(data: Path, tmp_path: Path) -> None:
+    """submitit's executor on this machine takes the place of SLURM; the signal goes to the job, as SLURM's does."""
+    settings = (*SETTINGS, "trainer.epochs=30")
+    done = run(train_words(data, tmp_path / "whole", *settings), tmp_path)
+    assert done.code == 0, done.err
+    whole = only_run(tmp_path / "whole")
+
+    out = tmp_path / "out"
+    process = python("-m", "ptv2", *train_words(data, out, *settings, "hydra/launcher=submitit_local", "-m"))
+
+    def evaluated() -> bool:
+        return any('"dev"' in path.read_text(encoding="utf-8") for path in out.glob("*/metrics.jsonl"))
+
+    assert wait_until(evaluated, lambda: process.poll() is None)
+    job = read_status(only_run(out))["pid"]
+    assert job != process.pid
+    os.kill(job, signal.SIGUSR1)
+    done = finish(process)
+    assert done.code == 0, done.err
+    assert re.search(r"^0 .* finished +dev accuracy \d", done.out, re.MULTILINE)
+    assert only_run(out).name == whole.name
+    assert numbers(only_run(out)) == numbers(whole)
+    assert result_of(only_run(out))["runtime"]["resumed"] == 1
+    assert read_status(only_run(out))["pid"] != job
