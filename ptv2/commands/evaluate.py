@@ -41,7 +41,8 @@ def main(arguments: list[str]) -> int:
     if not trained.accelerator.is_main_process:
         return 0
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
-    out.print(_table(f"{folder.name}, {options.split}, {len(examples)} examples", metrics, recorded))
+    out.print(f"{folder.name}, {options.split}, {len(examples)} examples", soft_wrap=True)
+    out.print(_table(metrics, recorded))
     return 0
 
 
@@ -60,10 +61,10 @@ def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[
     return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
 
 
-def _table(title: str, metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, min_width=len(title))
+def _table(metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
+    table = Table(box=None, pad_edge=False)
     for name in ("metric", "now", *(["recorded"] if recorded else [])):
-        table.add_column(name)
+        table.add_column(name, justify="left" if name == "metric" else "right")
     for name, value in metrics.items():
         table.add_row(name, f"{value:.2f}", *([f"{recorded[name]:.2f}"] if recorded else []))
     return table

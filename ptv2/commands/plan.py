@@ -241,9 +241,10 @@ def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused
     trainer = config.trainer
     out.print(f"{config.task.name}: {work.examples:,} training examples ({work.source}), {_lengths(work)}")
     out.print(f"{config.model.name}, {config.model.dtype}: sizes from {origin}")
+    passes = "one pass" if trainer.accumulation == 1 else f"{trainer.accumulation} passes"
     checkpointing = ", gradient checkpointing" if config.model.gradient_checkpointing else ""
     out.print(
-        f"batches of {trainer.batch_size} in {trainer.accumulation} passes, {trainer.precision}{checkpointing}; "
+        f"batches of {trainer.batch_size} in {passes}, {trainer.precision}{checkpointing}; "
         f"prompts of {config.prompt.length}",
     )
     table = Table(box=None, pad_edge=False)
