@@ -199,6 +199,11 @@ class _Pool:
                 child.output.close()
 
 
+def command(job: Job) -> list[str]:
+    """What makes a run, in a process of its own: neither memory nor a crash of one can touch another."""
+    return [sys.executable, "-m", "ptv2", "train", *job.overrides]
+
+
 def _begin(job: Job, workers: int) -> _Child:
     """Start `ptv2 train` in a session of its own, so that Ctrl-C reaches it through us and once."""
     assert job.folder is not None
@@ -209,7 +214,7 @@ def _begin(job: Job, workers: int) -> _Child:
     if workers > 1:  # else every run would take all cores
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "ptv2", "train", *job.overrides],
+        command(job),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -56,7 +56,7 @@ def plan_jobs(
         anyway: also plan what looks too large for this machine.
 
     Raises:
-        ConfigError: settings that are wrong for every cell, or a task that there is not.
+        ConfigError: settings that are wrong wherever they could be tried, or a task that there is not.
     """
     tasks = {name: describe(name, config_dir) for name in dict.fromkeys(map(_task, cells))}
     root = DataRoot(data_root, list(tasks.values()))
@@ -83,7 +83,7 @@ def plan_jobs(
         for seed in seeds:
             own = config.model_copy(update={"seed": seed})
             jobs.append(Job(cell, seed, (*leading, *words, f"seed={seed}"), own, _folder(own, known), why))
-    if faults and len(faults) == len(cells):
+    if faults and not any(job.config for job in jobs):
         raise faults[0]
     return jobs
 

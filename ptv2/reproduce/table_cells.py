@@ -13,6 +13,8 @@ from ptv2.reproduce.options import Options, chosen
 from ptv2.reproduce.plan import Cell, Job, plan_jobs, quoted
 from ptv2.reproduce.spec import MULTITASK, Column, Row, TableSpec, Variant, read_table
 
+LONGEST = 120  # letters of a file's name, without its ending
+
 
 @dataclass(frozen=True)
 class Place:
@@ -71,7 +73,7 @@ def read_request(options: Options) -> Request:
     methods = chosen("method", options.methods, [method.name for method in spec.methods])
     return Request(
         name=options.table,
-        stem=_stem(options, other, rows),
+        stem=_stem(options, rows[0].name if other else None, [kept, names, methods]),
         other_backbone=other,
         spec=spec,
         rows=[row for row in rows if row.name in kept],
@@ -95,7 +97,7 @@ def plan_table(request: Request, options: Options) -> dict[tuple[str, ...], list
     for place in request.places:
         words = _words(place, request)
         if place.method.of_method == MULTITASK:
-            shared, why = _shared(place, request, root, options.share or request.spec.share)
+            shared, why = _shared(place, request, root, options)
             words += shared
             if why is not None:
                 cell = Cell(place.key, tuple(words))
@@ -116,11 +118,12 @@ def _words(place: Place, request: Request) -> list[str]:
     return [f"task={task}", *model, f"method={place.method.of_method}", *own]
 
 
-def _shared(place: Place, request: Request, root: DataRoot, share: str) -> tuple[list[str], str | None]:
+def _shared(place: Place, request: Request, root: DataRoot, options: Options) -> tuple[list[str], str | None]:
     """Settings that name the tasks which share prompts, those that have data; and why there are too few.
 
     All of the table's take part, also those that were filtered out, so that a filter does not change what is trained.
     """
+    share = options.share or request.spec.share
     own = request.described[place.column.of_task]
     tasks = dict.fromkeys(column.of_task for column in request.family_columns)
     described = [request.described[name] for name in tasks]
@@ -136,9 +139,18 @@ def _shared(place: Place, request: Request, root: DataRoot, share: str) -> tuple
         return [], f"not available: two tasks or more with data share prompts; {others}{hint}"
     dirs = ",".join(f"{name}:{quoted(folder)}" for name, folder in folders.items())
     return [
-        f"multitask.tasks=[{','.join(there)}]",
+        f"multitask.tasks=[{','.join(_entry(name, place, request, options) for name in there)}]",
         *([f"multitask.dirs={{{dirs}}}"] if folders else []),
     ], None
+
+
+def _entry(task: str, place: Place, request: Request, options: Options) -> str:
+    """A task that shares prompts, with the settings of tasks and data that its own runs have in this table."""
+    column = next(column for column in request.family_columns if column.of_task == task)
+    words = [*place.row.overrides, *column.overrides, *place.method.overrides, *options.overrides]
+    settings = dict(word.partition("=")[::2] for word in words if word.startswith(("task.", "data.")))
+    pairs = "".join(f",{key}:{value}" for key, value in settings.items())
+    return f"{{task:{task}{pairs}}}" if pairs else task
 
 
 def _has_data(task: Described) -> bool:
@@ -176,10 +188,15 @@ def _other_tasks(asked: Sequence[str], known: Sequence[str], config_dir: str | N
     return [Column(name=name) for name in strange]
 
 
-def _stem(options: Options, other_backbone: bool, rows: Sequence[Row]) -> str:
-    """The files' name: of the table, of another backbone, and of what was filtered, so that nothing is overwritten."""
+def _stem(options: Options, backbone: str | None, kept: Sequence[Sequence[str]]) -> str:
+    """The files' name: of the table, of another backbone, and of what was filtered, so that nothing is overwritten.
+
+    Args:
+        kept: names of rows, columns and methods in the table's order.
+    """
     assert options.table is not None
     parts = [f"table{options.table}" if options.table[:1].isdigit() else options.table]
-    parts += [rows[0].name] if other_backbone else []
-    parts += [*options.rows, *options.columns, *options.methods]
-    return "-".join(parts)[:120]
+    parts += [] if backbone is None else [backbone]
+    for asked, names in zip((options.rows, options.columns, options.methods), kept, strict=True):
+        parts += names if asked else []
+    return "-".join(parts)[:LONGEST]

@@ -1,0 +1,167 @@
+"""What `--plan` says, and what a run's cost is reckoned from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import result
+
+from ptv2.config.compose import compose
+from ptv2.config.schema import RunConfig
+from ptv2.reproduce import cost, memory, plan_view
+from ptv2.reproduce.cost import Cost
+from ptv2.reproduce.options import Options
+from ptv2.reproduce.plan import Cell, Job, plan_jobs
+from ptv2.reproduce.timing import Clock, done, work
+
+SMALL = ("task=mini-inference", "model=tiny", "trainer.epochs=3", "data.limit.train=100")
+
+
+def cell(name: str, *words: str) -> Cell:
+    return Cell((name,), (*SMALL, *words))
+
+
+def finish(job: Job, seconds: float) -> None:
+    assert job.folder is not None
+    job.folder.mkdir(parents=True)
+    (job.folder / "config.yaml").touch()
+    times = {"train": seconds, "evaluate": 0.0, "total": seconds, "examples_per_second": 1.0}
+    (job.folder / "result.json").write_text(json.dumps(asdict(result("p-tuning-v2", job.seed, 80.0, time=times))))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass of 32 examples costs 32 GFLOP, whatever the run is."""
+    monkeypatch.setattr(plan_view, "pass_cost", lambda config: Cost(32, 10, 1000, 3 * memory.GIB, 32 * 10**9))
+    monkeypatch.setattr(plan_view, "example_count", lambda config: config.data.limit.get("train") or 1440)
+
+
+@pytest.mark.usefixtures("counted")
+def test_the_plan_lists_runs_operations_memory_and_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [cell("deep"), cell("tuned", "method=fine-tuning"), Cell(("none",), ("task=conll04", "model=tiny"))]
+    jobs = plan_jobs(cells, [1, 2], [f"out={tmp_path}"], None)
+    finish(jobs[0], 60.0)
+    plan_view.show_plan(jobs, Options(table="x"))
+    lines = {line.split()[0]: " ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line}
+    assert "1 finished, 1 to run" in lines["deep"]
+    assert "300.00 GFLOP" in lines["deep"], "3 epochs of 100 examples"
+    assert lines["deep"].endswith("3.0 GiB 1:00")
+    assert lines["tuned"].endswith("3.0 GiB 1:30"), "by its operations, 6 to 4"
+    assert "2 cannot" in lines["none"]
+    assert "no data: expected train.txt" in lines["none"]
+    assert lines["3"].startswith("3 runs to make, 900.00 GFLOP at most")
+    assert "about 4:00" in lines["3"]
+
+
+@pytest.mark.usefixtures("counted")
+def test_the_part_that_tasks_share_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = ["method=multitask-p-tuning-v2", "multitask.tasks=[mini-inference,mini-entities]", "multitask.epochs=2"]
+    cells = [
+        Cell((name,), (f"task={name}", "model=tiny", "trainer.epochs=1", *shared))
+        for name in ("mini-inference", "mini-entities")
+    ]
+    plan_view.show_plan(plan_jobs(cells, [1], [f"out={tmp_path}"], None), Options(table="x"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1.44 TFLOP + shared 5.76 TFLOP" in text
+    assert f"2 runs to make, {2 * 1.44 + 5.76:.2f} TFLOP at most" in text
+
+
+@pytest.mark.usefixtures("counted")
+def test_jobs_side_by_side_are_done_sooner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = plan_jobs([cell("deep")], [1, 2, 3], [f"out={tmp_path}"], None)
+    finish(jobs[0], 60.0)
+    plan_view.show_plan(jobs, Options(table="x", jobs=2))
+    assert "about 1:00" in capsys.readouterr().out
+
+
+# Time
+
+
+def test_time_is_learned_from_the_most_alike(tmp_path: Path) -> None:
+    deep, other, tuned = (
+        plan_jobs([made], [1], [f"out={tmp_path}"], None)[0]
+        for made in (cell("deep"), cell("other", "prompt.length=5"), cell("tuned", "method=fine-tuning"))
+    )
+    clock = Clock([(deep, None)])
+    assert clock.expected(deep) is None
+    assert clock.left([deep], 1) is None
+    seconds = {"train": 0.0, "evaluate": 0.0, "examples_per_second": 0.0}
+    clock.add(tuned, result("fine-tuning", 1, 0.0, time={**seconds, "total": 90.0}))
+    assert clock.expected(deep) == pytest.approx(90 * work(deep) / work(tuned)) == pytest.approx(60)
+    clock.add(other, result("p-tuning-v2", 1, 0.0, time={**seconds, "total": 50.0}))
+    assert clock.expected(deep) == pytest.approx(50), "of the same method"
+    clock.add(deep, result("p-tuning-v2", 1, 0.0, time={**seconds, "total": 40.0}))
+    assert clock.expected(replace(deep, seed=2)) == pytest.approx(40), "of the same cell"
+
+
+def test_what_a_run_has_behind_it_does_not_count(tmp_path: Path) -> None:
+    (job,) = plan_jobs([cell("deep")], [1], [f"out={tmp_path}"], None)
+    assert job.folder is not None
+    assert done(job) == 0
+    job.folder.mkdir()
+    lines = [{"step": 4, "loss": 1.0}, {"step": 4, "epoch": 1.0, "dev": {}}, {"step": 8, "epoch": 2.0, "dev": {}}]
+    (job.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert done(job) == pytest.approx(2 / 3)
+
+
+# Operations and memory
+
+
+def test_a_pass_is_counted_once_and_as_plan_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
+    config = compose([*SMALL, "trainer.batch_size=4", "task.max_length=32"])
+    counted = cost.pass_cost(config)
+    assert (counted.rows, counted.parameters > counted.trained) == (4, True)
+    more = cost.pass_cost(compose([*SMALL, "trainer.batch_size=8", "task.max_length=32"]))
+    assert more.each == pytest.approx(counted.each, rel=0.01), "operations an example"
+    monkeypatch.setattr(cost, "_count", lambda config: pytest.fail("counted again"))
+    assert cost.pass_cost(config) == counted
+    assert cost.example_count(config) == 100
+    assert cost.example_count(compose(["task=mini-inference", "model=tiny"])) == 1440
+
+
+@pytest.mark.parametrize(
+    ("words", "fits"),
+    [
+        (["model=tiny", "method=fine-tuning"], True),
+        (["model=roberta-large", "method=p-tuning-v2"], True),
+        (["model=glm-xxlarge", "method=p-tuning-v2"], False),
+        (["model=glm-xxlarge", "method=p-tuning-v2", "model.dtype=bfloat16"], True),
+        (["model=glm-xxlarge", "method=fine-tuning", "model.dtype=bfloat16"], False),
+    ],
+)
+def test_large_models_are_refused_by_what_they_need_at_least(
+    words: list[str], fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda device: (24.0 * memory.GIB, "this machine"))
+    config = compose(["task=rte", *words])
+    said = memory.why_hopeless(config)
+    assert (said is None) == fits
+    assert said is None or said.startswith("too large: needs at least ")
+
+
+def test_the_bounds_enclose_the_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
+    for method in ("fine-tuning", "p-tuning-v2"):
+        config = compose(["task=mini-inference", "model=minilm", f"method={method}", "task.max_length=128"])
+        shape = memory._shape(config)
+        assert shape is not None
+        least, most = memory.bounds(config, shape)
+        assert least <= cost.pass_cost(config).peak <= most
+
+
+def test_between_the_bounds_the_count_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    config: RunConfig = compose(["task=rte", "model=roberta-large", "method=fine-tuning"])
+    shape = memory._shape(config)
+    assert shape is not None
+    least, most = memory.bounds(config, shape)
+    middle = (least + most) / 2
+    monkeypatch.setattr(memory, "available", lambda device: (middle, "this machine"))
+    for peak, fits in ((middle - 1, True), (middle + memory.GIB, False)):
+        monkeypatch.setattr(cost, "pass_cost", lambda config, peak=peak: Cost(1, 1, 1, int(peak), 1))
+        said: Any = memory.why_too_large(config)
+        assert (said is None) == fits, said

@@ -1,0 +1,256 @@
+"""From outcomes to files: marks, reasons, and the paper's layout, on runs that nobody made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import result
+
+from ptv2.config.compose import compose
+from ptv2.reproduce.as_latex import latex
+from ptv2.reproduce.as_markdown import markdown
+from ptv2.reproduce.entries import Entry, entries
+from ptv2.reproduce.execute import Outcome
+from ptv2.reproduce.layout import Document, lay_out
+from ptv2.reproduce.options import Options, read_settings
+from ptv2.reproduce.plan import Cell, Job
+from ptv2.reproduce.records import as_records, comma_separated
+from ptv2.reproduce.table import write_table
+from ptv2.reproduce.table_cells import Request, read_request
+
+SEEDS = (1, 2, 3)
+CONFIG = compose(["model=tiny", "task=mini-inference"])
+Scores = dict[int, float]
+Asked = dict[tuple[str, str, str], Scores | str]
+
+
+def request_of(*words: str) -> tuple[Request, Options]:
+    options = read_settings(
+        ["table=2", "rows=bert-large", "columns=rte,boolq,cb", f"seeds={SEEDS[0]}-{SEEDS[-1]}", *words]
+    )
+    return read_request(options), options
+
+
+def outcomes(request: Request, scores: Asked, folder: Path) -> dict[tuple[str, ...], list[Outcome]]:
+    """What became of each place: scores by seed, or why there are none."""
+    return {
+        place.key: list(_outcomes(place.key, scores.get(place.key, "not available: x"), folder))
+        for place in request.places
+    }
+
+
+def _outcomes(key: tuple[str, str, str], found: Scores | str, folder: Path) -> Iterable[Outcome]:
+    cell = Cell(key, ())
+    for seed in SEEDS:
+        if isinstance(found, str):
+            yield Outcome(Job(cell, seed, (), CONFIG, None, found), "impossible", None, found)
+            continue
+        own = folder / "-".join((*key, str(seed)))
+        job = Job(cell, seed, (), CONFIG, own, None)
+        if seed not in found:
+            yield Outcome(job, "failed", None, "the loss is not finite at step 7")
+            continue
+        made = result(key[2], seed, found[seed])
+        own.mkdir(parents=True)
+        right = [float(i < round(found[seed])) for i in range(100)]
+        tree = {"unit": "example", "scores": {"accuracy": [[right, [1.0] * 100]]}}
+        (own / "fractions-dev.json").write_text(json.dumps(tree), encoding="utf-8")
+        yield Outcome(job, "finished", made, "")
+
+
+FT, PT, PT2 = "fine-tuning", "prompt-tuning", "p-tuning-v2"
+FOUND: Asked = {
+    ("bert-large", "rte", FT): {1: 70.0, 2: 71.0, 3: 72.0},
+    ("bert-large", "rte", PT): {1: 55.0, 2: 54.0},
+    ("bert-large", "rte", PT2): {1: 70.1, 2: 71.2, 3: 72.1},
+    ("bert-large", "boolq", FT): {1: 77.0, 2: 77.0, 3: 78.0},
+    ("bert-large", "boolq", PT): "no data: it is not there",
+    ("bert-large", "boolq", PT2): "too large: needs 40.0 GiB, this machine has 24",
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Request, Options, list[Entry], Document]:
+    request, options = request_of()
+    found = entries(request, outcomes(request, FOUND, tmp_path), options.margin)
+    return request, options, found, lay_out(request, found, options)
+
+
+def entry(found: list[Entry], column: str, method: str) -> Entry:
+    (one,) = [e for e in found if (e.place.column.name, e.place.method.name) == (column, method)]
+    return one
+
+
+def test_the_layout_is_the_papers(made: tuple[Request, Options, list[Entry], Document]) -> None:
+    (grid,) = made[3].grids
+    assert grid.spans == (("BoolQ", 3), ("CB", 3), ("RTE", 3))
+    assert grid.methods == ("FT", "PT", "PT-2") * 3
+    lines = {line.what: line.cells for line in grid.lines}
+    none = ("not available",) * 3
+    assert lines["ours"] == (
+        "77.3 ± 0.6",
+        "no data",
+        "too large",
+        *none,
+        "71.0 ± 1.0",
+        "54.5 ± 0.7 (2/3)",
+        "71.1 ± 1.0",
+    )
+    assert lines["− FT"] == ("", "", "", "", "", "", "", "-16.0*", "+0.1≈")
+    assert lines["paper"] == ("77.7", "67.2", "75.8", "94.6†", "80.4†", "94.6†", "70.4†", "53.5†", "78.3†")
+    assert lines["ours − paper"] == ("-0.4", "", "", "", "", "", "+0.6", "+1.0", "-7.2")
+
+
+def test_many_columns_stand_in_several_grids() -> None:
+    options = read_settings(["table=3", "rows=roberta-large"])
+    request = read_request(options)
+    nothing = {place.key: list(_outcomes(place.key, "no data: x", Path())) for place in request.places}
+    document = lay_out(request, entries(request, nothing, 1.0), options)
+    assert [[label for label, _ in grid.spans] for grid in document.grids] == [
+        ["CoNLL03", "OntoNotes", "CoNLL04"],
+        ["SQuAD 1.1 EM", "SQuAD 1.1 F1", "SQuAD 2.0 EM"],
+        ["SQuAD 2.0 F1"],
+        ["CoNLL12", "CoNLL05 WSJ", "CoNLL05 Brown"],
+    ]
+    assert all(len(line.cells) == len(grid.methods) for grid in document.grids for line in grid.lines)
+
+
+def test_a_seed_that_failed_is_named_and_its_pair_left_out(
+    made: tuple[Request, Options, list[Entry], Document],
+) -> None:
+    one = entry(made[2], "rte", PT)
+    assert (one.values, one.asked, one.word) == ({1: 55.0, 2: 54.0}, 3, "failed")
+    assert one.comparison is not None
+    assert (one.comparison.seeds, one.comparison.difference) == ((1, 2), pytest.approx(-16.0))
+    assert "failed: the loss is not finite at step 7: BERT-large RTE (PT)." in made[3].notes
+
+
+def test_no_place_is_empty(made: tuple[Request, Options, list[Entry], Document]) -> None:
+    for grid in made[3].grids:
+        assert all(cell for line in grid.lines if line.what == "ours" for cell in line.cells)
+    said = "\n".join(made[3].notes)
+    assert "no data: it is not there: BERT-large BoolQ (PT)." in said
+    assert "too large: needs 40.0 GiB, this machine has 24: BERT-large BoolQ (PT-2)." in said
+    assert "not available: x: BERT-large CB." in said, "all methods: the column's name alone"
+
+
+def test_the_caption_says_how_numbers_were_chosen_and_tested(
+    made: tuple[Request, Options, list[Entry], Document],
+) -> None:
+    caption = made[3].caption
+    assert "On development sets the best epoch's score" in caption
+    assert "within 1 point (p < 0.05, two one-sided t-tests" in caption
+    assert "† a number of the paper that was not seen again" in caption
+    assert "test sets" not in caption
+    assert entry(made[2], "rte", FT).last_mean == pytest.approx(70.0)
+
+
+def test_another_margin_is_another_verdict(tmp_path: Path) -> None:
+    request, options = request_of("margin=0.05")
+    found = entries(request, outcomes(request, FOUND, tmp_path), options.margin)
+    comparison = entry(found, "rte", PT2).comparison
+    assert comparison is not None
+    assert not comparison.equivalent
+    assert "within 0.05 points" in lay_out(request, found, options).caption
+
+
+def test_runs_scored_on_other_data_are_not_resampled_together(tmp_path: Path) -> None:
+    request, options = request_of()
+    found = outcomes(request, FOUND, tmp_path)
+    ours = found["bert-large", "rte", PT2]
+    data = {**ours[0].result.data, "fingerprint": "other"}  # type: ignore[union-attr]
+    found["bert-large", "rte", PT2] = [replace(ours[0], result=replace(ours[0].result, data=data)), *ours[1:]]  # type: ignore[type-var]
+    comparison = entry(entries(request, found, options.margin), "rte", PT2).comparison
+    assert comparison is not None
+    assert comparison.bootstrap is None
+    assert comparison.p is not None
+
+
+def test_a_run_without_the_score_says_so(tmp_path: Path) -> None:
+    request, options = request_of()
+    request.columns[0] = request.columns[0].model_copy(update={"split": "test"})
+    found = entries(request, outcomes(request, FOUND, tmp_path), options.margin)
+    one = entry(found, request.columns[0].name, FT)
+    assert one.reasons == ("not available: its runs have no accuracy on test",)
+    assert one.word == "not available"
+
+
+def test_markdown_is_one_table_a_grid(made: tuple[Request, Options, list[Entry], Document]) -> None:
+    text = markdown(made[3])
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 2, "the grid, and the comparisons and costs"
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1, "as many cells in each line"
+    assert tables[0][2].startswith("| BERT-large | ours | 77.3 ± 0.6 | no data | too large |")
+
+
+def test_latex_is_well_formed(made: tuple[Request, Options, list[Entry], Document]) -> None:
+    text = "\n".join(line for line in latex(made[3]).splitlines() if not line.startswith("%"))
+    begun, ended = (re.findall(rf"\\{word}{{([a-z*]+)}}", text) for word in ("begin", "end"))
+    assert sorted(begun) == sorted(ended)
+    assert text.count("{") == text.count("}")
+    assert not re.findall(r"(?<!\\)[%#_]", re.sub(r"\\label{[^}]*}", "", text))
+    assert "±" not in text, "characters that a plain engine lacks are commands"
+    assert "−" not in text
+    for tabular in re.findall(r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", text, re.DOTALL):
+        columns, body = tabular
+        for line in body.splitlines():
+            spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn{(\d+)}", line))
+            if line.endswith("\\\\"):
+                assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == len(columns), line
+    assert "70.4$^\\dagger$" in text
+    assert "$-$16.0$^*$" in text
+
+
+def test_csv_and_json_have_every_number(made: tuple[Request, Options, list[Entry], Document], tmp_path: Path) -> None:
+    request, _, found, document = made
+    records = as_records(found, str)
+    lines = list(csv.DictReader(io.StringIO(comma_separated(records))))
+    assert len(lines) == len(found) == 9
+    (line,) = [one for one in lines if (one["column"], one["method"]) == ("rte", PT2)]
+    assert (line["mean"], line["seeds"], line["values"]) == ("71.1333", "3", "1:70.1 2:71.2 3:72.1")
+    assert (line["paper"], line["cross_checked"], line["ours_less_paper"]) == ("78.3", "False", "-7.1667")
+    (line,) = [one for one in lines if (one["column"], one["method"]) == ("rte", PT)]
+    assert -30 < float(line["bootstrap_low"]) < -16 < float(line["bootstrap_high"]) < 0
+    (missing,) = [one for one in lines if (one["column"], one["method"]) == ("boolq", PT)]
+    assert (missing["mean"], missing["why_missing"]) == ("", "no data: it is not there")
+    where = Options(table="2", results=tmp_path / "results")
+    paths = write_table(request, document, found, where)
+    assert [path.name for path in paths] == [
+        f"table2-bert-large-boolq-cb-rte.{e}" for e in ("md", "csv", "tex", "json")
+    ]
+    tree = json.loads(paths[3].read_text(encoding="utf-8"))
+    assert len(tree["numbers"]) == 9
+    (number,) = [one for one in tree["numbers"] if (one["column"], one["method"]) == ("rte", PT2)]
+    assert number["against"]["common_seeds"] == [1, 2, 3]
+    assert number["against"]["bootstrap_units"] == 100
+    assert number["cost"]["trained_percent"] == 1.0
+    assert len(number["runs"]) == 3
+
+
+def test_the_same_runs_give_the_same_files(tmp_path: Path) -> None:
+    texts: list[Any] = []
+    for name in ("one", "two"):
+        request, options = request_of()
+        found = entries(request, outcomes(request, FOUND, tmp_path / name), options.margin)
+        texts.append([markdown(lay_out(request, found, options)), comma_separated(as_records(found, str))])
+    assert texts[0] == texts[1]
+
+
+def test_no_place_of_this_machine_is_in_a_table(tmp_path: Path) -> None:
+    options = read_settings(["table=2", "rows=bert-large", "columns=rte", f"data={tmp_path}", "model.revision=x"])
+    request = read_request(options)
+    reason = f"no data: {tmp_path}/superglue/RTE/train.jsonl:3: expected UTF-8 text"
+    found = entries(request, {p.key: list(_outcomes(p.key, reason, tmp_path)) for p in request.places}, 1.0)
+    text = markdown(lay_out(request, found, options)) + str(as_records(found, str))
+    assert str(tmp_path) not in markdown(lay_out(request, found, options))
+    assert "no data: DIR/superglue/RTE/train.jsonl:3" in text
+    assert "ptv2 reproduce table=2 data=DIR rows=bert-large columns=rte seeds=1,2,3,4,5 model.revision=x" in text
