@@ -154,7 +154,7 @@ def attention_mass(
         if not columns:
             return
         mass = call.weights[:, :, first:, :columns].sum(-1, dtype=torch.float32)  # [B, heads, T]
-        share = _even(call.mask, first, columns, keys)  # [B or 1, T or 1]
+        share = _even(call, first, columns)  # [B or 1, T or 1]
         sums[call.layer] = sums.get(call.layer, 0) + (mass * text[:, None]).sum((0, 2)).double()
         alike[call.layer] = alike.get(call.layer, 0) + (share * text).sum().double()
 
@@ -175,10 +175,11 @@ def attention_mass(
     return Mass(heads, even)
 
 
-def _even(mask: Tensor | None, first: int, columns: int, keys: int) -> Tensor:
+def _even(call: Call, first: int, columns: int) -> Tensor:
     """The prompt's share of the columns that a query sees, `[B or 1, T or 1]`."""
+    mask, keys = call.mask, call.weights.shape[-1]
     if mask is None:
-        return torch.tensor([[columns / keys]])
+        return call.weights.new_full((1, 1), columns / keys, dtype=torch.float32)
     seen = mask[:, 0, first:, :keys] > torch.finfo(mask.dtype).min / 2  # all heads see the same
     return seen[..., :columns].sum(-1) / seen.sum(-1).clamp(min=1)
 

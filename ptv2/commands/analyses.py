@@ -25,7 +25,7 @@ from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError, RunError
 from ptv2.models.build import PromptedModel, build_model
 from ptv2.models.prompts import ShallowPrompts
-from ptv2.models.tokenizers import load_tokenizer, vocabulary_tokens
+from ptv2.models.tokenizers import prompt_tokens
 from ptv2.training.device import naming_memory
 from ptv2.training.predict import predict
 
@@ -187,11 +187,8 @@ class Session:
     @cached_property
     def untrained(self) -> Tensor:
         """The folded prompt before any training, made again from the run's seed."""
-        config = self.config
-        tokens = None
-        if config.prompt.init == "vocabulary":
-            tokens = vocabulary_tokens(load_tokenizer(config.model), config.prompt.length, config.seed)
-        prompts = build_model(config, head_spec(self.trained.task, config), init_token_ids=tokens).prompts
+        spec = head_spec(self.trained.task, self.config)
+        prompts = build_model(self.config, spec, init_token_ids=prompt_tokens(self.config)).prompts
         assert prompts is not None
         prompts.fold()
         return prompts.value().detach()
