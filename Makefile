@@ -9,7 +9,7 @@ WORKERS ?= 2
 QUICKSTART := recipe=none trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 MINI := mini-entities,mini-roles,mini-questions
 
-.PHONY: help quickstart test slow lint format clean
+.PHONY: help quickstart reproduce-table test slow lint format clean
 
 help:        ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -19,6 +19,9 @@ quickstart: $(VENV)/installed  ## own environment, then the three methods on mad
 	$(BIN)/ptv2 train task=mini-inference method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=4 -m
 	$(BIN)/ptv2 train task=$(MINI) method=prompt-tuning,p-tuning-v2 $(QUICKSTART) trainer.epochs=3 -m
 	$(BIN)/ptv2 table --split test --headline
+
+reproduce-table: $(VENV)/installed  ## a table of the paper: TABLE=2|3|4 [BACKBONE=minilm] [DATA=DIR] [ARGS=--plan]
+	$(BIN)/ptv2 reproduce table=$(TABLE) $(if $(BACKBONE),model=$(BACKBONE)) $(if $(DATA),data=$(DATA)) $(ARGS)
 
 test: $(VENV)/installed-dev  ## own environment, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)

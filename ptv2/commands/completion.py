@@ -6,6 +6,7 @@ import os
 import re
 import sys
 
+from ptv2.config import paths
 from ptv2.errors import ConfigError
 from ptv2.runs.directory import find_runs
 
@@ -35,6 +36,8 @@ def _candidates(words: list[str], next_word: bool) -> list[str]:
         return sorted(COMMANDS)
     if words[1] == "list":
         return ["tasks", "models", "methods", "recipes", "runs"]
+    if words[1] == "reproduce":
+        return [f"{group}={name}" for group in ("table", "figure", "model") for name in paths.choices(group)]
     if words[1] == "prepare":
         return ["conll03", "conll05", "conll12", "ontonotes"]
     return [str(path) for path in find_runs(["runs"])]
@@ -42,8 +45,6 @@ def _candidates(words: list[str], next_word: bool) -> list[str]:
 
 def _hydra(arguments: list[str]) -> int:
     import hydra
-
-    from ptv2.config import paths
 
     sys.argv = ["ptv2", *arguments]
     hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(lambda config: None)()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from rich.table import Table
+from rich.text import Text
 
 from ptv2.commands.console import clock as as_clock
 from ptv2.commands.console import err, out
@@ -30,11 +31,13 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
     known = Clock([(outcome.job, outcome.result) for outcome in outcomes])
     different = {outcome.job.folder: outcome.job for outcome in outcomes if _is_open(outcome)}  # cells may share runs
     table = Table(box=None, pad_edge=False)
-    for name in ("cell", "runs", "settings", "operations a run", "memory", "time a run", ""):
+    for name in ("cell", "runs", "settings", "operations a run", "memory", "time a run"):
         table.add_column(name, overflow="fold")
     needs: dict[tuple[str, ...], Need | None] = {}
     for group in _by_cell(outcomes):
         job = group[0].job
+        if all(outcome.state == "impossible" for outcome in group):
+            continue
         left = any(_is_open(outcome) for outcome in group)
         need = needs[job.cell.key] = _need(job) if left else None
         seconds = known.expected(job) if left else None
@@ -45,10 +48,24 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
             "" if need is None else _operations(need.operations) + need.shared_text,
             "" if need is None else f"{need.memory / GIB:.1f} GiB",
             "" if seconds is None else as_clock(seconds),
-            job.why or "",
         )
-    out.print(table)
+    if table.row_count:
+        out.print(table)
+    _show_impossible(outcomes)
     _show_total(list(different.values()), needs, known, options.jobs)
+
+
+def _show_impossible(outcomes: Sequence[Outcome]) -> None:
+    """A line for each reason, with the cells that it keeps from being run."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for outcome in outcomes:
+        if outcome.state == "impossible":
+            *start, last = outcome.job.cell.key
+            names = reasons.setdefault(outcome.message, {}).setdefault(" ".join(start), [])
+            names += [last] if last not in names else []
+    for reason, cells in reasons.items():
+        named = "; ".join(f"{start} {', '.join(names)}".strip() for start, names in cells.items())
+        out.print(Text.assemble((reason, "yellow"), f"\n  {named}"), soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -91,7 +108,7 @@ def _by_cell(outcomes: Iterable[Outcome]) -> list[list[Outcome]]:
 
 
 def _states(group: Sequence[Outcome]) -> str:
-    counts = Counter("cannot" if outcome.state == "impossible" else STATES[outcome.state] for outcome in group)
+    counts = Counter(STATES.get(outcome.state, "cannot") for outcome in group)
     return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 

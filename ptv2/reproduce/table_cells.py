@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ptv2.config import paths
 from ptv2.errors import ConfigError, unknown
-from ptv2.reproduce.data import DataRoot, Described, describe
+from ptv2.reproduce.data import DataRoot, Described, describe, why_no_files
 from ptv2.reproduce.hub import why_no_hub_data
 from ptv2.reproduce.options import Options, chosen
 from ptv2.reproduce.plan import Cell, Job, plan_jobs, quoted
@@ -129,9 +129,9 @@ def _shared(place: Place, request: Request, root: DataRoot, options: Options) ->
     described = [request.described[name] for name in tasks]
     family = [task for task in described if share == "table" or task.family == own.family]
     folders = {task.name: folder for task in family if (folder := root.folder(task))}
-    there = [task.name for task in family if task.name in folders or _has_data(task)]
+    there = [task.name for task in family if _why_no_data(task, root) is None]
     if own.name not in there:
-        return [], None  # plain planning says why it has no data
+        return [], _why_no_data(own, root)
     if len(there) < 2:
         missing = ", ".join(task.name for task in family if task.name not in there)
         others = f"there are none for {missing}" if missing else f"the table has no other of {own.name}'s kind"
@@ -153,11 +153,13 @@ def _entry(task: str, place: Place, request: Request, options: Options) -> str:
     return f"{{task:{task}{pairs}}}" if pairs else task
 
 
-def _has_data(task: Described) -> bool:
-    """Whether a task has data without a folder of files."""
-    if task.source == "mini":
-        return True
-    return task.source == "hub" and task.hub is not None and why_no_hub_data(task.hub) is None
+def _why_no_data(task: Described, root: DataRoot) -> str | None:
+    """Why a task has no data; none if it has."""
+    if task.source == "mini" or root.folder(task):
+        return None
+    if task.source == "hub" and task.hub is not None:
+        return why_no_hub_data(task.hub)
+    return why_no_files(task, root)
 
 
 def _own_rows(options: Options) -> list[Row] | None:
