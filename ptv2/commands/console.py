@@ -49,7 +49,7 @@ class RichMonitor:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+        self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_interactive)
         self._task: TaskID | None = None
 
     def __enter__(self) -> RichMonitor:
@@ -148,7 +148,7 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_interactive) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 from rich.text import Text
 
 from ptv2.commands.console import out
+from ptv2.runs.record import read_result
 from ptv2.sweeps.outcomes import coloured
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search
 
@@ -39,8 +42,11 @@ def show_study(search: Search, fixed: list[str]) -> None:
         out.print("no trial has a dev score yet")
         return
     out.print(f"best on dev: trial {best.number}, {best.value:.2f}: {' '.join(_searched(best, fixed))}")
-    out.print(f"its run: {best.user_attrs[RUN]}", soft_wrap=True)
-    out.print("a recipe of the best settings on disk: ptv2 best", soft_wrap=True)
+    run = Path(best.user_attrs[RUN])
+    out.print(f"its run: {run}", soft_wrap=True)
+    if (result := read_result(run)) is not None:
+        asked = f"task={result.task} model={result.model} method={result.method} out={run.parent}"
+        out.print(f"as a recipe: ptv2 best {asked} --write DIR", soft_wrap=True)
 
 
 def _row(trial: FrozenTrial, fixed: list[str]) -> tuple[str | Text, ...]:

@@ -229,6 +229,7 @@ def test_a_wheel_carries_its_configuration(tmp_path: Path) -> None:
     assert packed == sorted(path.relative_to(paths.conf_dir()).as_posix() for path in paths.conf_dir().rglob("*.yaml"))
     parts = {path.name for path in (site / "ptv2" / "report" / "html").iterdir()}
     assert {"page.html", "page.css", "charts.js", "page.js"} <= parts
+    assert (site / "hydra_plugins" / "ptv2" / "optuna_sweeper.py").is_file()
     ask = "import ptv2.config.paths as p; from ptv2.config.compose import compose; compose([]); print(p.conf_dir())"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(

@@ -74,6 +74,7 @@ def test_two_workers_of_joblib_for_a_study(data: Path, tmp_path: Path) -> None:
     assert sorted(line["trial_id"] for line in lines if "intermediate_value" in line) == [0, 0, 1, 1]
     best = max(result_of(path.parent)["dev"]["accuracy"] for path in out.glob("*/result.json"))
     assert re.search(rf"^best on dev: trial [01], {best:.2f}: optim.lr=", done.out, re.MULTILINE)
+    assert f"ptv2 best task=classification model=tiny method=p-tuning-v2 out={out} --write DIR" in done.out
 
 
 @needs("ray", "ray")
@@ -87,16 +88,19 @@ def test_two_workers_of_ray(data: Path, tmp_path: Path) -> None:
     assert re.search(r"^1 .* failed +step \d", done.out, re.MULTILINE)
 
 
-@needs("hydra_plugins.hydra_submitit_launcher", "submitit")
-def test_a_preempted_job_saves_is_requeued_and_ends_like_one_that_was_not(data: Path, tmp_path: Path) -> None:
-    """submitit's executor on this machine takes the place of SLURM; the signal goes to the job, as SLURM's does."""
-    settings = (*SETTINGS, "trainer.epochs=30")
-    done = run(train_words(data, tmp_path / "whole", *settings), tmp_path)
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that no signal reached."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = run(train_words(data, out, *SETTINGS, "trainer.epochs=30"), out.parent)
     assert done.code == 0, done.err
-    whole = only_run(tmp_path / "whole")
+    return only_run(out)
 
-    out = tmp_path / "out"
-    process = python("-m", "ptv2", *train_words(data, out, *settings, "hydra/launcher=submitit_local", "-m"))
+
+def preempt(data: Path, out: Path, launcher: str, number: int, **environment: str) -> Done:
+    """A sweep of one job, which gets a signal after its first evaluation; it must be requeued and go on."""
+    words = train_words(data, out, *SETTINGS, "trainer.epochs=30", f"hydra/launcher={launcher}", "-m")
+    process = python("-m", "ptv2", *words, **environment)
 
     def evaluated() -> bool:
         return any('"dev"' in path.read_text(encoding="utf-8") for path in out.glob("*/metrics.jsonl"))
@@ -104,11 +108,73 @@ def test_a_preempted_job_saves_is_requeued_and_ends_like_one_that_was_not(data: 
     assert wait_until(evaluated, lambda: process.poll() is None)
     job = read_status(only_run(out))["pid"]
     assert job != process.pid
-    os.kill(job, signal.SIGUSR1)
+    os.kill(job, number)
     done = finish(process)
     assert done.code == 0, done.err
     assert re.search(r"^0 .* finished +dev accuracy \d", done.out, re.MULTILINE)
-    assert only_run(out).name == whole.name
-    assert numbers(only_run(out)) == numbers(whole)
     assert result_of(only_run(out))["runtime"]["resumed"] == 1
     assert read_status(only_run(out))["pid"] != job
+    return done
+
+
+@needs("hydra_plugins.hydra_submitit_launcher", "submitit")
+def test_a_preempted_job_is_requeued_and_ends_like_one_that_was_not(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """submitit's executor of this machine in the place of SLURM's."""
+    out = tmp_path / "out"
+    preempt(data, out, "submitit_local", signal.SIGUSR1)
+    assert only_run(out).name == undisturbed.name
+    assert numbers(only_run(out)) == numbers(undisturbed)
+
+
+@pytest.mark.slow
+@needs("hydra_plugins.hydra_submitit_launcher", "submitit")
+def test_slurm_requeues_a_preempted_job(data: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """SLURM's commands are made up, and see what submitit tells them."""
+    out, slurm = tmp_path / "out", tmp_path / "slurm"
+    slurm.mkdir()
+    for name, text in SLURM.items():
+        (slurm / name).write_text(f"#!/bin/bash\ncd {slurm}\n{text}", encoding="utf-8")
+        (slurm / name).chmod(0o755)
+    preempt(data, out, "slurm", signal.SIGTERM, PATH=f"{slurm}:{os.environ['PATH']}")
+    assert numbers(only_run(out)) == numbers(undisturbed)
+    assert (slurm / "said").read_text().splitlines() == ["show job --oneliner 7", "requeue 7"]
+    script = (slurm / "script").read_text()
+    assert "#SBATCH --signal=USR2@180" in script
+    assert "#SBATCH --time=240" in script
+
+
+SLURM = {
+    "sbatch": """\
+cp "${@: -1}" script
+folder=$OLDPWD
+export SLURM_JOB_ID=7 SLURM_JOB_NODELIST=here SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0
+export SLURM_LOCALID=0
+run() {
+  while true; do
+    rm -f requeue
+    echo RUNNING > state
+    (cd "$folder" && bash "$OLDPWD/script" >> "$OLDPWD/out" 2>&1)
+    [ -e requeue ] || break
+  done
+  echo COMPLETED > state
+}
+echo RUNNING > state
+run < /dev/null > /dev/null 2>&1 &
+echo "Submitted batch job 7"
+""",
+    "srun": """\
+cd "$OLDPWD"
+while [[ "$1" == -* ]]; do
+  if [[ "$1" == --output || "$1" == --error ]]; then shift; fi
+  shift
+done
+exec "$@"
+""",
+    "sacct": 'printf "JobID|State|NodeList\\n7|%s|here\\n" "$(cat state)"\n',
+    "scontrol": """\
+echo "$@" >> said
+if [ "$1" == requeue ]; then touch requeue; else echo "JobId=7 JobState=$(cat state) Reason=None"; fi
+""",
+}
