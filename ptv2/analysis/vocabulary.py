@@ -28,7 +28,7 @@ from ptv2.models.positions import position_ids
 from ptv2.models.prompts import DeepPrompts
 from ptv2.models.seeding import seeded
 
-CHUNK = 2048  # tokens of the vocabulary that are read at once
+CHUNK = 512  # tokens of the vocabulary that are read at once
 
 Place = tuple[int | None, str]  # a layer (none: the input) and which of its vectors: key, value or embedding
 Around = tuple[tuple[int, ...], tuple[int, ...]]  # tokens before a text and behind it
