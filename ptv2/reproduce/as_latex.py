@@ -1,4 +1,4 @@
-"""A laid-out table as LaTeX, for `\\usepackage{booktabs}`."""
+"""A laid-out table as LaTeX, for `\\usepackage{booktabs,graphicx}`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from ptv2.reproduce.layout import Document, Grid
 
+# What is wider than the page is made smaller.
+FIT = "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%"
+
 
 def latex(document: Document) -> str:
-    """Floats for `\\usepackage{booktabs}`: a tabular for each grid, then one with comparisons and costs."""
-    label = re.sub(r"\W+", "-", document.title.partition(":")[0].lower()).strip("-")
+    """Floats for `\\usepackage{booktabs,graphicx}`: a tabular for each grid, then one with comparisons and costs."""
+    label = re.sub(r"\W+", "-", document.name.lower()).strip("-")
     lines = [
-        "% needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}",
+        "% needs \\usepackage{booktabs,graphicx}",
         "\\begin{table*}[t]",
         "\\centering\\small",
     ]
@@ -35,27 +38,34 @@ def _grid_in_latex(grid: Grid) -> list[str]:
         ends.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
     spans = " & ".join(f"\\multicolumn{{{width}}}{{c}}{{{_tex(label)}}}" for label, width in grid.spans)
-    lines = [f"\\begin{{tabular}}{{ll{'r' * len(grid.methods)}}}", "\\toprule", f" & & {spans} \\\\", "".join(ends)]
+    lines = [
+        FIT,
+        f"\\begin{{tabular}}{{ll{'r' * len(grid.methods)}}}",
+        "\\toprule",
+        f" & & {spans} \\\\",
+        "".join(ends),
+    ]
     lines += [_tex_row(("", "", *grid.methods)), "\\midrule"]
     for number, line in enumerate(grid.lines):
         if number and line.row:
             lines.append("\\addlinespace")
         lines.append(_tex_row((line.row, line.what, *line.cells)))
-    return [*lines, "\\bottomrule", "\\end{tabular}"]
+    return [*lines, "\\bottomrule", "\\end{tabular}}"]
 
 
 def _details_in_latex(document: Document, label: str) -> list[str]:
     columns = "lll" + "r" * (len(document.header) - 3)
     return [
         "\\begin{table*}[t]",
-        "\\centering\\scriptsize",
+        "\\centering\\small",
+        FIT,
         f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
         _tex_row(document.header),
         "\\midrule",
         *(_tex_row(line) for line in document.details),
         "\\bottomrule",
-        "\\end{tabular}",
+        "\\end{tabular}}",
         f"\\caption{{{_tex(document.title)}: comparisons and costs.}}",
         f"\\label{{tab:{label}-details}}",
         "\\end{table*}",

@@ -9,7 +9,7 @@ from ptv2.reproduce.layout import Document, Grid
 
 def markdown(document: Document) -> str:
     """Grids, the list of comparisons and costs, and notes."""
-    lines = [f"# {document.title}", ""]
+    lines = [f"# {document.heading}", ""]
     for grid in document.grids:
         lines += [*_grid_in_markdown(grid), ""]
     lines += [document.caption, ""]

@@ -143,7 +143,8 @@ class _Pool:
             while (self._waiting or self._children) and stop.signal is None:
                 self._reap()
                 self._start()
-                self._progress.show([child.job for child in self._children], self._clock)
+                now = time.monotonic()
+                self._progress.show({child.job.folder: now - child.began for child in self._children}, self._clock)
                 time.sleep(POLL_SECONDS)
         finally:
             self._stop_children()

@@ -46,6 +46,8 @@ class Grid:
 class Document:
     """The whole table."""
 
+    name: str  # of the files
+    heading: str  # with the paper's number of the table
     title: str
     grids: tuple[Grid, ...]
     header: tuple[str, ...]  # of `details`
@@ -57,7 +59,9 @@ class Document:
 def lay_out(request: Request, entries: Sequence[Entry], options: Options) -> Document:
     """Put the numbers into the paper's form."""
     return Document(
-        title=_title(request),
+        name=request.stem,
+        heading=_heading(request),
+        title=f"{request.spec.title} ({request.rows[0].shown})" if request.other_backbone else request.spec.title,
         grids=tuple(_grid(request, part, entries) for part in _parts(request, entries)),
         header=DETAILS,
         details=tuple(_detail(entry) for entry in entries if entry.values),
@@ -66,7 +70,7 @@ def lay_out(request: Request, entries: Sequence[Entry], options: Options) -> Doc
     )
 
 
-def _title(request: Request) -> str:
+def _heading(request: Request) -> str:
     """The table's, and of another backbone its name."""
     number = f"Table {request.spec.number}" if request.spec.number is not None else ""
     other = request.rows[0].shown if request.other_backbone else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
@@ -53,17 +54,18 @@ class Progress:
         word = "failed" if failed else "done"
         err.print(Text.assemble((word, style), f"  {label(job)}  {said}{end}"), soft_wrap=True)
 
-    def show(self, running: Sequence[Job], clock: Clock) -> None:
-        """Move the bar."""
+    def show(self, running: Mapping[Path | None, float], clock: Clock) -> None:
+        """Move the bar; `running` has the folders of the runs that are made now, and for how many seconds."""
         if self._bars.disable:
             return
-        seconds = clock.left(self._left, self._workers)
-        part = sum(done(job) for job in running)
+        seconds = clock.left(self._left, self._workers, running)
+        now = [job for job in self._left if job.folder in running]
+        part = sum(done(job) for job in now)
         self._bars.update(
             self._task,
             completed=len(self._jobs) - len(self._left) + part,
             left="?" if seconds is None else as_clock(seconds),
-            now=", ".join(label(job) for job in running),
+            now=", ".join(label(job) for job in now),
         )
 
     def _say(self, text: str) -> None:

@@ -85,7 +85,7 @@ def _tree(request: Request, document: Document, records: Sequence[dict[str, Any]
     return {
         "schema": SCHEMA,
         "table": request.name,
-        "title": document.title,
+        "title": document.heading,
         "command": command(request, options),
         "seeds": request.seeds,
         "baseline": request.spec.against,

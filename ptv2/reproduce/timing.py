@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ptv2.data.records import find_files
-from ptv2.errors import Ptv2Error
-from ptv2.reproduce.plan import Job
-from ptv2.runs.record import Result
+from ptv2.errors import Ptv2Error, RunError
+from ptv2.reproduce.plan import Cell, Job
+from ptv2.runs.directory import find_runs, read_config
+from ptv2.runs.record import Result, read_result
 from ptv2.training.metrics_log import read_lines
 
 BYTES_A_TOKEN = 4  # about
+Elapsed = Mapping[Path | None, float]  # seconds since runs were begun, by folder
+ALMOST = 0.95  # of a run that takes longer than expected is never more done than this
 
 
 class Clock:
     """Seconds that jobs take: the mean of the same cell's runs, else of like ones in proportion to their work."""
 
     def __init__(self, known: Iterable[tuple[Job, Result | None]]) -> None:
+        """Learn from what is finished: of the jobs, and of all runs in the folders where theirs will be."""
         self._seen: list[tuple[Job, float]] = []
+        folders: set[Path] = set()
         for job, result in known:
             if result is not None:
                 self.add(job, result)
+            if job.folder is not None:
+                folders.add(job.folder.parent)
+        own = {job.folder for job, _ in self._seen}
+        for folder in find_runs(sorted(map(str, folders))):
+            if folder not in own:
+                self._add_other(folder)
+
+    def _add_other(self, folder: Path) -> None:
+        """A run of another table or of none; what cannot be read is no help."""
+        with suppress(RunError):
+            result = read_result(folder)
+            if result is not None:
+                name = ("", folder.name)
+                self.add(Job(Cell(name, ()), result.seed, (), read_config(folder), folder, None), result)
 
     def add(self, job: Job, result: Result) -> None:
         """Learn from a finished run."""
@@ -41,15 +61,22 @@ class Clock:
                 return statistics.median(rates) * own
         return None
 
-    def left(self, jobs: Iterable[Job], workers: int) -> float | None:
-        """Seconds until all are done; none if that cannot be told yet."""
-        total = 0.0
+    def left(
+        self, jobs: Iterable[Job], workers: int, elapsed: Mapping[Path | None, float] | None = None
+    ) -> float | None:
+        """Seconds until all are done; none if that cannot be told yet.
+
+        Args:
+            elapsed: of the jobs that run now.
+        """
+        each = []
         for job in jobs:
             seconds = self.expected(job)
             if seconds is None:
                 return None
-            total += seconds * (1 - done(job))
-        return total / workers
+            passed = min(ALMOST, (elapsed or {}).get(job.folder, 0.0) / max(seconds, 1e-9))
+            each.append(seconds * (1 - max(done(job), passed)))
+        return max([sum(each) / workers, *each])
 
 
 def done(job: Job) -> float:

@@ -95,7 +95,23 @@ def test_time_is_learned_from_the_most_alike(tmp_path: Path) -> None:
     clock.add(other, result("p-tuning-v2", 1, 0.0, time={**seconds, "total": 50.0}))
     assert clock.expected(deep) == pytest.approx(50), "of the same method"
     clock.add(deep, result("p-tuning-v2", 1, 0.0, time={**seconds, "total": 40.0}))
-    assert clock.expected(replace(deep, seed=2)) == pytest.approx(40), "of the same cell"
+    second = replace(deep, seed=2, folder=tmp_path / "second")
+    assert clock.expected(second) == pytest.approx(40), "of the same cell"
+    assert clock.left([second, tuned], 1) == pytest.approx(130)
+    assert clock.left([second, tuned], 1, {second.folder: 30.0}) == pytest.approx(100)
+    assert clock.left([second], 1, {second.folder: 300.0}) == pytest.approx(2), "later than expected, and not done"
+    assert clock.left([second, tuned], 2) == pytest.approx(90), "the longest of those side by side"
+
+
+def test_runs_of_other_tables_in_the_same_folder_tell_the_time_too(tmp_path: Path) -> None:
+    first, second = (
+        plan_jobs([made], [1], [f"out={tmp_path}"], None)[0] for made in (cell("a", "prompt.length=5"), cell("b"))
+    )
+    assert first.config is not None
+    finish(first, 30.0)
+    assert first.folder is not None
+    (first.folder / "config.yaml").write_text(json.dumps({"config": first.config.model_dump(mode="json")}))
+    assert Clock([(second, None)]).expected(second) == pytest.approx(30)
 
 
 def test_what_a_run_has_behind_it_does_not_count(tmp_path: Path) -> None:

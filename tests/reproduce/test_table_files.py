@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from records import result
 
 from ptv2.config.compose import compose
-from ptv2.reproduce.as_latex import latex
+from ptv2.reproduce.as_latex import FIT, latex
 from ptv2.reproduce.as_markdown import markdown
 from ptv2.reproduce.entries import Entry, entries
 from ptv2.reproduce.execute import Outcome
@@ -193,13 +195,15 @@ def test_markdown_is_one_table_a_grid(made: tuple[Request, Options, list[Entry],
 
 
 def test_latex_is_well_formed(made: tuple[Request, Options, list[Entry], Document]) -> None:
-    text = "\n".join(line for line in latex(made[3]).splitlines() if not line.startswith("%"))
+    whole = "\n".join(line for line in latex(made[3]).splitlines() if not line.startswith("%"))
+    text = whole.replace(f"{FIT}\n", "").replace("\\end{tabular}}", "\\end{tabular}")
     begun, ended = (re.findall(rf"\\{word}{{([a-z*]+)}}", text) for word in ("begin", "end"))
     assert sorted(begun) == sorted(ended)
     assert text.count("{") == text.count("}")
     assert not re.findall(r"(?<!\\)[%#_]", re.sub(r"\\label{[^}]*}", "", text))
     assert "±" not in text, "characters that a plain engine lacks are commands"
     assert "−" not in text
+    assert whole.count("\\resizebox") == text.count("\\begin{tabular}") == 2, "nothing is wider than the page"
     for tabular in re.findall(r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", text, re.DOTALL):
         columns, body = tabular
         for line in body.splitlines():
@@ -208,6 +212,18 @@ def test_latex_is_well_formed(made: tuple[Request, Options, list[Entry], Documen
                 assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == len(columns), line
     assert "70.4$^\\dagger$" in text
     assert "$-$16.0$^*$" in text
+
+
+def test_latex_compiles(made: tuple[Request, Options, list[Entry], Document], tmp_path: Path) -> None:
+    engine = shutil.which("pdflatex")
+    if engine is None:
+        pytest.skip("needs pdflatex")
+    start = "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
+    (tmp_path / "all.tex").write_text(f"{start}{latex(made[3])}\\end{{document}}\n", encoding="utf-8")
+    words = [engine, "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 def test_csv_and_json_have_every_number(made: tuple[Request, Options, list[Entry], Document], tmp_path: Path) -> None:
