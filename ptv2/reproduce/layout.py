@@ -105,7 +105,12 @@ def against_text(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
     mark = (DIFFERENT if comparison.differs else "") + (EQUAL if comparison.equivalent else "")
-    return f"{comparison.difference:+.1f}{mark}"
+    return signed(comparison.difference) + mark
+
+
+def signed(points: float) -> str:
+    """Points with their sign; nothing has none of its own."""
+    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def chance(p: float | None) -> str:
@@ -146,7 +151,7 @@ def _lines(row: str, own: Sequence[Entry], request: Request) -> Iterator[Line]:
     if any(entry.paper for entry in own):
         yield Line("", "paper", tuple(paper_text(entry) for entry in own))
     if any(entry.difference is not None for entry in own):
-        yield Line("", "ours − paper", tuple("" if e.difference is None else f"{e.difference:+.1f}" for e in own))
+        yield Line("", "ours − paper", tuple("" if e.difference is None else signed(e.difference) for e in own))
 
 
 DETAILS = (
@@ -182,7 +187,7 @@ def _detail(entry: Entry) -> tuple[str, ...]:
         "" if entry.last_mean is None else f"{entry.last_mean:.1f}",
         against_text(comparison),
         chance(comparison.p if comparison else None),
-        f"[{drawn.low:+.1f}, {drawn.high:+.1f}]" if drawn else "",
+        f"[{signed(drawn.low)}, {signed(drawn.high)}]" if drawn else "",
         chance(comparison.equivalence_p if comparison else None),
         "" if within is None else ("yes" if within else "no"),
         f"{cost.trained_percent:.3g}",

@@ -22,6 +22,7 @@ class Progress:
         """`jobs` are those to be run."""
         self._jobs, self._workers = list(jobs), workers
         self._left = list(jobs)
+        self._begun = 0
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -44,10 +45,11 @@ class Progress:
 
     def began(self, job: Job) -> None:
         """A run begins."""
-        self._say(f"{len(self._jobs) - len(self._left) + 1}/{len(self._jobs)}  {label(job)}")
+        self._begun += 1
+        self._say(f"{self._begun}/{len(self._jobs)}  {label(job)}")
 
     def ended(self, job: Job, said: str, clock: Clock, *, failed: bool = False) -> None:
-        """A run ended."""
+        """A run ended, here or in another process."""
         self._left.remove(job)
         end = _about(clock.left(self._left, self._workers)) if self._left else ""
         style = "red" if failed else "green"
