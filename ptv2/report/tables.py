@@ -60,9 +60,14 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
 
     So is what several runs began with: its numbers are means over tasks.
     """
-    scored = [r for r in results if _metrics(r, split) is not None and SHARED not in r.config]
+    scored = [r for r in results if _metrics(r, split) is not None and not of_several_tasks(r)]
     made = [_row(group, split) for group in same_settings(scored)]
     return sorted(made, key=lambda r: (r.task, r.data, r.model, METHODS.index(r.method), r.settings))
+
+
+def of_several_tasks(result: Result) -> bool:
+    """Whether this is what several runs of method multitask-p-tuning-v2 began with."""
+    return SHARED in result.config
 
 
 def same_settings(results: Iterable[Result]) -> list[list[Result]]:

@@ -81,15 +81,18 @@ def read_shown(folder: Path, points: int) -> Shown:
 
 def _why_left_out(result: Result, folder: Path) -> str | None:
     """Why no table can have this result: it is of several tasks, or of a version with other settings."""
+    told: str | None = None
     try:
-        tables.rows([result])
+        if not tables.of_several_tasks(result):
+            tables.rows([result])
+            return None
     except RunError as error:
-        try:
-            read_config(folder)
-        except RunError as plainer:
-            return str(plainer)
-        return str(error)
-    return None
+        told = str(error)
+    try:
+        read_config(folder)
+    except RunError as plainer:
+        return str(plainer)
+    return told
 
 
 def _read_json(path: Path) -> dict[str, Any]:
