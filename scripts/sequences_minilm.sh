@@ -31,8 +31,8 @@ conll04)
   seeds=${SEEDS:-1 2 3 4 5}
   runs "task=conll04 data.dir=$data/conll04" <<END
 method=fine-tuning optim.lr=2e-4 trainer.epochs=10
-method=p-tuning-v2 optim.lr=5e-2 optim.head_lr=5e-3 prompt.dropout=0 prompt.length=64 trainer.epochs=30
-method=prompt-tuning optim.lr=1e-2 prompt.length=32 trainer.epochs=15
+method=p-tuning-v2 optim.lr=5e-2 optim.head_lr=5e-3 trainer.batch_size=16 prompt.positions=unshifted prompt.length=64 trainer.epochs=30
+method=prompt-tuning optim.lr=3e-2 prompt.length=32 trainer.epochs=15
 END
   ;;
 up_ewt)

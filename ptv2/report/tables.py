@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ptv2.config.schema import PromptConfig, RunConfig
+from ptv2.config.schema import PromptConfig, RunConfig, TrainerConfig
 from ptv2.errors import RunError
 from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
@@ -267,8 +267,14 @@ def _settings(result: Result) -> str:
             words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
             words += [prompt["form"]] if prompt["form"] != "key-value" else []
             words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
+            words += [prompt["positions"]] if prompt["positions"] != "shifted" else []
+        words += [f"{prompt['init']} init"] if prompt["init"] != "normal" else []
         usual = PromptConfig.model_fields["dropout"].default
         words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
+    if (dropout := config["model"]["hidden_dropout"]) is not None:
+        words.append(f"dropout {dropout:g}")
+    if (size := config["trainer"]["batch_size"]) != TrainerConfig.model_fields["batch_size"].default:
+        words.append(f"batch {size}")
     if shared := config.get("multitask"):
         names = "+".join(entry["task"]["name"] for entry in shared["tasks"])
         rate = shared["prompt_lr"] or shared["lr"]

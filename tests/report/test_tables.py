@@ -141,6 +141,10 @@ def test_settings_are_told() -> None:
     apart = result("prompt-tuning", 1, 70.0, config={"optim": {"head_lr": 1e-3}, "prompt": {"dropout": 0.0}})
     told = "P 20, lr 0.005, 10 epochs, prompt dropout 0, head lr 0.001"
     assert cell([apart], "prompt-tuning")["settings"] == told
+    more = {"prompt": {"positions": "unshifted", "init": "vocabulary"}, "trainer": {"batch_size": 16}}
+    far = result("p-tuning-v2", 1, 70.0, config={**more, "model": {"hidden_dropout": 0.2}})
+    told = "P 20, lr 0.005, 10 epochs, unshifted, vocabulary init, dropout 0.2, batch 16"
+    assert cell([far], "p-tuning-v2")["settings"] == told
 
 
 def test_the_baseline_is_on_the_same_data_and_chosen_on_dev() -> None:
