@@ -34,7 +34,7 @@ class Progress:
         self._bars = Bars(*columns, console=err, transient=True, disable=not err.is_terminal)
         self._task = self._bars.add_task(title, total=len(jobs), left="?", now="")
         self._title = title
-        self._say(f"{title}: {len(jobs)} runs to make{_about(clock.left(jobs, workers))}")
+        self._say(f"{title}: {_counted(len(jobs))} to make{_about(clock.left(jobs, workers))}")
 
     def __enter__(self) -> Progress:
         self._bars.start()
@@ -77,6 +77,10 @@ class Progress:
 def label(job: Job) -> str:
     """A job in few words."""
     return " ".join([*filter(None, job.cell.key), "seed", str(job.seed)])
+
+
+def _counted(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _about(seconds: float | None) -> str:
