@@ -14,6 +14,7 @@ from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err
 from ptv2.config import paths
 from ptv2.config.compose import compose
+from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, ModelError
 from ptv2.files import write_json_whole, write_text_whole
@@ -69,8 +70,7 @@ def _named(adapter: Adapter, settings: list[str], config_dir: str | None) -> lis
         files = paths.choices("model", config_dir)
         shipped = [name for name, file in files.items() if _yaml(file).get("path") == base]
         revision = adapter.config.get("revision")
-        quoted = str(base).replace("\\", "\\\\").replace("'", "\\'")
-        elsewhere = [f"model.path='{quoted}'", *([f"model.revision='{revision}'"] if revision else [])]
+        elsewhere = [f"model.path={in_override(str(base))}", *([f"model.revision='{revision}'"] if revision else [])]
         named += [f"model={shipped[0]}"] if shipped else elsewhere
     return named
 

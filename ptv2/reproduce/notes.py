@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ptv2.config.multitask import in_override
 from ptv2.reproduce.entries import Entry
 from ptv2.reproduce.options import Options
-from ptv2.reproduce.plan import quoted
 from ptv2.reproduce.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.table_cells import Request
 
@@ -163,5 +163,5 @@ def clean(text: str, options: Options) -> str:
     """A text without the places of this machine."""
     if options.data is not None:
         for folder in (options.data.resolve(), options.data):
-            text = text.replace(quoted(folder), "DIR").replace(str(folder), "DIR")
+            text = text.replace(in_override(str(folder)), "DIR").replace(str(folder), "DIR")
     return text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/")

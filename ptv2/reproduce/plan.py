@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.config.compose import compose
 from ptv2.config.identity import shared_hash
-from ptv2.config.multitask import shared_parts
+from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError, ModelError, Ptv2Error
@@ -68,7 +68,7 @@ def plan_jobs(
         words = [*cell.overrides, *common]
         if not any(word.startswith(("data.source=", "data.dir=")) for word in words):
             if folder := root.folder(task):
-                words += ["data.source=files", f"data.dir={quoted(folder)}"]
+                words += ["data.source=files", f"data.dir={in_override(str(folder))}"]
             elif task.source == "files":
                 jobs += [Job(cell, seed, tuple(words), None, None, why_no_files(task, root)) for seed in seeds]
                 continue
@@ -86,12 +86,6 @@ def plan_jobs(
     if faults and not any(job.config for job in jobs):
         raise faults[0]
     return jobs
-
-
-def quoted(value: object) -> str:
-    """A value as Hydra's grammar takes any text."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
 
 
 def _task(cell: Cell) -> str:

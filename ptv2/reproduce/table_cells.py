@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptv2.config import paths
+from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.data import DataRoot, Described, describe, why_no_files
 from ptv2.reproduce.hub import why_no_hub_data
 from ptv2.reproduce.options import Options, chosen
-from ptv2.reproduce.plan import Cell, Job, plan_jobs, quoted
+from ptv2.reproduce.plan import Cell, Job, plan_jobs
 from ptv2.reproduce.spec import MULTITASK, Column, Row, TableSpec, Variant, read_table
 
 LONGEST = 120  # letters of a file's name, without its ending
@@ -137,7 +138,7 @@ def _shared(place: Place, request: Request, root: DataRoot, options: Options) ->
         others = f"there are none for {missing}" if missing else f"the table has no other of {own.name}'s kind"
         hint = "" if share == "table" else " (share=table: with all tasks of the table)"
         return [], f"not available: two tasks or more with data share prompts; {others}{hint}"
-    dirs = ",".join(f"{name}:{quoted(folder)}" for name, folder in folders.items())
+    dirs = ",".join(f"{name}:{in_override(str(folder))}" for name, folder in folders.items())
     return [
         f"multitask.tasks=[{','.join(_entry(name, place, request, options) for name in there)}]",
         *([f"multitask.dirs={{{dirs}}}"] if folders else []),
