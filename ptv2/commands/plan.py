@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ptv2.commands.arguments import Parser
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override, shared_parts
+from ptv2.config.recipes import said
 from ptv2.config.schema import MULTITASK, RunConfig, Tuning
 from ptv2.errors import ConfigError, Ptv2Error
 
@@ -35,6 +36,7 @@ class Need:
     method: str
     step: StepCost
     epoch: float  # floating-point operations
+    recipe: str  # what its settings follow
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig)
     step = mean = count_pass(config, task.head, len(task.labels), rows, work.longest, shape)
     if work.length != work.longest:
         mean = count_pass(config, task.head, len(task.labels), rows, work.length, shape)
-    return Need(config.method, step, mean.operations / rows * work.examples)
+    return Need(config.method, step, mean.operations / rows * work.examples, said(config))
 
 
 def _shared_need(config: RunConfig, shape: PreTrainedConfig) -> Need:
@@ -159,7 +161,9 @@ def _shared_need(config: RunConfig, shape: PreTrainedConfig) -> Need:
         rows = min(pass_rows(part), work.examples)
         steps.append(_count(part, heads, shape, (tasks[name].head, rows, work.longest), number))
         epoch += weights[name] / sum(weights.values()) * examples * steps[-1].operations / rows
-    return Need(f"{MULTITASK}, shared part", max(steps, key=lambda step: step.peak), epoch)
+    return Need(
+        f"{MULTITASK}, shared part", max(steps, key=lambda step: step.peak), epoch, "its settings are multitask.*"
+    )
 
 
 def pass_rows(config: RunConfig) -> int:
@@ -223,7 +227,9 @@ def _batch(head: str, rows: int, choices: int, length: int) -> dict[str, Tensor]
 
 
 def _record(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> dict[str, Any]:
-    methods = {need.method: {**asdict(need.step), "operations_an_epoch": need.epoch} for need in needs}
+    methods = {
+        need.method: {**asdict(need.step), "operations_an_epoch": need.epoch, "recipe": need.recipe} for need in needs
+    }
     return {
         "task": config.task.name,
         "model": config.model.name,
@@ -257,6 +263,8 @@ def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused
         row = (need.method, f"{step.trained:,}", share, *map(_bytes, sizes), _operations(need.epoch))
         table.add_row(*row, style="bold" if need.method == config.method else None)
     out.print(table)
+    for need in needs:
+        out.print(f"{need.method}: {need.recipe}", soft_wrap=True)
     for method, why in refused.items():
         out.print(f"{method}: {why}", soft_wrap=True)
 

@@ -33,9 +33,22 @@ def test_a_table_for_all_methods(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert lines[0].startswith("boolq: 9,427 training examples (as published)")
-    assert [line.split()[0] for line in lines[-3:]] == METHODS
+    assert [line.split()[0] for line in lines[-6:-3]] == METHODS
     for name in ("trained", "weights", "gradients", "optimizer", "activations", "peak", "an epoch"):
-        assert name in lines[-4]
+        assert name in lines[-7]
+    none = "no recipe: nothing was published for boolq/tiny/"
+    assert [line.partition(none)[0] for line in lines[-3:]] == [f"{method}: " for method in METHODS]
+
+
+def test_each_method_has_its_own_recipe(tmp_path: Path) -> None:
+    folder = tmp_path / "conf" / "recipe" / "mini-inference" / "tiny"
+    folder.mkdir(parents=True)
+    text = "# @package _global_\nrecipe: {kind: ours, source: a try}\nprompt: {length: 3}\n"
+    (folder / "p-tuning-v2.yaml").write_text(text)
+    methods = planned(tmp_path, "model=tiny", "method=fine-tuning", "--config-dir", str(tmp_path / "conf"))["methods"]
+    assert methods["p-tuning-v2"]["recipe"] == "recipe mini-inference/tiny/p-tuning-v2, ours: a try"
+    assert methods["p-tuning-v2"]["trained"] == 2 * 2 * 3 * 32 + 3 * 32 + 3
+    assert methods["prompt-tuning"]["recipe"].startswith("no recipe")
 
 
 def test_the_numbers_of_the_settings(tmp_path: Path) -> None:
@@ -79,7 +92,7 @@ def test_what_several_tasks_need_together(tmp_path: Path) -> None:
     assert part["trained"] == sum(each["trained"] for each in alone) - prompt
     assert max(each["activations"] for each in alone) == part["activations"]
     assert part["operations_an_epoch"] == pytest.approx(sum(each["operations_an_epoch"] for each in alone), rel=0.05)
-    assert found[method] == found["p-tuning-v2"]
+    assert {**found[method], "recipe": None} == {**found["p-tuning-v2"], "recipe": None}
 
 
 def test_a_refused_method_is_named_beside_the_others(tmp_path: Path) -> None:
