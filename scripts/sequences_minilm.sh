@@ -39,21 +39,26 @@ up_ewt)
   names=(--task up_ewt)
   seeds=${SEEDS:-1 2 3}
   runs "task=up_ewt data.dir=$data/up_ewt" <<END
-method=fine-tuning optim.lr=1e-4 trainer.epochs=4
-method=p-tuning-v2 optim.lr=5e-2 prompt.length=64 trainer.epochs=10
-method=prompt-tuning optim.lr=1e-2 prompt.length=32 trainer.epochs=6
+method=fine-tuning optim.lr=2e-4 trainer.epochs=6
+method=p-tuning-v2 optim.lr=2e-2 optim.head_lr=5e-3 trainer.batch_size=8 prompt.positions=unshifted prompt.length=64 trainer.epochs=10
+method=prompt-tuning optim.lr=3e-2 trainer.batch_size=16 prompt.length=32 trainer.epochs=3
 END
   ;;
 xquad)
   names=(--task xquad_en --task xquad_en_v2)
   seeds=${SEEDS:-1 2 3}
-  for task in xquad_en xquad_en_v2; do
-    runs "task=$task data.dir=$data/$task" <<END
-method=fine-tuning optim.lr=1e-4 trainer.epochs=4
-method=p-tuning-v2 optim.lr=2e-2 prompt.length=16 trainer.epochs=8
-method=prompt-tuning optim.lr=1e-2 prompt.length=16 trainer.epochs=6
+  deep="method=p-tuning-v2 optim.lr=2e-2 optim.head_lr=5e-3 trainer.batch_size=4 prompt.positions=unshifted prompt.length=32"
+  shallow="method=prompt-tuning optim.lr=3e-2 trainer.batch_size=8 prompt.length=32 trainer.epochs=2"
+  runs "task=xquad_en data.dir=$data/xquad_en" <<END
+method=fine-tuning optim.lr=2e-4 trainer.batch_size=8 trainer.epochs=5
+$deep trainer.epochs=8
+$shallow
 END
-  done
+  runs "task=xquad_en_v2 data.dir=$data/xquad_en_v2" <<END
+method=fine-tuning optim.lr=2e-4 trainer.batch_size=8 trainer.epochs=3
+$deep trainer.epochs=4
+$shallow
+END
   ;;
 *) echo "unknown: $what; expected conll04, up_ewt or xquad" >&2; exit 2 ;;
 esac

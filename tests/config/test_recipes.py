@@ -234,10 +234,10 @@ def test_a_recipe_decides_nothing_that_its_settings_do_not() -> None:
 
 
 def test_a_checkpoint_of_ones_own_has_no_recipe_of_the_default_model(mine: Path) -> None:
-    (mine / "recipe" / "conll04" / "minilm").mkdir()
-    (mine / "recipe" / "conll04" / "minilm" / "p-tuning-v2.yaml").write_text(MINE)
-    assert of("task=conll04", DATA, config_dir=mine).prompt.length == 7
-    elsewhere = of("task=conll04", DATA, "model.path=some/checkpoint", config_dir=mine)
+    (mine / "recipe" / "ner" / "minilm").mkdir(parents=True)
+    (mine / "recipe" / "ner" / "minilm" / "p-tuning-v2.yaml").write_text(MINE)
+    assert of("task=ner", DATA, config_dir=mine).prompt.length == 7
+    elsewhere = of("task=ner", DATA, "model.path=some/checkpoint", config_dir=mine)
     assert (elsewhere.recipe, elsewhere.prompt.length) == (None, 64)
     assert (elsewhere.model.name, elsewhere.model.scale) == ("checkpoint", "base")
     told = of("task=rte", "model=bert-large-cased", "model.path=a/folder")
@@ -309,7 +309,7 @@ def test_every_task_model_and_method_has_defaults() -> None:
     for task in sorted(paths.choices("task")):
         tree = yaml.safe_load((paths.conf_dir() / "task" / f"{task}.yaml").read_text(encoding="utf-8"))
         assert tree.get("scale", "medium") in ("small", "medium", "large")
-        config = of(f"task={task}", *(["data.dir=x"] if tree["source"] == "files" else []), "method=prompt-tuning")
+        config = of(f"task={task}", *(["data.dir=x"] if tree["source"] == "files" else []), "method=prompt-tuning", "recipe=none")
         assert config.trainer.epochs in (20, 10, 4)
     for model in models:
         assert of(f"model={model}", "method=fine-tuning").optim.lr < 1e-4
