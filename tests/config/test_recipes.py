@@ -309,7 +309,8 @@ def test_every_task_model_and_method_has_defaults() -> None:
     for task in sorted(paths.choices("task")):
         tree = yaml.safe_load((paths.conf_dir() / "task" / f"{task}.yaml").read_text(encoding="utf-8"))
         assert tree.get("scale", "medium") in ("small", "medium", "large")
-        config = of(f"task={task}", *(["data.dir=x"] if tree["source"] == "files" else []), "method=prompt-tuning", "recipe=none")
+        data = ["data.dir=x"] if tree["source"] == "files" else []
+        config = of(f"task={task}", *data, "method=prompt-tuning", "recipe=none")
         assert config.trainer.epochs in (20, 10, 4)
     for model in models:
         assert of(f"model={model}", "method=fine-tuning").optim.lr < 1e-4
