@@ -85,7 +85,8 @@ def varying(settings: Sequence[Setting]) -> list[str]:
 def decisive(config: RunConfig) -> dict[str, Any]:
     """The settings that decide numbers, by key, without those that name the task, its data, the model and the run."""
     pairs = flat(config.model_dump(mode="json"))
-    left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING))
+    unused = ["task.verbalizer"] if config.head.kind == "linear" else []
+    left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING, *unused))
     kept = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
     if config.method == "fine-tuning":
         return {key: value for key, value in kept.items() if not key.startswith("prompt.")}

@@ -17,7 +17,7 @@ from ptv2.cli import main
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash
-from ptv2.report.ranking import on_most_data, ranked, varying
+from ptv2.report.ranking import decisive, on_most_data, ranked, varying
 from ptv2.runs.record import Result, write_result
 
 TASK = ["task=conll04", "data.dir=somewhere", "model=tiny"]
@@ -134,6 +134,16 @@ def test_a_setting_that_a_method_does_not_use_is_none_of_its_settings() -> None:
         first, second = made(1, 80.0, method=method), made(2, 80.0, changed, method=method)
         assert not {key for key in ranked([first])[0].settings if key == changed.partition("=")[0]}
         assert ranked([first])[0].settings == ranked([second])[0].settings
+
+
+def test_the_words_of_labels_are_none_of_the_settings_of_a_linear_head() -> None:
+    def settings(*overrides: str) -> set[str]:
+        return set(decisive(compose(["task=rte", "model=tiny", *overrides])))
+
+    assert settings("head.kind=verbalizer") - settings() == {
+        key for key in settings("head.kind=verbalizer") if key.startswith("task.verbalizer.")
+    }
+    assert settings("head.kind=verbalizer") > settings()
 
 
 # The recipe
