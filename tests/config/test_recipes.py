@@ -366,7 +366,7 @@ def test_the_configuration_of_a_job_has_the_recipe(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     tree = yaml.safe_load(done.out)
     assert (tree["recipe"]["kind"], tree["optim"]["lr"], tree["trainer"]["epochs"]) == ("published", 0.01, 60)
-    done = run(["train", "task=sick", "data.dir=x", "--cfg", "job"], tmp_path)
+    done = run(["train", "task=sick", "data.dir=x", "recipe=none", "--cfg", "job"], tmp_path)
     assert yaml.safe_load(done.out)["trainer"]["epochs"] == 10  # a number, not the rule for it
 
 
