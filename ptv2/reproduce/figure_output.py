@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ptv2.files import write_text_whole
 from ptv2.report import plots
 from ptv2.report.points import Point, comma_separated, curves, levels
 from ptv2.reproduce.execute import Outcome
+from ptv2.runs.environment import in_words
 
 
 def stem_of(folder: Path, figure: str, task: str, model: str, split: str) -> Path:
@@ -26,6 +27,34 @@ def write_figure(points: Sequence[Point], words: plots.Words, scale: plots.Scale
     table = stem.with_name(f"{stem.name}.csv")
     write_text_whole(table, comma_separated(points))
     return [*plots.save(figure, stem), table]
+
+
+def write_page(
+    points: Sequence[Point], words: plots.Words, stem: Path, command: str, runs: Iterable[Path], settings: Iterable[str]
+) -> Path:
+    """The figure with its values, the command that makes it again, its settings and where its runs were made."""
+    rows = [
+        f"| {series} | {place} | {score} | {len(own)} | {own[0].trained_percent:.3g} |"
+        for series, place, score, own in _marks(points)
+    ]
+    lines = [
+        f"# {words.title}",
+        "",
+        f"![{words.title}]({stem.name}.png)",
+        "",
+        f"{words.caption[:1].upper()}{words.caption[1:]}. Each run's value: [{stem.name}.csv]({stem.name}.csv).",
+        "",
+        f"| series | {words.x} | {words.y} | seeds | trained % |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        f"- Command: `{command}`",
+        *(f"- {text}." for text in dict.fromkeys(settings)),
+        *(f"- Made with {place}." for place in in_words(runs)),
+    ]
+    path = stem.with_name(f"{stem.name}.md")
+    write_text_whole(path, "\n".join(lines) + "\n")
+    return path
 
 
 def words_of(points: Sequence[Point], title: str, x: str, *, course: bool) -> plots.Words:
@@ -69,16 +98,21 @@ def show_figure(points: Sequence[Point], paths: Sequence[Path], x: str) -> None:
     table = Table(box=None, pad_edge=False, caption=seeds_in_words(points), caption_justify="left")
     for name in ("series", x, f"{first.metric} on {first.split}", "seeds", "trained", "%"):
         table.add_column(name, overflow="fold", justify="left" if name == "series" else "right")
+    for series, place, score, own in _marks(points):
+        table.add_row(series, place, score, str(len(own)), f"{own[0].trained:,}", f"{own[0].trained_percent:.3g}")
+    out.print(table)
+    for path in paths:
+        out.print(str(path), soft_wrap=True)
+
+
+def _marks(points: Sequence[Point]) -> Iterator[tuple[str, str, str, list[Point]]]:
+    """Series, place on the x axis, mean with spread, and the points that these are of."""
     marks: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         marks.setdefault((point.series, point.x), []).append(point)
     for (series, place), own in marks.items():
         mark = plots.Mark(place, tuple(point.value for point in own))
-        score = f"{mark.mean:.1f}" + (f" ± {mark.spread:.1f}" if len(own) > 1 else "")
-        table.add_row(series, place, score, str(len(own)), f"{own[0].trained:,}", f"{own[0].trained_percent:.3g}")
-    out.print(table)
-    for path in paths:
-        out.print(str(path), soft_wrap=True)
+        yield series, place, f"{mark.mean:.1f}" + (f" ± {mark.spread:.1f}" if len(own) > 1 else ""), own
 
 
 def show_gaps(outcomes: Sequence[Outcome]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptv2.commands.console import err
 from ptv2.config.compose import compose
+from ptv2.config.recipes import said
 from ptv2.config.schema import ModelConfig
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, ModelError, RunError
@@ -16,15 +17,17 @@ from ptv2.report.points import Point, read_points
 from ptv2.report.tables import BASELINE
 from ptv2.reproduce.execute import Outcome, collect, execute
 from ptv2.reproduce.figure_cells import cells_of, layers_of, level_cells, refuse_fixed_axis
-from ptv2.reproduce.figure_output import ends, show_figure, show_gaps, stem_of, words_of, write_figure
+from ptv2.reproduce.figure_output import ends, show_figure, show_gaps, stem_of, words_of, write_figure, write_page
 from ptv2.reproduce.figure_spec import FigureSpec, Series, read_figure
 from ptv2.reproduce.figure_values import best_baseline, points_of, splits_of
+from ptv2.reproduce.notes import figure_command
 from ptv2.reproduce.options import Options, chosen
 from ptv2.reproduce.plan import Job, plan_jobs
 from ptv2.reproduce.plan_view import show_plan
 
 OWN = "figure."  # what begins so changes the figure's own keys
 DEV, COURSE = "dev", "evaluations"
+CHANGED = "; changed: "  # what a figure varies itself is in its command
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def reproduce_figure(name: str, options: Options) -> int:
     else:
         refuse_lone_place(request, jobs)
         outcomes = execute(jobs, options.jobs, f"figure {name}")
-    points = gather(request, [*outcomes, *collect(looked_for)], options)
+    found = [*outcomes, *collect(looked_for)]
+    points = gather(request, found, options)
     stem = _stem(request, options, jobs)
     table = stem.with_name(f"{stem.name}.csv")
     if not points and options.collect and table.is_file():
@@ -79,7 +83,11 @@ def reproduce_figure(name: str, options: Options) -> int:
     label = request.spec.x.label.replace("{layers}", str(request.layers))
     words = words_of(points, request.spec.title, label, course=request.course)
     paths = write_figure(points, words, request.spec.x.drawn, stem)
-    show_figure(ends(points) if request.course else points, paths, label)
+    shown = ends(points) if request.course else points
+    if outcomes:
+        command = figure_command(name, options.seeds or request.spec.seeds, options)
+        paths.append(write_page(shown, words, stem, command, *_made(found)))
+    show_figure(shown, paths, label)
     show_gaps(outcomes)
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
@@ -213,6 +221,15 @@ def _no_language_model(config: str) -> str | None:
     except ModelError as error:
         return str(error)
     return None
+
+
+def _made(outcomes: Sequence[Outcome]) -> tuple[list[Path], list[str]]:
+    """The folders of the runs that are drawn, and which recipes they follow."""
+    done = [outcome.job for outcome in outcomes if outcome.result is not None]
+    folders = [job.folder for job in done if job.folder is not None]
+    return folders, [
+        f"{job.config.method}: {said(job.config).partition(CHANGED)[0]}" for job in done if job.config is not None
+    ]
 
 
 def _stem(request: Request, options: Options, jobs: Sequence[Job]) -> Path:

@@ -10,6 +10,7 @@ from ptv2.reproduce.entries import Entry
 from ptv2.reproduce.options import Options
 from ptv2.reproduce.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.table_cells import Request
+from ptv2.runs.environment import in_words
 
 
 def caption(request: Request, entries: Sequence[Entry], options: Options) -> str:
@@ -42,17 +43,28 @@ def notes(request: Request, entries: Sequence[Entry], options: Options) -> Itera
         yield f"Models that give one answer to every example: {', '.join(sorted(counts))}."
     yield from _data(entries)
     yield from _costs(entries)
+    for place in in_words(_folders(entries)):
+        yield f"Made with {place}."
 
 
 def command(request: Request, options: Options) -> str:
     """The words that make this table again; the folder of data is DIR."""
-    words = [f"table={request.name}"]
+    return _command(f"table={request.name}", request.seeds, options)
+
+
+def figure_command(name: str, seeds: Sequence[int], options: Options) -> str:
+    """The words that make a figure again; the folder of data is DIR."""
+    return _command(f"figure={name} task={options.task}", seeds, options)
+
+
+def _command(what: str, seeds: Sequence[int], options: Options) -> str:
+    words = [what]
     words += [f"model={options.model}"] if options.model else []
     words += ["data=DIR"] if options.data else []
     for key in ("rows", "columns", "methods"):
         if names := getattr(options, key):
             words.append(f"{key}={','.join(names)}")
-    words.append(f"seeds={','.join(map(str, request.seeds))}")
+    words.append(f"seeds={','.join(map(str, seeds))}")
     words += [f"share={options.share}"] if options.share else []
     words += [clean(word, options) for word in options.overrides]
     words += ["--config-dir DIR"] if options.config_dir else []
@@ -83,9 +95,11 @@ def _recipe(entry: Entry) -> Iterator[str]:
     if config.recipe is None:
         yield "Settings: the method's defaults, ours (nothing was published)"
     else:
-        kind = "Settings as published" if config.recipe.kind == "published" else "Settings of ours"
         changed = f", but for {', '.join(sorted(config.recipe.changed))}" if config.recipe.changed else ""
-        yield f"{kind} ({config.recipe.source}){changed}"
+        if config.recipe.kind == "published":
+            yield f"Settings as published ({config.recipe.source}){changed}"
+        else:  # each with a source of its own, which stands in the JSON
+            yield f"Settings of ours (recipes that say what they were chosen from: ptv2 list recipes){changed}"
 
 
 def _marks(entry: Entry) -> Iterator[str]:
@@ -157,6 +171,12 @@ def _costs(entries: Sequence[Entry]) -> Iterator[str]:
             else ""
         )
         yield f"Train time: mean over seeds, without evaluation{shared}. Memory: the peak of {kinds}."
+
+
+def _folders(entries: Sequence[Entry]) -> Iterator[Path]:
+    """Those of the runs whose numbers stand in the table."""
+    for entry in entries:
+        yield from (job.folder for job in entry.jobs if job.folder is not None and job.seed in entry.values)
 
 
 def clean(text: str, options: Options) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,27 @@ def environment() -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "git": git_revision(),
     }
+
+
+def in_words(runs: Iterable[Path]) -> list[str]:
+    """Where finished runs were made, from their `env.json`: a sentence for each machine with its versions.
+
+    Revisions of the code that ran there stand together in one sentence; runs without the file are passed over.
+    """
+    places: dict[str, dict[str, None]] = {}
+    for run in runs:
+        try:
+            found = json.loads((run / "env.json").read_text(encoding="utf-8"))
+            gpus = ", ".join(found["gpus"]) or "no GPU"
+            packages = [f"{name} {version}" for name, version in reversed(found["packages"].items()) if version]
+            said = (
+                f"{found['processor']}, {found['cores']} cores ({found['threads']} used by a run), "
+                f"{found['memory_gib']} GiB, {gpus}; {found['system']}, Python {found['python']}, {', '.join(packages)}"
+            )
+            places.setdefault(said, {}).update({found["git"]: None} if found["git"] else {})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return [f"{said}{' at ' if revisions else ''}{', '.join(revisions)}" for said, revisions in places.items()]
 
 
 def git_revision() -> str | None:

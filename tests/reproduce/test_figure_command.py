@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from commandline import run
@@ -34,9 +35,16 @@ def test_a_figure_of_ones_own_is_drawn_from_what_ran(tmp_path: Path) -> None:
     assert "shorten prompt.length" in done.err
     folder = tmp_path / "results/figures"
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert sorted(files) == [f"lengths-mini-inference-tiny.{ending}" for ending in ("csv", "png", "svg")]
+    assert sorted(files) == [f"lengths-mini-inference-tiny.{ending}" for ending in ("csv", "md", "png", "svg")]
     assert all(str(folder / name) in done.out for name in files)
     (row,) = csv.DictReader(files["lengths-mini-inference-tiny.csv"].decode().splitlines())
+    page = files["lengths-mini-inference-tiny.md"].decode()
+    assert "](lengths-mini-inference-tiny.png)" in page
+    assert f"| embedding | 2 | {float(row['value']):.1f} | 1 |" in page
+    assert "- Command: `ptv2 reproduce figure=lengths task=mini-inference model=tiny seeds=4 trainer=smoke " in page
+    assert "- p-tuning-v2: no recipe: " in page
+    assert re.search(r"- Made with .*, Python 3\..*, torch .*, ptv2 ", page)
+    assert str(tmp_path) not in page
     assert (row["series"], row["x"], row["seed"], row["metric"]) == ("embedding", "2", "4", "accuracy")
     results = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/result.json")}
     assert [path.parent.name for path in results] == [row["run"]]

@@ -127,7 +127,7 @@ def test_the_summary_has_means_and_paths(options: Options, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "62.0 ± 1.0" in said
     assert "3 seeds" in said
-    for ending in ("png", "svg", "csv"):
+    for ending in ("png", "svg", "csv", "md"):
         path = options.results / "figures" / f"depth-mini-inference-tiny.{ending}"
         assert path.is_file()
         assert str(path) in said
@@ -140,7 +140,7 @@ def test_files_are_the_same_each_time_and_drawn_again_from_the_csv_alone(
     reproduce_figure("depth", options)
     folder = options.results / "figures"
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert sorted(first) == [f"depth-mini-inference-tiny.{ending}" for ending in ("csv", "png", "svg")]
+    assert sorted(first) == [f"depth-mini-inference-tiny.{ending}" for ending in ("csv", "md", "png", "svg")]
     for path in folder.glob("*.[ps][nv]g"):
         path.unlink()
     reproduce_figure("depth", replace(options, out="none"))

@@ -261,6 +261,21 @@ def test_the_same_runs_give_the_same_files(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
 
 
+def test_where_its_runs_were_made_is_said_once(tmp_path: Path) -> None:
+    request, options = request_of()
+    found = outcomes(request, FOUND, tmp_path)
+    for number, folder in enumerate(sorted(path.parent for path in tmp_path.rglob("fractions-dev.json"))):
+        made = {"python": "3.11.7", "packages": {"ptv2": "0.1.0", "torch": "2.13.0", "evaluate": None}, "cores": 2}
+        made |= {"system": "Linux", "processor": "CPU 9", "threads": 1, "memory_gib": 8, "gpus": [], "git": "abc"}
+        (folder / "env.json").write_text(json.dumps({**made, "git": "def"} if number == 3 else made))
+    lines = markdown(lay_out(request, entries(request, found, options.margin), options)).splitlines()
+    (line,) = (line for line in lines if line.startswith("- Made with"))
+    place = (
+        "CPU 9, 2 cores (1 used by a run), 8 GiB, no GPU; Linux, Python 3.11.7, torch 2.13.0, ptv2 0.1.0 at abc, def"
+    )
+    assert line == f"- Made with {place}."
+
+
 def test_no_place_of_this_machine_is_in_a_table(tmp_path: Path) -> None:
     options = read_settings(["table=2", "rows=bert-large", "columns=rte", f"data={tmp_path}", "model.revision=x"])
     request = read_request(options)
