@@ -20,18 +20,23 @@ ALMOST = 0.95  # of a run that takes longer than expected is never more done tha
 
 
 class Clock:
-    """Seconds that jobs take: the mean of the same cell's runs, else of like ones in proportion to their work."""
+    """Seconds that jobs take: the mean of the same cell's runs, else of like ones in proportion to their work.
+
+    What was known at the start may come from a busier or another machine: runs that end now set the pace.
+    """
 
     def __init__(self, known: Iterable[tuple[Job, Result | None]]) -> None:
         """Learn from what is finished: of the jobs, and of all runs in the folders where theirs will be."""
-        self._seen: list[tuple[Job, float]] = []
+        self._past: list[tuple[Job, float]] = []
+        self._now: list[tuple[Job, float]] = []
+        self._paces: list[float] = []  # seconds of each run that ended now, by what was expected at the start
         folders: set[Path] = set()
         for job, result in known:
             if result is not None:
-                self.add(job, result)
+                self._learn(job, result, self._past)
             if job.folder is not None:
                 folders.add(job.folder.parent)
-        own = {job.folder for job, _ in self._seen}
+        own = {job.folder for job, _ in self._past}
         for folder in find_runs(sorted(map(str, folders))):
             if folder not in own:
                 self._add_other(folder)
@@ -42,24 +47,29 @@ class Clock:
             result = read_result(folder)
             if result is not None:
                 name = ("", folder.name)
-                self.add(Job(Cell(name, ()), result.seed, (), read_config(folder), folder, None), result)
+                job = Job(Cell(name, ()), result.seed, (), read_config(folder), folder, None)
+                self._learn(job, result, self._past)
 
     def add(self, job: Job, result: Result) -> None:
-        """Learn from a finished run."""
+        """Learn from a run that ended now."""
+        if job.config is None:
+            return
+        before = _from(self._past, job)
+        if before:
+            self._paces.append(result.time["total"] / before)
+        self._learn(job, result, self._now)
+
+    @staticmethod
+    def _learn(job: Job, result: Result, seen: list[tuple[Job, float]]) -> None:
         if job.config is not None:
-            self._seen.append((job, result.time["total"]))
+            seen.append((job, result.time["total"]))
 
     def expected(self, job: Job) -> float | None:
         """Seconds for one whole run; none before anything like it has ended."""
-        same = [seconds for other, seconds in self._seen if other.cell == job.cell]
-        if same:
-            return statistics.fmean(same)
-        own = work(job)
-        for alike in (_same_kind, _same_model, _any):
-            rates = [seconds / work(other) for other, seconds in self._seen if alike(job, other)]
-            if rates:
-                return statistics.median(rates) * own
-        return None
+        before = None if any(other.cell == job.cell for other, _ in self._now) else _from(self._past, job)
+        if before is None:
+            return _from(self._now, job)
+        return before * (statistics.median(self._paces) if self._paces else 1.0)
 
     def left(
         self, jobs: Iterable[Job], workers: int, elapsed: Mapping[Path | None, float] | None = None
@@ -77,6 +87,19 @@ class Clock:
             passed = min(ALMOST, (elapsed or {}).get(job.folder, 0.0) / max(seconds, 1e-9))
             each.append(seconds * (1 - max(done(job), passed)))
         return max([sum(each) / workers, *each])
+
+
+def _from(seen: list[tuple[Job, float]], job: Job) -> float | None:
+    """Seconds for a run, by those that were seen; none if there are none."""
+    same = [seconds for other, seconds in seen if other.cell == job.cell]
+    if same:
+        return statistics.fmean(same)
+    own = work(job)
+    for alike in (_same_kind, _same_model, _any):
+        rates = [seconds / work(other) for other, seconds in seen if alike(job, other)]
+        if rates:
+            return statistics.median(rates) * own
+    return None
 
 
 def done(job: Job) -> float:

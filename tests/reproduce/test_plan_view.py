@@ -114,6 +114,21 @@ def test_runs_of_other_tables_in_the_same_folder_tell_the_time_too(tmp_path: Pat
     assert Clock([(second, None)]).expected(second) == pytest.approx(30)
 
 
+def test_runs_that_end_now_set_the_pace(tmp_path: Path) -> None:
+    first, second, third = (
+        plan_jobs([made], [1], [f"out={tmp_path}"], None)[0]
+        for made in (cell("a", "prompt.length=5"), cell("b"), cell("c", "method=fine-tuning"))
+    )
+    seconds = {"train": 0.0, "evaluate": 0.0, "examples_per_second": 0.0}
+    past = result("p-tuning-v2", 1, 0.0, time={**seconds, "total": 600.0})
+    clock = Clock([(first, past), (second, None), (third, None)])
+    assert clock.expected(second) == pytest.approx(600)
+    clock.add(second, result("p-tuning-v2", 1, 0.0, time={**seconds, "total": 60.0}))
+    assert clock.expected(third) == pytest.approx(90), "a tenth of 900, as the run before it"
+    assert clock.expected(first) == pytest.approx(60)
+    assert clock.expected(second) == pytest.approx(60), "its own runs of now, not the past's"
+
+
 def test_what_a_run_has_behind_it_does_not_count(tmp_path: Path) -> None:
     (job,) = plan_jobs([cell("deep")], [1], [f"out={tmp_path}"], None)
     assert job.folder is not None
