@@ -106,6 +106,8 @@ def test_the_files_are_what_the_script_writes() -> None:
 def test_every_recipe_is_found_by_its_task_model_and_method(recipe: Any) -> None:
     task, model, method = recipe.name.split("/") if recipe.name.count("/") == 2 else recipe.name.split("/", 3)[:3]
     method, more = (method, []) if method in paths.choices("method") else ("p-tuning-v2", [f"recipe={recipe.name}"])
+    if method == "multitask-p-tuning-v2":
+        more = [f"multitask.tasks=[{task},mini-entities]"]  # its family would want folders too
     config = of(f"task={'boolq' if task == 'any' else task}", f"model={model}", f"method={method}", *more, *FILES)
     assert name_of(config) == recipe.name
     assert config.recipe is not None
