@@ -40,8 +40,17 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_intermixed_args(arguments)
     asked = _asked(options.words)
     results = _results(asked)
-    for method in sorted({result.method for result in results}):
-        _report([result for result in results if result.method == method], options)
+    methods = sorted({result.method for result in results})
+    chosen = {method: [result for result in results if result.method == method] for method in methods}
+    rankings = {method: ranked(on_most_data(own), options.least_seeds) for method, own in chosen.items()}
+    few = f"no settings with {_count(options.least_seeds, 'seed')} or more"
+    if not any(rankings.values()):
+        raise RunError(f"{few} among {_count(len(results), 'finished run')} in {asked['out']}/")
+    for method in methods:
+        if rankings[method]:
+            _report(chosen[method], rankings[method], options)
+        else:
+            err.print(f"left out: method={method}: {few}", soft_wrap=True)
     return 0
 
 
@@ -75,16 +84,12 @@ def _results(asked: dict[str, str]) -> list[Result]:
     return results
 
 
-def _report(results: list[Result], options: argparse.Namespace) -> None:
+def _report(results: list[Result], settings: list[Setting], options: argparse.Namespace) -> None:
     """One method: its ranking, its recipe, and what to keep in mind."""
-    chosen = on_most_data(results)
-    settings = ranked(chosen, options.least_seeds)
     name = f"task={results[0].task} model={results[0].model} method={results[0].method}"
-    if not settings:
-        raise RunError(f"{name}: no settings with --least-seeds {options.least_seeds} seeds or more")
     out.print(_ranking(name, settings, options.rows))
-    if others := len(results) - len(chosen):
-        examples = chosen[0].data["examples"]["train"]
+    if others := len(results) - len(on_most_data(results)):
+        examples = settings[0].runs[0].data["examples"]["train"]
         err.print(
             f"left out: {_count(others, 'run')} on other data than these {examples:,} training examples", soft_wrap=True
         )

@@ -25,7 +25,7 @@ def cells_of(spec: FigureSpec, series: Sequence[Series], base: Sequence[str], la
 
     Args:
         base: the task and the model.
-        layers: how many the backbone has, for `values: layers`.
+        layers: how many the backbone has, where the figure asks for it (`Axis.needs_layers`).
     """
     found = []
     for part in series:

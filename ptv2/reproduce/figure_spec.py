@@ -43,6 +43,7 @@ Setting = Annotated[str, AfterValidator(_is_setting)]
 Label = Annotated[str, StringConstraints(min_length=1)]
 Value = StrictInt | StrictFloat | StrictStr
 PLACE = "{x}"  # in a setting: the value on the x axis
+LAYERS = "{layers}"  # in the label of the x axis: how many layers the backbone has
 
 
 class Axis(Frozen):
@@ -79,6 +80,11 @@ class Axis(Frozen):
         if isinstance(self.values, tuple):
             return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
         return isinstance(self.values, str)
+
+    @property
+    def needs_layers(self) -> bool:
+        """Whether the number of the backbone's layers is asked for, in the values or in the label."""
+        return self.values == "layers" or LAYERS in self.label
 
     @property
     def drawn(self) -> Scale:

@@ -18,7 +18,7 @@ from ptv2.report.tables import BASELINE
 from ptv2.reproduce.execute import Outcome, collect, execute
 from ptv2.reproduce.figure_cells import cells_of, layers_of, level_cells, refuse_fixed_axis
 from ptv2.reproduce.figure_output import ends, show_figure, show_gaps, stem_of, words_of, write_figure, write_page
-from ptv2.reproduce.figure_spec import FigureSpec, Series, read_figure
+from ptv2.reproduce.figure_spec import LAYERS, FigureSpec, Series, read_figure
 from ptv2.reproduce.figure_values import best_baseline, points_of, splits_of
 from ptv2.reproduce.notes import figure_command
 from ptv2.reproduce.options import Options, chosen
@@ -80,7 +80,7 @@ def reproduce_figure(name: str, options: Options) -> int:
     if not points:
         why = dict.fromkeys(outcome.message for outcome in outcomes)
         raise RunError(f"figure {name}: no finished run to draw ({'; '.join(list(why)[:3])})")
-    label = request.spec.x.label.replace("{layers}", str(request.layers))
+    label = request.spec.x.label.replace(LAYERS, str(request.layers))
     words = words_of(points, request.spec.title, label, course=request.course)
     paths = write_figure(points, words, request.spec.x.drawn, stem)
     shown = ends(points) if request.course else points
@@ -123,7 +123,7 @@ def read_request(name: str, options: Options) -> Request:
         wanted=frozenset(level.name for level in spec.levels if spec.method_of(level) in options.methods),
         base=base,
         overrides=overrides,
-        layers=layers_of(options.model, overrides, options.config_dir) if spec.x.values == "layers" else None,
+        layers=layers_of(options.model, overrides, options.config_dir) if spec.x.needs_layers else None,
     )
 
 

@@ -106,6 +106,16 @@ def test_unequal_seeds_are_warned_of(out: Path, capsys: pytest.CaptureFixture[st
     assert (recipe_in(text)["optim"]["lr"], err) == (0.02, "")
 
 
+def test_a_method_with_too_few_seeds_does_not_keep_the_others_back(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["task=conll04", "model=tiny", f"out={out}", "--least-seeds", "3", "--write", str(tmp_path)]
+    text, err = best(capsys, *words)
+    assert recipe_in(text)["optim"]["lr"] == 0.02
+    assert "left out: method=fine-tuning: no settings with 3 seeds or more" in err
+    assert [path.stem for path in (tmp_path / "recipe").rglob("*.yaml")] == ["p-tuning-v2"]
+
+
 def test_runs_on_less_data_do_not_compete() -> None:
     few = [made(seed, 95.0, "data.limit.train=10") for seed in (1, 2)]
     few = [replace(one, data={**one.data, "examples": {"train": 10, "dev": 10}}) for one in few]
@@ -226,7 +236,7 @@ def test_several_tasks_together(tmp_path: Path, capsys: pytest.CaptureFixture[st
             "unknown task 'conll4'; did you mean conll04? known: conll04 (finished runs in ",
         ),
         (["task=conll04", "model=tiny", "method=prompt-tuning"], "unknown method 'prompt-tuning'; did you mean "),
-        (["task=conll04", "model=tiny", "--least-seeds", "9"], "no settings with --least-seeds 9 seeds or more"),
+        (["task=conll04", "model=tiny", "--least-seeds", "9"], "no settings with 9 seeds or more among 10 "),
     ],
 )
 def test_a_mistake_is_one_line(out: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:

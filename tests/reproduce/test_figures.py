@@ -133,6 +133,24 @@ def test_the_summary_has_means_and_paths(options: Options, capsys: pytest.Captur
         assert str(path) in said
 
 
+def test_places_by_hand_are_the_same_runs_as_the_groups_of_layers(options: Options) -> None:
+    fill(options, by_series_and_layers)
+    by_hand = replace(options, overrides=(*SMALL, "figure.x.values=[1,2]"))
+    assert reproduce_figure("depth", by_hand) == 0
+    page = (options.results / "figures" / "depth-mini-inference-tiny.md").read_text()
+    assert "prompted layers k (of 2)" in page
+    assert len(table(options, "depth-mini-inference-tiny.csv")) == 12
+
+
+def test_a_series_can_be_given_its_own_rate(options: Options) -> None:
+    rate = "figure.series.1.overrides=[prompt.reparameterization=mlp,optim.lr=1e-3]"
+    request = read_request("length", replace(options, overrides=(*SMALL, rate)))
+    jobs, _ = plan_figure(request, options)
+    rates = {job.cell.key[0]: job.config.optim.lr for job in jobs if job.config is not None}
+    assert rates["MLP"] == 1e-3
+    assert rates["embedding"] != 1e-3
+
+
 def test_files_are_the_same_each_time_and_drawn_again_from_the_csv_alone(
     options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
