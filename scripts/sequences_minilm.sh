@@ -55,8 +55,8 @@ $deep trainer.epochs=8
 $shallow
 END
   runs "task=xquad_en_v2 data.dir=$data/xquad_en_v2" <<END
-method=fine-tuning optim.lr=2e-4 trainer.batch_size=8 trainer.epochs=3
-$deep trainer.epochs=3
+method=fine-tuning optim.lr=2e-4 trainer.batch_size=8 trainer.epochs=5
+$deep trainer.epochs=8
 $shallow
 END
   ;;
