@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from ptv2.commands.console import err
 from ptv2.config.compose import compose
 from ptv2.config.recipes import said
-from ptv2.config.schema import ModelConfig
 from ptv2.data.sources import open_source
-from ptv2.errors import ConfigError, ModelError, RunError
+from ptv2.errors import ConfigError, RunError
 from ptv2.report.points import Point, read_points
 from ptv2.report.tables import BASELINE
 from ptv2.reproduce.execute import Outcome, collect, execute
@@ -195,32 +193,7 @@ def _why_not(job: Job) -> str | None:
     """Why a job can have no result; none if it has one, or if nothing speaks against it."""
     if collect([job])[0].result is not None:
         return None
-    if job.why is None and job.config is not None and job.config.head.kind == "verbalizer":
-        return _no_language_model(job.config.model.model_dump_json())
     return job.why
-
-
-@cache
-def _no_language_model(config: str) -> str | None:
-    """Why a local checkpoint cannot be asked for words; none if it can, or if only its download would tell.
-
-    Args:
-        config: a `ModelConfig` as JSON.
-    """
-    model = ModelConfig.model_validate_json(config)
-    if not (model.path.startswith("embedded:") or Path(model.path).is_dir()):
-        return None
-    from transformers.utils import logging
-
-    from ptv2.models.backbones import load_backbone
-
-    logging.set_verbosity_error()  # a report on missing weights would stand before the one line that says so
-    logging.disable_progress_bar()
-    try:
-        load_backbone(model, seed=0, language_model=True)
-    except ModelError as error:
-        return str(error)
-    return None
 
 
 def _made(outcomes: Sequence[Outcome]) -> tuple[list[Path], list[str]]:

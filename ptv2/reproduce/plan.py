@@ -15,8 +15,9 @@ from ptv2.errors import ConfigError, DataError, ModelError, Ptv2Error
 from ptv2.models.fingerprint import fingerprint
 from ptv2.reproduce.data import DataRoot, describe, why_no_files
 from ptv2.reproduce.hub import why_no_hub_data, why_no_weights
+from ptv2.reproduce.language_model import why_no_language_model
 from ptv2.reproduce.memory import why_hopeless, why_too_large
-from ptv2.runs.directory import RunDirectory
+from ptv2.runs.directory import RunDirectory, state_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Job:
     overrides: tuple[str, ...]  # all words for `ptv2 train`
     config: RunConfig | None  # none where the settings or the data's place are not known
     folder: Path | None  # where its run is or will be
-    why: str | None  # why it cannot be made: "no data: ...", "no weights: ...", "too large: ...", "not available: ..."
+    why: str | None  # why it cannot be made: "no data: ...", "no weights: ...", "too large: ...", ...
 
 
 def plan_jobs(
@@ -80,9 +81,12 @@ def plan_jobs(
             continue
         why = _why_not(config, known, anyway)
         leading = ("--config-dir", config_dir) if config_dir else ()
-        for seed in seeds:
-            own = config.model_copy(update={"seed": seed})
-            jobs.append(Job(cell, seed, (*leading, *words, f"seed={seed}"), own, _folder(own, known), why))
+        runs = [config.model_copy(update={"seed": seed}) for seed in seeds]
+        folders = [_folder(own, known) for own in runs]
+        if why is None and any(folder is not None and state_of(folder) != "finished" for folder in folders):
+            why = why_no_language_model(config)  # last, since it loads the weights
+        for own, folder in zip(runs, folders, strict=True):
+            jobs.append(Job(cell, own.seed, (*leading, *words, f"seed={own.seed}"), own, folder, why))
     if faults and not any(job.config for job in jobs):
         raise faults[0]
     return jobs

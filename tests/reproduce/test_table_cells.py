@@ -120,6 +120,14 @@ def test_every_cell_of_the_papers_tables_has_runs_or_a_reason(tmp_path: Path) ->
     assert "head.kind=verbalizer: task copa has none" in reasons["glm-xxlarge", "copa", "p-tuning-v2"]
 
 
+def test_label_words_are_not_planned_for_a_checkpoint_without_a_language_model_head(tmp_path: Path) -> None:
+    options = ask("table=4", "seeds=1", f"data={write_superglue(tmp_path, 'RTE')}", "model=minilm", "columns=rte")
+    planned = plan_table(read_request(options), options)
+    reasons = {key[2]: jobs[0].why or "" for key, jobs in planned.items()}
+    assert reasons["linear"] == ""
+    assert reasons["verbalizer"].startswith("no LM head: embedded:minilm: the checkpoint lacks the language-model head")
+
+
 def test_too_large_is_tried_anyway_if_one_says_so(tmp_path: Path) -> None:
     words = ("table=2", "seeds=1", f"data={write_superglue(tmp_path, 'RTE')}", "rows=glm-xxlarge", "columns=rte")
     options = read_settings(words, anyway=True)
