@@ -87,16 +87,19 @@ def _is_open(outcome: Outcome) -> bool:
 
 
 def _show_total(jobs: Sequence[Job], needs: Mapping[tuple[str, ...], Need | None], known: Clock, workers: int) -> None:
+    if not jobs:
+        out.print("No runs to make: each is finished or cannot be made here.", soft_wrap=True)
+        return
     counted = [(job, need) for job in jobs if (need := needs[job.cell.key]) is not None]
     shared = {(job.seed, need.shared_name): need.shared for job, need in counted}  # trained once for all its tasks
     total = sum(need.operations for _, need in counted) + sum(shared.values())
-    seconds = known.left(jobs, workers) if jobs else 0.0
+    seconds = known.left(jobs, workers)
     have, where = available("auto")
-    parts = [f"{len(jobs)} runs to make, {_operations(total)} at most (texts of full length, all epochs)"]
+    runs = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
+    parts = [f"{runs} to make, {_operations(total)} at most (texts of full length, all epochs)"]
     if len(counted) < len(jobs):
         parts.append(f"{len(jobs) - len(counted)} of them not counted")
-    if jobs:
-        parts.append("time not known before one has ended" if seconds is None else f"about {as_clock(seconds)}")
+    parts.append("time not known before one has ended" if seconds is None else f"about {as_clock(seconds)}")
     out.print(f"{'; '.join(parts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", soft_wrap=True)
 
 

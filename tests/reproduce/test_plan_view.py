@@ -57,6 +57,15 @@ def test_the_plan_lists_runs_operations_memory_and_time(tmp_path: Path, capsys: 
     assert "about 4:00" in lines["3"]
 
 
+def test_a_plan_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = plan_jobs([cell("deep"), Cell(("none",), ("task=conll04", "model=tiny"))], [1], [f"out={tmp_path}"], None)
+    finish(jobs[0], 60.0)
+    plan_view.show_plan(jobs, Options(table="x"))
+    said = capsys.readouterr().out
+    assert said.endswith("No runs to make: each is finished or cannot be made here.\n")
+    assert "no data: expected train.txt, dev.txt in DIR/conll04" in said
+
+
 @pytest.mark.usefixtures("counted")
 def test_the_part_that_tasks_share_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shared = ["method=multitask-p-tuning-v2", "multitask.tasks=[mini-inference,mini-entities]", "multitask.epochs=2"]
