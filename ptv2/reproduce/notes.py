@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _command(what: str, seeds: Sequence[int], options: Options) -> str:
             words.append(f"{key}={','.join(names)}")
     words.append(f"seeds={','.join(map(str, seeds))}")
     words += [f"share={options.share}"] if options.share else []
-    words += [clean(word, options) for word in options.overrides]
+    words += [shlex.quote(clean(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if options.config_dir else []
     return f"ptv2 reproduce {' '.join(words)}"
 

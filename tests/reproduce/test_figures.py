@@ -139,6 +139,7 @@ def test_places_by_hand_are_the_same_runs_as_the_groups_of_layers(options: Optio
     assert reproduce_figure("depth", by_hand) == 0
     page = (options.results / "figures" / "depth-mini-inference-tiny.md").read_text()
     assert "prompted layers k (of 2)" in page
+    assert " 'figure.x.values=[1,2]'`" in page  # as a shell takes it
     assert len(table(options, "depth-mini-inference-tiny.csv")) == 12
 
 
