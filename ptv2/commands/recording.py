@@ -74,6 +74,13 @@ def runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
     }
 
 
+def training_notes(at: Position) -> list[str]:
+    """What a reader should know of how the training went."""
+    if not at.damaged_lines:
+        return []
+    return [f"damaged lines of metrics.jsonl, left out when the run was continued: {at.damaged_lines}"]
+
+
 def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
     """What a reader of the numbers should know."""
     found, config, examples = [], prepared.config, prepared.examples

@@ -19,7 +19,7 @@ from accelerate.utils import broadcast_object_list
 
 from ptv2.commands.console import RichMonitor, err
 from ptv2.commands.examples import Prepared, prepare
-from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record
+from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record, training_notes
 from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import missing, shared_parts
 from ptv2.config.schema import MULTITASK, RunConfig
@@ -177,7 +177,10 @@ def _fit_and_record(
             runtime=runtime_record(accelerator, at),
             backbone=model.identity_record(),
             config={**run.config, "task": {"name": "+".join(prepared)}},
-            notes=[f"{name}: {note}" for name, data in prepared.items() for note in notes(data, model)],
+            notes=[
+                *(f"{name}: {note}" for name, data in prepared.items() for note in notes(data, model)),
+                *training_notes(at),
+            ],
         )
         states = {name: data.task.state() for name, data in prepared.items()}
         save_artifact(model, run.path / "artifact", {"tasks": states}, to_go_on=True)

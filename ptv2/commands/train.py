@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from ptv2.commands.console import RichMonitor
 from ptv2.commands.examples import Predictions, Prepared, prepare
-from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record
+from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record, training_notes
 from ptv2.commands.shared import open_shared, train_shared
 from ptv2.config import recipes
 from ptv2.config.schema import RunConfig
@@ -146,7 +146,7 @@ def _fit_and_record(
         runtime=runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
-        notes=[*_begun_with(begun), *notes(data, model)],
+        notes=[*_begun_with(begun), *notes(data, model), *training_notes(at)],
         shared=None if begun is None else _shared_record(begun),
     )
     if accelerator.is_main_process:

@@ -24,24 +24,32 @@ BOOKKEEPING = (
     "model.scale",
 )
 
+# Settings that change time and memory, and were hashed before they were seen to be no more than that: hashed with these
+# values whatever they are, so that runs keep their names and one that ran out of memory can go on with other values.
+NEUTRAL = {"trainer.eval_batch_size": 64, "model.gradient_checkpointing": False, "model.compile": False}
 
-def deciding(config: RunConfig, data: str, model: str, shared: str | None = None) -> dict[str, Any]:
+
+def deciding(
+    config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False
+) -> dict[str, Any]:
     """What is hashed: the configuration without bookkeeping, with fingerprints in the place of paths.
 
     Args:
         data: fingerprint of the data source (content, or repository and revision).
         model: fingerprint of the backbone (weights' hash, or id and revision).
         shared: `shared_hash` of what the run begins with, if its method is multitask-p-tuning-v2.
+        earlier: with the `NEUTRAL` settings as they are, as version 0.1.0 hashed them.
     """
     if (shared is None) == (config.method == MULTITASK):
         raise ValueError(f"method {config.method} with shared part {shared}")
     tree = config.model_dump(mode="json")
     for key in BOOKKEEPING:
-        *parents, leaf = key.split(".")
-        node = tree
-        for parent in parents:
-            node = node[parent]
+        node, leaf = _parent(tree, key)
         node.pop(leaf)
+    if not earlier:
+        for key, value in NEUTRAL.items():
+            node, leaf = _parent(tree, key)
+            node[leaf] = value
     tree["task"].pop("sources")
     tree["task"].pop("source")
     tree["task"]["text"] = config.task.segments
@@ -83,14 +91,23 @@ LONGEST = 80
 SHALLOW = ("length", "init", "init_std", "embedding", "reparameterization", "mlp_hidden")
 
 
-def run_hash(config: RunConfig, data: str, model: str, shared: str | None = None) -> str:
-    """Ten hexadecimal digits that two runs share exactly if they compute the same thing."""
-    return _hash(deciding(config, data, model, shared))
+def run_hash(config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False) -> str:
+    """Ten hexadecimal digits that two runs share exactly if they compute the same thing; `earlier`: see `deciding`."""
+    return _hash(deciding(config, data, model, shared, earlier=earlier))
 
 
-def run_name(config: RunConfig, data: str, model: str, shared: str | None = None) -> str:
-    """Name of the run's directory: task, model, method and the hash."""
-    return f"{config.task.name}-{config.model.name}-{config.method}-{run_hash(config, data, model, shared)}"
+def run_name(config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False) -> str:
+    """Name of the run's directory: task, model, method and the hash; `earlier`: see `deciding`."""
+    hashed = run_hash(config, data, model, shared, earlier=earlier)
+    return f"{config.task.name}-{config.model.name}-{config.method}-{hashed}"
+
+
+def _parent(tree: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """The mapping that holds a dotted key, and the key's last part."""
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        tree = tree[parent]
+    return tree, leaf
 
 
 def shared_deciding(config: RunConfig, data: Mapping[str, str], model: str) -> dict[str, Any]:

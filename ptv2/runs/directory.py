@@ -36,9 +36,11 @@ class RunDirectory:
             data, model: fingerprints, which stand for paths in the identity.
             shared: hash of the part that a run of method multitask-p-tuning-v2 begins with.
         """
-        self.path = Path(config.out) / run_name(config, data, model, shared)
+        out = Path(config.out)
+        earlier = (out / run_name(config, data, model, shared, earlier=True)).is_dir()  # made by version 0.1.0
+        self.path = out / run_name(config, data, model, shared, earlier=earlier)
         self.config = config.model_dump(mode="json")  # as config.yaml has it
-        self._deciding = deciding(config, data, model, shared)
+        self._deciding = deciding(config, data, model, shared, earlier=earlier)
 
     @property
     def result(self) -> Result | None:

@@ -60,6 +60,7 @@ def naming_memory(config: TrainerConfig) -> Iterator[None]:
             raise
         raise TrainingError(
             f"out of memory (trainer.batch_size={config.batch_size}, trainer.accumulation={config.accumulation}, "
-            f"trainer.eval_batch_size={config.eval_batch_size}, trainer.precision={config.precision}); try a smaller "
-            "trainer.eval_batch_size, a larger trainer.accumulation (same effective batch), or trainer.precision=bf16"
+            f"trainer.eval_batch_size={config.eval_batch_size}, trainer.precision={config.precision}); "
+            "to go on from here make trainer.eval_batch_size smaller, or add trainer.halve_on_oom=true or "
+            "model.gradient_checkpointing=true"
         ) from error

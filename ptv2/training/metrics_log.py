@@ -18,11 +18,18 @@ class MetricsLog:
         self._writes = writes
         self._waiting: list[str] = []
 
-    def start_at(self, step: int, evaluated_at: int) -> None:
-        """Keep what is older than a state: losses up to `step`, evaluations up to `evaluated_at`, no torn last line."""
-        if self._writes:
-            kept = [line for line in read_lines(self.path) if line["step"] <= (evaluated_at if "dev" in line else step)]
-            write_text_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+    def start_at(self, step: int, evaluated_at: int) -> int:
+        """Keep what is older than a state: losses up to `step`, evaluations up to `evaluated_at`.
+
+        Returns:
+            How many lines were damaged and are left out. A last line that a kill has cut short is none of them.
+        """
+        if not self._writes:
+            return 0
+        lines, damaged = _parse(self.path)
+        older = [line for line in lines if line["step"] <= (evaluated_at if "dev" in line else step)]
+        write_text_whole(self.path, "".join(json.dumps(line) + "\n" for line in older))
+        return damaged
 
     def add(self, line: dict[str, Any]) -> None:
         """Add a line; an evaluation's is written at once, so that it can be watched."""
@@ -39,13 +46,37 @@ class MetricsLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file; none if it is not there."""
+    """The whole lines of a metrics file, without those that are damaged; [] if the file is not there."""
+    return _parse(path)[0]
+
+
+def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines, and how many others there are beside a last one that a kill has cut short."""
     if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break  # torn by a kill while it was written; nothing after it can be whole
-    return lines
+        return [], 0
+    lines, damaged = [], 0
+    *ended, _ = path.read_bytes().split(b"\n")
+    for text in ended:
+        line = _line(text)
+        if line is None:
+            damaged += 1
+        else:
+            lines.append(line)
+    return lines, damaged
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    """One line: an object that says its step and holds a loss or the scores of an evaluation; None if it does not."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):  # no UTF-8 is a ValueError too
+        return None
+    if not isinstance(line, dict) or not _is_number(line.get("step"), int):
+        return None
+    scores = line["dev"] if "dev" in line else {"loss": line.get("loss")}
+    good = isinstance(scores, dict) and all(_is_number(score, int | float) for score in scores.values())
+    return line if good else None
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

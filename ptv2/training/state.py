@@ -31,12 +31,17 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any])
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Read such a file; none if it is missing, torn or altered."""
+    """Read such a file; None if it is missing, torn or altered.
+
+    Raises:
+        OSError: the file is there but cannot be opened now, which says nothing about its content.
+    """
     try:
+        path.open("rb").close()  # safetensors reports a file that may not be opened as one that is torn
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError):
+    except (SafetensorError, FileNotFoundError):
         return None
     if metadata.get("checksum") != _checksum(tensors, metadata.get("record", "")):
         return None
@@ -60,7 +65,7 @@ def save_best(folder: Path, name: str, tensors: dict[str, Tensor], record: dict[
 
 
 def latest_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest whole state whose best weights are there too; none if the run has to start from the beginning."""
+    """The newest whole state whose best weights are there too; None if the run has to start from the beginning."""
     for path in _states(folder):
         state = load_tensors(path)
         if state is None:
@@ -69,6 +74,18 @@ def latest_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | Non
         if best is None or load_tensors(folder / best) is not None:
             return state
     return None
+
+
+def drop_states_after(folder: Path, step: int) -> list[str]:
+    """Remove the states after `step`, which a run that goes on from there cannot use; returns their names.
+
+    Left on disk they would count as the newest: every state that the run saves until it has passed them would be
+    dropped at once, and one whose best weights are written again would become valid in the middle of another course.
+    """
+    unusable = [path for path in _states(folder) if _step_of(path) > step]
+    for path in unusable:
+        path.unlink(missing_ok=True)
+    return [path.name for path in unusable]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -103,7 +120,12 @@ def restore_random_state(state: dict[str, Tensor]) -> None:
 
 
 def _states(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("state-*.safetensors") if STATE.fullmatch(path.name)), reverse=True)
+    states = (path for path in folder.glob("state-*.safetensors") if STATE.fullmatch(path.name))
+    return sorted(states, key=_step_of, reverse=True)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.partition("-")[2])
 
 
 def _best_of(path: Path) -> str | None:

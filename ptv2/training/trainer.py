@@ -28,6 +28,7 @@ from ptv2.training.device import is_out_of_memory
 from ptv2.training.metrics_log import MetricsLog
 from ptv2.training.monitor import Monitor
 from ptv2.training.optim import build_optimizer, learning_rate_factor
+from ptv2.training.seeds import process_seed
 from ptv2.training.stop import StopRequest
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl
@@ -52,6 +53,7 @@ class Position:
     evaluate_seconds: float = 0.0
     examples: int = 0
     resumed: int = 0  # how often the run was continued
+    damaged_lines: int = 0  # of metrics.jsonl, left out when the run was continued
 
 
 class Trainer:
@@ -157,8 +159,8 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(error)
                 state.restore_random_state(before)
+                self._halve(error)
 
     def _accumulate(self, batch: list[int]) -> float:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -198,11 +200,12 @@ class Trainer:
         size = math.ceil(self.config.batch_size / (self.at.accumulation * self.accelerator.num_processes))
         told = f"out of memory with {size} examples a pass"
         advice = (
-            "try a smaller trainer.batch_size, a larger trainer.accumulation (same effective batch), "
-            "trainer.precision=bf16, or trainer.halve_on_oom=true"
+            "to go on from here add trainer.halve_on_oom=true (same effective batch) or "
+            "model.gradient_checkpointing=true; a smaller trainer.batch_size is another run"
         )
         alone = self.accelerator.num_processes == 1  # the other processes would not know
         if not (self.config.halve_on_oom and alone and size > 1):
+            self._save_before_giving_up()
             raise TrainingError(
                 f"step {self.at.step + 1}: {told} (trainer.batch_size={self.config.batch_size}, "
                 f"trainer.accumulation={self.at.accumulation}, trainer.precision={self.config.precision}); {advice}"
@@ -220,7 +223,12 @@ class Trainer:
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        metrics = self.evaluate(self._stop_if_asked)
+        try:
+            metrics = self.evaluate(self._stop_if_asked)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                self._save_before_giving_up()
+            raise
         at = self.at
         at.evaluated_at, at.last = at.step, metrics
         at.evaluations += 1
@@ -274,11 +282,23 @@ class Trainer:
             state.save_state(self.folder, self.at.step, tensors, {**asdict(self.at), "processes": len(randoms)})
         self._saved_at = time.monotonic()
 
+    def _save_before_giving_up(self) -> None:
+        """Keep what is done when memory runs out, since other settings can go on from there."""
+        if self.accelerator.num_processes == 1:  # the other processes would not know, and saving needs them
+            self._save()
+
     def _restore(self) -> None:
+        """Put everything where the newest whole state has it, or at the beginning, and remove what is newer."""
         found = state.latest_state(self.folder)
+        self.accelerator.wait_for_everyone()  # all have read it before the main process removes anything
+        if self.accelerator.is_main_process:
+            step = found[1]["step"] if found else -1
+            if torn := state.drop_states_after(self.folder, step):
+                start = f"goes on from step {step}" if found else "starts again from the beginning"
+                self.monitor.said(f"cannot use {' and '.join(torn)} (torn or altered); training {start}")
         if found is None:
-            torch.manual_seed(self.seed + self.accelerator.process_index)
-            self.log.start_at(0, 0)
+            torch.manual_seed(process_seed(self.seed, self.accelerator.process_index))
+            self._open_log()
             return
         tensors, record = found
         processes = record.pop("processes")
@@ -296,8 +316,14 @@ class Trainer:
         scaler = {name.removeprefix("scaler."): float(t) for name, t in tensors.items() if name.startswith("scaler.")}
         if scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(scaler)
-        self.log.start_at(self.at.step, self.at.evaluated_at)
+        self._open_log()
         self.accelerator.wait_for_everyone()
+
+    def _open_log(self) -> None:
+        damaged = self.log.start_at(self.at.step, self.at.evaluated_at)
+        if damaged:
+            self.at.damaged_lines += damaged
+            self.monitor.said(f"damaged lines of {self.log.path.name} left out: {damaged}")
 
     def _load_best(self) -> None:
         assert self.at.best_file is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tiny import run_config
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash, run_name
 from ptv2.config.schema import RunConfig
+from ptv2.runs.directory import RunDirectory
 
 METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2")
 BASE: dict[str, dict[str, Any]] = {
@@ -105,6 +107,23 @@ def test_the_folder_of_the_data_does_not_matter() -> None:
 )
 def test_what_decides_the_numbers_matters(method: str, change: dict[str, Any]) -> None:
     assert identity(vary(method, **change)) != identity(vary(method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "change",
+    [{"trainer__eval_batch_size": 8}, {"model__gradient_checkpointing": True}, {"model__compile": True}],
+    ids=str,
+)
+def test_what_memory_asks_for_is_the_same_run(method: str, change: dict[str, Any], tmp_path: Path) -> None:
+    """Unless a run was made with this very value when it was still part of the name: then it is that run."""
+    assert identity(vary(method, **change)) == identity(vary(method))
+    config = vary(method, **change, out=str(tmp_path))
+    assert RunDirectory(config, "data", "model").path.name == run_name(vary(method), "data", "model")
+    earlier = tmp_path / run_name(config, "data", "model", earlier=True)
+    assert earlier.name != run_name(config, "data", "model")
+    earlier.mkdir()
+    assert RunDirectory(config, "data", "model").path == earlier
 
 
 def test_span_padding_matters_where_there_are_spans() -> None:

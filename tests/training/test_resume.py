@@ -168,6 +168,80 @@ def test_damaged_files_fall_back(damage: Callable[[Path], None], tmp_path: Path)
         assert again.at.best_file == best
 
 
+@pytest.mark.parametrize("damaged", ["states", "best"])
+def test_killed_again_after_a_start_from_scratch(damaged: str, tmp_path: Path) -> None:
+    """Unusable states are removed, or every new one would be dropped as the oldest until their steps are passed."""
+    settings = {"checkpoint_minutes": 0, "evaluate_every": 3, "dropout": 0.1}
+    undisturbed = make_trainer(tmp_path / "undisturbed", **settings)
+    expected = outcome(undisturbed, undisturbed.fit())
+    folder = tmp_path / "run"
+    interrupted(folder, settings, 8)
+    for path in folder.glob({"states": "state-*", "best": "best-*"}[damaged]):
+        tear(path)
+    words = interrupted(folder, settings, 4).monitor.words
+    assert any("state-00000008.safetensors" in text and "starts again from the beginning" in text for text in words)
+    assert [path.name for path in sorted(folder.glob("state-*"))] == [
+        f"state-{step:08d}.safetensors" for step in (3, 4)
+    ]
+    again = make_trainer(folder, monitor=(steps := Steps()), **settings)
+    found = outcome(again, again.fit())
+    assert again.total - len(steps.losses) == 4
+    for part in ("position", "weights", "log"):
+        assert found[part] == expected[part], part
+
+
+def test_a_state_that_cannot_be_opened_is_not_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too few file handles, say: the run must not start again from the beginning and remove what it cannot open."""
+    settings = {"checkpoint_minutes": 0}
+    interrupted(tmp_path, settings, 4)
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.name.startswith("state-"):
+            raise OSError(24, "Too many open files", str(path))
+        return opened(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        make_trainer(tmp_path, **settings).fit()
+    assert len(list(tmp_path.glob("state-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        (b'\xff\xfe{"step": 1}\n', 1),
+        (b"[]\n", 1),
+        (b"{}\n", 1),
+        (b'{"step": "x", "loss": 1.0}\n', 1),
+        (b'{"step": true, "loss": 1.0}\n', 1),
+        (b'{"step": 1, "dev": [1]}\n', 1),
+        (b'{"step": 1, "dev": {"accuracy": "x"}}\n', 1),
+        (b'{"step": 1}\n', 1),
+        (b"[" * 100_000 + b"\n", 1),
+        (b'{"step": 1, "lo\n\x00\x00\n', 2),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_damaged_lines_of_the_log_are_left_out(line: bytes, count: int, place: str, tmp_path: Path) -> None:
+    """The other lines stay, also those after it, and the run says how many are lost."""
+    settings = {"checkpoint_minutes": 0, "evaluate_every": 3}
+    undisturbed = make_trainer(tmp_path / "undisturbed", **settings)
+    expected = outcome(undisturbed, undisturbed.fit())
+    folder = tmp_path / "run"
+    interrupted(folder, settings, 8)
+    log = folder / "metrics.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines.insert({"first": 0, "middle": 1, "last": len(lines)}[place], line)
+    log.write_bytes(b"".join(lines))
+    again = make_trainer(folder, monitor=(steps := Steps()), **settings)
+    found = outcome(again, again.fit())
+    assert found["log"] == expected["log"]
+    assert again.at.damaged_lines == count
+    assert any(f"damaged lines of metrics.jsonl left out: {count}" in text for text in steps.words)
+
+
 def test_other_number_of_processes_is_refused(tmp_path: Path) -> None:
     settings = {"checkpoint_minutes": 0}
     interrupted(tmp_path, settings, 4)

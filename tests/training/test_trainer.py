@@ -238,8 +238,8 @@ def test_out_of_memory_names_the_settings(tmp_path: Path, monkeypatch: pytest.Mo
         make_trainer(tmp_path, batch_size=8, accumulation=2).fit()
     assert str(caught.value) == (
         "step 1: out of memory with 4 examples a pass (trainer.batch_size=8, trainer.accumulation=2, "
-        "trainer.precision=fp32); try a smaller trainer.batch_size, a larger trainer.accumulation (same effective "
-        "batch), trainer.precision=bf16, or trainer.halve_on_oom=true"
+        "trainer.precision=fp32); to go on from here add trainer.halve_on_oom=true (same effective batch) or "
+        "model.gradient_checkpointing=true; a smaller trainer.batch_size is another run"
     )
 
 
