@@ -9,7 +9,7 @@ WORKERS ?= 2
 QUICKSTART := recipe=none trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 MINI := mini-entities,mini-roles,mini-questions
 
-.PHONY: help quickstart reproduce-table test slow lint format clean
+.PHONY: help quickstart reproduce-table test slow lint docs format clean
 
 help:        ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -34,12 +34,15 @@ lint: $(VENV)/installed-dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/installed-dev  ## the documentation site, into site/ (open site/index.html)
+	$(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:       ## remove environment and caches; runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

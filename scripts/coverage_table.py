@@ -1,6 +1,6 @@
-"""Which model types can be used for what, here and in PEFT: the table of README's section Backbones.
+"""Which model types can be used for what, here and in PEFT: the table of docs/reference/model-types.md.
 
-    python scripts/coverage_table.py [--write README.md]
+    python scripts/coverage_table.py [--write docs/reference/model-types.md]
 
 Our columns are the facts of `ptv2/models/families.py`, which tests/models/test_coverage.py holds against the models.
 PEFT's columns are what its prefix tuning does with the same tiny random models: one training step for each kind of

@@ -47,12 +47,12 @@ class HubSource(Frozen):
     (`scripts/check_hub.py` compares them).
     """
 
-    repository: str
-    revision: str
-    files: dict[Split, str]
+    repository: str  # id of the data set on the hub
+    revision: str  # its commit, or another revision
+    files: dict[Split, str]  # a glob inside the repository for each split
     examples: Positive | None = None  # training examples, for `plan`
-    columns: list[str] = []
-    labels: list[str] | None = None
+    columns: list[str] = []  # that the files must have
+    labels: list[str] | None = None  # names of the classes that the files must have
 
 
 class FilesSource(Frozen):
@@ -62,24 +62,24 @@ class FilesSource(Frozen):
     (CoNLL-2005), `conll12` (CoNLL-2012, also folders of such files), `squad` (the official JSON).
     """
 
-    format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"
-    folder: str = "."
-    files: dict[Split, list[str]] = {}
+    format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"  # auto: by the file's name
+    folder: str = "."  # below data.dir
+    files: dict[Split, list[str]] = {}  # names to look for, in this order, for each split
 
 
 class Sources(Frozen):
     hub: HubSource | None = None
     files: FilesSource | None = None
-    mini: str | None = None
+    mini: str | None = None  # which of the made-up data sets
 
 
 class TaggingConfig(Frozen):
     """What only tasks of shape `tag` have."""
 
-    columns: list[str] | None = None  # names of a column file's columns; none: its own `# global.columns`, if any
+    columns: list[str] | None = None  # names of a column file's columns; None: its own `# global.columns`, if any
     tokens: str | int = 0  # column of the words, by name or number
     tags: str | int = -1  # column of the tags; -1 is the last
-    scheme: Literal["auto", "bio", "iob1", "bioes"] = "auto"
+    scheme: Literal["auto", "bio", "iob1", "bioes"] = "auto"  # how tags mark spans; auto: seen from training data
     predicate: Literal["none", "published", "separator"] = "none"  # how a predicate is marked behind its sentence
     stride: Annotated[int, Field(ge=0)] = 64  # tokens that two windows of a long sentence share
 
@@ -88,7 +88,7 @@ class ExtractionConfig(Frozen):
     """What only tasks of shape `extract` have. The defaults are the published code's."""
 
     stride: Annotated[int, Field(ge=0)] = 128  # tokens that two windows of a context share
-    n_best: Positive = 20
+    n_best: Positive = 20  # starts and ends that are tried with each other in a window
     max_answer_length: Positive = 30  # tokens
     unanswerable: bool = False  # whether some questions have no answer (SQuAD 2.0)
     null_threshold: float = 0.0  # nothing is answered where "no answer" scores higher than the best answer by more
@@ -122,21 +122,21 @@ class VerbalizerConfig(Frozen):
 class TaskConfig(Frozen):
     """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
-    name: Name
-    shape: Literal["classify", "choose", "tag", "extract"]
-    source: Source
+    name: Name  # names the task in tables and runs
+    shape: Literal["classify", "choose", "tag", "extract"]  # one text or pair; several choices; tags of words; a span
+    source: Source  # where the data come from, unless data.source says otherwise
     sources: Sources
     text: list[str] = Field(default=[], max_length=2)  # shapes classify and choose
     choices: list[str] = []  # shape choose: one template a choice, the second segment
     template: int | None = None  # which of `templates` replaces `text`
-    templates: dict[int, list[str]] = {}
+    templates: dict[int, list[str]] = {}  # the task's numbered templates
     reader: str = "plain"  # ptv2/tasks/readers: how one record of the source becomes examples
-    label: str = "label"
-    labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; none: those in training data
+    label: str = "label"  # field of the label
+    labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; None: those in training data
     metric: str = "accuracy"  # module of ptv2.metrics
     headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
-    max_length: Positive = 128
-    truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"
+    max_length: Positive = 128  # tokens of a text, special ones included
+    truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"  # which segment loses
     scale: Literal["small", "medium", "large"] = "medium"  # training examples; the methods' default of epochs asks it
     tagging: TaggingConfig | None = None
     extraction: ExtractionConfig | None = None
@@ -202,8 +202,8 @@ class DataConfig(Frozen):
 class ModelConfig(Frozen):
     """The backbone. `path` is a folder, a hub id, `embedded:minilm`, or `config:` with `config` below."""
 
-    name: Name
-    path: str
+    name: Name  # names the backbone in tables and runs
+    path: str  # a folder, a hub id, embedded:minilm, or config: for random weights
     revision: str | None = None
     sha256: str | None = None  # of model.safetensors
     config: dict[str, str | int | float | bool | list[int]] = {}  # of random weights; else what `plan` reads offline
@@ -211,9 +211,9 @@ class ModelConfig(Frozen):
     attention: Literal["sdpa", "eager"] = "sdpa"
     dtype: Literal["float32", "bfloat16"] = "float32"  # of a frozen backbone's weights
     quantization: Literal["none", "8bit", "4bit"] = "none"  # of a frozen backbone from a checkpoint, on a GPU
-    hidden_dropout: Rate | None = None  # none: the checkpoint's
-    attention_dropout: Rate | None = None
-    gradient_checkpointing: bool = False
+    hidden_dropout: Rate | None = None  # None: the checkpoint's
+    attention_dropout: Rate | None = None  # None: the checkpoint's
+    gradient_checkpointing: bool = False  # less memory for activations, more time
     compile: bool = False
     trust_remote_code: bool = False
     scale: Literal["small", "base", "large", "xlarge"] = "base"  # the methods' defaults of rates and epochs ask it
@@ -229,13 +229,13 @@ class PromptConfig(Frozen):
     """The prompt. `layers` is `all`, `first-k`, `last-k` or a list of layer numbers from 0."""
 
     form: Literal["key-value", "hidden", "memory"] = "key-value"
-    length: Positive = 20
+    length: Positive = 20  # prompt tokens at each layer
     layers: str | list[int] = "all"
     reparameterization: Literal["none", "mlp", "glm-mlp", "glm-lstm"] = "none"
-    mlp_hidden: Positive = 512
+    mlp_hidden: Positive = 512  # width of the MLP
     init: Literal["normal", "vocabulary"] = "normal"
     init_std: Annotated[float, Field(gt=0)] = 0.02
-    dropout: Rate = 0.1
+    dropout: Rate = 0.1  # on the prompts' keys and values, anew for each row
     positions: Literal["shifted", "unshifted"] = "shifted"
     embedding: Literal["once", "published"] = "once"  # prompt-tuning only
 
@@ -244,22 +244,22 @@ class HeadConfig(Frozen):
     """`kind`: `linear` is a new linear map, `verbalizer` the checkpoint's language-model head over label words."""
 
     kind: Literal["linear", "verbalizer"] = "linear"
-    dropout: Rate = 0.1
+    dropout: Rate = 0.1  # before the head
     span_padding: Literal["masked", "published"] = "masked"  # published: padding is in the softmax of shape extract
 
 
 class OptimConfig(Frozen):
     lr: Annotated[float, Field(gt=0)]
-    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # none: lr
-    head_lr: Annotated[float, Field(gt=0)] | None = None
-    backbone_lr: Annotated[float, Field(gt=0)] | None = None
+    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
+    head_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
+    backbone_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr; fine-tuning only
     adamw: Literal["torch", "transformers-4"] = "torch"
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)  # AdamW's decay rates of the two moments
+    eps: float = 1e-8  # AdamW's epsilon
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0  # decoupled, as AdamW does it
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     schedule: Literal["linear", "exponential", "constant"] = "linear"
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.95  # exponential: factor an epoch
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.95  # exponential: factor per epoch
     warmup: Rate = 0.0  # share of all steps
 
 
@@ -270,7 +270,7 @@ class TrainerConfig(Frozen):
     max_steps: Positive | None = None
     batch_size: Positive = 32
     accumulation: Positive = 1
-    eval_batch_size: Positive = 64
+    eval_batch_size: Positive = 64  # examples per pass, where nothing is trained
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     evaluate_every: Literal["epoch"] | Positive = "epoch"
     patience: Positive | None = None  # evaluations without a better dev metric before it stops
@@ -301,16 +301,16 @@ class MultitaskConfig(Frozen):
 
     written: ClassVar = ("dirs", "families")  # further keys that a user may write
 
-    tasks: list[SharedTask]
+    tasks: list[SharedTask]  # trained on together; null: the task's family
     temperature: Annotated[float, Field(gt=0)] = 2.0  # a task's share of the batches goes by rows ** (1 / temperature)
-    lr: Annotated[float, Field(gt=0)]
-    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # none: lr
-    head_lr: Annotated[float, Field(gt=0)] | None = None
+    lr: Annotated[float, Field(gt=0)]  # rate of this part
+    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
+    head_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
     epochs: Positive = 10  # of as many batches as all tasks have together
-    max_steps: Positive | None = None
-    batch_size: Positive = 32
-    evaluate_every: Literal["epoch"] | Positive = "epoch"
-    patience: Positive | None = None
+    max_steps: Positive | None = None  # stop this part earlier
+    batch_size: Positive = 32  # examples per step, all of one task
+    evaluate_every: Literal["epoch"] | Positive = "epoch"  # the mean of the tasks' headlines on dev chooses
+    patience: Positive | None = None  # evaluations without a better mean before this part stops
     only_shared: bool = False  # stop after this part
 
     @model_validator(mode="after")
@@ -342,7 +342,7 @@ class RunConfig(Frozen):
     task: TaskConfig
     data: DataConfig
     model: ModelConfig
-    method: Method
+    method: Method  # what is trained
     prompt: PromptConfig
     head: HeadConfig
     optim: OptimConfig

@@ -80,7 +80,7 @@ def family_of(model_type: str) -> Family:
 
 
 def facts(family: Family) -> dict[str, str]:
-    """What a user may ask about a type, for `ptv2 list models --types` and README's table."""
+    """What a user may ask about a type, for `ptv2 list models --types` and docs/reference/model-types.md."""
     return {
         "model type": family.model_type,
         "a text is read at": "its last token" if family.causal else "its first token",
