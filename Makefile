@@ -35,7 +35,7 @@ lint: $(VENV)/installed-dev  ## style and types
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-dev  ## the documentation site, into site/ (open site/index.html)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
