@@ -57,6 +57,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} '{name}'{hint} known: {', '.join(choices) or 'none'}"
 
 
-def first_line(error: BaseException) -> str:
-    """What a library's error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def first_line(error: BaseException, most: int = 160) -> str:
+    """The first line of a library's error, cut to `most` characters."""
+    return shorten((str(error).strip() or type(error).__name__).splitlines()[0], most)
+
+
+def shorten(text: str, most: int = 80) -> str:
+    """`text` as it is, or its beginning with an ellipsis where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -206,6 +206,7 @@ class Session:
         if not len(encoded):
             raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
         self.model.check_length(encoded.tokens.longest)
+        self.model.check_ids(encoded.tokens.highest)
         some = f"{len(examples)} {split} examples"
         if len(kept) < len(records):
             some += f" ({len(kept)} of {len(records)} records, drawn)"

@@ -45,6 +45,11 @@ class Prepared:
         """Tokens of the longest sequence."""
         return max(part.tokens.longest for part in self.encoded.values())
 
+    @property
+    def highest(self) -> int:
+        """The highest token id."""
+        return max(part.tokens.highest for part in self.encoded.values())
+
     def predictions(
         self,
         split: str,

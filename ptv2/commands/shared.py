@@ -90,6 +90,7 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
         )
         model = _build(shared, prepared, accelerator)
         model.check_length(max(longest, *(data.longest for data in prepared.values())))
+        model.check_ids(max(data.highest for data in prepared.values()))
         with _held(shared.run, accelerator):
             if not _agreed(accelerator, shared.run.result is not None):
                 with recording(shared.run) if accelerator.is_main_process else nullcontext():

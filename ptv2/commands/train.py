@@ -77,6 +77,7 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
     tokens = prompt_tokens(config)
     model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
     model.check_length(data.longest)
+    model.check_ids(data.highest)
     if shared is not None:
         load_start(model, shared.run.path / "artifact", config.task.name)
 

@@ -74,5 +74,6 @@ def score_examples(trained: Trained, examples: list[Any], config: RunConfig) -> 
     if not len(encoded):
         raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the examples")
     trained.model.check_length(encoded.tokens.longest)
+    trained.model.check_ids(encoded.tokens.highest)
     with naming_memory(config.trainer):
         return predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator), encoded

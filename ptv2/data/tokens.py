@@ -49,6 +49,11 @@ class Tokens:
         """Tokens of the longest sequence."""
         return int(self.lengths.max(initial=0))
 
+    @property
+    def highest(self) -> int:
+        """The highest token id, that of padding included."""
+        return max(int(self.ids.max(initial=0)), self.pad_id)
+
     def padded(self, sequences: Sequence[int]) -> dict[str, np.ndarray]:
         """`input_ids`, `attention_mask` and, where there are types, `token_type_ids`, each `[B, T]` int64."""
         arrays = {"input_ids": self.spread(self.ids, sequences, self.pad_id), "attention_mask": self.mask(sequences)}

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
@@ -32,6 +31,7 @@ from ptv2.models.configs import (
 )
 from ptv2.models.disentangled import use_disentangled_attention
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, Family, family_of
+from ptv2.models.foreign import naming_fault
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.language_model import LanguageModelHead, auto_class, fit_head, take_apart
 from ptv2.models.prompts import Shape
@@ -172,7 +172,7 @@ def _pretrained_model(cfg: ModelConfig, language_model: bool) -> Loaded:
         raise ModelError(f"{cfg.path}: the weights have SHA-256 {sha256}, expected {cfg.sha256} (model.sha256)")
     config = read_config(folder, cfg)
     quantized = loading_options(cfg)
-    try:
+    with naming_fault(f"{cfg.path}: cannot be loaded as a backbone"):
         if language_model:
             fit_head(config, folder)
         model, info = auto_class(config, language_model=language_model).from_pretrained(
@@ -185,8 +185,6 @@ def _pretrained_model(cfg: ModelConfig, language_model: bool) -> Loaded:
             output_loading_info=True,
             **quantized,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {first_line(error)}") from error
     missing = {str(key) for key in info["missing_keys"]}
     pooler = {key for key in missing if key.startswith("pooler.")}
     if language_model and (lacking := {key for key in missing if not key.startswith(model.base_model_prefix)}):

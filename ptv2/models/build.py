@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptv2.config.schema import ModelConfig, PromptConfig, RunConfig, Tuning
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, ModelError
 from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
@@ -104,8 +104,9 @@ class PromptedModel(nn.Module):
 
     @property
     def max_text_length(self) -> int | None:
-        """The longest text, in tokens, that fits beside the prompt; none: no limit."""
-        return max_text_length(self.config, self.family, self.prompt_length, self.positions)
+        """The longest text, in tokens, that fits beside the prompt; None: no limit."""
+        shallow = isinstance(self.prompts, ShallowPrompts)
+        return max_text_length(self.config, self.family, self.prompt_length, self.positions, shallow=shallow)
 
     @property
     def has_random_frozen_pooler(self) -> bool:
@@ -114,7 +115,12 @@ class PromptedModel(nn.Module):
 
     def check_length(self, text_length: int) -> None:
         """Raise `ModelError` when texts of `text_length` tokens do not fit beside the prompt."""
-        check_length(self.config, self.family, self.prompt_length, self.positions, text_length)
+        shallow = isinstance(self.prompts, ShallowPrompts)
+        check_length(self.config, self.family, self.prompt_length, self.positions, text_length, shallow=shallow)
+
+    def check_ids(self, highest: int) -> None:
+        """Raise `ModelError` when the backbone has no embedding for the token number `highest`."""
+        _check_ids(self.backbone, highest)
 
     def identity_record(self) -> dict[str, str | None]:
         """Name, revision and weight hash of the backbone, for records and artifacts."""
@@ -267,8 +273,21 @@ def _build_prompts(cfg: RunConfig, backbone: Backbone, token_ids: Tensor | None)
         prompts.init_normal(cfg.prompt.init_std, seeded(cfg.seed, "prompt"))
     else:
         tokens = _initial_tokens(cfg.prompt, cfg.model, backbone, cfg.seed) if token_ids is None else token_ids
+        _check_ids(backbone.model, int(tokens.max()))
         prompts.init_values(_vocabulary_values(backbone, tokens, layers, cfg.prompt.form))
     return prompts
+
+
+def _check_ids(backbone: nn.Module, highest: int) -> None:
+    try:
+        rows = backbone.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):  # no table of words: another kind of input
+        return
+    if highest >= rows:
+        raise ModelError(
+            f"the tokenizer gives token number {highest}, the backbone has embeddings for 0 to {rows - 1}: tokens were "
+            "added to only one of them; expected a tokenizer and weights that belong together"
+        )
 
 
 def _initial_tokens(prompt: PromptConfig, model: ModelConfig, backbone: Backbone, seed: int) -> Tensor:

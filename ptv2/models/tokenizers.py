@@ -12,8 +12,9 @@ from transformers.utils import is_protobuf_available, is_sentencepiece_available
 
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.words import mark_word_starts
-from ptv2.errors import ConfigError, ModelError, first_line
+from ptv2.errors import ConfigError, ModelError
 from ptv2.models.checkpoints import embedded_folder, resolve
+from ptv2.models.foreign import naming_fault
 from ptv2.models.glm import is_glm_tokenizer, load_glm_tokenizer
 from ptv2.models.seeding import seeded
 
@@ -38,18 +39,16 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
         # transformers would make up a tokenizer without words
         raise ModelError(f"{cfg.path}: has no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
     _check_sentencepiece(folder, cfg.path)
-    try:
+    with naming_fault(f"{cfg.path}: its tokenizer cannot be loaded"):
         if is_glm_tokenizer(folder):
             tokenizer = load_glm_tokenizer(folder)
         else:
             tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"{cfg.path}: its tokenizer cannot be loaded: {first_line(error)}") from error
-    if not tokenizer.is_fast:
-        raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
-    complete(tokenizer)
-    if split_words:
-        mark_word_starts(tokenizer)
+        if not tokenizer.is_fast:
+            raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
+        complete(tokenizer)
+        if split_words:
+            mark_word_starts(tokenizer)
     return tokenizer
 
 

@@ -242,6 +242,19 @@ def test_the_longest_text_that_fits(family: str, method: str, positions: str, lo
         model({"input_ids": torch.full((1, longest + 1), 7)})
 
 
+@pytest.mark.parametrize(("method", "taken"), [("prompt-tuning", 4), ("fine-tuning", 0)])
+def test_shallow_prompts_take_positions_in_backbones_that_number_their_own(method: str, taken: int) -> None:
+    sizes = {name: size for name, size in FAMILY_CONFIGS["bert"].items() if "head" not in name}
+    cfg = run_config({"model_type": "fnet", **sizes}, method, hidden_dropout=None, attention_dropout=None)
+    model = build_model(cfg, POOLED)
+    assert model.family.positions == "own"
+    longest = POSITIONS - taken
+    assert model.max_text_length == longest
+    model({"input_ids": torch.full((1, longest), 7)})
+    with pytest.raises(ModelError, match=f"the longest text that fits is {longest} tokens"):
+        model.check_length(longest + 1)
+
+
 def test_a_prompt_longer_than_all_positions() -> None:
     with pytest.raises(ModelError, match="no text fits"):
         tiny_model("bert", prompt={"length": POSITIONS}).check_length(1)

@@ -110,7 +110,7 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
     parts = save(tmp_path, "8KB")
     gone = sorted(parts.glob("model-*.safetensors"))[1]
     gone.unlink()
-    with pytest.raises(ModelError, match="cannot be loaded as a backbone"):
+    with pytest.raises(ModelError, match=f"names {gone.name}, which is not there"):
         load_backbone(ModelConfig(name="m", path=str(parts)), seed=1)
 
 

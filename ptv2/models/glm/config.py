@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from ptv2.errors import ModelError
+from ptv2.models.foreign import read_object
 
 # Ours: theirs. `config.json` of the hub says model_type "glm", the name that transformers gave to a later model.
 _PUBLISHED = {
@@ -68,7 +68,7 @@ def published_config(folder: Path) -> Glm2021Config | None:
     Raises `ModelError` where it is one of a kind that is not built here, or lacks a size.
     """
     file = folder / "config.json"
-    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    settings = read_object(file) if file.is_file() else {}
     if settings.get("model_type") != "glm" or "max_sequence_length" not in settings:
         return None
     if missing := [name for name in _NEEDED if name not in settings]:

@@ -6,13 +6,13 @@ It is GPT-2's byte-level BPE (`vocab.json`, `merges.txt`) with a few tokens more
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from ptv2.errors import ModelError
+from ptv2.models.foreign import read_object
 
 CLASS = "GLMGPT2Tokenizer"  # in tokenizer_config.json: that of the hub's remote code
 END = "<|endoftext|>"  # end of the context, and padding
@@ -26,7 +26,7 @@ def is_glm_tokenizer(folder: Path) -> bool:
     file = folder / "tokenizer_config.json"
     if not file.is_file() or (folder / "tokenizer.json").is_file():
         return False
-    return json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class") == CLASS
+    return read_object(file).get("tokenizer_class") == CLASS
 
 
 def load_glm_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -68,7 +68,7 @@ def _numbers(folder: Path, first: int) -> dict[str, int]:
     file = folder / "added_tokens.json"
     if not file.is_file():
         return {token: first + offset for offset, token in enumerate(SPECIAL)}
-    given = json.loads(file.read_text(encoding="utf-8"))
+    given = read_object(file)
     if missing := [token for token in SPECIAL if token not in given]:
         raise ModelError(f"{file}: lacks {', '.join(missing)}")
     return given

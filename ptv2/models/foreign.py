@@ -1,0 +1,41 @@
+"""Files that somebody else made: whatever a library raises about them becomes one line for the user."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ptv2.errors import ModelError, Ptv2Error, first_line
+
+
+@contextmanager
+def naming_fault(what: str) -> Iterator[None]:
+    """Turn any error of a library into a `ModelError` that begins with `what`.
+
+    Libraries raise nearly everything for broken files: `tokenizers` bare `Exception`, `transformers` whatever its code
+    meets (`AttributeError` for a list in the place of a mapping, `RecursionError` for deep nesting).
+    """
+    try:
+        yield
+    except (Ptv2Error, MemoryError):
+        raise
+    except Exception as error:
+        raise ModelError(f"{what}: {first_line(error)}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        ModelError: the file holds no JSON, or something else than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: expected a JSON object; {first_line(error)}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
