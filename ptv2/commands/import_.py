@@ -70,7 +70,10 @@ def _named(adapter: Adapter, settings: list[str], config_dir: str | None) -> lis
         files = paths.choices("model", config_dir)
         shipped = [name for name, file in files.items() if _yaml(file).get("path") == base]
         revision = adapter.config.get("revision")
-        elsewhere = [f"model.path={in_override(str(base))}", *([f"model.revision='{revision}'"] if revision else [])]
+        elsewhere = [
+            f"model.path={in_override(str(base))}",
+            *([f"model.revision={in_override(str(revision))}"] if revision else []),
+        ]
         named += [f"model={shipped[0]}"] if shipped else elsewhere
     return named
 
@@ -122,7 +125,7 @@ def _task(adapter: Adapter, config: RunConfig) -> AnyTask:
     from ptv2.data.sources import open_source
     from ptv2.tasks.load import load_task
 
-    if adapter.header.get("task") == config.task.name and "labels" in adapter.header:
+    if adapter.header.get("task") == config.task.name and adapter.header.get("labels"):
         return load_task(config.task, state=adapter.header)
     return load_task(config.task, open_source(config))
 

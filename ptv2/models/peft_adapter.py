@@ -8,20 +8,45 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ptv2.errors import ModelError, first_line
+from ptv2.errors import ModelError, first_line, shorten
 from ptv2.files import write_bytes_whole, write_json_whole
+from ptv2.models.foreign import read_object
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 HEADER = "ptv2"  # key of our JSON object in the weights' metadata, which PEFT does not read
 PREFIX, PROMPT = "PREFIX_TUNING", "PROMPT_TUNING"
 SEQUENCE, TOKENS, SPAN = "SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"
 EMBEDDINGS = "prompt_embeddings"
+
+
+# A name or path that goes into a setting: read as it stands, so nothing that a configuration would replace.
+Literally = Annotated[str, StringConstraints(strict=True, pattern=r"^[^$\x00-\x1f]*$", max_length=1000)]
+
+
+class _Config(BaseModel):
+    """What is used of adapter_config.json."""
+
+    num_virtual_tokens: Annotated[int, Field(strict=True, gt=0, le=100_000)]
+    base_model_name_or_path: Literally | None = None
+    revision: Literally | None = None
+
+
+class _Header(BaseModel):
+    """What is used of our own JSON object."""
+
+    task: Literally | None = None
+    path: Literally | None = None
+    labels: list[str] | None = None
+    kind: Literal["classification", "choice", "tagging", "span"] | None = None
+    positions: Literal["shifted", "unshifted"] | None = None
+    backbone: dict[str, Literally | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +82,7 @@ def settings_of(adapter: Adapter) -> dict[str, str]:
     }
     if adapter.deep:
         settings |= {"prompt.form": "key-value", "prompt.layers": "all"}
-        settings["prompt.positions"] = str(adapter.header.get("positions", "shifted"))
+        settings["prompt.positions"] = adapter.header.get("positions") or "shifted"
     else:
         settings["prompt.embedding"] = "once"
     has_pooler = any(name.endswith("dense.weight") for name in adapter.tensors)
@@ -68,7 +93,7 @@ def settings_of(adapter: Adapter) -> dict[str, str]:
 def check_kind(adapter: Adapter, kind: str) -> None:
     """Raise `ModelError` unless the adapter's scores are those of a head of this kind."""
     known = {SEQUENCE: ("classification", "choice"), TOKENS: ("tagging",), SPAN: ("span",)}[adapter.task_type]
-    kinds = (str(adapter.header["kind"]),) if "kind" in adapter.header else known
+    kinds = (adapter.header["kind"],) if adapter.header.get("kind") else known
     if kind not in kinds:
         raise ModelError(f"the adapter ({adapter.task_type}) is for {' or '.join(kinds)}, the task needs {kind}")
     if not adapter.deep and adapter.task_type == SEQUENCE:
@@ -94,18 +119,33 @@ def read_adapter(folder: str | Path) -> Adapter:
     if not (folder / WEIGHTS).is_file():
         what = f"its weights are a pickle ({PICKLE})" if (folder / PICKLE).is_file() else f"it has no {WEIGHTS}"
         raise ModelError(f"{folder}: {what}; load it with PEFT and save it again with save_pretrained")
+    config = read_object(folder / CONFIG)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{folder}: not an adapter, or torn ({first_line(error)})") from error
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: not an adapter, or torn ({first_line(error)})") from error
     for key, known in (("peft_type", (PREFIX, PROMPT)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
         if config.get(key) not in known:
-            raise ModelError(f"{folder / CONFIG}: {key} is {config.get(key)}, expected one of {', '.join(known)}")
-    prompt, length = tensors.get(EMBEDDINGS), config.get("num_virtual_tokens")
+            value = shorten(str(config.get(key)))
+            raise ModelError(f"{folder / CONFIG}: {key} is {value}, expected one of {', '.join(known)}")
+    _check(folder / CONFIG, _Config, config)
+    _check(folder / WEIGHTS, _Header, header)
+    prompt, length = tensors.get(EMBEDDINGS), config["num_virtual_tokens"]
     if prompt is None or prompt.dim() != 2 or prompt.shape[0] != length:
         found = "missing" if prompt is None else list(prompt.shape)
         raise ModelError(f"{folder / WEIGHTS}: {EMBEDDINGS} is {found}, expected [{length}, N]")
     return Adapter(config, tensors, header)
+
+
+def _check(path: Path, kind: type[BaseModel], value: Any) -> None:
+    """Raise `ModelError`, naming the file and the key, unless `value` is what `kind` says."""
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    try:
+        kind.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise ModelError(f"{path}: {key} is {shorten(repr(fault['input']))}, which ptv2 cannot use") from error

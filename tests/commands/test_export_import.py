@@ -6,11 +6,15 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from commandline import Done, only_run, run, write_sentences
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
+
+ENV = {"PTV2_SECRET": "in-the-environment"}
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +132,66 @@ def test_runs_that_cannot_be_exported(
     assert message in done.error
     assert done.code == 2
     assert not (tmp_path / "a").exists()
+
+
+SECRET = "${oc.env:PTV2_SECRET}"
+CONFIGS: list[tuple[Any, str]] = [
+    ([], "expected a JSON object, found list"),
+    (None, "expected a JSON object, found NoneType"),
+    ("text", "expected a JSON object, found str"),
+    (5, "expected a JSON object, found int"),
+    *(({"num_virtual_tokens": value}, "num_virtual_tokens is") for value in ("3", None, 0, -1, 2.5, [3], True, 10**9)),
+    *(
+        ({key: value}, f"{key} is")
+        for key in ("base_model_name_or_path", "revision")
+        for value in (SECRET, "a\nb", 5, ["a"], "x" * 5000)
+    ),
+    *(({key: value}, f"{key} is") for key in ("peft_type", "task_type") for value in ("LORA", None, ["SEQ_CLS"], {})),
+]
+HEADERS: list[tuple[Any, str]] = [
+    ([], "expected a JSON object, found list"),
+    (5, "expected a JSON object, found int"),
+    *(({"labels": value}, "labels") for value in (5, "ab", [1, 2], {"a": 1})),
+    *(({"positions": value}, "positions is") for value in (SECRET, "elsewhere", 3)),
+    *(({"kind": value}, "kind is") for value in ("verbalizer", 3, [])),
+    *(({"path": value, "task": "classification"}, "path is") for value in (SECRET, 3)),
+    *(({"backbone": value}, "backbone") for value in ("text", [1], {"sha256": SECRET})),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CONFIGS, ids=str)
+def test_a_config_that_is_not_what_peft_writes(
+    change: Any, message: str, exported: Path, data: Path, tmp_path: Path
+) -> None:
+    """Values out of somebody else's file are never resolved, and never become part of a setting unchecked."""
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    file = adapter / "adapter_config.json"
+    tree = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**tree, **change} if isinstance(change, dict) else change), encoding="utf-8")
+    done = run(["import", str(adapter), f"out={tmp_path / 'imported'}", f"data.dir={data}"], tmp_path, environment=ENV)
+    assert done.code == 2
+    assert f"{file}: {message}" in done.error
+    assert "in-the-environment" not in done.error
+    assert len(done.error) <= 300 + len(str(file))
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize(("header", "message"), HEADERS, ids=str)
+def test_a_header_that_is_not_ours(header: Any, message: str, exported: Path, data: Path, tmp_path: Path) -> None:
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    file = adapter / "adapter_model.safetensors"
+    save_file(load_file(file), file, metadata={"format": "pt", "ptv2": json.dumps(header)})
+    done = run(["import", str(adapter), f"out={tmp_path / 'imported'}", f"data.dir={data}"], tmp_path, environment=ENV)
+    assert done.code == 2
+    assert f"{file}: {message}" in done.error
+    assert "in-the-environment" not in done.error
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 50_000, b"\xff\xfe", b'{"a": 1'], ids=lambda b: str(b)[:12])
+def test_a_config_that_is_no_json(content: bytes, exported: Path, tmp_path: Path) -> None:
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    (adapter / "adapter_config.json").write_bytes(content)
+    done = import_run(adapter, tmp_path, "task=classification")
+    assert done.code == 2
+    assert "adapter_config.json: expected a JSON object" in done.error
