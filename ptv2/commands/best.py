@@ -11,7 +11,7 @@ import yaml
 from rich.table import Table
 
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err, out
+from ptv2.commands.console import err, out, warn_of_faults
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.recipes import nested
@@ -19,8 +19,9 @@ from ptv2.config.schema import MULTITASK, RunConfig
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.files import write_text_whole
 from ptv2.report.ranking import Setting, beyond, decisive, on_most_data, ranked, varying
+from ptv2.report.usable import usable_results
 from ptv2.runs.directory import find_runs
-from ptv2.runs.record import Result, read_result
+from ptv2.runs.record import Result
 
 KEYS = ("task", "model", "method", "out")
 
@@ -74,7 +75,8 @@ def _results(asked: dict[str, str]) -> list[Result]:
     Raises:
         RunError: there are none; with what there is.
     """
-    results = [result for folder in find_runs([asked["out"]]) if (result := read_result(folder)) is not None]
+    results, faults = usable_results(find_runs([asked["out"]]))
+    warn_of_faults(faults)
     for key in ("task", "model", "method"):
         if key in asked:
             known = {str(getattr(result, key)) for result in results}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ptv2.report.usable import Fault
 from ptv2.runs.record import Result
 
 # A pipe has no width; tables in it should not be folded to 80 columns. No markup: settings have brackets of their own.
@@ -109,6 +110,12 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
         table.add_row("note", note)
     table.add_row("files", str(folder))
     out.print(table)
+
+
+def warn_of_faults(faults: Iterable[Fault]) -> None:
+    """Name the runs that are left out, each with its reason and what mends it."""
+    for fault in faults:
+        err.print(f"left out: {fault.folder}: {fault.reason}", soft_wrap=True)
 
 
 def _listed(scores: dict[str, float]) -> str:

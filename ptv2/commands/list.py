@@ -79,15 +79,20 @@ def _described(title: str, group: str, options: argparse.Namespace) -> Table:
 
 
 def _runs(options: argparse.Namespace) -> Table:
+    from ptv2.errors import RunError
     from ptv2.runs.directory import SHARED, find_runs, state_of
     from ptv2.runs.record import read_result, read_status
 
     table = _table(f"runs in {options.out}/", "run", "state", "")
     for folder in find_runs([options.out, f"{options.out}/{SHARED}"]):
         state = state_of(folder)
-        result = read_result(folder)
-        said = read_status(folder).get("message", "")
-        text = f"dev {result.headline} {result.dev[result.headline]:.2f}" if result else str(said)
+        try:
+            result = read_result(folder)
+            text = str(read_status(folder).get("message", ""))
+            if result is not None:
+                text = f"dev {result.headline} {result.dev[result.headline]:.2f}"
+        except RunError as error:
+            text = str(error).removeprefix(f"{folder}/")
         table.add_row(folder.relative_to(options.out).as_posix(), state, text)
     return table
 

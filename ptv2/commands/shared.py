@@ -80,7 +80,7 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
     accelerator = make_accelerator(next(iter(shared.parts.values())).trainer, idle_heads=True)
     if _agreed(accelerator, shared.run.result is not None):
         if accelerator.is_main_process:
-            shared.run.clear_states()  # there still, if a kill came between the result and the end of it
+            shared.run.tidy()  # in case a kill came between the result and the end of it
             err.print(f"{shared.run.path}: finished before", soft_wrap=True)
     else:
         prepared = _each(

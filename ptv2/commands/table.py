@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.table import Table
 
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err, out
+from ptv2.commands.console import err, out, warn_of_faults
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
+from ptv2.report.usable import usable_results
 from ptv2.runs.directory import chosen_runs
-from ptv2.runs.record import read_result
 
 
 def main(arguments: list[str]) -> int:
@@ -49,8 +49,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _results(options: argparse.Namespace) -> list[tables.Result]:
-    folders = chosen_runs(options.runs, options.out)
-    return [result for folder in folders if (result := read_result(folder)) is not None]
+    results, faults = usable_results(chosen_runs(options.runs, options.out))
+    warn_of_faults(faults)
+    return results
 
 
 def _print(rows: list[tables.Row], split: str) -> None:

@@ -65,7 +65,8 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
     finished = run.result
     accelerator.wait_for_everyone()
     if finished is not None:
-        run.clear_states()  # there still, if a kill came between the result and the end of its run
+        if accelerator.is_main_process:
+            run.tidy()  # in case a kill came between the result and the end of its run
         return finished, run.path, True
 
     data = prepare(config, source, shown=accelerator.is_main_process)

@@ -47,7 +47,8 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     transformers_logging.disable_progress_bar()
     artifact = folder / "artifact"
     if not (artifact / FILE).is_file():
-        raise RunError(f"{folder}: the run is not finished; the same train command goes on with it")
+        lacks = "its weights are missing" if (folder / "result.json").is_file() else "the run is not finished"
+        raise RunError(f"{folder}: {lacks}; the same `ptv2 train` command goes on with it")
     accelerator = make_accelerator(config.trainer)
     task = load_task(config.task, state=read_artifact(artifact)["extra"], reading=reading(config))
     head = head_spec(task, config)

@@ -17,7 +17,7 @@ from ptv2.errors import Interrupted, RunError, first_line
 from ptv2.reproduce.plan import Job
 from ptv2.reproduce.progress import Progress
 from ptv2.reproduce.timing import Clock
-from ptv2.runs.directory import state_of
+from ptv2.runs.directory import is_run, state_of
 from ptv2.runs.record import Result, read_result, read_status
 from ptv2.training.stop import StopRequest
 
@@ -88,7 +88,7 @@ def _standing(job: Job, found: dict[Path | None, Outcome]) -> Outcome:
 
 def _look(job: Job) -> Outcome:
     """How one job stands; a result that is there counts, whatever would keep it from being made now."""
-    if job.folder is not None and (job.folder / "config.yaml").is_file():
+    if job.folder is not None and is_run(job.folder):
         try:
             if (result := read_result(job.folder)) is not None:
                 return Outcome(job, "finished", result, "")

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from ptv2.report import tables
 from ptv2.report.points import Point
+from ptv2.report.usable import usable_results
 from ptv2.reproduce.execute import Outcome
 from ptv2.runs.directory import find_runs
-from ptv2.runs.record import Result, read_result
+from ptv2.runs.record import Result
 from ptv2.training.metrics_log import read_lines
 
 
@@ -38,7 +39,7 @@ def best_baseline(name: str, like: Result, out: str, split: str) -> list[Point]:
 
     Of several settings it is the best on dev, whatever is drawn; none if there is no such run.
     """
-    results = [r for folder in find_runs([out]) if (r := read_result(folder)) is not None and _is_baseline(r, like)]
+    results = [result for result in usable_results(find_runs([out]))[0] if _is_baseline(result, like)]
     row = max(tables.rows(results, split), key=lambda row: row.dev, default=None)
     if row is None:
         return []

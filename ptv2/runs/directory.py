@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ptv2.config.identity import deciding, run_name, shared_deciding, shared_name
@@ -19,11 +18,14 @@ from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.files import write_json_whole, write_text_whole
-from ptv2.runs.record import Result, read_result, read_status
+from ptv2.runs.lock import hold, is_held
+from ptv2.runs.record import AGAIN, Result, read_result, read_status
+from ptv2.runs.sharing import shareable_text
 
 # Folder, below that of the runs, of what several of them begin with; no command takes it for runs of its own accord.
 SHARED = "shared"
-POLL = 5.0  # seconds between two looks at a directory that another process holds
+# Files by which a folder without its config.yaml is known to be a run: two of them, as other programs use such names.
+RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
 
 
 class RunDirectory:
@@ -44,49 +46,56 @@ class RunDirectory:
 
     @property
     def result(self) -> Result | None:
-        """The result, if this very run was finished before."""
-        return read_result(self.path)
+        """The result, if this very run was finished before and its weights are there; None if it is to be trained."""
+        try:
+            result = read_result(self.path)
+        except RunError:
+            return None
+        return result if _is_whole(self.path / "artifact" / "artifact.safetensors") else None
 
     @contextlib.contextmanager
     def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold the directory for this process; the lock goes with the process, however it ends.
 
         Args:
-            waiting: wait for another process that trains this run, and call this every `POLL` seconds meanwhile.
+            waiting: wait for another process that trains this run, and call this every few seconds meanwhile.
 
         Raises:
             RunError: another process trains this run, and this one is not to wait.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=POLL if waiting else 0)
-            except Timeout as error:
-                if waiting is None:
-                    raise RunError(f"{self.path}: another process is training this run") from error
-                waiting()
-        try:
+        with hold(self.path, waiting):
             self._begin()
             yield
-        finally:
-            lock.release()
 
     def _begin(self) -> None:
+        """Remove what a kill has left and what is damaged, and see to it that config.yaml is there."""
         for leftover in self.path.rglob(".*.tmp"):  # a kill between write and rename
             leftover.unlink(missing_ok=True)
-        path = self.path / "config.yaml"
-        if path.is_file():
-            if _read_yaml(path).get("deciding") != self._deciding:
-                raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
-            return
-        tree = {"config": self.config, "deciding": self._deciding}
-        write_text_whole(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+        try:
+            read_result(self.path)
+        except RunError:
+            (self.path / "result.json").unlink()
+        recorded = _deciding_of(self.path / "config.yaml")
+        if recorded is not None and recorded != self._deciding:
+            raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
+        if recorded is None:
+            tree = {"config": self.config, "deciding": self._deciding, "checksum": _checksum(self._deciding)}
+            write_text_whole(self.path / "config.yaml", yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+
+    def tidy(self) -> None:
+        """Complete the folder of a finished run whose process was killed at the very end, or that lost small files.
+
+        Nothing happens while another process holds it, or where the folder cannot be written.
+        """
+        with contextlib.suppress(RunError, OSError), self.locked():
+            self.clear_states()
+            if read_status(self.path).get("state") != "finished":
+                self.write_status("finished")
 
     def write_status(self, state: str, message: str = "", **more: Any) -> None:
         """Write `status.json`: running, interrupted, pruned, failed or finished."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        status = {"state": state, "message": message, "time": now, "host": socket.gethostname(), "pid": os.getpid()}
+        status = {"state": state, "message": shareable_text(message), "time": now}
         write_json_whole(self.path / "status.json", {**status, **more})
 
     def clear_states(self) -> None:
@@ -118,15 +127,21 @@ class SharedDirectory(RunDirectory):
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The resolved configuration that a run was made with.
+    """The resolved configuration that a run was made with; a finished run without its config.yaml has it in its result.
 
     Raises:
         RunError: `folder` is no run.
     """
     path = folder / "config.yaml"
+    config: Any
     if not path.is_file():
-        raise RunError(f"{folder}: no run (it has no config.yaml)")
-    config = _read_yaml(path).get("config")
+        result = read_result(folder)
+        if result is None:
+            hint = f"; {AGAIN}" if is_run(folder) else ""
+            raise RunError(f"{folder}: no run (it has no config.yaml){hint}")
+        path, config = folder / "result.json", result.config
+    else:
+        config = _read_yaml(path).get("config")
     if isinstance(config, dict) and SHARED in config:
         raise RunError(f"{folder}: what several runs begin with, of several tasks; expected one of these runs")
     try:
@@ -137,10 +152,43 @@ def read_config(folder: Path) -> RunConfig:
         ) from error
 
 
+def _deciding_of(path: Path) -> dict[str, Any] | None:
+    """What decides the numbers of the run that `config.yaml` belongs to; None if the file is missing or damaged."""
+    try:
+        tree = _read_yaml(path)
+    except (OSError, RunError):
+        return None
+    deciding = tree.get("deciding")
+    if not isinstance(deciding, dict) or tree.get("checksum", _checksum(deciding)) != _checksum(deciding):
+        return None
+    try:
+        if SHARED not in tree["config"]:
+            RunConfig.model_validate(tree["config"])
+    except (KeyError, TypeError, ValidationError):
+        return None
+    return deciding
+
+
+def _checksum(deciding: Any) -> str:
+    """Tells a damaged file, whose run can be made again, from one of another run, which nothing may overwrite."""
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of tensors is there, with a readable header and as long as it says. Its values are not read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
         raise RunError(f"{path}: not the configuration of a run (no YAML)") from error
     if not isinstance(tree, dict):
         raise RunError(f"{path}: not the configuration of a run ({type(tree).__name__} for a mapping)")
@@ -153,7 +201,7 @@ def find_run(name: str, out: str = "runs") -> Path:
     Raises:
         RunError: none, or more than one.
     """
-    if (Path(name) / "config.yaml").is_file():
+    if is_run(Path(name)):
         return Path(name)
     runs = find_runs([out])
     matches = [path for path in runs if path.name == name or path.name.endswith(f"-{name}")]
@@ -164,15 +212,22 @@ def find_run(name: str, out: str = "runs") -> Path:
     raise RunError(f"{unknown('run', name, [path.name for path in runs])} (looked in {out}/)")
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run, perhaps a damaged one: it has a config.yaml, or two other records of a run."""
+    if (folder / "config.yaml").is_file():
+        return True
+    return sum((folder / name).is_file() for name in RECORDS) > 1
+
+
 def find_runs(folders: list[str]) -> list[Path]:
     """All runs at or directly below the folders, sorted by name."""
-    found: set[Path] = set()
+    runs: set[Path] = set()
     for folder in map(Path, folders):
-        if (folder / "config.yaml").is_file():
-            found.add(folder)
+        if is_run(folder):
+            runs.add(folder)
         elif folder.is_dir():
-            found |= {path.parent for path in folder.glob("*/config.yaml")}
-    return sorted(found)
+            runs |= {path for path in folder.iterdir() if is_run(path)}
+    return sorted(runs)
 
 
 def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
@@ -188,19 +243,14 @@ def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
 
 
 def state_of(folder: Path) -> str:
-    """finished, failed, interrupted, pruned, or running; a run whose process has died without a word is interrupted."""
-    if (folder / "result.json").is_file():
-        return "finished"
-    state = str(read_status(folder).get("state", "unknown"))
-    return "interrupted" if state == "running" and not _is_locked(folder) else state
+    """finished, failed, interrupted, pruned, running, unreadable, or unknown (no readable status.json).
 
-
-def _is_locked(folder: Path) -> bool:
-    lock = FileLock(folder / ".lock")
+    A run whose process has died without a word is interrupted; one with a damaged result.json is unreadable.
+    """
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        return False
+        if read_result(folder) is not None:
+            return "finished"
+    except RunError:
+        return "running" if is_held(folder) else "unreadable"
+    state = str(read_status(folder)["state"])
+    return "interrupted" if state == "running" and not is_held(folder) else state

@@ -51,7 +51,7 @@ def in_words(runs: Iterable[Path]) -> list[str]:
                 f"{found['memory_gib']} GiB, {gpus}; {found['system']}, Python {found['python']}, {', '.join(packages)}"
             )
             places.setdefault(said, {}).update({found["git"]: None} if found["git"] else {})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return [f"{said}{' at ' if revisions else ''}{', '.join(revisions)}" for said, revisions in places.items()]
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
+from types import UnionType
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from ptv2.errors import RunError
 from ptv2.files import write_json_whole
+from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
 
 SCHEMA = 1
+AGAIN = "the same `ptv2 train` command makes it again"
 
 
 @dataclass(frozen=True)
@@ -46,31 +53,102 @@ class Result:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Write `result.json`; its presence is what says that a run is finished."""
-    write_json_whole(folder / "result.json", asdict(result))
+    """Write `result.json`, without paths of this machine; its presence is what says that a run is finished."""
+    tree = asdict(result)
+    tree["config"] = shareable_config(tree["config"])
+    tree["data"] = shareable_data(tree["data"])
+    tree["notes"] = [shareable_text(note) for note in tree["notes"]]
+    write_json_whole(folder / "result.json", tree)
+
+
+def shareable_data(data: dict[str, Any]) -> dict[str, Any]:
+    """The record of data with the files' names only; `fingerprint` says what was in them."""
+    kept = dict(data)
+    if isinstance(source := data.get("source"), dict):
+        kept["source"] = {key: shareable_path(v) if isinstance(v, str) else v for key, v in source.items()}
+    if isinstance(tasks := data.get("tasks"), dict):
+        kept["tasks"] = {name: shareable_data(v) if isinstance(v, dict) else v for name, v in tasks.items()}
+    return kept
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result of a finished run; none if `folder` holds none.
+    """The result of a finished run; None if `folder` holds none.
 
     Raises:
-        RunError: the file is there but cannot be read, or has another schema.
+        RunError: the file is there but cannot be read, lacks something, or has another schema; with what is wrong.
     """
     path = folder / "result.json"
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        tree = json.loads(text)
+        if not isinstance(tree, dict):
+            raise ValueError(f"expected an object, found {_named(tree)}")
         if tree.get("schema") != SCHEMA:
-            raise RunError(f"{path}: schema {tree.get('schema')}, expected {SCHEMA}")
-        return Result(**tree)
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise RunError(f"{path}: no result of a run ({error})") from error
+            raise ValueError(f"schema {str(tree.get('schema'))[:20]}, expected {SCHEMA}")
+        result = _reader().validate_json(text, strict=True)
+        _check(result)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(key)[:40] for key in first["loc"])
+        raise RunError(f"{path}: damaged result ({where}: {first['msg']}); {AGAIN}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{path}: damaged result ({what}); {AGAIN}") from error
+    return result
+
+
+@cache
+def _reader() -> TypeAdapter[Result]:
+    return TypeAdapter(Result)
+
+
+# What every table needs of the parts of a result whose other keys are free.
+_NEEDED: tuple[tuple[str, str, type | UnionType], ...] = (
+    ("parameters", "percent", int | float),
+    ("data", "fingerprint", str),
+    ("data", "examples", dict),
+    ("data", "predicted", dict),
+    ("time", "train", int | float),
+)
+
+
+def _check(result: Result) -> None:
+    """Raise `ValueError` for a result that tables cannot show."""
+    for attribute, key, kind in _NEEDED:
+        value = getattr(result, attribute).get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(
+                f"{attribute}.{key}: expected {getattr(kind, '__name__', 'number')}, found {_named(value)}"
+            )
+    if not isinstance(result.data["examples"].get("train"), int):
+        raise ValueError("data.examples.train: expected a count")
+    if result.headline not in result.dev:
+        raise ValueError(f"dev: expected a score named {result.headline[:40]}")
+    for name, scores in {"dev": result.dev, "test": result.test or {}, **result.tests}.items():
+        for metric, score in scores.items():
+            if not math.isfinite(score):
+                raise ValueError(f"{name[:40]}.{metric[:40]}: {score} is no score")
+
+
+def _named(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """`status.json` of a run: state (running, interrupted, pruned, failed, finished), step and message."""
+    """`status.json` of a run: state (running, interrupted, pruned, failed, finished), message, time; all are texts.
+
+    A file that is missing or damaged gives the state "unknown", with a message that says so where it is damaged.
+    """
+    path = folder / "status.json"
     try:
-        return json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        tree = json.loads(path.read_bytes())
+    except FileNotFoundError:
         return {"state": "unknown"}
+    except (OSError, ValueError, RecursionError):
+        tree = None
+    texts = [tree.get(key, "") for key in ("state", "message", "time")] if isinstance(tree, dict) else [None]
+    if not all(isinstance(text, str) for text in texts) or not texts[0]:
+        return {"state": "unknown", "message": f"status.json is damaged; {AGAIN}"}
+    return tree

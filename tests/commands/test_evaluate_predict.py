@@ -157,7 +157,7 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "commands", "message"),
     [
-        (unfinished, "both", r"{folder}: the run is not finished; the same train command goes on with it"),
+        (unfinished, "both", r"{folder}: the run is not finished; the same `ptv2 train` command goes on with it"),
         (torn, "both", r"{folder}/artifact/artifact.safetensors: not an artifact of ptv2, or torn"),
         (
             other_backbone,

@@ -17,6 +17,7 @@ from commandline import finish, python, run, wait_until
 
 from ptv2.cli import main
 from ptv2.runs.directory import state_of
+from ptv2.runs.lock import holder
 
 TABLE = """# A small table of made-up sentences.
 title: Made-up sentences
@@ -101,7 +102,9 @@ def test_a_table_killed_midway_and_run_again_is_the_same_table(own: Path, capsys
     half = unfinished(own / "runs")
     assert half is not None
     first.kill()
-    os.kill(json.loads((half / "status.json").read_text())["pid"], signal.SIGKILL)
+    pid = holder(half)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
     assert "small: 1 run to make" in finish(first).err, "runs that are there are found"
     assert wait_until(lambda: state_of(half) == "interrupted", lambda: True), "its lock went with it"
     assert not (own / "runs-results").exists()

@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from commandline import (
     write_sentences,
 )
 
-from ptv2.runs.record import read_status
+from ptv2.runs.lock import holder
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8")
 
@@ -40,23 +42,33 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sentences(tmp_path_factory.mktemp("data"), 32, 16, 8)
 
 
-def sweep(data: Path, out: Path, *words: str) -> Done:
-    """A sweep of `python -m ptv2`, whose jobs have as many threads as the launcher gives them."""
+def sweep(data: Path, out: Path, *words: str) -> tuple[Done, set[int]]:
+    """A sweep of `python -m ptv2`, whose jobs have as many threads as the launcher gives them; and their processes."""
     command = [sys.executable, "-m", "ptv2", *train_words(data, out, *SETTINGS, "trainer.epochs=2"), *words, "-m"]
     command.remove("optim.lr=0.03")
     surroundings = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     surroundings["PTV2_CACHE"] = cache_folder()
-    return finish(
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
+    processes: set[int] = set()
+
+    def watch() -> None:
+        while process.poll() is None:
+            processes.update(pid for path in out.glob("*/status.json") if (pid := holder(path.parent)) is not None)
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    done = finish(process)
+    watcher.join()
+    return done, processes
 
 
-def side_by_side(out: Path) -> bool:
+def side_by_side(out: Path, processes: set[int]) -> bool:
     """Whether two runs were made in processes of their own, with a share of the cores each."""
     folders = [path.parent for path in out.glob("*/status.json")]
     threads = [json.loads((folder / "env.json").read_text(encoding="utf-8"))["threads"] for folder in folders]
     share = max(1, (os.cpu_count() or 1) // 2)
-    return len({read_status(folder)["pid"] for folder in folders}) == 2 and max(threads) <= share
+    return len(processes) == 2 and max(threads) <= share
 
 
 @needs("hydra_plugins.hydra_joblib_launcher", "joblib")
@@ -66,9 +78,9 @@ def test_two_workers_of_joblib_for_a_study(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     space = ["hydra/sweeper=optuna", "hydra.sweeper.trials=2", "optim.lr=tag(log,interval(1e-3,1e-1))"]
-    done = sweep(data, out, *launcher, *space)
+    done, processes = sweep(data, out, *launcher, *space)
     assert done.code == 0, done.err
-    assert side_by_side(out)
+    assert side_by_side(out, processes)
     (journal,) = (out / ".sweeps").glob("*.journal")
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
     assert sorted(line["trial_id"] for line in lines if "intermediate_value" in line) == [0, 0, 1, 1]
@@ -81,9 +93,9 @@ def test_two_workers_of_joblib_for_a_study(data: Path, tmp_path: Path) -> None:
 def test_two_workers_of_ray(data: Path, tmp_path: Path) -> None:
     """One of the jobs fails; the table has both."""
     out = tmp_path / "out"
-    done = sweep(data, out, "hydra/launcher=ray", "hydra.launcher.init.num_cpus=2", "optim.lr=0.03,1e30")
+    done, processes = sweep(data, out, "hydra/launcher=ray", "hydra.launcher.init.num_cpus=2", "optim.lr=0.03,1e30")
     assert done.code == 1, done.err
-    assert side_by_side(out)
+    assert side_by_side(out, processes)
     assert re.search(r"^0 .* finished +dev accuracy \d", done.out, re.MULTILINE)
     assert re.search(r"^1 .* failed +step \d", done.out, re.MULTILINE)
 
@@ -106,14 +118,14 @@ def preempt(data: Path, out: Path, launcher: str, number: int, **environment: st
         return any('"dev"' in path.read_text(encoding="utf-8") for path in out.glob("*/metrics.jsonl"))
 
     assert wait_until(evaluated, lambda: process.poll() is None)
-    job = read_status(only_run(out))["pid"]
+    job = holder(only_run(out))
+    assert job is not None
     assert job != process.pid
     os.kill(job, number)
     done = finish(process)
     assert done.code == 0, done.err
     assert re.search(r"^0 .* finished +dev accuracy \d", done.out, re.MULTILINE)
     assert result_of(only_run(out))["runtime"]["resumed"] == 1
-    assert read_status(only_run(out))["pid"] != job
     return done
 
 

@@ -25,6 +25,7 @@ from commandline import (
 )
 
 from ptv2.runs.directory import state_of
+from ptv2.runs.lock import holder
 from ptv2.runs.record import read_status
 from ptv2.training import metrics_log
 
@@ -50,7 +51,7 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def progress(out: Path, command: Command) -> int:
     """The last step that is on disk, in a state or as an evaluation; -1 before this command has begun to train."""
-    if not any(read_status(path.parent).get("pid") == command.process.pid for path in out.glob("*/status.json")):
+    if not any(holder(path.parent) == command.process.pid for path in out.glob("*/status.json")):
         return -1
     logs = list(out.glob("*/metrics.jsonl"))
     steps = [int(path.stem.partition("-")[2]) for path in out.glob("*/state-*")]

@@ -25,7 +25,7 @@ from filelock import FileLock
 from sequences import check_evaluated, write_entities
 
 from ptv2.runs.directory import state_of
-from ptv2.runs.record import read_status
+from ptv2.runs.lock import holder
 from ptv2.training.metrics_log import read_lines
 
 LIMITS = {"train": 40, "dev": 16, "test": 8}
@@ -139,7 +139,7 @@ def test_stopped_and_killed_in_both_parts(undisturbed: Path, tmp_path: Path) -> 
     for pattern, number, code in moments:
         command = Command(command_words, tmp_path)
         assert wait_until(
-            lambda: any(status_pid(path.parent) == command.process.pid for path in out.glob(pattern)),  # noqa: B023
+            lambda: any(holder(path.parent) == command.process.pid for path in out.glob(pattern)),  # noqa: B023
             lambda: command.running,  # noqa: B023
         )
         command.signal(number)
@@ -153,10 +153,6 @@ def test_stopped_and_killed_in_both_parts(undisturbed: Path, tmp_path: Path) -> 
     assert numbers(shared_run(out)) == numbers(shared_run(undisturbed))
     assert result_of(shared_run(out))["runtime"]["resumed"]
     assert result_of(only_run(out))["runtime"]["resumed"]
-
-
-def status_pid(folder: Path) -> int | None:
-    return read_status(folder).get("pid")
 
 
 def test_it_waits_for_another_process(undisturbed: Path, tmp_path: Path) -> None:

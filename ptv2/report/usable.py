@@ -1,0 +1,51 @@
+"""The results that tables can show, and why others cannot: one bad run never hides the good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptv2.errors import RunError
+from ptv2.report import tables
+from ptv2.runs.record import AGAIN, Result, read_result
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A run that is left out, and why, in one line that says what mends it."""
+
+    folder: Path
+    reason: str
+
+
+def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
+    """The results of finished runs, and the runs whose results are damaged or of another version.
+
+    Runs that are not finished are in neither.
+    """
+    results, faults = [], []
+    for folder in folders:
+        try:
+            result = read_result(folder)
+        except RunError as error:
+            faults.append(Fault(folder, str(error).removeprefix(f"{folder}/")))
+            continue
+        if result is None:
+            continue
+        if (reason := why_no_table(result)) is None:
+            results.append(result)
+        else:
+            faults.append(Fault(folder, reason.removeprefix(f"{result.name}: ")))
+    return results, faults
+
+
+def why_no_table(result: Result) -> str | None:
+    """Why no table can show a result; None if tables can, or would leave it out as one of several tasks."""
+    try:
+        tables.rows([result])
+    except RunError as error:
+        return str(error)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # the record's free parts
+        return f"{result.name}: result.json: damaged result ({type(error).__name__}: {str(error)[:80]}); {AGAIN}"
+    return None

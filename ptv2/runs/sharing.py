@@ -1,0 +1,52 @@
+"""What is taken out of records before anyone shares them: folders of this machine, and with them the user's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Settings that hold a place on this machine; data and weights are recorded by their fingerprints besides.
+PATHS = {"out", "dir", "path"}
+# What may be an absolute path in a sentence, unless no such folder is here: "/people/person" is a label.
+_ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?!/)[^\s'\"`,;()\[\]{}<>|]+")
+
+
+def shareable_path(path: str) -> str:
+    """`path` relative to the current folder; an absolute path elsewhere loses all but its last name."""
+    if not Path(path).is_absolute():
+        return path
+    return _relative(Path(path))
+
+
+def shareable_config(value: Any) -> Any:
+    """The same configuration, or a part of it, without absolute paths."""
+    if isinstance(value, Mapping):
+        return {
+            key: shareable_path(item) if key in PATHS and isinstance(item, str) else shareable_config(item)
+            for key, item in value.items()
+        }
+    return [shareable_config(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def shareable_text(text: str) -> str:
+    """A message without absolute paths of this machine and without the name of the home folder."""
+    for folder in (Path.cwd(), Path.home()):
+        if len(folder.parts) > 1:
+            text = text.replace(f"{folder}/", "")
+    return _ABSOLUTE.sub(lambda match: _shareable_match(match.group()), text)
+
+
+def _shareable_match(text: str) -> str:
+    path = text.rstrip(".:")
+    if len(Path(path).parts) < 3 or not Path(*Path(path).parts[:2]).is_dir():
+        return text
+    return _relative(Path(path)) + text[len(path) :]
+
+
+def _relative(path: Path) -> str:
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.name
