@@ -47,7 +47,7 @@ def test_of_many_evaluations_the_first_last_and_best_stay(tmp_path: Path, best: 
 def test_what_is_no_number_or_no_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "m"
     path.write_text('{"step": 1, "loss": NaN}\n{"step": 2, "loss": 0.5}\n[1]\n{"step": 3, "dev": {"f1": null}}\n{"st')
-    assert read_curves(path, "f1", 10) == Curves(((2, 0.5),), (), 3)
+    assert read_curves(path, "f1", 10) == Curves(((2, 0.5),), (), 2)
     path.write_bytes(b"\xff\xfe\n")
     assert read_curves(path, "f1", 10) == read_curves(tmp_path / "nothing", "f1", 10) == Curves()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -237,7 +238,7 @@ def test_every_finished_run_is_listed(out: Path) -> None:
     told = {line.one("button").text.strip(): [cell.text for cell in line.all("td")] for line in lines}
     brown = told["roles-tiny-prompt-tuning-0"]
     settings = "P 20, lr 0.005, 10 epochs"
-    assert brown == [settings, "1", "accuracy", "60.25", "61.50", "1", "1", "1:31", "1", "2026-01-02 03:04"]
+    assert brown == ["accuracy", "60.25", "61.50", "1", settings, "1", "1", "1:31", "1", "2026-01-02 03:04"]
 
 
 def test_unfinished_runs_are_listed_with_what_ended_them(out: Path) -> None:
@@ -253,7 +254,7 @@ def test_unfinished_runs_are_listed_with_what_ended_them(out: Path) -> None:
         "killed": ("interrupted", WITHOUT_A_WORD, "20"),
     }
     assert torn[0] == "unreadable"
-    assert "result.json: no result of a run" in torn[1]
+    assert "result.json: damaged result" in torn[1]
     assert tree.one("header").text.split("\n")[2].startswith("7 finished 1 failed 2 interrupted 1 unreadable")
 
 
@@ -302,7 +303,7 @@ def test_rows_say_what_the_filter_asks_for(out: Path) -> None:
     told = [tuple(row.attributes[f"data-{name}"] for name in ("task", "model", "method")) for row in rows]
     assert told.count(("made", "tiny", "fine-tuning")) == 2 + 3
     assert told.count(("roles", "tiny", "prompt-tuning")) == 3 + 1
-    assert told.count(("", "", "")) == 1  # the torn one
+    assert told.count(("mini-inference", "tiny", "p-tuning-v2")) == 4  # the torn one's config.yaml says what it is
 
 
 def test_points_of_the_chart_are_the_rows_of_the_table(out: Path) -> None:
@@ -473,7 +474,7 @@ def test_a_browser_filters_and_draws(out: Path, tmp_path: Path) -> None:
     captions = [one.text for one in tree.all("figcaption")]
     assert captions == ["made", "dev", "training loss"]
     assert len(tree.one("div", id="size-charts").all("path")) == 1
-    assert len(tree.one("div", id="curve-charts").all("path")) == 2 * 3
+    assert len(tree.one("div", id="curve-charts").all("path")) == 2 * 3 + 3  # and the list of seeds
 
 
 @needs_a_browser
@@ -484,3 +485,80 @@ def test_a_browser_opens_a_runs_details(out: Path, tmp_path: Path) -> None:
     for text in ("60.25", "44.13", "12 texts were cut", "A0", "33.3", "10 of 1,000 parameters (1 %)", "training 1:31"):
         assert text in inside.text
     assert [one.text for one in inside.all("figcaption")] == ["dev", "training loss"]
+
+
+@needs_a_browser
+def test_an_empty_filter_says_why(out: Path, tmp_path: Path) -> None:
+    tree = drawn(out, tmp_path, "task=made&words=P+qwerty")
+    empty = tree.one("div", id="empty")
+    assert "hidden" not in empty.attributes
+    assert empty.one("p").text == "No run is shown: “qwerty” is not in the text of any of the 11 runs."
+    assert empty.one("button").attributes == {"type": "reset", "form": "filter"}
+    tree = drawn(out, tmp_path, "task=roles&method=p-tuning-v2")
+    expected = "none of the 11 runs has all of task roles, method p-tuning-v2, though each of these has some."
+    assert tree.one("div", id="empty").one("p").text == f"No run is shown: {expected}"
+    assert "hidden" in drawn(out, tmp_path, "task=made").one("div", id="empty").attributes
+
+
+@needs_a_browser
+def test_a_browser_tells_seeds_apart(out: Path, tmp_path: Path) -> None:
+    tree = drawn(out, tmp_path, "task=made&method=p-tuning-v2")
+    (chart, _) = tree.one("div", id="curve-charts").all("figure")
+    strokes = [path.attributes["class"] for path in chart.all("path")]
+    assert len(set(strokes)) == len(strokes) == 3
+    (line,) = tree.one("ul", class_="key").all("li")
+    assert line.one("span").text == "p-tuning-v2, P 20, lr 0.005, 10 epochs"
+    assert [link.text for link in line.all("a")] == ["seed 1", "seed 2", "seed 3"]
+    assert [link.one("path").attributes["class"] for link in line.all("a")] == strokes
+
+
+@needs_a_browser
+def test_a_browser_draws_the_loss_of_a_run_of_one_step(tmp_path: Path) -> None:
+    folder = write(tmp_path / "runs", result("p-tuning-v2", 1, 70.0))
+    lines = [{"step": 1, "loss": 0.7}, {"step": 1, "epoch": 1.0, "dev": {"accuracy": 70.0}}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tree = drawn(tmp_path / "runs", tmp_path, "")
+    assert [len(one.all("circle")) for one in tree.one("div", id="curve-charts").all("figure")] == [1, 1]
+
+
+MEASURE = """<iframe src="report.html#{fragment}" width="{width}" height="900"></iframe><pre></pre><script>
+onload = () => setTimeout(() => {{
+  const page = frames[0].document, wide = [];
+  for (const part of page.querySelectorAll("td, th, dd, dt, p, h1, h2, h3, li, a, label, caption, figcaption, svg")) {{
+    const box = part.getBoundingClientRect();
+    const outside = box.right > {width} + 0.5 || (box.left < -0.5 && box.left > -200);  // a skip link is far away
+    const cut = part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflowX === "hidden";
+    if (box.width && (outside || cut)) wide.push(part.outerHTML.slice(0, 200));
+  }}
+  document.querySelector("pre").textContent = JSON.stringify({{
+    width: page.documentElement.scrollWidth, inner: frames[0].innerWidth, wide: wide.slice(0, 5)}});
+}}, 300);
+</script>"""
+
+
+@needs_a_browser
+@pytest.mark.parametrize("width", [400, 1200])
+@pytest.mark.parametrize("opened", [False, True])
+def test_nothing_is_cut(width: int, opened: bool, out: Path, tmp_path: Path) -> None:
+    """No part of the page lies outside of it, with names and settings as long as they get."""
+    long = result("p-tuning-v2", 12345, 70.0, test=61.5, config={"prompt": {"length": 128, "init": "vocabulary"}})
+    name = "a-task-with-a-very-long-name-of-its-own-my-own-backbone-of-seven-billion-p-tuning-v2-0123456789"
+    write(
+        out,
+        replace(long, name=name, notes=["word " * 60, "x" * 300], data={**long.data, "source": {"train": "y" * 200}}),
+    )
+    write(out, None, "failed-" + "z" * 90, state="failed", message="DataError: " + "w" * 200)
+    names = [run["name"] for run in data(page(out))["runs"]]
+    fragment = f"run-{names.index(name)}" if opened else ""
+    wrapper = out.parent / "measure.html"
+    wrapper.write_text(MEASURE.format(width=width, fragment=fragment))
+    words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    words += ["--allow-file-access-from-files", "--virtual-time-budget=5000", "--window-size=1400,1000"]
+    done = subprocess.run(
+        [str(BROWSER), *words, wrapper.as_uri()], capture_output=True, text=True, check=True, timeout=300
+    )
+    measured = re.search(r"<pre>(.+?)</pre>", done.stdout, re.DOTALL)
+    assert measured is not None, done.stdout[-500:]
+    told = json.loads(html.unescape(measured.group(1)))
+    assert told["wide"] == []
+    assert told["width"] <= told["inner"] <= width

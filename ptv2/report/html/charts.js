@@ -81,13 +81,13 @@ function chart(caption, series, { x, y, lines }) {
 
 const pixel = (value) => value.toFixed(1);
 
-function curve({ points, method, title, run }, across, up) {
+function curve({ points, method, title, run, style = "" }, across, up) {
   const place = ([x, y]) => `${pixel(across.at(x))},${pixel(up.at(y))}`;
   if (points.length === 1) {
     const [x, y] = points[0];
-    return [svg("circle", { class: `point m${method}`, cx: across.at(x), cy: up.at(y), r: 3 }, svg("title", {}, title))];
+    return [svg("circle", { class: `point m${method}`, cx: across.at(x), cy: up.at(y), r: 3.5, "data-run": run }, svg("title", {}, title))];
   }
-  return [svg("path", { class: `curve m${method}`, d: "M" + points.map(place).join("L"), "data-run": run }, svg("title", {}, title))];
+  return [svg("path", { class: `curve m${method} ${style}`, d: "M" + points.map(place).join("L"), "data-run": run }, svg("title", {}, title))];
 }
 
 // One shape for each method, so that colour is not all that tells them apart.

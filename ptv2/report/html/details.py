@@ -12,7 +12,7 @@ from ptv2.report.html.curves import Curves
 from ptv2.report.html.settings import Flat, common, difference
 from ptv2.report.html.shown import Shown
 from ptv2.report.tables import BASELINE
-from ptv2.runs.record import Result
+from ptv2.runs.record import Result, shareable_data
 
 DIGITS = 6  # of measured numbers; settings are told exactly
 
@@ -65,7 +65,9 @@ def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any
     own, lacking = difference(config, usual)
     told = {
         "name": run.name,
-        "folder": str(run.folder),
+        "folder": run.folder,
+        "seed": run.seed,
+        "settings": run.settings,
         "task": run.task,
         "model": run.model,
         "method": run.method,
@@ -82,7 +84,7 @@ def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any
 def _record(result: Result, pool: Pool) -> dict[str, Any]:
     scores = {"dev, best": result.dev, "dev, last": result.dev_last}
     scores |= {"test": result.test} if result.test is not None else {}
-    data = {key: value for key, value in result.data.items() if key not in ("labels", "predicted")}
+    data = {key: value for key, value in shareable_data(result.data).items() if key not in ("labels", "predicted")}
     return {
         "scores": plain({**scores, **result.tests}, DIGITS),
         "steps": [result.best_step, plain(result.best_epoch, DIGITS), result.steps, result.steps_planned],

@@ -19,15 +19,28 @@ function apply() {
     row.hidden = !KINDS.every((kind) => !wanted[kind].size || wanted[kind].has(row.dataset[kind])) ||
       !said.every((word) => texts.get(row).includes(word));
   for (const part of document.querySelectorAll(".split")) part.classList.toggle("on", part.dataset.split === split());
-  count();
+  count(wanted, said);
   drawSizes();
   drawCurves();
 }
 
-function count() {
+function count(wanted, said) {
   const results = resultRows(), runs = DATA.runs.map((_, index) => runRow(index));
+  const none = runs.every((row) => row.hidden), empty = document.getElementById("empty");
+  empty.hidden = !none;
+  if (none) empty.querySelector("p").textContent = whyNone(runs, wanted, said);
   const shown = (list) => `${list.filter((row) => !row.hidden).length} of ${list.length}`;
   document.getElementById("shown").textContent = `${shown(results)} results, ${shown(runs)} runs shown`;
+}
+
+/** Which part of the filter lets no run through, in a sentence. */
+function whyNone(runs, wanted, said) {
+  const all = runs.length === 1 ? "the one run" : `any of the ${runs.length} runs`;
+  const unheard = said.filter((word) => !runs.some((row) => texts.get(row).includes(word)));
+  if (unheard.length) return `No run is shown: ${unheard.map((word) => `“${word}”`).join(" and ")} ${unheard.length > 1 ? "are" : "is"} not in the text of ${all}.`;
+  const chosen = KINDS.filter((kind) => wanted[kind].size).map((kind) => `${kind} ${[...wanted[kind]].join(" or ")}`);
+  const parts = [...chosen, ...said.map((word) => `“${word}”`)];
+  return `No run is shown: none of the ${runs.length} runs has all of ${parts.join(", ")}, though each of these has some.`;
 }
 
 const resultRows = () => [...document.querySelectorAll(".split.on .row")];
@@ -95,14 +108,50 @@ function lossPoints(run, unit) {
   return values.map((value, i) => [steps[i] * share, value]);
 }
 
+const KEY_RUNS = 40;  // so many are told apart in a list; the strokes of more could not be seen
+
+/** Runs that differ in the seed only, by method and settings. */
+function bySettings(members) {
+  const groups = new Map();
+  for (const run of members) {
+    const name = [run.method || "method not known", run.settings].filter(Boolean).join(", ");
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(run);
+  }
+  return groups;
+}
+
+/** How a run's line looks: colour by method, strength by settings of that method, dashes by seed. */
+function stroke(run, groups) {
+  const same = [...groups.values()].filter((runs) => runs[0].method === run.method);
+  const strength = same.findIndex((runs) => runs.includes(run));
+  const seeds = [...new Set(same.flat().map((one) => one.seed))].sort((a, b) => a - b);
+  return { method: methodIndex(run.method), style: `d${seeds.indexOf(run.seed) % 6} k${strength % 4}` };
+}
+
+/** The lines of a chart by name, each seed with its stroke. */
+function key(groups) {
+  const runs = [...groups.values()].flat();
+  if (runs.length > KEY_RUNS) return html("p", { class: "note key" }, `${runs.length} lines; filter to ${KEY_RUNS} or fewer to see which is which`);
+  return html("ul", { class: "key" }, [...groups].map(([name, members]) => html("li", {}, html("span", {}, name),
+    [...members].sort((a, b) => a.seed - b.seed).map((run) => {
+      const { method, style } = stroke(run, groups);
+      return html("a", { href: `#run-${run.index}` }, svg("svg", { viewBox: "0 0 36 10", "aria-hidden": "true" },
+        svg("path", { class: `curve m${method} ${style}`, d: "M0,5H36" })), `seed ${run.seed}${run.scores ? "" : " (not finished)"}`);
+    }))));
+}
+
 function drawCurves() {
   const unit = document.getElementById("unit").value;
   const shown = DATA.runs.map((run, index) => ({ ...run, index })).filter((run) => !runRow(run.index).hidden);
-  const charts = byTask(shown.filter((run) => run.loss.length || run.dev.length)).map(([task, members]) => {
-    const series = (points) => members.map((run) => ({ points: points(run, unit), method: methodIndex(run.method), title: run.name, run: run.index }));
+  const drawable = (run) => devPoints(run, unit).length || lossPoints(run, unit).length;
+  const charts = byTask(shown.filter(drawable)).map(([task, members]) => {
+    const groups = bySettings(members);
+    const series = (points) => members.map((run) => ({ points: points(run, unit), run: run.index, ...stroke(run, groups), title: `${run.name}, seed ${run.seed}` }));
     return html("div", { class: "pair", role: "group", "aria-label": task }, html("h3", {}, task),
       chart("dev", series(devPoints), { x: { label: unit }, y: { label: members[0].headline }, lines: true }),
-      chart("training loss", series(lossPoints), { x: { label: unit }, y: { label: "loss", log: true }, lines: true }));
+      chart("training loss", series(lossPoints), { x: { label: unit }, y: { label: "loss", log: true }, lines: true }),
+      key(groups));
   });
   document.getElementById("curve-charts").replaceChildren(...orNothing(charts));
 }
@@ -268,6 +317,11 @@ function later() {
 }
 
 document.documentElement.classList.add("script");
+// Folded to cards, a table loses its meaning for screen readers unless it says what it is.
+for (const [selector, role] of [["table", "table"], ["tbody, thead", "rowgroup"], ["tr", "row"], ["td", "cell"], ["thead th", "columnheader"], ["tbody th", "rowheader"]])
+  for (const part of document.querySelectorAll(selector)) part.setAttribute("role", role);
+// Runs without an evaluation have no epochs to be drawn by.
+if (!DATA.runs.some((run) => run.dev.length)) document.getElementById("unit").value = "step";
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", later);
 form.addEventListener("reset", later);
@@ -276,7 +330,7 @@ document.getElementById("all-metrics")?.addEventListener("change", (event) => {
   for (const part of document.querySelectorAll(".split .wide")) part.classList.toggle("all-metrics", event.target.checked);
 });
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button"), line = event.target.closest(".curve[data-run]");
+  const button = event.target.closest("button"), line = event.target.closest("svg [data-run]");
   if (button?.classList.contains("sort")) order(button);
   else if (button?.classList.contains("open")) show(button.dataset.run, button.getAttribute("aria-expanded") !== "true");
   else if (line) goTo(line.dataset.run);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from ptv2.errors import RunError
 from ptv2.report import tables
 from ptv2.report.html.curves import Curves, read_curves
+from ptv2.report.usable import why_no_table
 from ptv2.runs.directory import read_config, state_of
 from ptv2.runs.record import Result, read_result, read_status
+from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
 
 WITHOUT_A_WORD = "its process ended without a word; the same command goes on from its last state"
 
@@ -21,7 +24,7 @@ class Shown:
     """A run; `task`, `model` and `method` are empty and `seed` none where its files do not tell them."""
 
     name: str
-    folder: Path
+    folder: str  # relative to where the page is made, as pages are shared
     state: str  # finished, running, interrupted, pruned, failed, unreadable, unknown; left out: no table can have it
     message: str
     time: str  # of the last word in status.json, UTC
@@ -34,6 +37,11 @@ class Shown:
     environment: dict[str, Any]
     curves: Curves
     result: Result | None
+
+    @property
+    def settings(self) -> str:
+        """What a table calls its settings; empty where no table can have it."""
+        return tables.rows([self.result])[0].settings if self.counted and self.result else ""
 
     @property
     def counted(self) -> bool:
@@ -54,18 +62,21 @@ def read_shown(folder: Path, points: int) -> Shown:
         result = read_result(folder)
         config = result.config if result else read_config(folder).model_dump(mode="json")
     except RunError as error:
-        state, message = "unreadable", str(error)
+        state, message = "unreadable", str(error).removeprefix(f"{folder}/")
+        with suppress(RunError):  # what it was meant to be is known still
+            config = read_config(folder).model_dump(mode="json")
     if result and (why := _why_left_out(result, folder)):
         state, message = "left out", why
     if state == "interrupted" and not message:
         message = WITHOUT_A_WORD
+    config = shareable_config(config)
     task, model = config.get("task", {}), config.get("model", {})
     headline = result.headline if result else str(task.get("headline", ""))
     return Shown(
         name=result.name if result else folder.resolve().name,
-        folder=folder,
+        folder=shareable_path(str(folder)),
         state=state,
-        message=message,
+        message=shareable_text(message),
         time=str(status.get("time", "")),
         task=result.task if result else str(task.get("name", "")),
         model=result.model if result else str(model.get("name", "")),
@@ -81,13 +92,9 @@ def read_shown(folder: Path, points: int) -> Shown:
 
 def _why_left_out(result: Result, folder: Path) -> str | None:
     """Why no table can have this result: it is of several tasks, or of a version with other settings."""
-    told: str | None = None
-    try:
-        if not tables.of_several_tasks(result):
-            tables.rows([result])
-            return None
-    except RunError as error:
-        told = str(error)
+    told = why_no_table(result)
+    if told is None and not tables.of_several_tasks(result):
+        return None
     try:
         read_config(folder)
     except RunError as plainer:
@@ -99,6 +106,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     """The object in a file; an empty one if there is none."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}
