@@ -14,6 +14,7 @@ from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err, out, warn_of_faults
 from ptv2.config import paths
 from ptv2.config.compose import compose
+from ptv2.config.identity import OF_A_MACHINE
 from ptv2.config.recipes import nested
 from ptv2.config.schema import MULTITASK, RunConfig
 from ptv2.errors import ConfigError, RunError, unknown
@@ -153,6 +154,7 @@ def _recipe(
     words += ["recipe=none", f"data.source={config.data.source}"]
     words += ["data.dir=."] if config.data.source == "files" else []
     differing = beyond(best.settings, decisive(compose(words, config_dir)))
+    differing = {key: value for key, value in differing.items() if key not in OF_A_MACHINE}
     seeds = f"seed{'s' if len(best.seeds) > 1 else ''} {', '.join(map(str, best.seeds))}"
     hashes = ", ".join(run.name.rpartition("-")[2] for run in best.runs)
     score = f"dev {best.runs[0].headline} {best.told} over {seeds}, first of {_count(len(settings), 'setting')}"

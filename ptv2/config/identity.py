@@ -27,6 +27,12 @@ BOOKKEEPING = (
 # Settings that change time and memory, and were hashed before they were seen to be no more than that: hashed with these
 # values whatever they are, so that runs keep their names and one that ran out of memory can go on with other values.
 NEUTRAL = {"trainer.eval_batch_size": 64, "model.gradient_checkpointing": False, "model.compile": False}
+# Settings that a machine asks for, not a task: a recipe, which is for every machine, has none of them.
+OF_A_MACHINE = (
+    *NEUTRAL,
+    *("trainer.precision", "trainer.accumulation", "trainer.device", "trainer.halve_on_oom", "trainer.shard"),
+    *("model.attention", "model.dtype", "model.quantization"),
+)
 
 
 def deciding(

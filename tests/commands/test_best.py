@@ -163,7 +163,7 @@ def test_the_recipe_is_what_differs_from_the_defaults(out: Path, capsys: pytest.
     text, _ = best(capsys, "task=conll04", "model=tiny", "method=p-tuning-v2", f"out={out}")
     recipe = recipe_in(text)
     said = recipe.pop("recipe")
-    assert recipe == {"prompt": {"length": 16}, "optim": {"lr": 0.02}, "trainer": {"precision": "bf16"}}
+    assert recipe == {"prompt": {"length": 16}, "optim": {"lr": 0.02}}  # bf16 is the machine's matter
     assert said["kind"] == "ours"
     hashes = ", ".join(made(seed, dev, *STEADY).name[-10:] for seed, dev in ((1, 80.0), (2, 82.0), (3, 81.0)))
     assert said["source"] == (
@@ -178,7 +178,7 @@ def test_a_written_recipe_makes_the_same_run(out: Path, tmp_path: Path, capsys: 
     _, err = best(capsys, "task=conll04", "model=tiny", f"out={out}", "--write", str(mine))
     assert f"written: {mine}/recipe/conll04/tiny/p-tuning-v2.yaml; ptv2 train --config-dir {mine} task=conll04" in err
     assert (mine / "recipe" / "conll04" / "tiny" / "fine-tuning.yaml").is_file()
-    again = compose([*TASK, "seed=2"], str(mine))
+    again = compose([*TASK, "seed=2", "trainer.precision=bf16"], str(mine))
     assert again.recipe is not None
     assert (again.recipe.name, again.recipe.kind) == ("conll04/tiny/p-tuning-v2", "ours")
     by_hand = compose([*TASK, "seed=2", *STEADY])
