@@ -9,7 +9,7 @@ from ptv2.config.compose import compose
 from ptv2.runs.record import Result
 
 CONFIG = {
-    method: compose(["model=tiny", f"method={method}"]).model_dump(mode="json")
+    method: compose(["model=tiny", "task=mini-inference", f"method={method}"]).model_dump(mode="json")
     for method in ("fine-tuning", "prompt-tuning", "p-tuning-v2")
 }
 TOGETHER = "multitask-p-tuning-v2"

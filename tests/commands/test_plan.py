@@ -45,7 +45,8 @@ def test_each_method_has_its_own_recipe(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     text = "# @package _global_\nrecipe: {kind: ours, source: a try}\nprompt: {length: 3}\n"
     (folder / "p-tuning-v2.yaml").write_text(text)
-    methods = planned(tmp_path, "model=tiny", "method=fine-tuning", "--config-dir", str(tmp_path / "conf"))["methods"]
+    words = ["task=mini-inference", "model=tiny", "method=fine-tuning"]
+    methods = planned(tmp_path, *words, "--config-dir", str(tmp_path / "conf"))["methods"]
     assert methods["p-tuning-v2"]["recipe"] == "recipe mini-inference/tiny/p-tuning-v2, ours: a try"
     assert methods["p-tuning-v2"]["trained"] == 2 * 2 * 3 * 32 + 3 * 32 + 3
     assert methods["prompt-tuning"]["recipe"].startswith("no recipe")

@@ -95,7 +95,7 @@ def test_every_file_composes(group: str, name: str, tmp_path: Path) -> None:
 def test_the_default_is_the_embedded_one() -> None:
     config = compose([])
     named = (config.task.name, config.data.source, config.model.name, config.method)
-    assert named == ("mini-inference", "mini", "minilm", "p-tuning-v2")
+    assert named == ("mini-entities", "mini", "minilm", "p-tuning-v2")
 
 
 # Mistakes
@@ -125,7 +125,7 @@ def test_the_default_is_the_embedded_one() -> None:
         ("task.labels=[yes,yes]", "task.labels=['yes', 'yes']: ", ["different"]),
         ("task.metric=acuracy", "task.metric='acuracy': unknown metric 'acuracy'; did you mean accuracy?", ["record"]),
         ("task.reader=plane", "task.reader='plane': unknown reader 'plane'; did you mean plain?", ["multirc"]),
-        ("task.text=[]", "task: text needs one or two templates", []),
+        ("task=mini-inference task.text=[]", "task: text needs one or two templates", []),
         ("data.dir=here", "data.dir is set but data.source=mini", ["data.source=files"]),
         ("~optim", "optim: Field required", []),
         ("~model", "a run needs model=NAME", []),
@@ -143,7 +143,7 @@ def test_the_default_is_the_embedded_one() -> None:
     ],
 )
 def test_a_mistake_is_named_with_the_choices(override: str, start: str, choices: list[str]) -> None:
-    message = fault(override)
+    message = fault(*override.split())
     assert message.startswith(start)
     for choice in choices:
         assert choice in message.removeprefix(start) or choice in start

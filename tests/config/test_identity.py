@@ -20,7 +20,8 @@ from ptv2.runs.directory import RunDirectory
 
 METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2")
 BASE: dict[str, dict[str, Any]] = {
-    method: compose(["model=tiny", f"method={method}"]).model_dump(mode="json") for method in METHODS
+    method: compose(["model=tiny", "task=mini-inference", f"method={method}"]).model_dump(mode="json")
+    for method in METHODS
 }
 
 
@@ -137,9 +138,13 @@ def test_span_padding_matters_where_there_are_spans() -> None:
 def test_a_verbalizer_matters_where_the_head_is_one() -> None:
     other = "task.verbalizer.words.neutral=[perhaps]"
     for kind, count in (("verbalizer", 2), ("linear", 1)):
-        plain, changed = (compose(["model=tiny", f"head.kind={kind}", *more]) for more in ([], [other]))
+        plain, changed = (
+            compose(["model=tiny", "task=mini-inference", f"head.kind={kind}", *more]) for more in ([], [other])
+        )
         assert len({identity(plain), identity(changed)}) == count
-    assert identity(compose(["model=tiny", "head.kind=verbalizer"])) != identity(vary("p-tuning-v2"))
+    assert identity(compose(["model=tiny", "task=mini-inference", "head.kind=verbalizer"])) != identity(
+        vary("p-tuning-v2")
+    )
 
 
 def test_data_and_weights_matter() -> None:
