@@ -9,6 +9,7 @@ several settings, dev chooses among them. With several seeds it begins with a ta
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,18 +38,12 @@ def main(arguments: Sequence[str]) -> int:
     folder, report = arguments
     try:
         by_method = best_rows(folder)
+        scores = common_scores(by_method)
     except Ptv2Error as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    print(
-        "",
-        *by_seed(by_method),
-        *findings(by_method),
-        "",
-        NEXT.format(ptv2=command()),
-        "",
-        sep="\n",
-    )
+    lines = findings(scores, by_method["p-tuning-v2"].trained_percent)
+    print("", *by_seed(scores), *lines, "", NEXT.format(ptv2=command()), "", sep="\n")
     print(f"Charts and every run's details: open {report} in a browser.")
     return 0
 
@@ -73,41 +68,50 @@ def best_rows(folder: str) -> dict[str, Row]:
     return by_method
 
 
-def by_seed(by_method: dict[str, Row]) -> list[str]:
-    """Scores of each seed that all methods have, as a Markdown table, and what holds for how many; [] for one seed."""
+def common_scores(by_method: dict[str, Row]) -> dict[int, tuple[float, ...]]:
+    """The headline of each of `METHODS`, by seed, for the seeds that all of them have.
+
+    Raises:
+        RunError: there is no such seed.
+    """
     scores = [by_method[method].metrics[by_method[method].headline] for method in METHODS]
     seeds = sorted(set.intersection(*(set(row) for row in scores)))
-    if len(seeds) < 2:
+    if not seeds:
+        raise RunError(f"no seed has finished runs of {', '.join(METHODS)}; run `make quickstart` again")
+    return {seed: tuple(row[seed] for row in scores) for seed in seeds}
+
+
+def by_seed(scores: dict[int, tuple[float, ...]]) -> list[str]:
+    """Scores by seed as a Markdown table, and in how many seeds the methods' order holds; [] for one seed."""
+    if len(scores) < 2:
         return []
-    lines = [f"| {seed} | " + " | ".join(f"{row[seed]:.1f}" for row in scores) + " |" for seed in seeds]
-    fine, shallow, deep = scores
-    below = sum(shallow[seed] < deep[seed] for seed in seeds)
-    farthest = max(abs(deep[seed] - fine[seed]) for seed in seeds)
+    below = sum(shallow < deep for _, shallow, deep in scores.values())
+    farthest = max(abs(deep - fine) for fine, _, deep in scores.values())
     return [
         f"| seed | {' | '.join(METHODS)} |",
         "|---|---|---|---|",
-        *lines,
+        *(f"| {seed} | " + " | ".join(f"{score:.1f}" for score in row) + " |" for seed, row in scores.items()),
         "",
-        f"prompt-tuning below p-tuning-v2: {below} of {len(seeds)} seeds.",
+        f"prompt-tuning below p-tuning-v2: {below} of {len(scores)} seeds.",
         f"p-tuning-v2 and fine-tuning: at most {farthest:.1f} points apart.",
         "",
     ]
 
 
-def findings(by_method: dict[str, Row]) -> list[str]:
+def findings(scores: dict[int, tuple[float, ...]], trained_percent: float) -> list[str]:
     """Three lines: deep prompts against fine-tuning, shallow ones against deep ones, and how much that says."""
-    fine, shallow, deep = (by_method[method] for method in METHODS)
-    seeds = min(row.seeds for row in (fine, shallow, deep))
+    fine, shallow, deep = (statistics.fmean(column) for column in zip(*scores.values(), strict=True))
+    seeds = len(scores)
     return [
-        f"p-tuning-v2 (deep prompts, {deep.trained_percent:.2g} % trained) is {difference(deep, fine)} fine-tuning.",
+        f"p-tuning-v2 (deep prompts, {trained_percent:.2g} % trained) is {difference(deep, fine)} fine-tuning.",
         f"prompt-tuning (prompts at the input only) is {difference(shallow, deep)} p-tuning-v2.",
         f"That is {seeds} seed{'s' * (seeds > 1)} on made-up sentences; your own data may say something else.",
     ]
 
 
-def difference(one: Row, other: Row) -> str:
-    """How the mean score of `one` lies to that of `other`: "2.1 points below"."""
-    points = one.mean(one.headline) - other.mean(other.headline)
+def difference(score: float, other: float) -> str:
+    """How a score lies to another: "2.1 points below"."""
+    points = score - other
     if abs(points) < LEVEL:
         return "level with"
     return f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
