@@ -117,7 +117,8 @@ def test_every_recipe_is_found_by_its_task_model_and_method(recipe: Any) -> None
     method, more = (method, []) if method in paths.choices("method") else ("p-tuning-v2", [f"recipe={recipe.name}"])
     if method == "multitask-p-tuning-v2":
         more = [f"multitask.tasks=[{task},mini-entities]"]  # its family would want folders too
-    config = of(f"task={'boolq' if task == 'any' else task}", f"model={model}", f"method={method}", *more, *FILES)
+    data = () if task.startswith("mini-") else FILES
+    config = of(f"task={'boolq' if task == 'any' else task}", f"model={model}", f"method={method}", *more, *data)
     assert name_of(config) == recipe.name
     assert config.recipe is not None
     assert config.recipe.changed == {}
@@ -290,7 +291,7 @@ def test_a_recipe_that_is_not_right(text: str, expected: str, tmp_path: Path) ->
     path.parent.mkdir(parents=True)
     path.write_text(f"# @package _global_\n{text}")
     with pytest.raises(ConfigError) as caught:
-        of("model=tiny", config_dir=tmp_path)
+        of("task=mini-inference", "model=tiny", config_dir=tmp_path)
     assert expected in str(caught.value)
 
 
@@ -299,7 +300,7 @@ def test_a_recipe_that_is_not_right(text: str, expected: str, tmp_path: Path) ->
 
 def test_defaults_go_by_scale_and_shape() -> None:
     def rate(method: str, *more: str) -> float:
-        return of(f"method={method}", *more).optim.lr
+        return of("task=mini-inference", f"method={method}", *more).optim.lr
 
     fine = [rate("fine-tuning", f"model={m}") for m in ("minilm", "bert-base-cased", "roberta-large", "deberta-xlarge")]
     assert fine == sorted(fine, reverse=True)
@@ -309,8 +310,11 @@ def test_defaults_go_by_scale_and_shape() -> None:
     assert lengths == [64, 20, 16]
     epochs = [of(f"task={task}", "model=roberta-base").trainer.epochs for task in ("cb", "rte", "sst2")]
     assert epochs == [80, 60, 20]
-    assert of().trainer.epochs == 10  # a laptop's backbone
-    warm = [of("method=fine-tuning", f"model={model}").optim.warmup for model in ("minilm", "roberta-large")]
+    assert of("task=mini-inference").trainer.epochs == 10  # a laptop's backbone
+    warm = [
+        of("task=mini-inference", "method=fine-tuning", f"model={model}").optim.warmup
+        for model in ("minilm", "roberta-large")
+    ]
     assert warm == [0.0, 0.06]
 
 
@@ -324,7 +328,7 @@ def test_every_task_model_and_method_has_defaults() -> None:
         config = of(f"task={task}", *data, "method=prompt-tuning", "recipe=none")
         assert config.trainer.epochs in (20, 10, 4)
     for model in models:
-        assert of(f"model={model}", "method=fine-tuning").optim.lr < 1e-4
+        assert of("task=mini-inference", f"model={model}", "method=fine-tuning").optim.lr < 1e-4
 
 
 def test_flat_and_nested_are_opposites() -> None:
