@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Batches whose examples are sorted together, at most: much less padding, still other neighbours in every epoch.
 POOL = 50
@@ -28,6 +30,16 @@ class TrainingSet(Protocol):
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Collate rows, padded to the longest of them."""
+
+
+def to_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """The arrays as tensors that share their memory.
+
+    torch is imported with the first batch and not with this module, so that data are read, and refused, before it.
+    """
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 class ByLength:

@@ -8,14 +8,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ptv2.data.batches import ByLength
+from ptv2.data.batches import ByLength, to_tensors
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 Segments = tuple[str, str | None]
@@ -57,7 +56,7 @@ class TextSet(ByLength):
             arrays = {name: a.reshape(len(indices), self.width, -1) for name, a in arrays.items()}
         if self.labels is not None:
             arrays["labels"] = self.labels[list(indices)]
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return to_tensors(arrays)
 
 
 def encode_texts(

@@ -7,13 +7,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ptv2.data.batches import ByLength
+from ptv2.data.batches import ByLength, to_tensors
 from ptv2.data.tokens import EncodedSet, Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HEAD = "head"  # key of a batch: the number of the head that it is for, an int64 tensor without dimensions
 
@@ -44,7 +46,7 @@ class OfHead(ByLength):
         return self.rows.targets(indices)
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        return {**self.rows.batch(indices), HEAD: torch.tensor(self.head)}
+        return {**self.rows.batch(indices), **to_tensors({HEAD: np.asarray(self.head)})}
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ptv2.data.arrays import concatenated
-from ptv2.data.batches import ByLength
+from ptv2.data.batches import ByLength, to_tensors
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 # Questions that the tokenizer gets at once: enough to use its threads, little enough to hold as Python lists.
@@ -61,7 +60,7 @@ class SpanSet(ByLength):
         if self.start_positions is not None and self.end_positions is not None:
             arrays["start_positions"] = self.start_positions[rows]
             arrays["end_positions"] = self.end_positions[rows]
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return to_tensors(arrays)
 
 
 def encode_questions(

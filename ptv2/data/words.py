@@ -13,16 +13,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from tokenizers import normalizers
-from torch import Tensor
 
 from ptv2.data.arrays import concatenated, ranges
-from ptv2.data.batches import ByLength
+from ptv2.data.batches import ByLength, to_tensors
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 # The label of a token that is no target; the number that torch's cross entropy leaves out by default.
@@ -70,7 +69,7 @@ class TaggedSet(ByLength):
         arrays = self.tokens.padded(indices)
         if self.labels is not None:
             arrays["labels"] = self.tokens.spread(self.labels, indices, IGNORED)
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return to_tensors(arrays)
 
 
 @dataclass(frozen=True)

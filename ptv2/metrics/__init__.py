@@ -1,5 +1,6 @@
-"""Metrics: one local `evaluate.Metric` a module, each with a pure `score(predictions, references)` and the names of its
-scores beside it, and `fractions`: what each unit adds to them, for a bootstrap over a test set's units.
+"""Metrics: one module each, with a pure `score(predictions, references)`, the names of its scores, what `load_metric`
+makes a local `evaluate.Metric` of, and `fractions`: what each unit adds to them, for a bootstrap over a test set's
+units.
 
 Scores are fractions from 0 to 1, and for every metric here higher is better. Nothing is fetched from the hub, so a
 number does not depend on what a metric script there looks like today. A module imports nothing of this package and can
@@ -11,7 +12,7 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ptv2.errors import ConfigError, unknown
 
@@ -35,9 +36,26 @@ def load_metric(name: str) -> evaluate.Metric:
     if name not in known_metrics():
         raise ConfigError(unknown("metric", name, known_metrics()))
     module = import_module(f"{__name__}.{name}")
+    import evaluate
+
+    class Metric(evaluate.Metric):
+        """The module's `score` as an `evaluate` metric."""
+
+        def _info(self) -> evaluate.MetricInfo:
+            return evaluate.MetricInfo(
+                description=module.DESCRIPTION,
+                citation=module.CITATION,
+                inputs_description=module.INPUTS,
+                features=module.features(),
+            )
+
+        def _compute(self, *, predictions: list[Any], references: list[Any], **_: Any) -> dict[str, float]:
+            scores: dict[str, float] = module.score(predictions, references)
+            return scores
+
     # evaluate creates a cache folder for every metric, also for one that never writes to it: let it vanish at once.
     with TemporaryDirectory(prefix="ptv2-metric-") as folder:
-        return module.Metric(keep_in_memory=True, cache_dir=folder)
+        return Metric(keep_in_memory=True, cache_dir=folder)
 
 
 def score_names(name: str) -> tuple[str, ...]:

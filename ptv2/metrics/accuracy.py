@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import datasets
-import evaluate
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("accuracy",)
 UNIT = "example"  # what `fractions` has a value for
 
-_DESCRIPTION = "Share of the examples whose predicted class is the right one; from 0 to 1, higher is better."
-_INPUTS = """
+DESCRIPTION = "Share of the examples whose predicted class is the right one; from 0 to 1, higher is better."
+CITATION = ""
+INPUTS = """
 Args:
     predictions (list of int): predicted classes.
     references (list of int): right classes.
@@ -48,17 +49,9 @@ def fractions(
     return {"accuracy": [(right, [1.0] * len(right))]}
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        whole = datasets.Value("int64")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": whole, "references": whole}),
-        )
-
-    def _compute(self, *, predictions: list[int], references: list[int], **_: Any) -> dict[str, float]:
-        return score(predictions, references)
+    whole = datasets.Value("int64")
+    return datasets.Features({"predictions": whole, "references": whole})

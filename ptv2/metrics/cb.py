@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import datasets
-import evaluate
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("accuracy", "f1_macro")
 UNIT = "example"  # what `fractions` has a value for
 CLASSES = (0, 1, 2)
 
-_DESCRIPTION = """Accuracy and macro-averaged F1 of CommitmentBank; from 0 to 1, higher is better.
+DESCRIPTION = """Accuracy and macro-averaged F1 of CommitmentBank; from 0 to 1, higher is better.
 The mean is always over the three classes, as in SuperGLUE's own scorer: a class that neither the predictions nor the
 references hold counts as 0 (only possible in very small samples)."""
-_CITATION = """@inproceedings{demarneffe2019commitmentbank,
+CITATION = """@inproceedings{demarneffe2019commitmentbank,
   title={The CommitmentBank: Investigating projection in naturally occurring discourse},
   author={De Marneffe, Marie-Catherine and Simons, Mandy and Tonhauser, Judith},
   booktitle={Proceedings of Sinn und Bedeutung},
@@ -24,7 +24,7 @@ _CITATION = """@inproceedings{demarneffe2019commitmentbank,
   pages={107--124},
   year={2019}
 }"""
-_INPUTS = """
+INPUTS = """
 Args:
     predictions (list of int): predicted classes, 0 to 2.
     references (list of int): right classes, 0 to 2.
@@ -76,17 +76,9 @@ def _f1(pairs: Sequence[tuple[int, int]], label: int) -> float:
     return 2 * both / either if either else 0.0
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        whole = datasets.Value("int64")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": whole, "references": whole}),
-        )
-
-    def _compute(self, *, predictions: list[int], references: list[int], **_: Any) -> dict[str, float]:
-        return score(predictions, references)
+    whole = datasets.Value("int64")
+    return datasets.Features({"predictions": whole, "references": whole})

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import datasets
-import evaluate
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("f1", "precision", "recall")
 UNIT = "sentence"  # what `fractions` has a value for
 
-_DESCRIPTION = """F1, precision and recall over the spans of all types together; from 0 to 1, higher is better.
+DESCRIPTION = """F1, precision and recall over the spans of all types together; from 0 to 1, higher is better.
 A span is right when type, first and last token are. Odd sequences are read as by conlleval: an `I-` after `O`, or after
 another type, begins a span. A number whose denominator is zero is 0, as there."""
-_CITATION = """@inproceedings{tjongkimsang2003conll,
+CITATION = """@inproceedings{tjongkimsang2003conll,
   title={Introduction to the CoNLL-2003 shared task: Language-independent named entity recognition},
   author={Tjong Kim Sang, Erik F. and De Meulder, Fien},
   booktitle={Proceedings of CoNLL-2003},
   pages={142--147},
   year={2003}
 }"""
-_INPUTS = """
+INPUTS = """
 Args:
     predictions (list of list of str): the predicted tags of every sentence: `O`, `B-TYPE` or `I-TYPE`.
     references (list of list of str): the right tags, as many a sentence.
@@ -122,17 +122,9 @@ def rates(right: int, said: int, true: int) -> dict[str, float]:
     }
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        tags = datasets.Sequence(datasets.Value("string"))
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": tags, "references": tags}),
-        )
-
-    def _compute(self, *, predictions: list[list[str]], references: list[list[str]], **_: Any) -> dict[str, float]:
-        return score(predictions, references)
+    tags = datasets.Sequence(datasets.Value("string"))
+    return datasets.Features({"predictions": tags, "references": tags})

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
-import evaluate
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("f1a", "exact_match")
 UNIT = "question"  # what `fractions` has a value for
 
-_DESCRIPTION = """The two numbers of MultiRC in SuperGLUE; from 0 to 1, higher is better.
+DESCRIPTION = """The two numbers of MultiRC in SuperGLUE; from 0 to 1, higher is better.
 F1a is the binary F1 of the class 1 over all answers of all questions together. Exact match is the share of questions of
 which every answer is judged rightly, so a question without a true answer counts when all its answers are rejected."""
-_CITATION = """@inproceedings{khashabi2018multirc,
+CITATION = """@inproceedings{khashabi2018multirc,
   title={Looking beyond the surface: A challenge set for reading comprehension over multiple sentences},
   author={Khashabi, Daniel and Chaturvedi, Snigdha and Roth, Michael and Upadhyay, Shyam and Roth, Dan},
   booktitle={Proceedings of NAACL-HLT},
   pages={252--262},
   year={2018}
 }"""
-_INPUTS = """
+INPUTS = """
 Args:
     predictions (list of dict): for every answer {"idx": {"paragraph": int, "question": int, "answer": int},
         "prediction": 0 or 1}. A question is named by its paragraph and question index together.
@@ -78,18 +78,10 @@ def fractions(
     return {"f1a": [(both, either)], "exact_match": [(right, [1.0] * len(rows))]}
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        whole = datasets.Value("int64")
-        prediction = {"idx": {"paragraph": whole, "question": whole, "answer": whole}, "prediction": whole}
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": prediction, "references": whole}),
-        )
-
-    def _compute(self, *, predictions: list[dict[str, Any]], references: list[int], **_: Any) -> dict[str, float]:
-        return score(predictions, references)
+    whole = datasets.Value("int64")
+    prediction = {"idx": {"paragraph": whole, "question": whole, "answer": whole}, "prediction": whole}
+    return datasets.Features({"predictions": prediction, "references": whole})

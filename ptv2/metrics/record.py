@@ -6,25 +6,25 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
-import evaluate
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("f1", "exact_match")
 UNIT = "query"  # what `fractions` has a value for
 
-_DESCRIPTION = """F1 over words and exact match of ReCoRD; from 0 to 1, higher is better.
+DESCRIPTION = """F1 over words and exact match of ReCoRD; from 0 to 1, higher is better.
 Both are the best over a query's right answers, and the mean over queries. Before the comparison, text is lower-cased
 and loses ASCII punctuation, then the articles a, an, the, then surplus spaces. A query without a prediction
 counts as 0."""
-_CITATION = """@article{zhang2018record,
+CITATION = """@article{zhang2018record,
   title={ReCoRD: Bridging the gap between human and machine commonsense reading comprehension},
   author={Zhang, Sheng and Liu, Xiaodong and Liu, Jingjing and Gao, Jianfeng and Duh, Kevin and Van Durme, Benjamin},
   journal={arXiv preprint arXiv:1810.12885},
   year={2018}
 }"""
-_INPUTS = """
+INPUTS = """
 Args:
     predictions (list of dict): {"idx": {"passage": int, "query": int}, "prediction_text": str}, at most one a query, in
         any order.
@@ -105,22 +105,12 @@ def _f1(prediction: str, answer: str) -> float:
     return 2 * common / (len(said) + len(right)) if common else 0.0
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        whole, text = datasets.Value("int64"), datasets.Value("string")
-        idx = {"passage": whole, "query": whole}
-        prediction = {"idx": idx, "prediction_text": text}
-        reference = {"idx": idx, "answers": datasets.Sequence(text)}
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": prediction, "references": reference}),
-        )
-
-    def _compute(
-        self, *, predictions: list[dict[str, Any]], references: list[dict[str, Any]], **_: Any
-    ) -> dict[str, float]:
-        return score(predictions, references)
+    whole, text = datasets.Value("int64"), datasets.Value("string")
+    idx = {"passage": whole, "query": whole}
+    prediction = {"idx": idx, "prediction_text": text}
+    reference = {"idx": idx, "answers": datasets.Sequence(text)}
+    return datasets.Features({"predictions": prediction, "references": reference})

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
-
-import datasets
-import evaluate
+from typing import TYPE_CHECKING
 
 from ptv2.metrics import entities
+
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("f1", "precision", "recall", "f1_with_v")
 UNIT = "predicate"  # what `fractions` has a value for
 
-_DESCRIPTION = """Arguments of predicates found with the right label and extent; from 0 to 1, higher is better.
+DESCRIPTION = """Arguments of predicates found with the right label and extent; from 0 to 1, higher is better.
 f1, precision and recall are those of srl-eval.pl, the CoNLL-2005 scorer (its line "Overall", in percent): the predicate
 itself (V) does not count, a piece C-X belongs to the argument X before it, and such an argument is right only as a
 whole. A C-X without an X before it is an X; R-X is a label of its own.
 f1_with_v is another number, and usually a higher one: the F1 of seqeval over all spans, with V (which the input gives
 away) and with every C-X and R-X as a label of its own. It is here to compare with papers that report it."""
-_CITATION = """@inproceedings{carreras2005introduction,
+CITATION = """@inproceedings{carreras2005introduction,
   title={Introduction to the CoNLL-2005 Shared Task: Semantic Role Labeling},
   author={Carreras, Xavier and M{\\`a}rquez, Llu{\\'i}s},
   booktitle={Proceedings of CoNLL},
   pages={152--164},
   year={2005}
 }"""
-_INPUTS = """
+INPUTS = """
 Args:
     predictions (list of list of str): for every predicate the predicted BIO tags, one a token. An I- that continues
         nothing (after O or another label) begins a span, as in conlleval.
@@ -121,17 +121,9 @@ def _counts(
     return said, right, both
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        tags = datasets.Sequence(datasets.Value("string"))
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": tags, "references": tags}),
-        )
-
-    def _compute(self, *, predictions: list[list[str]], references: list[list[str]], **_: Any) -> dict[str, float]:
-        return score(predictions, references)
+    tags = datasets.Sequence(datasets.Value("string"))
+    return datasets.Features({"predictions": tags, "references": tags})

@@ -7,21 +7,21 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import datasets
-import evaluate
+if TYPE_CHECKING:
+    import datasets
 
 SCORES = ("f1", "exact_match")
 UNIT = "question"  # what `fractions` has a value for
 
-_DESCRIPTION = """F1 over words and exact match of SQuAD; from 0 to 1, higher is better.
+DESCRIPTION = """F1 over words and exact match of SQuAD; from 0 to 1, higher is better.
 Both are the best over a question's right answers, and the mean over questions. Before the comparison, text is
 lower-cased and loses ASCII punctuation, then the articles a, an, the, then surplus spaces. Where there is a question
 without answers the rules of version 2.0 hold: nothing but the empty text is right for it, and a right answer of which
 the normalisation leaves nothing does not count as one. A question without a prediction counts as 0, as in the script of
 version 1.1 (that of 2.0 leaves it out)."""
-_CITATION = """@inproceedings{rajpurkar2016squad,
+CITATION = """@inproceedings{rajpurkar2016squad,
   title={{SQuAD}: 100,000+ Questions for Machine Comprehension of Text},
   author={Rajpurkar, Pranav and Zhang, Jian and Lopyrev, Konstantin and Liang, Percy},
   booktitle={Proceedings of EMNLP},
@@ -35,7 +35,7 @@ _CITATION = """@inproceedings{rajpurkar2016squad,
   pages={784--789},
   year={2018}
 }"""
-_INPUTS = """
+INPUTS = """
 Args:
     predictions (list of dict): {"id": str, "prediction_text": str}, at most one a question, in any order; the empty
         text says that there is no answer.
@@ -193,21 +193,11 @@ def _f1_version_2(text: str, answer: str) -> float:
     return _f1(text, answer) if text and answer else float(text == answer)
 
 
-class Metric(evaluate.Metric):
-    """`score` as an `evaluate` metric."""
+def features() -> datasets.Features:
+    """Types of a prediction and of its reference, for `evaluate`."""
+    import datasets
 
-    def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        prediction = {"id": text, "prediction_text": text}
-        reference = {"id": text, "answers": {"text": datasets.Sequence(text)}}
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": prediction, "references": reference}),
-        )
-
-    def _compute(
-        self, *, predictions: list[dict[str, Any]], references: list[dict[str, Any]], **_: Any
-    ) -> dict[str, float]:
-        return score(predictions, references)
+    text = datasets.Value("string")
+    prediction = {"id": text, "prediction_text": text}
+    reference = {"id": text, "answers": {"text": datasets.Sequence(text)}}
+    return datasets.Features({"predictions": prediction, "references": reference})
