@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -48,3 +50,43 @@ def test_autocast_gives_the_lower_precision() -> None:
     use_frozen_linear(model)
     with torch.autocast("cpu", torch.bfloat16):
         assert model(torch.randn(2, 4)).dtype == torch.bfloat16
+
+
+def test_a_weight_that_is_changed_is_transposed_again() -> None:
+    """As loading an artifact or a checkpoint into a model that has been trained does."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3)).requires_grad_(False)
+    use_frozen_linear(model)
+
+    def gradient() -> torch.Tensor:
+        x = torch.ones(1, 4, requires_grad=True)
+        model(x).sum().backward()
+        assert x.grad is not None
+        return x.grad
+
+    first = gradient()
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+    torch.testing.assert_close(gradient(), 2 * first)
+    model[0].weight = nn.Parameter(model[0].weight.detach() * 2, requires_grad=False)
+    torch.testing.assert_close(gradient(), 4 * first)
+
+
+def test_the_transposed_weight_is_no_part_of_the_model() -> None:
+    model = nn.Sequential(nn.Linear(4, 3)).requires_grad_(False)
+    use_frozen_linear(model)
+    names = set(model.state_dict())
+    model(torch.ones(1, 4, requires_grad=True)).sum().backward()
+    assert model[0]._transposed is not None
+    assert set(model.state_dict()) == names
+    assert sum(parameter.numel() for parameter in model.parameters()) == 15
+    copied = copy.deepcopy(model)
+    torch.testing.assert_close(copied(torch.ones(1, 4)), model(torch.ones(1, 4)))
+
+
+def test_a_weight_without_a_backward_pass_is_not_transposed() -> None:
+    """Prediction, and layers below the first prompt, do not pay for it."""
+    model = nn.Sequential(nn.Linear(4, 3)).requires_grad_(False)
+    use_frozen_linear(model)
+    model(torch.ones(1, 4))
+    assert model[0]._transposed is None
