@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ptv2.tasks.load import AnyTask
 
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
-what the framework itself takes, and memory that its allocator holds unused."""
+what the framework itself takes, and memory that its allocator holds unused. Times come from a matrix product
+that is measured on this machine, in the precision asked for."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,13 @@ def _batch(head: str, rows: int, choices: int, length: int) -> dict[str, Tensor]
 
 def _record(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> dict[str, Any]:
     methods = {
-        need.method: {**asdict(need.step), "operations_an_epoch": need.epoch, "recipe": need.recipe} for need in needs
+        need.method: {
+            **asdict(need.step),
+            "operations_an_epoch": need.epoch,
+            "seconds_an_epoch_here": round(_seconds(config, need), 1),
+            "recipe": need.recipe,
+        }
+        for need in needs
     }
     return {
         "task": config.task.name,
@@ -242,7 +249,8 @@ def _record(config: RunConfig, work: Work, origin: str, needs: list[Need], refus
 def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> None:
     from rich.table import Table
 
-    from ptv2.commands.console import out
+    from ptv2.commands.console import clock, out
+    from ptv2.models.speed import product_rate, slow_precision, training_device
 
     trainer = config.trainer
     out.print(f"{config.task.name}: {work.examples:,} training examples ({work.source}), {_lengths(work)}")
@@ -254,19 +262,32 @@ def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused
         f"prompts of {config.prompt.length}",
     )
     table = Table(box=None, pad_edge=False)
-    for name in ("method", "trained", "%", "weights", "gradients", "optimizer", "activations", "peak", "an epoch"):
-        table.add_column(name, justify="left" if name == "method" else "right")
+    table.add_column("method")
     for need in needs:
-        step = need.step
-        sizes = (step.weights, step.gradients, step.optimizer, step.activations, step.peak)
-        share = f"{100 * step.trained / step.parameters:.3g}"
-        row = (need.method, f"{step.trained:,}", share, *map(_bytes, sizes), _operations(need.epoch))
-        table.add_row(*row, style="bold" if need.method == config.method else None)
+        table.add_column(need.method, justify="right", style="bold" if need.method == config.method else None)
+    table.add_row("trained", *(f"{need.step.trained:,}" for need in needs))
+    table.add_row("of all, %", *(f"{100 * need.step.trained / need.step.parameters:.3g}" for need in needs))
+    for name in ("weights", "gradients", "optimizer", "activations", "peak"):
+        table.add_row(name, *(_bytes(getattr(need.step, name)) for need in needs))
+    table.add_row("an epoch", *(_operations(need.epoch) for need in needs))
+    table.add_row("  here about", *(clock(_seconds(config, need)) for need in needs))
     out.print(table)
+    device = training_device(trainer.device)
+    rate = product_rate(trainer.precision, device) / 1e9
+    out.print(f"time: by {rate:,.0f} GFLOP/s, measured now on this machine in {trainer.precision} ({device})")
+    if (warning := slow_precision(trainer.precision, device)) is not None:
+        out.print(warning, soft_wrap=True)
     for need in needs:
         out.print(f"{need.method}: {need.recipe}", soft_wrap=True)
     for method, why in refused.items():
         out.print(f"{method}: {why}", soft_wrap=True)
+
+
+def _seconds(config: RunConfig, need: Need) -> float:
+    """About how long an epoch takes on this machine."""
+    from ptv2.models.speed import training_device, training_seconds
+
+    return training_seconds(need.epoch, config.trainer.precision, training_device(config.trainer.device))
 
 
 def _lengths(work: Work) -> str:

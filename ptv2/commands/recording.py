@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ptv2.commands.console import log, log_file
+from ptv2.commands.console import err, log, log_file
 from ptv2.commands.examples import Prepared
+from ptv2.config.schema import TrainerConfig
 from ptv2.errors import Interrupted, Pruned
 from ptv2.files import write_json_whole
 from ptv2.models.build import PromptedModel
+from ptv2.models.speed import slow_precision
 from ptv2.runs.directory import RunDirectory
 from ptv2.runs.environment import environment
 from ptv2.training.device import peak_memory
@@ -45,6 +47,12 @@ def recording(run: RunDirectory) -> Iterator[None]:
             raise
         run.write_status("finished")
         run.clear_states()
+
+
+def say_if_slow(config: TrainerConfig, accelerator: Accelerator) -> None:
+    """Tell the user before a training begins that this device emulates the precision asked for."""
+    if accelerator.is_main_process and (warning := slow_precision(config.precision, accelerator.device.type)):
+        err.print(f"warning: {warning}", soft_wrap=True)
 
 
 def time_record(at: Position, total: float) -> dict[str, float]:

@@ -19,7 +19,15 @@ from accelerate.utils import broadcast_object_list
 
 from ptv2.commands.console import RichMonitor, err
 from ptv2.commands.examples import Prepared, prepare
-from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record, training_notes
+from ptv2.commands.recording import (
+    memory_record,
+    notes,
+    recording,
+    runtime_record,
+    say_if_slow,
+    time_record,
+    training_notes,
+)
 from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import missing, shared_parts
 from ptv2.config.schema import MULTITASK, RunConfig
@@ -83,6 +91,7 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
             shared.run.tidy()  # in case a kill came between the result and the end of it
             err.print(f"{shared.run.path}: finished before", soft_wrap=True)
     else:
+        say_if_slow(next(iter(shared.parts.values())).trainer, accelerator)
         prepared = _each(
             shared.parts,
             lambda name: prepare(shared.parts[name], shared.sources[name], SPLITS, shown=accelerator.is_main_process),

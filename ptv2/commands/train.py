@@ -14,7 +14,15 @@ from transformers.utils import logging as transformers_logging
 
 from ptv2.commands.console import RichMonitor
 from ptv2.commands.examples import Predictions, Prepared, prepare
-from ptv2.commands.recording import memory_record, notes, recording, runtime_record, time_record, training_notes
+from ptv2.commands.recording import (
+    memory_record,
+    notes,
+    recording,
+    runtime_record,
+    say_if_slow,
+    time_record,
+    training_notes,
+)
 from ptv2.commands.shared import open_shared, train_shared
 from ptv2.config import recipes
 from ptv2.config.schema import RunConfig
@@ -69,6 +77,7 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
             run.tidy()  # in case a kill came between the result and the end of its run
         return finished, run.path, True
 
+    say_if_slow(config.trainer, accelerator)
     data = prepare(config, source, shown=accelerator.is_main_process)
     begun = None
     if shared is not None:

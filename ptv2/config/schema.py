@@ -34,6 +34,9 @@ def _fit_for_a_folder(name: str) -> str:
 Name = Annotated[str, AfterValidator(_fit_for_a_folder)]
 
 
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
 class Frozen(BaseModel):
     """Base of all configuration objects: no unknown keys, no change after it is built."""
 
@@ -271,7 +274,7 @@ class TrainerConfig(Frozen):
     batch_size: Positive = 32
     accumulation: Positive = 1
     eval_batch_size: Positive = 64  # examples per pass, where nothing is trained
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     evaluate_every: Literal["epoch"] | Positive = "epoch"
     patience: Positive | None = None  # evaluations without a better dev metric before it stops
     halve_on_oom: bool = False

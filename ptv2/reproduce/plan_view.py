@@ -13,8 +13,9 @@ from rich.text import Text
 from ptv2.commands.console import clock as as_clock
 from ptv2.commands.console import err, out
 from ptv2.config.multitask import shared_parts
-from ptv2.config.schema import RunConfig
+from ptv2.config.schema import Precision, RunConfig
 from ptv2.errors import Ptv2Error
+from ptv2.models.speed import slow_precision, training_device, training_seconds
 from ptv2.reproduce.cost import example_count, pass_cost
 from ptv2.reproduce.execute import Outcome, collect
 from ptv2.reproduce.memory import GIB, available
@@ -40,7 +41,7 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
             continue
         left = any(_is_open(outcome) for outcome in group)
         need = needs[job.cell.key] = _need(job) if left else None
-        seconds = known.expected(job) if left else None
+        seconds = _seconds(job, need, known) if left else None
         table.add_row(
             " ".join(job.cell.key),
             _states(group),
@@ -94,13 +95,38 @@ def _show_total(jobs: Sequence[Job], needs: Mapping[tuple[str, ...], Need | None
     shared = {(job.seed, need.shared_name): need.shared for job, need in counted}  # trained once for all its tasks
     total = sum(need.operations for _, need in counted) + sum(shared.values())
     seconds = known.left(jobs, workers)
+    by_rate = seconds is None and len(counted) == len(jobs)
+    if by_rate:  # jobs side by side share the machine
+        seconds = sum(_by_rate(job, needs[job.cell.key]) or 0.0 for job in jobs)
+        job, _ = counted[0]
+        seconds += sum(_by_rate(job, Need(operations, 0)) or 0.0 for operations in shared.values())
     have, where = available("auto")
     runs = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
     parts = [f"{runs} to make, {_operations(total)} at most (texts of full length, all epochs)"]
     if len(counted) < len(jobs):
         parts.append(f"{len(jobs) - len(counted)} of them not counted")
-    parts.append("time not known before one has ended" if seconds is None else f"about {as_clock(seconds)}")
+    origin = "at most, by the speed of this machine's matrix products" if by_rate else "by the runs that are finished"
+    parts.append("time not known" if seconds is None else f"about {as_clock(seconds)} {origin}")
+    warnings = {slow_precision(*_precision(job.config)) for job, _ in counted if job.config is not None}
+    for warning in sorted(filter(None, warnings)):
+        out.print(warning, soft_wrap=True)
     out.print(f"{'; '.join(parts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", soft_wrap=True)
+
+
+def _seconds(job: Job, need: Need | None, known: Clock) -> float | None:
+    """Seconds for one run: by runs like it that are finished, else by its operations and this machine's speed."""
+    expected = known.expected(job)
+    return _by_rate(job, need) if expected is None else expected
+
+
+def _by_rate(job: Job, need: Need | None) -> float | None:
+    if job.config is None or need is None:
+        return None
+    return training_seconds(need.operations, *_precision(job.config))
+
+
+def _precision(config: RunConfig) -> tuple[Precision, str]:
+    return config.trainer.precision, training_device(config.trainer.device)
 
 
 def _by_cell(outcomes: Iterable[Outcome]) -> list[list[Outcome]]:

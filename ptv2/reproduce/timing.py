@@ -1,4 +1,4 @@
-"""How long runs will take, learned from those that are finished."""
+"""How long runs will take, learned from those that are finished in the same precision."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _from(seen: list[tuple[Job, float]], job: Job) -> float | None:
     if same:
         return statistics.fmean(same)
     own = work(job)
-    for alike in (_same_kind, _same_model, _any):
+    for alike in (_same_kind, _same_model, _same_precision):
         rates = [seconds / work(other) for other, seconds in seen if alike(job, other)]
         if rates:
             return statistics.median(rates) * own
@@ -152,8 +152,10 @@ def _same_kind(one: Job, other: Job) -> bool:
 def _same_model(one: Job, other: Job) -> bool:
     assert one.config is not None
     assert other.config is not None
-    return one.config.model == other.config.model and one.config.trainer.precision == other.config.trainer.precision
+    return one.config.model == other.config.model and _same_precision(one, other)
 
 
-def _any(one: Job, other: Job) -> bool:
-    return True
+def _same_precision(one: Job, other: Job) -> bool:
+    assert one.config is not None
+    assert other.config is not None
+    return one.config.trainer.precision == other.config.trainer.precision

@@ -10,6 +10,7 @@ import pytest
 from commandline import finish, log_lines, numbers, only_run, python, result_of, run, train_words, write_sentences
 from torch import OutOfMemoryError, Tensor
 
+from ptv2.models import speed
 from ptv2.models.build import PromptedModel
 from ptv2.runs.directory import state_of
 from ptv2.runs.record import read_status
@@ -114,6 +115,23 @@ def little_memory() -> None:
         return original(model, batch)
 
     PromptedModel.forward = forward  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("precision", "said"), [("bf16", True), ("fp32", False)])
+def test_a_precision_that_is_emulated_is_said_before_training(
+    precision: str, said: bool, data: Path, tmp_path: Path
+) -> None:
+    words = train_words(data, tmp_path / "out", "trainer.max_steps=1", f"trainer.precision={precision}")
+    done = run(words, tmp_path, before=no_units_for_bf16)
+    assert done.code == 0, done.err
+    warning = (
+        "warning: trainer.precision=bf16: this processor has no units for it and is 10.0 times slower than in fp32"
+    )
+    assert done.err.startswith(warning) == said
+
+
+def no_units_for_bf16() -> None:
+    speed.product_rate = lambda precision, device: {"fp32": 70e9, "bf16": 7e9}[precision]  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("sweep", [False, True])
