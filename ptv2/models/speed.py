@@ -35,7 +35,7 @@ def product_rate(precision: Precision, device: str) -> float:
 
     with torch.inference_mode():
         multiply()
-        times = []
+        times: list[float] = []
         while sum(times) < SECONDS:
             started = time.perf_counter()
             multiply()
