@@ -5,13 +5,21 @@ BIN    := $(VENV)/bin
 # Two workers with a thread each are faster than one with two on what the tests do.
 WORKERS ?= 2
 
+# The extras that the targets below need, and the torch that every environment gets. Where the usual package index has
+# only a CUDA build of it (Linux: several GB), name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL.
+EXTRAS := dev,joblib
+comma  := ,
+TORCH  ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+UV_COMPILE = $(BIN)/uv pip compile pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) \
+	--quiet --upgrade --no-annotate --no-emit-index-url --no-emit-find-links
+TEST := -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 QUICKSTART_RUNS := runs/quickstart
 
 # Found by hand for these data, on dev; the settings' own defaults are the published code's.
 DEMO := recipe=none trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 MINI := mini-entities,mini-roles,mini-questions
 
-.PHONY: help quickstart demo reproduce-table test slow lint docs format clean
+.PHONY: help quickstart demo reproduce-table test test-newest test-oldest lock slow lint docs format clean
 
 help:        ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -34,6 +42,24 @@ reproduce-table: $(VENV)/installed  ## a table of the paper: TABLE=2|3|4 [BACKBO
 test: $(VENV)/installed-dev  ## own environment, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
+test-newest: ## the tests with the newest versions that pyproject.toml allows, in .venv-newest
+	$(PYTHON) -m venv --clear .venv-newest
+	@echo "Installing the newest versions into .venv-newest: about 140 packages, 2.2 GB on disk; a few minutes."
+	.venv-newest/bin/python -m pip install torch==$(TORCH) --editable '.[$(EXTRAS)]'
+	OMP_NUM_THREADS=1 .venv-newest/bin/python $(TEST)
+
+test-oldest: $(VENV)/installed-dev  ## the tests with the oldest versions that pyproject.toml allows, in .venv-oldest
+	$(PYTHON) -m venv --clear .venv-oldest
+	echo "torch==$(TORCH)" | $(UV_COMPILE) --resolution lowest-direct --python .venv-oldest/bin/python \
+		--constraint - --output-file .venv-oldest/constraints.txt
+	@echo "Installing the oldest versions into .venv-oldest: about 130 packages, 2 GB on disk; a few minutes."
+	.venv-oldest/bin/python -m pip install --constraint .venv-oldest/constraints.txt --editable '.[$(EXTRAS)]'
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python $(TEST)
+
+lock: $(VENV)/installed-dev  ## new constraints.txt: the newest versions that go with constraints.in, for every platform
+	$(UV_COMPILE) --universal --python-version 3.11 --constraint constraints.in \
+		--custom-compile-command "make lock" --output-file constraints.txt
+
 slow: $(VENV)/installed-dev  ## the tests that take long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(ARGS)
 
@@ -50,15 +76,17 @@ format: $(VENV)/installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 clean:       ## remove environment and caches; runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build site
+	rm -rf $(VENV) .venv-newest .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@echo "Installing ptv2 into $(VENV): about 80 packages, 1.5 GB on disk with torch's CPU build; a few minutes."
+	$(BIN)/python -m pip install --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,joblib]'
+	@echo "Installing ptv2 and its tools into $(VENV): about 140 packages, 2.2 GB on disk with torch's CPU build; a few minutes."
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/installed

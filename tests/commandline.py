@@ -37,7 +37,7 @@ FORKS.set_forkserver_preload(
         "transformers.models.bert.modeling_bert",
     ]
 )
-TIMEOUT = 300  # seconds for one command; far more than any needs on a machine with nothing else to do
+TIMEOUT = 1500  # seconds for one command: only one that hangs takes so long, also on a machine that is busy
 
 
 @dataclass(frozen=True)

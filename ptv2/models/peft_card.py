@@ -13,6 +13,27 @@ CLASSES = {
     TOKENS: "AutoModelForTokenClassification",
     SPAN: "AutoModelForQuestionAnswering",
 }
+# (transformers, PEFT): the versions that the tests ran the card's code with.
+TRIED = (("5.23.0", "0.21.2"), ("5.24.0", "0.21.2"))
+# transformers 5.24 renamed an argument that PEFT 0.21 looks for in the signature, and refuses a model without.
+_OLD_NAME_OF_THE_CACHE = """
+
+def with_old_name(forward):
+    \"\"\"`forward` that also takes `cache` by its name before transformers 5.24, which PEFT 0.21 insists on.\"\"\"
+
+    def call(*args, past_key_values=None, **kwargs):
+        if past_key_values is not None:
+            kwargs["cache"] = past_key_values
+        return forward(*args, **kwargs)
+
+    return call
+
+
+for module in (base, base.base_model):
+    names = inspect.signature(module.forward).parameters
+    if "cache" in names and "past_key_values" not in names:
+        module.forward = with_old_name(module.forward)
+"""
 _OUTPUTS = {"classification": "[B, N]", "choice": "[B, C]", "tagging": "[B, T, N]", "span": "[B, T, 2]"}
 _CARD = """---
 base_model: {base}
@@ -21,6 +42,8 @@ library_name: peft
 # {title}
 
 Exported by ptv2 for PEFT ({peft_type}, {task_type}). {answers}. Texts are put together as ptv2 does it.
+
+Tried with {tried}.
 
 ```python
 {code}
@@ -37,6 +60,7 @@ def card(model: PromptedModel, adapter: Adapter, title: str, labels: list[str]) 
         peft_type=config["peft_type"],
         task_type=adapter.task_type,
         answers=f"Scores stand for {', '.join(labels)}" if model.spec.kind != "span" else "Scores: start and end",
+        tried=", ".join(f"transformers {transformers} and PEFT {peft}" for transformers, peft in TRIED),
         code=code(model, adapter),
     )
 
@@ -49,6 +73,7 @@ def code(model: PromptedModel, adapter: Adapter) -> str:
     name = CLASSES[adapter.task_type]
     return "\n".join(
         [
+            *(["import inspect", ""] if adapter.deep else []),
             "import torch",
             "from peft import PeftModel",
             f"from transformers import {name}",
@@ -57,6 +82,7 @@ def code(model: PromptedModel, adapter: Adapter) -> str:
             f"    {config['base_model_name_or_path']!r}{revision}, num_labels={outputs}, dtype=torch.float32",
             ")",
             *_padding(model),
+            *(_OLD_NAME_OF_THE_CACHE.splitlines() if adapter.deep else []),
             'model = PeftModel.from_pretrained(base, ".").eval()',
             "",
             "",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commandline import TIMEOUT
 
 from ptv2.commands import list as list_command
 from ptv2.config import paths
@@ -244,7 +245,7 @@ def _build(folder: Path) -> None:
         command = ["hatchling", "build", "-t", "wheel", "-d", str(folder)]
     else:
         command = ["pip", "--retries", "0", "--timeout", "10", "wheel", str(ROOT), "--no-deps", "-w", str(folder)]
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode and command[0] == "pip":
         pytest.skip(f"no hatchling here, and pip cannot fetch it: {done.stderr.strip().splitlines()[-1:]}")
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import TIMEOUT
 from datasets import ClassLabel, Dataset, Features, List, Value
 from pyarrow import parquet
 
@@ -104,7 +105,9 @@ def ask(
     names = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
     names |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), **environment}
     command = [sys.executable, "-c", ASK, *([] if cache_dir is None else [str(cache_dir)])]
-    run = subprocess.run(command, input=json.dumps(questions), env=names, text=True, capture_output=True, timeout=100)
+    run = subprocess.run(
+        command, input=json.dumps(questions), env=names, text=True, capture_output=True, timeout=TIMEOUT
+    )
     assert run.returncode == 0, run.stderr
     reply = json.loads(run.stdout)
     asked = [] if "HF_HUB_OFFLINE" in environment else ["127.0.0.1"]

@@ -21,6 +21,8 @@ from ptv2.data.arrays import flatten
 from ptv2.data.parallel import in_processes
 from ptv2.errors import DataError, TrainingError
 
+TIMEOUT = 1500  # seconds; as in commandline.py, which these processes would import with torch
+
 
 @dataclass(frozen=True)
 class Squares:
@@ -109,13 +111,13 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
         "from ptv2.data.parallel import in_processes\n"
         "def wait(numbers):\n"
         "    Path(__file__).with_name(f'{os.getpid()}.started').touch()\n"
-        "    time.sleep(300)\n"
+        "    time.sleep(3000)\n"
         "if __name__ == '__main__':\n"
         "    in_processes(wait, [[0], [1], [2]], 2)\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)])
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + TIMEOUT
         while len(started := list(tmp_path.glob("*.started"))) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         workers = [psutil.Process(int(path.stem)) for path in started]
@@ -123,7 +125,7 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=TIMEOUT)
     for process in alive:
         process.kill()
     assert not alive

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from commandline import TIMEOUT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
@@ -94,7 +95,7 @@ def test_two_processes_at_once_and_no_network(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", script], env=env, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for process in running:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, errors
     assert not [path for path in home.rglob("*") if path.is_file()]
 

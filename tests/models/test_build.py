@@ -51,13 +51,15 @@ def test_a_step_moves_what_is_trained_and_nothing_else(family: str, spec: HeadSp
     optimizer = build_optimizer(model, OptimConfig(lr=0.1))
     mean_loss(model, batch).backward()
     assert set(gradients(model)) == trained, "each trained parameter gets a gradient, in every process"
+    largest = {name: float(gradient.abs().max()) for name, gradient in gradients(model).items()}
     optimizer.step()
     for name, tensor in model.state_dict().items():
         if name not in trained:
             assert torch.equal(tensor, before[name]), f"{name} is frozen and moved"
     moved = {name for name in trained if not torch.equal(model.state_dict()[name], before[name])}
-    # Choices share the bias of their score, so its gradient is zero up to rounding.
-    assert trained - moved <= {"head.linear.bias"}
+    # Where a bias shifts all choices or all keys alike, its gradient is zero up to rounding, and it may stay.
+    rounding = {name for name in trained if name.endswith("bias") and largest[name] < 1e-6 * max(largest.values())}
+    assert trained - moved <= rounding
     assert sum(len(state) > 0 for state in optimizer.state.values()) == len(trained)
 
 

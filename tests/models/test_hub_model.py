@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from commandline import TIMEOUT
 from transformers import BertConfig, BertModel
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -82,7 +83,12 @@ def ask(endpoint: str, cache: Path, *models: tuple[str, str | None], **environme
     names = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
     names |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), **environment}
     run = subprocess.run(
-        [sys.executable, "-c", ASK], input=json.dumps(models), env=names, text=True, capture_output=True, timeout=100
+        [sys.executable, "-c", ASK],
+        input=json.dumps(models),
+        env=names,
+        text=True,
+        capture_output=True,
+        timeout=TIMEOUT,
     )
     assert run.returncode == 0, run.stderr
     reply = json.loads(run.stdout)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft_versions import skip_where_peft_refuses
 from safetensors.torch import load_file, save_file
 from tiny import FAMILY_CONFIGS, enlarge, run_config, tiny_batch
 from torch import Tensor
@@ -29,7 +30,7 @@ from ptv2.models.peft_adapter import (
     settings_of,
     write_adapter,
 )
-from ptv2.models.peft_card import code
+from ptv2.models.peft_card import TRIED, code
 from ptv2.models.peft_format import LAYOUTS, load_adapter, to_peft
 
 SPECS = {
@@ -230,6 +231,7 @@ def test_an_adapter_of_pefts_own(family: str, bases: dict[str, Path], tmp_path: 
     """Made and saved by PEFT, with its MLP and its names, without anything that ptv2 writes."""
     from peft import PrefixTuningConfig, get_peft_model
 
+    skip_where_peft_refuses()
     torch.manual_seed(3)
     base = AutoModelForSequenceClassification.from_pretrained(bases[family], num_labels=3)
     pad = FAMILY_CONFIGS[family].get("pad_token_id", 0)
@@ -316,3 +318,9 @@ def test_folders_that_hold_no_adapter(damage: str, message: str, bases: dict[str
         (tmp_path / CONFIG).write_text(json.dumps({**config, key: value}), encoding="utf-8")
     with pytest.raises(ModelError, match=message):
         read_adapter(tmp_path)
+
+
+def test_the_card_names_the_locked_versions() -> None:
+    lines = (Path(__file__).parents[2] / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    locked = dict(line.split("==") for line in lines if line.startswith(("transformers==", "peft==")))
+    assert (locked["transformers"], locked["peft"]) in TRIED

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import finish, python
+from commandline import TIMEOUT, finish, python
 from records import CONFIG, result
 
 from ptv2.cli import main
@@ -458,7 +458,7 @@ def drawn(out: Path, tmp_path: Path, fragment: str) -> Element:
     page(out)
     words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
     address = f"{(out.parent / 'report.html').as_uri()}#{fragment}"
-    done = subprocess.run([str(BROWSER), *words, address], capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run([str(BROWSER), *words, address], capture_output=True, text=True, check=True, timeout=TIMEOUT)
     return Tree(done.stdout).root
 
 

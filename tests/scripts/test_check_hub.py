@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commandline import TIMEOUT
 from datasets import ClassLabel, Dataset, Features, Value
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -69,7 +70,7 @@ def check(endpoint: str, home: Path, *arguments: str | Path) -> tuple[int, str]:
     names = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
     names |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home)}
     command = [sys.executable, REPOSITORY / "scripts" / "check_hub.py", *arguments]
-    run = subprocess.run(command, env=names, text=True, capture_output=True, timeout=100)
+    run = subprocess.run(command, env=names, text=True, capture_output=True, timeout=TIMEOUT)
     assert "Traceback" not in run.stderr, run.stderr
     return run.returncode, run.stdout
 

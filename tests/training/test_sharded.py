@@ -11,7 +11,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from commandline import finish, log_lines, only_run, python, result_of, run, train_words, write_sentences
+from commandline import (
+    TIMEOUT,
+    finish,
+    log_lines,
+    only_run,
+    python,
+    result_of,
+    run,
+    train_words,
+    write_sentences,
+)
 
 from ptv2.errors import ModelError
 from ptv2.training.shard import in_turn
@@ -85,7 +95,7 @@ def losses(folder: Path) -> list[float]:
 @pytest.mark.parametrize("machines", [[3], [2, 1]])
 def test_the_processes_of_a_machine_load_one_after_another(machines: list[int]) -> None:
     """Whole checkpoints beside each other would not fit; and one that fails does not keep the others waiting."""
-    together = threading.Barrier(sum(machines), timeout=60)
+    together = threading.Barrier(sum(machines), timeout=TIMEOUT)
     loading = [0] * len(machines)
     most = [0] * len(machines)
 
