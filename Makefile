@@ -13,6 +13,7 @@ TORCH  ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) \
 	--quiet --upgrade --no-annotate --no-emit-index-url --no-emit-find-links
 TEST := -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
 QUICKSTART_RUNS := runs/quickstart
 
 # Found by hand for these data, on dev; the settings' own defaults are the published code's.
