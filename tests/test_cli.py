@@ -130,7 +130,7 @@ def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
         (["train", "task=null"], "Config group override must be a string"),
         (["train", "task=rte", "data.source=files"], "data.source=files needs data.dir=DIR"),
         (["train", "seed=1,2"], "Ambiguous value for argument 'seed=1,2'"),
-        (["train", "--config-dir", "nowhere"], "Additional config directory"),
+        (["train", "--config-dir", "nowhere"], "--config-dir: no folder nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
         arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
     arguments = sorted(implied(arguments), key=lambda word: word not in ("-m", "--multirun"))
+    paths.folders(_config_dir(arguments))  # refuses files that Hydra must not see
     sys.argv = ["ptv2 train", *arguments]
     raised: list[Exception] = []
 
@@ -143,8 +144,11 @@ def _explain_launching(said: str) -> ConfigError | None:
 
 def _config_dir(arguments: list[str]) -> str | None:
     for i, word in enumerate(arguments):
-        if word in ("--config-dir", "-cd") and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if word.startswith("--config-dir="):
-            return word.partition("=")[2]
+        name, equals, value = word.partition("=")
+        if name == "-cd" or (
+            name.startswith("--config-d") and "--config-dir".startswith(name)
+        ):  # argparse's shortening
+            return value if equals else arguments[i + 1] if i + 1 < len(arguments) else None
+        if word.startswith("-cd"):
+            return word.removeprefix("-cd")
     return None

@@ -39,6 +39,8 @@ def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
 
 def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, RuntimeConf]:
     """What Hydra makes of `overrides`, and its account of that; a Hydra that runs around this is left as it was."""
+    for folder in folders:
+        paths.folders(folder)  # refuses files that Hydra must not see
     running = GlobalHydra.instance()
     outer, running.hydra = running.hydra, None
     search = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).resolve()}' for folder in folders)}]"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ptv2.config.own_files import check_files
 from ptv2.errors import ConfigError
 
 
@@ -29,10 +30,12 @@ def folders(config_dir: str | None = None) -> list[Path]:
     """Where files are looked for, in order: of one name in both, Hydra takes the shipped.
 
     Raises:
-        ConfigError: no such folder `config_dir`.
+        ConfigError: no such folder `config_dir`, or a file in it that is more than settings.
     """
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError(f"--config-dir: no folder {config_dir}")
+    if config_dir is not None:
+        check_files(Path(config_dir))
     return [conf_dir(), *([Path(config_dir)] if config_dir else [])]
 
 

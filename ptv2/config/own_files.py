@@ -1,0 +1,170 @@
+"""Files of `--config-dir` are data: they set settings of ptv2 and nothing else, whoever wrote them.
+
+Hydra would run what a file says under `hydra.callbacks` or `_target_`, and resolve `${oc.env:...}` into a run's record.
+So the files are read here first, before Hydra sees the folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ptv2.errors import ConfigError, shorten
+
+# Folders of settings, and of tables and figures, whose words become settings of runs.
+SETTINGS = ("task", "model", "method", "trainer", "recipe", "sweep")
+DRAWN = ("table", "figure")
+# What a file for the whole configuration may set at its top; `ours` is what methods look their defaults up in.
+TOP = ("task", "data", "model", "method", "prompt", "head", "optim", "trainer", "multitask", "seed", "recipe", "ours")
+# What a sweep's file may set of Hydra.
+OF_SWEEPS = ("mode", "sweeper")
+MOST_VALUES = 100_000  # in one file; an alias in YAML can stand for millions
+
+_INSTANTIATED = re.compile(r"_(target|partial|recursive|convert|args)_")
+_RUN_BY_HYDRA = re.compile(r"^[+~]*hydra([./@:=]|$)")
+_PLAIN = re.compile(r"\$\{(oc\.select:|(?!hydra)[\w.\[\]]*\})")  # another setting's value, or a default of a method
+
+
+def check_files(folder: Path) -> None:
+    """Check all files below a `--config-dir` that can become part of a configuration.
+
+    Raises:
+        ConfigError: the file, and what in it is more than settings.
+    """
+    _check(str(folder.resolve()), str(folder))
+
+
+@cache
+def _check(_resolved: str, shown: str) -> None:
+    folder = Path(shown)
+    for group in (*SETTINGS, *DRAWN):
+        for path in sorted((folder / group).rglob("*.yaml")):
+            check_file(path, group)
+    if any((folder / "hydra").rglob("*.yaml")):
+        raise ConfigError(f"{folder / 'hydra'}: expected settings of ptv2; such files would be run by Hydra")
+
+
+def check_file(path: Path, group: str) -> None:
+    """Check one file of a group.
+
+    Raises:
+        ConfigError: the file, and what in it is more than settings.
+    """
+    text = _read(path)
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: {_fault(error)}") from error
+    if tree is None:
+        return
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected settings (key: value), found {type(tree).__name__}")
+    package = _package(text)
+    if package not in ("_group_", "_global_"):
+        raise ConfigError(f"{path}: # @package {shorten(package)}; expected _global_, or no such line")
+    if group == "sweep":
+        tree = _without_sweeper(path, tree)
+    if package == "_global_" and group not in DRAWN:
+        for key in tree:
+            if key != "defaults" and key not in TOP:
+                raise ConfigError(f"{path}: {_named(key)} cannot be set in a file; known: {', '.join(TOP)}")
+    for key, value in _values(tree, path):
+        _check_value(path, key, value)
+    _check_defaults(path, tree.get("defaults"))
+
+
+def _check_value(path: Path, key: str, value: Any) -> None:
+    """Refuse what Hydra would run or resolve, as a key or within a text."""
+    for text in (key, value):
+        if not isinstance(text, str):
+            continue
+        if _INSTANTIATED.search(text):
+            raise ConfigError(f"{path}: {_named(text)}: a file cannot name code to run")
+        if _RUN_BY_HYDRA.search(text):
+            raise ConfigError(f"{path}: {_named(text)}: a file cannot set what Hydra does")
+        if len(re.findall(r"\$\{", text)) != len(_PLAIN.findall(text)):
+            raise ConfigError(f"{path}: {_named(text)}: expected a value, or another setting's as ${{task.name}}")
+    trusts = key == "trust_remote_code" and value is not False
+    if trusts or (isinstance(value, str) and "trust_remote_code=" in value):
+        raise ConfigError(f"{path}: model.trust_remote_code can be set on the command line only")
+
+
+def _check_defaults(path: Path, defaults: Any) -> None:
+    """Refuse a defaults list that chooses anything but files of ptv2's own groups."""
+    entries = defaults if isinstance(defaults, list) else [] if defaults is None else [defaults]
+    for entry in entries:
+        for name in entry if isinstance(entry, Mapping) else [entry]:
+            words = re.sub(r"^\s*(override\s+|optional\s+)*", "", str(name))
+            group, _, package = words.strip().partition("@")
+            own = not group.startswith("/")  # of the file's own group
+            parts = group.strip("/").split("/")
+            known = (own or parts[0] in SETTINGS) and not {"hydra", "..", ""} & set(parts)
+            if not known or package not in ("", "_global_"):
+                raise ConfigError(f"{path}: defaults: {_named(name)}; expected {', '.join(SETTINGS)}")
+
+
+def _without_sweeper(path: Path, tree: dict[Any, Any]) -> dict[Any, Any]:
+    """A sweep's file without the keys of Hydra that it may have: `hydra.mode`, and values in `hydra.sweeper.params`.
+
+    Raises:
+        ConfigError: other keys of Hydra, or values that are more than that.
+    """
+    hydra = tree.get("hydra", {})
+    known = isinstance(hydra, dict) and set(hydra) <= set(OF_SWEEPS)
+    sweeper = hydra.get("sweeper", {}) if known else None
+    params = sweeper.get("params", {}) if isinstance(sweeper, dict) and set(sweeper) <= {"params"} else None
+    if not isinstance(params, dict) or not isinstance(hydra.get("mode", ""), str):
+        raise ConfigError(f"{path}: hydra: a sweep's file may set hydra.mode and hydra.sweeper.params, no more of it")
+    for key, value in _values(params, path):
+        _check_value(path, key, value)
+    return {key: value for key, value in tree.items() if key != "hydra"}
+
+
+def _values(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    """Each value with the key that it stands under; each key of a mapping stands for itself too."""
+    waiting: list[tuple[str, Any]] = [("", value)]
+    count = 0
+    while waiting:
+        key, value = waiting.pop()
+        count += 1
+        if count > MOST_VALUES:
+            raise ConfigError(f"{path}: more than {MOST_VALUES:,} values")
+        if isinstance(value, Mapping):
+            waiting += [(str(name), inner) for name, inner in value.items()]
+        elif isinstance(value, list | tuple | set):
+            waiting += [(key, inner) for inner in value]
+            continue
+        yield key, value
+
+
+def _package(text: str) -> str:
+    """The package that Hydra reads off the first comments."""
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            break
+        if match := re.match(r"\s*#\s*@package\s+(.*)", line):
+            return match[1].strip()
+    return "_group_"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected text in UTF-8 (byte {error.start})") from error
+
+
+def _fault(error: Exception) -> str:
+    """Where and what is wrong with a YAML file."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "nested too deeply"
+    return f"line {mark.line + 1}: no YAML ({shorten(str(problem))})" if mark is not None else f"no YAML ({problem})"
+
+
+def _named(text: object) -> str:
+    return shorten(" ".join(str(text).split()))
