@@ -65,3 +65,23 @@ def first_line(error: BaseException, most: int = 160) -> str:
 def shorten(text: str, most: int = 80) -> str:
     """`text` as it is, or its beginning with an ellipsis where it is longer than `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def quote(value: object, most: int = 60) -> str:
+    """A value out of a file as a message shows it: as Python writes it, cut to `most` characters."""
+    return shorten(repr(value[: most + 1] if isinstance(value, str) else value), most)
+
+
+def enumerate_some(names: Iterable[object], most: int = 8) -> str:
+    """Names out of a file as a message lists them: the first few, each cut, and how many more there are."""
+    listed = [str(name) for name in names]
+    shown = ", ".join(shorten(name, 24) for name in listed[:most])
+    return f"{shown} and {len(listed) - most} more" if len(listed) > most else shown
+
+
+def unknown_in_data(kind: str, name: str, known: Iterable[str]) -> str:
+    """`unknown` for names out of files: any number, of any length."""
+    choices = sorted(set(known))
+    near = get_close_matches(name[:60], choices, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}?" if near and len(near[0]) <= 60 else ";"
+    return f"unknown {kind} {quote(name)}{hint} known: {enumerate_some(choices)}"

@@ -250,7 +250,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("ner", "new.txt", "Rain\nfell hard\n", "{file}:2: expected 1 columns as above, found 2"),
         ("ner", "new.txt", "\n\n", "{file}: the file has no records"),
         ("ner", "new.txt", "\u200d\n\n\u200b\n", "task ner: the tokenizer makes nothing of the examples"),
-        ("ner", "new.jsonl", '{"words": ["Rain"]}\n', "{file}:1: expected 'tokens', a list of words"),
+        ("ner", "new.jsonl", '{"text": ["Rain"]}\n', "{file}:1: expected 'tokens', a list of words"),
         ("srl", "new.props", "Rain  -  (A1*\nfell  fall  *\n", "{file}:1: (A1* is not closed within its sentence"),
         ("srl", "new.props", "Rain  -  *\nfell  -  *\n", "{file}:1: expected one column for each predicate"),
         (

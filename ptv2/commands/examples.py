@@ -88,7 +88,7 @@ def prepare(config: RunConfig, source: Source, splits: Sequence[str] | None = No
     task = load_task(config.task, source, reading=reading(config))
     wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
     examples: dict[str, list[Any]] = {split: task.read(source.read(split)) for split in wanted}
-    for split in ("train", "dev"):
+    for split in dict.fromkeys(("train", "dev", *wanted)):
         if not examples.get(split):
             raise DataError(f"task {config.task.name}: the {split} split has no examples")
     return Prepared(config, source, task, examples, _encode(task, examples, config, shown))

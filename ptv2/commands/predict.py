@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, DataError
 from ptv2.files import write_text_whole
 from ptv2.runs.directory import find_run, read_config
 
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
     records = read_file(Path(options.input), config.task, labelled=False)
     trained = load_trained(folder, config)
     examples = trained.task.read(records, labelled=False)
+    if not examples:
+        raise DataError(f"{options.input}: the file has no examples")
     scores, encoded = score_examples(trained, examples, config)
     if not trained.accelerator.is_main_process:
         return 0

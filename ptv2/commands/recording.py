@@ -106,4 +106,4 @@ def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
         found.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
         found.append("mini data are made up by this project; the numbers say nothing about a real task")
-    return [*found, *prepared.task.notes(examples)]
+    return [*found, *prepared.source.notes, *prepared.task.notes(examples)]

@@ -75,6 +75,8 @@ def deciding(
     if config.model.path != "config:":
         tree["model"]["config"] = {}  # only `plan` reads it
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
+    if config.data.split is None:
+        del tree["data"]["split"], tree["data"]["split_seed"]
     tree["data"]["fingerprint"] = data
     for key in ("path", "revision", "sha256", "trust_remote_code"):
         tree["model"].pop(key)

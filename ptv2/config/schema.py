@@ -82,7 +82,7 @@ class TaggingConfig(Frozen):
     columns: list[str] | None = None  # names of a column file's columns; None: its own `# global.columns`, if any
     tokens: str | int = 0  # column of the words, by name or number
     tags: str | int = -1  # column of the tags; -1 is the last
-    scheme: Literal["auto", "bio", "iob1", "bioes"] = "auto"  # how tags mark spans; auto: seen from training data
+    scheme: Literal["auto", "bio", "iob1", "bioes", "io"] = "auto"  # io: bare types; auto: as the training tags show
     predicate: Literal["none", "published", "separator"] = "none"  # how a predicate is marked behind its sentence
     stride: Annotated[int, Field(ge=0)] = 64  # tokens that two windows of a long sentence share
 
@@ -198,6 +198,8 @@ class TaskConfig(Frozen):
 class DataConfig(Frozen):
     source: Source
     dir: str | None = None
+    split: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the training examples that become dev
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # which of them
     limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
     workers: Positive = 1  # processes that encode
 
@@ -407,5 +409,7 @@ def _check_source(task: TaskConfig, data: DataConfig) -> None:
         raise ValueError(f"data.source={data.source}: task {task.name} has no such source (it has: {', '.join(have)})")
     if data.source == "files" and data.dir is None:
         raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
+    if data.source != "files" and data.split is not None:
+        raise ValueError(f"data.split={data.split} is for files; source {data.source} has a dev set")
     if data.source != "files" and data.dir is not None:
         raise ValueError(f"data.dir is set but data.source={data.source}; expected data.source=files with it")

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptv2.data.lines import read_lines
 from ptv2.data.records import Record
 from ptv2.errors import DataError, unknown
 
 BOUNDARY = "-DOCSTART-"
 BLANKS = " \t\r\n"  # not str.split()'s: a no-break space or U+2028 may be a token, or a part of one
+TABS, ANY_BLANKS = re.compile(r"\t+"), re.compile(r"[ \t]+")
 NAMES = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
 
 
@@ -28,7 +30,12 @@ class _Layout:
     tag: int | None
 
     def cells(self, line: str) -> list[str]:
-        return [cell.strip(BLANKS) for cell in self.separator.split(line)]
+        """The cells of a line; where tabs separate, the first of them may be blank: a token that is a blank."""
+        bare = line.strip(BLANKS)
+        cells = self.separator.split(bare) if bare else []
+        if len(cells) == self.width - 1 and self.separator is TABS and line[0] in BLANKS:
+            cells = ["", *cells]
+        return [cell.strip(BLANKS) for cell in cells]
 
     def is_comment(self, line: str, cells: Sequence[str], *, leads: bool) -> bool:
         """Whether a line is a comment and not a token that begins with `#`: its columns are not the file's.
@@ -61,8 +68,8 @@ def read_columns(
         return
     sentence: list[list[str]] = []
     first = 0
-    for number, line in _lines(path):
-        cells = layout.cells(line) if line else []
+    for number, line in read_lines(path):
+        cells = layout.cells(line)
         if not cells or _is_boundary(line):
             if sentence:
                 yield _record(sentence, layout, f"{path}:{first}")
@@ -85,12 +92,13 @@ def _record(sentence: Sequence[Sequence[str]], layout: _Layout, where: str) -> R
 
 def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequence[str] | None) -> _Layout | None:
     """The layout that the first line of tokens shows; none if the file has no such line."""
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
+        line = line.strip(BLANKS)
         if found := NAMES.match(line):
             names = names or found[1].split()
         if not line or line.startswith("#") or _is_boundary(line):
             continue
-        separator = re.compile(r"\t+" if "\t" in line else r"[ \t]+")
+        separator = TABS if "\t" in line else ANY_BLANKS
         width, where = len(separator.split(line)), f"{path}:{number}"
         if names and len(names) != width:
             raise DataError(f"{where}: expected {len(names)} columns ({', '.join(names)}), found {width}")
@@ -112,23 +120,6 @@ def _column(wanted: int | str, names: Sequence[str] | None, width: int, where: s
     if not -width <= wanted < width:
         raise DataError(f"{where}: no column {wanted}: the file has {width}, numbered from 0")
     return wanted % width
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without the blanks around them.
-
-    Raises:
-        DataError: a line that is not UTF-8, with its number; or the file cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:  # bytes are cut at \n alone, and a line that is no UTF-8 is known by its number
-            for number, line in enumerate(stream, start=1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, text.strip(BLANKS)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{number}: expected UTF-8 text") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
 
 
 def _is_boundary(line: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +20,9 @@ Format = Literal["records", "columns", "props", "conll12", "squad"]
 def format_of(path: Path, task: TaskConfig) -> Format:
     """The format that the task's files have; where it leaves that open, what the file's name says.
 
-    JSON lines are records whatever the task says: new examples for it may come in them.
+    JSON is records whatever the task says, but for SQuAD's: examples of every task may come in it.
     """
-    if path.suffix == ".jsonl":
+    if path.suffix == ".jsonl" or (path.suffix == ".json" and task.shape != "extract"):
         return "records"
     named = task.sources.files.format if task.sources.files else "auto"
     if named != "auto":
@@ -31,15 +31,18 @@ def format_of(path: Path, task: TaskConfig) -> Format:
         return "conll12"
     if path.suffix == ".props":
         return "props"
-    if path.suffix in records.READERS:
+    if path.suffix in records.READERS and path.suffix != ".json":
         return "records"
     return {"tag": "columns", "extract": "squad"}.get(task.shape, "records")  # type: ignore[return-value]
 
 
-def read_file(path: Path, task: TaskConfig, *, labelled: bool = True) -> list[Record]:
+def read_file(
+    path: Path, task: TaskConfig, *, labelled: bool = True, note: Callable[[str], None] = lambda text: None
+) -> list[Record]:
     """All records of a file (of format `conll12` also a folder of files).
 
     Args:
+        note: is told what had to be guessed about the file.
         labelled: whether labels are needed; else a column file may hold words alone, one of roles no spans.
 
     Raises:
@@ -48,7 +51,7 @@ def read_file(path: Path, task: TaskConfig, *, labelled: bool = True) -> list[Re
     kind = format_of(path, task)
     found: Iterable[Record]
     if kind == "records":
-        return records.read_file(path)
+        return records.read_file(path, note)
     if kind == "columns":
         tagging = task.tagging
         assert tagging is not None

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptv2.data.lines import read_lines
 from ptv2.data.records import Record
-from ptv2.errors import DataError
+from ptv2.errors import DataError, quote
 
 NO_PREDICATE = "-"
 
@@ -166,17 +167,19 @@ def to_bio(column: Sequence[str], places: Sequence[str] | None = None) -> list[s
     label, opened = "", ""
     for cell, place in zip(column, places, strict=True):
         if (parts := _CELL.fullmatch(cell)) is None:
-            raise DataError(f"{place}: expected *, (LABEL*, *) or (LABEL*), found {cell!r}")
+            raise DataError(f"{place}: expected *, (LABEL*, *) or (LABEL*), found {quote(cell)}")
         if parts["open"]:
             if label:
-                raise DataError(f"{place}: {cell!r} opens a span within ({label}* of {opened}; expected *) before it")
+                raise DataError(
+                    f"{place}: {quote(cell)} opens a span within ({label}* of {opened}; expected *) before it"
+                )
             label, opened = parts["open"], place
             tags.append(f"B-{label}")
         else:
             tags.append(f"I-{label}" if label else "O")
         if parts["end"] is not None:
             if not label or parts["end"] not in ("", label):
-                raise DataError(f"{place}: {cell!r} closes {f'({label}*' if label else 'no open span'}")
+                raise DataError(f"{place}: {quote(cell)} closes {f'({label}*' if label else 'no open span'}")
             label = ""
     if label:
         raise DataError(f"{opened}: ({label}* is not closed within its sentence; expected *)")
@@ -237,7 +240,17 @@ def _conll12_sentence(lines: list[_Line], labelled: bool) -> Sentence:
 def _sentence(
     lines: list[_Line], words: list[str], lemmas: list[str], predicates: list[int], columns: list[list[str]]
 ) -> Sentence:
-    """Put predicates and columns together, the first to the first and so on."""
+    """Put predicates and columns together, the first to the first and so on.
+
+    Raises:
+        DataError: two columns have the same predicate.
+    """
+    if len(set(predicates)) < len(predicates):
+        twice = next(i for i in predicates if predicates.count(i) > 1)
+        raise DataError(
+            f"{lines[twice].where}: expected one column for each predicate; "
+            f"{predicates.count(twice)} columns have their (V*) at {quote(words[twice])}"
+        )
     pairs = zip(predicates, columns, strict=True)
     return Sentence(words, [Proposition(i, lemmas[i], tags, lines[i].where) for i, tags in pairs])
 
@@ -264,34 +277,22 @@ def _unknown(lines: list[_Line], predicates: list[int]) -> list[list[str]]:
 def _blocks(path: Path, marks: tuple[str, ...] = ()) -> Iterator[list[_Line]]:
     """The lines between blank lines, each as wide as the first; a line that begins with one of `marks` is as blank."""
     block: list[_Line] = []
-    for number, text in enumerate(_lines(path), start=1):
+    for number, line in read_lines(path):
+        text = line.strip(" \t\r\n")
         if not text or (marks and text.startswith(marks)):
             if block:
                 yield block
             block = []
             continue
-        line = _Line(_BLANKS.split(text), f"{path}:{number}")
-        if block and len(line.cells) != len(block[0].cells):
+        row = _Line(_BLANKS.split(text), f"{path}:{number}")
+        if block and len(row.cells) != len(block[0].cells):
             raise DataError(
-                f"{line.where}: expected {len(block[0].cells)} columns as in the sentence's first line, "
-                f"found {len(line.cells)}"
+                f"{row.where}: expected {len(block[0].cells)} columns as in the sentence's first line, "
+                f"found {len(row.cells)}"
             )
-        block.append(line)
+        block.append(row)
     if block:
         yield block
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file without blanks at their ends; only a line feed ends a line, U+2028 does not."""
-    try:
-        with path.open("rb") as stream:
-            for number, raw in enumerate(stream, start=1):
-                try:
-                    yield raw.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \t\r\n")
-                except UnicodeDecodeError as error:
-                    raise DataError(f"{path}:{number}: expected UTF-8 text") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
 
 
 def _taken(predicted: dict[tuple[int, int], Sequence[str]], key: tuple[int, int], length: int) -> Sequence[str]:

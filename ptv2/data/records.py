@@ -1,17 +1,17 @@
-"""Reading local files into records: JSON lines, CSV and TSV, with the place of every record kept for error messages."""
+"""Finding local files and reading them into records, with the place of every record kept for error messages."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ptv2.config.schema import FilesSource, Split
-from ptv2.errors import DataError
+from ptv2.data.json_rows import read_json_lines, read_json_rows
+from ptv2.data.tables import read_csv, read_tsv
+from ptv2.errors import DataError, enumerate_some
 
 
 @dataclass(frozen=True)
@@ -22,33 +22,54 @@ class Record:
     where: str
 
 
-def find_files(source: FilesSource, folder: str) -> dict[Split, Path]:
+def find_files(
+    source: FilesSource,
+    folder: str,
+    needed: Sequence[Split] = ("train", "dev"),
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[Split, Path]:
     """The file (or folder of files) of each split: the first of the names that the source lists.
 
+    Args:
+        folder: `data.dir`; `~` is the user's home.
+        needed: splits that must have a file.
+        note: is told of files that would also do for a split, and are not read.
+
     Raises:
-        DataError: no such folder, or no training or dev file in it.
+        DataError: no such folder, or no file for one of the splits that are needed.
     """
-    base = Path(folder)
+    base = Path(folder).expanduser()
     if not base.is_dir():
-        raise DataError(f"data.dir: no folder {base}")
+        raise DataError(
+            f"data.dir: {'a file, expected the folder that holds it:' if base.exists() else 'no folder'} {base}"
+        )
     below = base / source.folder
     if not below.is_dir():
         raise DataError(f"{base}: expected the folder {source.folder}; found: {_listing(base)}")
-    found: dict[Split, Path] = {
-        split: path
-        for split, names in source.files.items()
-        if (path := next((below / name for name in names if (below / name).exists()), None))
-    }
-    needed: tuple[Split, ...] = ("train", "dev")
+    found: dict[Split, Path] = {}
+    for split, names in source.files.items():
+        there = [name for name in names if (below / name).exists()]
+        if there:
+            found[split] = below / there[0]
+        if len(there) > 1:
+            note(f"several files for {split}: {there[0]} was read, {', '.join(there[1:])} not")
     for split in needed:
         if split not in found:
-            names = ", ".join(source.files.get(split, []))
-            raise DataError(f"{below}: no {split} file; expected {names}; found: {_listing(below)}")
+            raise DataError(f"{below}: no {split} file; {_expected(split, source)}; found: {_listing(below)}")
     return found
 
 
-def read_file(path: Path) -> list[Record]:
-    """Read a .jsonl, .csv or .tsv file; the first line of the latter two names the fields.
+def _expected(split: Split, source: FilesSource) -> str:
+    names = source.files.get(split, [])
+    way = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" else ""
+    return f"expected {enumerate_some(names)}{way}"
+
+
+def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> list[Record]:
+    """Read a .jsonl, .json, .csv or .tsv file; the first line of the latter two names the fields.
+
+    Args:
+        note: is told what had to be guessed about the file.
 
     Raises:
         DataError: with file, line number and what was expected.
@@ -56,12 +77,7 @@ def read_file(path: Path) -> list[Record]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: unknown format '{path.suffix}'; known: {', '.join(sorted(READERS))}")
-    try:
-        records = list(reader(path))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{_line_of_no_utf8(path)}: expected UTF-8 text") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+    records = [Record(fields, where) for where, fields in reader(path, note)]
     if not records:
         raise DataError(f"{path}: the file has no records")
     return records
@@ -78,64 +94,13 @@ def fingerprint(files: dict[Split, Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _line_of_no_utf8(path: Path) -> int:
-    """The first line that is no UTF-8; the error of a stream tells only where in its last piece."""
-    data = path.read_bytes()
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return data.count(b"\n", 0, error.start) + 1
-    return 1
-
-
-def _json_lines(path: Path) -> Iterator[Record]:
-    # newline=None would also be right for JSON; U+2028 inside a string must not split a line, hence no splitlines()
-    with path.open(encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                fields = json.loads(line)
-            except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or absurd nesting
-                raise DataError(
-                    f"{where}: expected one JSON object on the line ({getattr(error, 'msg', error)})"
-                ) from error
-            if not isinstance(fields, dict):
-                raise DataError(f"{where}: expected a JSON object, found {type(fields).__name__}")
-            yield Record(fields, where)
-
-
-def _csv(path: Path) -> Iterator[Record]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        yield from _table(path, csv.reader(stream, strict=True))
-
-
-def _tsv(path: Path) -> Iterator[Record]:
-    # GLUE's layout: fields are as they stand, quotation marks mean nothing
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        yield from _table(path, csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-def _table(path: Path, rows: Any) -> Iterator[Record]:
-    try:
-        header = next(rows, None)
-        if not header or len(set(header)) != len(header):
-            raise DataError(f"{path}:1: expected a header line with distinct field names, found {header}")
-        for row in rows:
-            if not row:
-                continue
-            where = f"{path}:{rows.line_num}"
-            if len(row) != len(header):
-                raise DataError(f"{where}: expected {len(header)} columns ({', '.join(header)}), found {len(row)}")
-            yield Record(dict(zip(header, row, strict=True)), where)
-    except csv.Error as error:
-        raise DataError(f"{path}:{rows.line_num}: {error}") from error
-
-
 def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing"
+    return enumerate_some(sorted(path.name for path in folder.iterdir())) or "nothing"
 
 
-READERS: dict[str, Callable[[Path], Iterator[Record]]] = {".jsonl": _json_lines, ".csv": _csv, ".tsv": _tsv}
+READERS: dict[str, Callable[[Path, Callable[[str], None]], Iterator[tuple[str, dict[str, Any]]]]] = {
+    ".jsonl": lambda path, note: read_json_lines(path),
+    ".json": lambda path, note: read_json_rows(path),
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+}

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
+from typing import get_args
 
 from ptv2.config.schema import RunConfig, Split
 from ptv2.data.formats import read_file
+from ptv2.data.labels import read_label
 from ptv2.data.records import Record, find_files, fingerprint
+from ptv2.data.split import split_records
+from ptv2.errors import DataError
 
+ORDER: tuple[Split, ...] = get_args(Split)
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -24,6 +30,8 @@ class Source:
     read: Callable[[Split], list[Record]]
     label_names: tuple[str, ...] = ()  # the source's own names of the classes, in their order
     provenance: dict[str, str] = field(default_factory=dict)  # for the run's record; filled while reading
+    notes: dict[str, None] = field(default_factory=dict)  # what was guessed about the files; filled while reading
+    files: dict[str, str] = field(default_factory=dict)  # names of the files of each split, below `data.dir`
 
 
 def open_source(config: RunConfig) -> Source:
@@ -39,18 +47,55 @@ def open_source(config: RunConfig) -> Source:
     def read(split: Split) -> list[Record]:
         return list(islice(source.read(split), limits.get(split)))
 
-    return Source(source.fingerprint, source.splits, read, source.label_names, source.provenance)
+    return replace(source, read=read)
 
 
 def _files(config: RunConfig) -> Source:
     described = config.task.sources.files
     assert described is not None
     assert config.data.dir is not None
-    files = find_files(described, config.data.dir)
+    notes: dict[str, None] = {}
+
+    def note(text: str) -> None:
+        notes[text] = None
+
+    share = config.data.split
+    files = find_files(described, config.data.dir, ("train",) if share else ("train", "dev"), note)
+    if share and "dev" in files:
+        raise DataError(f"{files['dev']}: data.split={share} takes dev from the training file, but there is a dev file")
+
+    def read(split: Split) -> list[Record]:
+        if share is None or split not in ("train", "dev"):
+            return read_file(files[split], config.task, note=note)
+        train, dev = _split(read_file(files["train"], config.task, note=note), config)
+        return train if split == "train" else dev
+
+    base = Path(config.data.dir).expanduser()
+    named: dict[str, str] = {split: path.relative_to(base).as_posix() for split, path in files.items()}
     provenance: dict[str, str] = {split: str(path) for split, path in files.items()}
-    return Source(
-        fingerprint(files), tuple(files), lambda split: read_file(files[split], config.task), provenance=provenance
-    )
+    digest = fingerprint(files)
+    if share:
+        note(f"{share:g} of {named['train']} is the dev set (data.split; by class where there are classes)")
+        named["dev"], provenance["dev"] = named["train"], provenance["train"]
+    splits = tuple(split for split in ORDER if split in named)
+    return Source(digest, splits, read, provenance=provenance, notes=notes, files=named)
+
+
+def _split(records: list[Record], config: RunConfig) -> tuple[list[Record], list[Record]]:
+    """Training and dev examples; those of one text or sentence stay together, classes keep their shares."""
+    task, share = config.task, config.data.split
+    assert share is not None
+    together = {"extract": "context", "tag": "sentence"}.get(task.shape)
+
+    def group(record: Record) -> str:
+        value = record.fields.get(together) if together else None
+        return record.where if value is None else f"{together} {value}"
+
+    def stratum(record: Record) -> str | None:
+        label = record.fields.get(task.label) if task.shape in ("classify", "choose") else None
+        return None if label is None else read_label(label, record, task.label)
+
+    return split_records(records, share, config.data.split_seed, group, stratum)
 
 
 def _mini(config: RunConfig) -> Source:

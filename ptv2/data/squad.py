@@ -1,29 +1,34 @@
-"""The official JSON files of SQuAD 1.1 and 2.0, and the official form of predictions."""
+"""SQuAD's JSON files, the official ones and flat rows, and the official form of predictions."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from ptv2.data.json_rows import read_json, rows_of
 from ptv2.data.records import Record
-from ptv2.errors import DataError
+from ptv2.errors import DataError, quote
 
 
 def read_squad(path: Path) -> Iterator[Record]:
-    """One record a question, in the order of the file.
+    """One record a question, in the order of the file; flat rows are records as they are.
 
-    Fields are `id`, `context`, `question` and `answers` (lists `text` and `answer_start`, in characters of the
-    context); the lists are empty where `is_impossible` is true. A question of which the file does not tell the answers
-    has no field `answers`: it can be predicted only.
+    Of the official form, fields are `id`, `context`, `question` and `answers` (lists `text` and `answer_start`, in
+    characters of the context); the lists are empty where `is_impossible` is true. A question of which the file does not
+    tell the answers has no field `answers`: it can be predicted only.
 
     Raises:
         DataError: with the place and what was expected; also where an answer is not in the context at its offset, an id
             occurs twice, or `is_impossible` and the answers contradict each other.
     """
+    tree = read_json(path, "SQuAD's JSON")
+    rows = rows_of(tree)
+    if rows is not None and rows and isinstance(rows[0], dict) and "paragraphs" not in rows[0] and "context" in rows[0]:
+        yield from _flat(rows, path)
+        return
     seen: set[str] = set()
-    for number, article in enumerate(_list(_load(path), "data", str(path))):
+    for number, article in enumerate(_list(tree, "data", str(path))):
         place = f"{path}: data[{number}]"
         for nth, paragraph in enumerate(_list(article, "paragraphs", place)):
             where = f"{place}.paragraphs[{nth}]"
@@ -34,6 +39,26 @@ def read_squad(path: Path) -> Iterator[Record]:
                     raise DataError(f"{record.where}: expected every id once in the file")
                 seen.add(record.fields["id"])
                 yield record
+
+
+def answers_of(fields: Mapping[str, Any], where: str) -> Any:
+    """The answers of a flat row as lists `text` and `answer_start`; what has another form is given back as it is.
+
+    Rows may have those lists, a list of objects, or one answer; empty lists, or `is_impossible` alone, mean none.
+
+    Raises:
+        DataError: `is_impossible` and the answers contradict each other.
+    """
+    answers, impossible = fields.get("answers"), fields.get("is_impossible")
+    if answers is None and impossible is True:
+        answers = []
+    if isinstance(answers, list) and all(isinstance(answer, Mapping) for answer in answers):
+        answers = {key: [answer.get(key) for answer in answers] for key in ("text", "answer_start")}
+    elif isinstance(answers, Mapping) and isinstance(answers.get("text"), str):
+        answers = {key: [answers.get(key)] for key in ("text", "answer_start")}
+    if isinstance(answers, Mapping) and isinstance(impossible, bool) and bool(answers.get("text")) == impossible:
+        _contradiction(bool(impossible), where)
+    return answers
 
 
 def check_answers(answers: Any, context: str, where: str) -> None:
@@ -47,13 +72,15 @@ def check_answers(answers: Any, context: str, where: str) -> None:
     if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
         raise DataError(f"{where}: expected 'answers' with lists 'text' and 'answer_start' of equal length")
     for text, start in zip(texts, starts, strict=True):
-        if not isinstance(text, str) or not text:
-            raise DataError(f"{where}: expected the text of an answer, found {text!r}")
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(
+                f"{where}: expected the text of an answer, found {quote(text)}; a question without one has empty lists"
+            )
         if type(start) is not int or start < 0:
-            raise DataError(f"{where}: expected 'answer_start' to be a whole number from 0 on, found {start!r}")
+            raise DataError(f"{where}: expected 'answer_start' to be a whole number from 0 on, found {quote(start)}")
         if not context.startswith(text, start):
             found = context[start : start + len(text)]
-            raise DataError(f"{where}: expected the answer {text!r} at answer_start {start}, found {found!r}")
+            raise DataError(f"{where}: expected the answer {quote(text)} at answer_start {start}, found {quote(found)}")
 
 
 def as_predictions(predictions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -61,35 +88,33 @@ def as_predictions(predictions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {prediction["id"]: prediction["prediction_text"] for prediction in predictions}
 
 
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: expected UTF-8 text") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: expected SQuAD's JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or absurd nesting
-        raise DataError(f"{path}: expected SQuAD's JSON ({error})") from error
+def _flat(rows: Sequence[Any], path: Path) -> Iterator[Record]:
+    for number, row in enumerate(rows):
+        where = f"{path}: row {number}"
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: expected an object with id, context, question and answers")
+        yield Record(row, where)
+
+
+def _contradiction(given: bool, where: str) -> NoReturn:
+    found = "'is_impossible' and answers" if given else "neither"
+    raise DataError(
+        f"{where}: expected either answers or 'is_impossible': true, found {found}; leave 'answers' out where "
+        "they are not known"
+    )
 
 
 def _record(path: Path, context: str, question: Any, place: str) -> Record:
     name = _text(question, "id", place)
-    where = f"{path}: question {name}"
+    where = f"{path}: question {name if len(name) <= 40 else name[:37] + '...'}"
     fields: dict[str, Any] = {"id": name, "context": context, "question": _text(question, "question", where)}
     impossible = question.get("is_impossible")
     if impossible is not None and not isinstance(impossible, bool):
-        raise DataError(f"{where}: expected 'is_impossible' to be true or false, found {impossible!r}")
+        raise DataError(f"{where}: expected 'is_impossible' to be true or false, found {quote(impossible)}")
     if "answers" in question or impossible:
         given = _list(question, "answers", where) if "answers" in question else []
         if bool(given) == bool(impossible):
-            found = "'is_impossible' and answers" if given else "neither"
-            raise DataError(
-                f"{where}: expected either answers or 'is_impossible': true, found {found}; leave 'answers' out where "
-                "they are not known"
-            )
+            _contradiction(bool(given), where)
         fields["answers"] = {
             "text": [_text(answer, "text", where) for answer in given],
             "answer_start": [answer.get("answer_start") for answer in given],

@@ -12,9 +12,11 @@ import numpy as np
 from ptv2.config.schema import TaskConfig
 from ptv2.data.cloze import Cloze, LabelWords, Reading, encode_cloze
 from ptv2.data.encode import Segments, TextSet
+from ptv2.data.labels import LabelSet
 from ptv2.data.records import Record
+from ptv2.errors import DataError, quote
 from ptv2.tasks.cloze import ClozeTemplate
-from ptv2.tasks.text import Example, LabelSet, TextTask, text_of
+from ptv2.tasks.text import Example, TextTask, text_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,6 +68,10 @@ class Classify(TextTask):
 class MultiRC(Classify):
     """Right or wrong for each answer; the metric looks at all answers of a question."""
 
+    def identify(self, fields: dict[str, Any], where: str) -> str:
+        """The answer, by its paragraph, question and number."""
+        return _identity(fields["key"], ("paragraph", "question", "answer"), where)
+
     def for_metric(
         self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
     ) -> tuple[list[Any], list[Any]]:
@@ -76,6 +82,15 @@ class MultiRC(Classify):
 
 class ReCoRD(Classify):
     """One entity for each query: the one whose class-1 score is highest, ties by text, the last in the alphabet."""
+
+    def identify(self, fields: dict[str, Any], where: str) -> str:
+        """The query, by its passage and number."""
+        return _identity(fields["key"], ("passage", "query"), where)
+
+    def _label(self, record: Record, labelled: bool) -> int | None:
+        if labelled and not record.fields["answers"]:
+            raise DataError(f"{record.where}: the query has no answers; expected one or more")
+        return super()._label(record, labelled)
 
     def for_metric(
         self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
@@ -103,6 +118,19 @@ class ReCoRD(Classify):
             {**prediction, "entity": example.fields["entity"], "score": float(row[1])}
             for prediction, example, row in zip(decoded, examples, scores, strict=True)
         ]
+
+
+def _identity(key: Any, names: tuple[str, ...], where: str) -> str:
+    """`paragraph 3 question 1 answer 0` of a key that has whole numbers under `names`.
+
+    Raises:
+        DataError: a number is missing, or is none.
+    """
+    for name in names:
+        number = key.get(name) if isinstance(key, dict) else None
+        if type(number) is not int or abs(number) >= 2**63:
+            raise DataError(f"{where}: expected the idx of the {name} to be a whole number, found {quote(number)}")
+    return " ".join(f"{name} {key[name]}" for name in names)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from ptv2.errors import ConfigError, unknown
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ptv2.tasks.text import LabelSet
+    from ptv2.data.labels import LabelSet
 
 BLANK = "mask"  # the field that is the blank
 BARE = "bare"  # {field:bare} is a field without punctuation at its end, as published patterns have it

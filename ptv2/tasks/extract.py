@@ -13,9 +13,9 @@ import numpy as np
 
 from ptv2.config.schema import ExtractionConfig, TaskConfig
 from ptv2.data.records import Record
-from ptv2.data.squad import as_predictions, check_answers
+from ptv2.data.squad import answers_of, as_predictions, check_answers
 from ptv2.data.windows import CharSpan, SpanSet, encode_questions
-from ptv2.errors import ConfigError, DataError
+from ptv2.errors import ConfigError, DataError, enumerate_some, quote
 from ptv2.tasks.answers import best_answers, choose, no_answer_score, null_scores
 from ptv2.tasks.task import Prediction, Task, in_percent
 
@@ -61,13 +61,15 @@ class Extract(Task[Question, SpanSet]):
             DataError: a field is missing or wrong, an answer does not stand where it should, or there is none though
                 the task says that every question has one.
         """
-        found: dict[str, Question] = {}
-        for record in records:
-            example = self._question(record, labelled)
-            if example.id in found:
-                raise DataError(f"{_place(record)}: expected every id once")
-            found[example.id] = example
-        return list(found.values())
+        examples: list[Question] = []
+        places: dict[str, str] = {}
+        for number, record in enumerate(records):
+            named = _named(record, number)
+            example = self._question(named, labelled)
+            if (other := places.setdefault(example.id, record.where)) is not record.where:
+                raise DataError(f"{_place(named)}: expected every id once, but {other} has it too")
+            examples.append(example)
+        return examples
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[SpanSet]:
         """Question and context in overlapping windows."""
@@ -157,13 +159,15 @@ class Extract(Task[Question, SpanSet]):
 
     def _question(self, record: Record, labelled: bool) -> Question:
         fields, where = record.fields, record.where
-        for name in ("id", "question", "context"):
+        for name in ("question", "context"):
             if not isinstance(fields.get(name), str):
-                raise DataError(f"{where}: expected '{name}', a text; the record has: {', '.join(map(str, fields))}")
+                raise DataError(f"{where}: expected '{name}', a text; the record has: {enumerate_some(fields)}")
+        if not fields["context"].strip():
+            raise DataError(f"{where}: 'context' is empty; expected a text")
         name = fields["id"]
         if not labelled:
             return Question(name, fields["question"], fields["context"], None, None)
-        given: Any = fields.get("answers")
+        given: Any = answers_of(fields, _place(record))
         check_answers(given, fields["context"], _place(record))
         texts, starts = given["text"], given["answer_start"]
         if not texts and not self.extraction.unanswerable:
@@ -183,9 +187,20 @@ def encode_items(
     return encode_questions(questions, contexts, spans if all(known) else None, tokenizer, max_length, stride, names)
 
 
+def _named(record: Record, number: int) -> Record:
+    """The record with its id as text; without one, its number in the file."""
+    name = record.fields.get("id")
+    if name is None:
+        name = number
+    if isinstance(name, bool) or not isinstance(name, int | str):
+        raise DataError(f"{record.where}: expected 'id', a text or a whole number, found {quote(name)}")
+    return Record({**record.fields, "id": str(name)}, record.where)
+
+
 def _place(record: Record) -> str:
     """Where a question stands, with its id; the places in the official files have it already."""
-    named = f"question {record.fields['id']}"
+    name = record.fields["id"]
+    named = f"question {name if len(name) <= 40 else name[:37] + '...'}"
     return record.where if record.where.endswith(named) else f"{record.where} ({named})"
 
 

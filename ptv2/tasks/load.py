@@ -6,6 +6,7 @@ from typing import Any
 
 from ptv2.config.schema import TaskConfig
 from ptv2.data.cloze import Reading
+from ptv2.data.labels import LabelSet, spell_truth
 from ptv2.data.sources import Source
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import score_names
@@ -14,7 +15,7 @@ from ptv2.tasks.classify import Classify, MultiRC, ReCoRD
 from ptv2.tasks.extract import Extract
 from ptv2.tasks.tag import Tag, data_scheme, data_types
 from ptv2.tasks.task import Task
-from ptv2.tasks.text import LabelSet, TextTask
+from ptv2.tasks.text import TextTask
 
 # Tasks whose metric looks at several examples together.
 GROUPED: dict[str, type[Classify]] = {"multirc": MultiRC, "record": ReCoRD}
@@ -56,7 +57,10 @@ def load_task(
 def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | None, reading: Reading | None) -> TextTask:
     given = state["labels"] if state else config.labels
     if given:
-        label_set = LabelSet(given, source.label_names if source else ())
+        names = list(given)
+        if source is not None and not source.label_names and any(isinstance(name, bool) for name in names):
+            names = spell_truth(names, source.read("train"), config.label)
+        label_set = LabelSet(names, source.label_names if source and source.label_names else list(map(str, given)))
     else:
         assert source is not None
         label_set = LabelSet.of_data(source.read("train"), config.label)
@@ -75,5 +79,4 @@ def _tag(config: TaskConfig, source: Source | None, state: dict[str, Any] | None
     assert source is not None
     records = source.read("train")
     scheme = data_scheme(records, config)
-    types = [str(label) for label in config.labels] if config.labels else data_types(records, config, scheme)
-    return Tag(config, types, scheme)
+    return Tag(config, data_types(records, config, scheme), scheme)

@@ -6,7 +6,8 @@
 | iob1   | I- I- I- | I- | B- |
 | bioes  | B- I- E- | S- | B- or S- |
 
-BILOU is BIOES with L- for E- and U- for S-; both spellings are read as `bioes`.
+BILOU is BIOES with L- for E- and U- for S-; both spellings are read as `bioes`. In `io` tags are bare types, and a span
+is a stretch of one type. Tags that are bare prefixes (B, I, O) are spans of one type, `SPAN`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
-from ptv2.errors import unknown
+from ptv2.errors import quote, unknown
 
-Scheme = Literal["bio", "iob1", "bioes"]
+Scheme = Literal["bio", "iob1", "bioes", "io"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
-PREFIXES: dict[Scheme, tuple[str, ...]] = {"bio": ("B", "I"), "iob1": ("B", "I"), "bioes": ("B", "I", "E", "S")}
+PREFIXES: dict[Scheme, tuple[str, ...]] = {
+    "bio": ("B", "I"),
+    "iob1": ("B", "I"),
+    "bioes": ("B", "I", "E", "S"),
+    "io": ("I",),
+}
+UNTYPED = "SPAN"  # the type of spans whose tags name none
 BILOU = {"L": "E", "U": "S"}
+PREFIXED = {f"{prefix}-" for prefix in ("B", "I", "E", "S", *BILOU)}
+BARE = {"B", "I", "O", "E", "S", *BILOU}
 
 
 class Span(NamedTuple):
@@ -30,6 +39,29 @@ class Span(NamedTuple):
     label: str
     start: int
     end: int
+
+
+def with_types(tags: Sequence[str]) -> list[str]:
+    """Tags that are bare prefixes (`B`) with the type `SPAN` (`B-SPAN`); other tags stay as they are."""
+    return [f"{tag}-{UNTYPED}" if tag != "O" and tag in BARE else tag for tag in tags]
+
+
+def without_prefixes(tags: Sequence[str]) -> list[str]:
+    """Bare types (`PER`) as tags of the scheme iob1 (`I-PER`), where a stretch of one type is one span."""
+    return [tag if tag == "O" else f"I-{tag}" for tag in tags]
+
+
+def are_bare_prefixes(tags: Iterable[str]) -> bool:
+    """Whether the tags of a data set say where spans are and not of which type."""
+    distinct = set(tags)
+    return distinct <= BARE and bool(distinct - {"O"})
+
+
+def are_bare_types(tags: Iterable[str]) -> bool:
+    """Whether the tags of a data set are types of spans without any prefix, and `O`."""
+    distinct = set(tags)
+    others = distinct - {"O"}
+    return others < distinct and bool(others) and not any(tag in BARE or tag[:2] in PREFIXED for tag in others)
 
 
 def scheme_of(sequences: Iterable[Sequence[str]]) -> Scheme:
@@ -61,19 +93,21 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
     """
     if scheme not in SCHEMES:
         raise ValueError(unknown("tag scheme", scheme, SCHEMES))
+    if scheme == "io":
+        tags, scheme = without_prefixes(tags), "iob1"
     bio: list[str] = []
     before, inside = "O", ""  # prefix and type of the tag before
     for number, tag in enumerate(tags, start=1):
         prefix, kind = _checked(tag, scheme, number)
         follows = bool(kind) and kind == inside
         if fault := _misplaced(prefix, before, follows, scheme):
-            place = f"after '{tags[number - 2]}'" if number > 1 else "at the sentence's start"
-            raise ValueError(f"tag {number} is '{tag}' {place}: {fault}")
+            place = f"after {quote(tags[number - 2])}" if number > 1 else "at the sentence's start"
+            raise ValueError(f"tag {number} is {quote(tag)} {place}: {fault}")
         starts = prefix in ("B", "S") or not follows
         bio.append(f"{'B' if starts else 'I'}-{kind}" if kind else "O")
         before, inside = prefix, kind
     if scheme == "bioes" and before in ("B", "I"):
-        raise ValueError(f"tag {len(tags)} is '{tags[-1]}' at the sentence's end: {_GOES_ON}")
+        raise ValueError(f"tag {len(tags)} is {quote(tags[-1])} at the sentence's end: {_GOES_ON}")
     return bio
 
 
@@ -109,7 +143,7 @@ def _checked(tag: str, scheme: Scheme, number: int) -> tuple[str, str]:
     prefix, kind = _parts(tag)
     if tag != "O" and (prefix not in PREFIXES[scheme] or not kind):
         valid = ", ".join(f"{one}-TYPE" for one in PREFIXES[scheme])
-        raise ValueError(f"tag {number} is '{tag}': expected O, {valid} (scheme {scheme})")
+        raise ValueError(f"tag {number} is {quote(tag)}: expected O, {valid} (scheme {scheme})")
     return prefix, kind
 
 

@@ -14,8 +14,18 @@ import numpy as np
 from ptv2.config.schema import TaggingConfig, TaskConfig
 from ptv2.data.records import Record
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
-from ptv2.errors import ConfigError, DataError, unknown
-from ptv2.tasks.spans import Scheme, odd_starts, scheme_of, spans, to_bio
+from ptv2.errors import ConfigError, DataError, enumerate_some, quote, unknown_in_data
+from ptv2.tasks.spans import (
+    UNTYPED,
+    Scheme,
+    are_bare_prefixes,
+    are_bare_types,
+    odd_starts,
+    scheme_of,
+    spans,
+    to_bio,
+    with_types,
+)
 from ptv2.tasks.task import Prediction, Task, in_percent
 
 if TYPE_CHECKING:
@@ -24,6 +34,9 @@ if TYPE_CHECKING:
 WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # place, words, suffix, tag numbers
 # What the published code writes between the sentence and its predicate, for every tokenizer (FINDINGS 26).
 PUBLISHED_SEPARATOR = "[SEP]"
+# Fields that words and tags stand in, in the order of preference; for tags `task.label` comes first.
+WORD_FIELDS = ("tokens", "words")
+TAG_FIELDS = ("tags", "ner_tags", "labels")
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,7 @@ class Tag(Task[Sentence, TaggedSet]):
         self.types = list(types)
         self.scheme = scheme
         self.numbers = {tag: number for number, tag in enumerate(self.labels)}
+        self._guessed: dict[str, None] = {}  # for `guesses`, in order
 
     @property
     def tagging(self) -> TaggingConfig:
@@ -67,8 +81,17 @@ class Tag(Task[Sentence, TaggedSet]):
             DataError: a field is missing or wrong, a tag does not fit the scheme or is none of the task's.
         """
         # Sets on the hub have sentences without words at their ends.
-        rows = [record for record in records if record.fields.get("tokens") != []]
-        return [self._sentence(record, number, labelled) for number, record in enumerate(rows)]
+        rows = [record for record in records if _has_words(record)]
+        scheme = self._scheme_of(rows) if labelled else self.scheme
+        return [self._sentence(record, number, scheme if labelled else None) for number, record in enumerate(rows)]
+
+    def guesses(self) -> list[str]:
+        """Scheme and fields, where nobody said them."""
+        found = []
+        if self.tagging.scheme == "auto":
+            name = f"{self.scheme} without types" if self.types == [UNTYPED] else self.scheme
+            found.append(f"tag scheme {name}, guessed from the training tags (task.tagging.scheme sets it)")
+        return [*found, *self._guessed]
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TaggedSet]:
         """Words in windows, with what marks the predicate behind each."""
@@ -132,7 +155,7 @@ class Tag(Task[Sentence, TaggedSet]):
             return self._props(predictions, examples, file)
         known = all(e.tags is not None for e in examples)
         rows = (
-            zip(e.words, *([e.tags or ()] if known else []), said["tags"], strict=True)
+            zip((word or "_" for word in e.words), *([e.tags or ()] if known else []), said["tags"], strict=True)
             for e, said in zip(examples, predictions, strict=True)
         )
         gap = "\t" if any(" " in word for e in examples for word in e.words) else " "
@@ -141,7 +164,12 @@ class Tag(Task[Sentence, TaggedSet]):
 
     def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
         """Mended spans, and spans of types that were not in training."""
-        found = []
+        found = [*self._guessed]
+        if self.tagging.scheme == "auto" and (self.scheme in ("iob1", "io") or self.types == [UNTYPED]):
+            found = self.guesses()
+        counts = {split: sum(not word.strip() for e in part for word in e.words) for split, part in examples.items()}
+        if blank := {split: count for split, count in counts.items() if count}:
+            found.append(f"blank words, which nothing is read from: {_listed(blank)}")
         if mended := {split: n for split, part in examples.items() if (n := sum(e.mended for e in part))}:
             found.append(f"spans that began with I- and now begin with B-: {_listed(mended)}")
         unseen = Counter(
@@ -159,21 +187,42 @@ class Tag(Task[Sentence, TaggedSet]):
         """The types of spans, and the scheme of the data."""
         return {"labels": self.types, "scheme": self.scheme}
 
-    def _sentence(self, record: Record, number: int, labelled: bool) -> Sentence:
+    def _scheme_of(self, rows: Sequence[Record]) -> Scheme:
+        """The scheme of one split: as in training, but tags that begin spans with B- may follow training in iob1."""
+        if self.tagging.scheme != "auto" or self.scheme != "iob1":
+            return self.scheme
+        scheme = scheme_of(self._given(record) for record in rows)
+        if scheme != "bio":
+            return self.scheme
+        if any(tag != "O" for record in rows for tag in self._given(record)):
+            place = rows[0].where.rpartition(":")[0].rpartition("/")[2] or rows[0].where
+            self._guessed[f"{place}: tag scheme bio, guessed from its tags (task.tagging.scheme sets it)"] = None
+        return scheme
+
+    def _given(self, record: Record) -> list[str]:
+        """The tags of a record as text, each with a type."""
+        tags = given_tags(record, self.config)
+        return with_types(tags) if self.types == [UNTYPED] else tags
+
+    def _sentence(self, record: Record, number: int, scheme: Scheme | None) -> Sentence:
+        """The example of a record; without a scheme its tags are not looked at."""
         fields = record.fields
-        words = _words(record, "tokens")
+        words = _words(record)
         tags, mended = None, 0
-        if labelled:
-            given = given_tags(record, self.config)
+        if scheme is not None:
+            given = self._given(record)
+            field = _tag_field(record, self.config)
+            if field != self.config.label and field != "tags":
+                self._guessed[f"tags are those of the field '{field}' (task.label sets it)"] = None
             if len(given) != len(words):
                 raise DataError(f"{record.where}: {len(given)} tags, expected one for each of its {len(words)} tokens")
             try:
-                tags = tuple(to_bio(given, self.scheme))
+                tags = tuple(to_bio(given, scheme))
             except ValueError as error:
                 raise DataError(f"{record.where}: {error}") from error
-            mended = odd_starts(given) if self.scheme == "bio" else 0
+            mended = odd_starts(given) if scheme == "bio" else 0
             if self.config.labels is not None and (strange := {tag[2:] for tag in tags if tag not in self.numbers}):
-                raise DataError(f"{record.where}: {unknown('type of span', min(strange), self.types)}")
+                raise DataError(f"{record.where}: {unknown_in_data('type of span', min(strange), self.types)}")
         marked = self.tagging.predicate != "none"
         predicate = fields.get("predicate") if marked or self.config.metric == "roles" else None
         if (marked or predicate is not None) and not (type(predicate) is int and 0 <= predicate < len(words)):
@@ -231,19 +280,32 @@ def encode_items(
 def data_scheme(records: Sequence[Record], config: TaskConfig) -> Scheme:
     """The scheme that the configuration names, or the one the tags are in."""
     named = config.tagging.scheme if config.tagging else "auto"
-    return scheme_of(given_tags(record, config) for record in records) if named == "auto" else named
+    if named != "auto":
+        return named
+    sequences = [given_tags(record, config) for record in records]
+    distinct = {tag for tags in sequences for tag in tags}
+    if are_bare_types(distinct):
+        return "io"
+    return scheme_of(map(with_types, sequences) if are_bare_prefixes(distinct) else sequences)
 
 
 def data_types(records: Sequence[Record], config: TaskConfig, scheme: Scheme) -> list[str]:
-    """The types of spans in `records`, sorted.
+    """The types of spans: those that `task.labels` names, or those in `records`, sorted.
 
     Raises:
         DataError: a tag does not fit the scheme, or there is no span at all.
     """
+    if config.labels and (names := tag_names(config)) is None:
+        return [str(label) for label in config.labels]
+    if config.labels:
+        return list(dict.fromkeys(tag[2:] or UNTYPED for tag in names or () if tag != "O"))
+    sequences = [given_tags(record, config) for record in records]
+    if scheme != "io" and are_bare_prefixes(tag for tags in sequences for tag in tags):
+        return [UNTYPED]
     types: set[str] = set()
-    for record in records:
+    for record, given in zip(records, sequences, strict=True):
         try:
-            types.update(tag[2:] for tag in to_bio(given_tags(record, config), scheme) if tag != "O")
+            types.update(tag[2:] for tag in to_bio(given, scheme) if tag != "O")
         except ValueError as error:
             raise DataError(f"{record.where}: {error}") from error
     if not types:
@@ -251,32 +313,62 @@ def data_types(records: Sequence[Record], config: TaskConfig, scheme: Scheme) ->
     return sorted(types)
 
 
+def tag_names(config: TaskConfig) -> list[str] | None:
+    """The names of numbered tags, in the order of their numbers: `task.labels` where it has `O`, or the hub's.
+
+    None if there are none.
+    """
+    if config.labels and "O" in config.labels:
+        return [str(label) for label in config.labels]
+    return config.sources.hub.labels if config.sources.hub else None
+
+
 def given_tags(record: Record, config: TaskConfig) -> list[str]:
-    """The tags of a record as text; the numbers that hub sets have are named by `task.sources.hub.labels`.
+    """The tags of a record as text, numbers replaced by their names.
 
     Raises:
-        DataError: the field `task.label`, or `tags`, is missing or no list of tags.
+        DataError: the field of the tags is missing, no list of tags, or has numbers without names.
     """
-    found = record.fields.get(config.label, record.fields.get("tags"))
-    if not isinstance(found, list):
-        raise DataError(f"{record.where}: expected 'tags', a list with a tag for each token")
-    names = config.sources.hub.labels if config.sources.hub else None
-    tags: list[str] = []
-    for tag in found:
-        if type(tag) is int and names is not None and 0 <= tag < len(names):
-            tags.append(names[tag])
-        elif isinstance(tag, str):
-            tags.append(tag)
-        else:
-            raise DataError(f"{record.where}: expected tags to be text, found {tag!r}")
-    return tags
+    tags = record.fields.get(_tag_field(record, config))
+    if not isinstance(tags, list):
+        raise DataError(
+            f"{record.where}: expected 'tags', a list with a tag for each token; "
+            f"the record has: {enumerate_some(record.fields)} (task.label names the field)"
+        )
+    names = tag_names(config)
+    return [_tag_text(tag, names, record.where) for tag in tags]
 
 
-def _words(record: Record, name: str) -> tuple[str, ...]:
-    found = record.fields.get(name)
-    if not isinstance(found, list) or not all(isinstance(word, str) for word in found) or not found:
-        raise DataError(f"{record.where}: expected '{name}', a list of words")
-    return tuple(found)
+def _tag_text(tag: Any, names: Sequence[str] | None, where: str) -> str:
+    if isinstance(tag, str) and not (names is not None and tag.isascii() and tag.isdigit() and tag not in names):
+        return tag
+    if isinstance(tag, bool) or not isinstance(tag, int | str):
+        raise DataError(f"{where}: expected tags to be text, found {quote(tag)}")
+    if names is None:
+        raise DataError(
+            f"{where}: expected tags to be text, found {tag}; numbers need the names of all tags in their order: "
+            "task.labels=[O,B-PER,I-PER,...]"
+        )
+    if not 0 <= int(tag) < len(names):
+        raise DataError(f"{where}: expected tags to be text, found {quote(tag)}: there are {len(names)} names, from 0")
+    return names[int(tag)]
+
+
+def _tag_field(record: Record, config: TaskConfig) -> str:
+    return next((name for name in (config.label, *TAG_FIELDS) if name in record.fields), "tags")
+
+
+def _has_words(record: Record) -> bool:
+    return next((record.fields[name] for name in WORD_FIELDS if name in record.fields), None) != []
+
+
+def _words(record: Record) -> tuple[str, ...]:
+    words: Any = next((record.fields[name] for name in WORD_FIELDS if name in record.fields), None)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words) or not words:
+        raise DataError(
+            f"{record.where}: expected 'tokens', a list of words; the record has: {enumerate_some(record.fields)}"
+        )
+    return tuple(words)
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -20,6 +20,7 @@ from ptv2.data.cache import cached, tokenizer_key
 from ptv2.data.parallel import in_processes
 from ptv2.data.records import Record
 from ptv2.data.tokens import EncodedSet
+from ptv2.errors import DataError
 from ptv2.metrics import load_metric
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Task(ABC, Generic[E, S]):
         Raises:
             DataError: an example that cannot be cut to the task's length.
         """
+        if not examples:
+            raise DataError(f"task {self.config.name}: there are no examples to encode")
         encoder = self.encoder(tokenizer)
         items = [self.item(example) for example in examples]
         parts = [items[start : start + PART] for start in range(0, len(items), PART)]
@@ -148,6 +151,10 @@ class Task(ABC, Generic[E, S]):
 
     def notes(self, examples: dict[str, list[E]]) -> list[str]:
         """What a reader of this task's numbers should know of its data, by split."""
+        return []
+
+    def guesses(self) -> list[str]:
+        """What was taken for granted about the data because nobody said it, with the setting that does."""
         return []
 
     def state(self) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ptv2.config.schema import TaskConfig
 from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
+from ptv2.data.labels import LabelSet, rare_labels, read_label
 from ptv2.data.records import Record
-from ptv2.errors import DataError, unknown
+from ptv2.errors import DataError, enumerate_some
 from ptv2.tasks.readers import READERS
 from ptv2.tasks.task import Task, counts_by_name
 
@@ -30,55 +31,6 @@ class Example:
     sequences: tuple[Any, ...]
     label: int | None
     fields: dict[str, Any]
-
-
-class LabelSet:
-    """Class numbers by the names that files and hubs use for them."""
-
-    def __init__(self, names: Sequence[Any], aliases: Sequence[str] = ()) -> None:
-        """`names` in the order of class numbers; `aliases` are other names in the same order."""
-        self.names = [_plain(name) for name in names]
-        self._exact = {name: i for i, name in enumerate(self.names)}
-        self._folded: dict[str, int | None] = {}  # in any capitals; none: more than one class
-        for i, name in [*enumerate(aliases), *enumerate(self.names)]:
-            other = self._folded.setdefault(name.lower(), i)
-            self._folded[name.lower()] = i if other == i else None
-
-    def number(self, value: Any, where: str) -> int:
-        """Class number of a label as it stands in the data; capitals matter only where labels differ by nothing else.
-
-        Raises:
-            DataError: the label is none of the task's.
-        """
-        if (number := self.find(value)) is None:
-            raise DataError(f"{where}: {unknown('label', _plain(value), self.names)}")
-        return number
-
-    def find(self, value: Any) -> int | None:
-        """Class number of a label, or none if it is not one of the task's."""
-        name = _plain(value)
-        return self._exact.get(name, self._folded.get(name.lower()))
-
-    @classmethod
-    def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
-        """The labels that stand in `records`, sorted.
-
-        Raises:
-            DataError: a record without the field, or fewer than two labels in all.
-        """
-        values = {_plain(_get(record, field)) for record in records}
-        if len(values) < 2:
-            raise DataError(
-                f"{records[0].where}: expected two or more labels in '{field}', found only {sorted(values)}"
-            )
-        if len(values) > MOST_LABELS:
-            found = f"{len(values)} different labels in '{field}'"
-            raise DataError(f"{records[0].where}: {found}; is it a label? (at most {MOST_LABELS})")
-        return cls(sorted(values))
-
-
-# More classes than any classification task here has; beyond it the field is probably free text.
-MOST_LABELS = 1000
 
 
 class TextTask(Task[Example, TextSet]):
@@ -101,18 +53,45 @@ class TextTask(Task[Example, TextSet]):
         """
         reader = READERS[self.config.reader]
         examples: list[Example] = []
+        places: dict[Any, str] = {}
         for number, record in enumerate(records):
             try:
                 flat = list(reader(record.fields))
             except KeyError as error:
                 raise DataError(_missing(record, str(error.args[0]))) from error
-            except (ValueError, TypeError, AttributeError, IndexError) as error:
+            except ValueError as error:
                 raise DataError(f"{record.where}: {error}") from error
+            except (TypeError, AttributeError, IndexError) as error:
+                expected = f"no record as reader {self.config.reader} expects it"
+                raise DataError(f"{record.where}: {expected} ({str(error)[:80]})") from error
+            for identity in dict.fromkeys(self.identify(fields, record.where) for fields in flat):
+                if identity and (other := places.setdefault(identity, record.where)) is not record.where:
+                    raise DataError(f"{record.where}: {identity} stands in {other} too; expected it once")
             for i, fields in enumerate(flat):
                 name = _id(record, number) if len(flat) == 1 else f"{_id(record, number)}.{i}"
                 part = Record(fields, f"{record.where} (example {name})")
                 examples.append(Example(name, self.sequences(part), self._label(part, labelled), fields))
         return examples
+
+    def identify(self, fields: dict[str, Any], where: str) -> str:
+        """Name what no two records may share because the metric groups examples by it; empty where it does not.
+
+        Raises:
+            DataError: it is missing or malformed.
+        """
+        return ""
+
+    def notes(self, examples: dict[str, list[Example]]) -> list[str]:
+        """Examples with an empty text, and labels that are hardly labels."""
+        empty = {
+            split: count
+            for split, rows in examples.items()
+            if (count := sum(any(_is_empty(sequence) for sequence in row.sequences) for row in rows))
+        }
+        notes = [f"examples with an empty text: {', '.join(f'{s} {n}' for s, n in empty.items())}"] if empty else []
+        if self.config.labels is None and (odd := rare_labels(self.gold(examples.get("train", [])))):
+            notes.append(odd)
+        return notes
 
     def sequences(self, record: Record) -> tuple[Any, ...]:
         """The segments of one example, from the task's templates."""
@@ -157,10 +136,8 @@ class TextTask(Task[Example, TextSet]):
     def _label(self, record: Record, labelled: bool) -> int | None:
         if not labelled:
             return None
-        value = record.fields.get(self.config.label)
-        if value is None:
-            raise DataError(_missing(record, self.config.label))
-        return self.label_set.number(value, record.where)
+        field = self.config.label
+        return self.label_set.number(read_label(record.fields.get(field), record, field), record.where, field)
 
 
 class _TextFields(dict[str, str]):
@@ -174,14 +151,15 @@ class _TextFields(dict[str, str]):
         return text_of(self._record, name)
 
 
+def _is_empty(sequence: Any) -> bool:
+    """Whether a segment of a sequence has no text; parts of a cloze are not looked at."""
+    return any(isinstance(segment, str) and not segment.strip() for segment in sequence)
+
+
 def _id(record: Record, number: int) -> str:
     """The record's own `idx` where it is one value, else its number in the file."""
     own = record.fields.get("idx")
     return str(own) if isinstance(own, int | str) else str(number)
-
-
-def _plain(value: Any) -> str:
-    return str(value).strip()
 
 
 def _get(record: Record, name: str) -> Any:
@@ -203,4 +181,4 @@ def text_of(record: Record, name: str) -> str:
 
 
 def _missing(record: Record, name: str) -> str:
-    return f"{record.where}: field '{name}' is missing; the record has: {', '.join(map(str, record.fields))}"
+    return f"{record.where}: field '{name}' is missing; the record has: {enumerate_some(record.fields)}"

@@ -18,7 +18,7 @@ Sentences = list[list[tuple[str, str]]]
 
 # Any text but what separates columns and lines; the mark that some editors write at a file's start is theirs.
 WORD = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n\ufeff"), min_size=1, max_size=6
+    st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n\ufeff\x00"), min_size=1, max_size=6
 ).filter(lambda word: "-DOCSTART-" not in word)
 TAG = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"])
 TABLES = st.lists(st.lists(st.tuples(WORD, TAG), min_size=1, max_size=5), min_size=1, max_size=4)
@@ -45,7 +45,7 @@ def fault(content: str | bytes, **options: Any) -> str:
 @given(
     TABLES,
     st.sampled_from([" ", "\t", "   ", " \t "]),
-    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]),
     st.sampled_from(["utf-8", "utf-8-sig"]),
     st.booleans(),
 )
@@ -75,6 +75,13 @@ def test_conll03_layout_and_places() -> None:
 def test_tokens_may_hold_blanks_where_tabs_separate() -> None:
     assert read("1 000\tCD\tO\n New York \tNNP\tB-LOC\n") == [
         (1, {"tokens": ["1 000", "New York"], "tags": ["O", "B-LOC"]})
+    ]
+
+
+def test_a_blank_may_be_a_token_where_tabs_separate() -> None:
+    assert read("a\tO\n \tO\n\tO\n\nb\tO\n") == [
+        (1, {"tokens": ["a", "", ""], "tags": ["O", "O", "O"]}),
+        (5, {"tokens": ["b"], "tags": ["O"]}),
     ]
 
 
@@ -113,7 +120,8 @@ def test_tokens_alone() -> None:
         ("a O\nb\n", {}, "some.txt:2: expected 2 columns as above, found 1"),
         ("a O\n\nb c O\n", {}, "some.txt:3: expected 2 columns as above, found 3"),
         ("a\tO\nb O\n", {}, "some.txt:2: expected 2 columns as above, found 1"),
-        ("a\tO\n\tO\n", {}, "some.txt:2: expected 2 columns as above, found 1"),  # no token
+        ("a O\n O\n", {}, "some.txt:2: expected 2 columns as above, found 1"),  # no token
+        ("a\tO\nb\t\n", {}, "some.txt:2: expected 2 columns as above, found 1"),  # no tag
         ("a O\n# b c\n", {}, "some.txt:2: expected 2 columns as above, found 3"),  # no comment between tokens
         ("a O\n", {"tags": 2}, "some.txt:1: no column 2: the file has 2, numbered from 0"),
         ("a O\n", {"tokens": -3}, "some.txt:1: no column -3: the file has 2"),
@@ -122,7 +130,7 @@ def test_tokens_alone() -> None:
         ("# global.columns = FORM NE\na O\n", {"tags": "POS"}, "some.txt:2: unknown column 'POS'; known: FORM, NE"),
         ("#\na b O\n", {"columns": ["word", "ne"]}, "some.txt:2: expected 2 columns (word, ne), found 3"),
         (b"a O\nb\xff O\n", {}, "some.txt:2: expected UTF-8 text"),
-        ("a O\n".encode("utf-16"), {}, "some.txt:1: expected UTF-8 text"),
+        ("a O\n".encode("utf-16"), {}, "some.txt:1: expected UTF-8 text, found UTF-16; `iconv"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(content: str | bytes, options: dict[str, Any], message: str) -> None:

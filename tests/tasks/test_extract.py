@@ -77,7 +77,7 @@ def test_answers_are_not_looked_at_for_prediction() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"id": 7}, "dev.jsonl:2: expected 'id', a text; the record has: id, question, context, answers"),
+        ({"id": 7.5}, "dev.jsonl:2: expected 'id', a text or a whole number, found 7.5"),
         ({"context": None}, "dev.jsonl:2: expected 'context', a text; the record has: "),
         ({"answers": None}, "dev.jsonl:2 (question b): expected 'answers' with lists 'text' and 'answer_start'"),
         (
@@ -93,7 +93,9 @@ def test_answers_are_not_looked_at_for_prediction() -> None:
             "dev.jsonl:2 (question b): has no answer, but every question of task squad has one; for version 2.0 data "
             "set task=squad_v2 or task.extraction.unanswerable=true",
         ),
-        ({"id": "a"}, "dev.jsonl:2 (question a): expected every id once"),
+        ({"id": "a"}, "dev.jsonl:2 (question a): expected every id once, but dev.jsonl:1 has it too"),
+        ({"answers": {"text": [" "], "answer_start": [5]}}, "dev.jsonl:2 (question b): expected the text of an answer"),
+        ({"context": " "}, "dev.jsonl:2: 'context' is empty; expected a text"),
     ],
 )
 def test_a_bad_record_is_named(change: dict[str, Any], message: str) -> None:

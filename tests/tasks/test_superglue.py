@@ -14,11 +14,12 @@ import pytest
 
 from ptv2.config.compose import compose
 from ptv2.config.schema import TaskConfig
+from ptv2.data.labels import LabelSet
 from ptv2.data.records import Record
 from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.load import load_task
-from ptv2.tasks.text import Example, LabelSet, TextTask
+from ptv2.tasks.text import Example, TextTask
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -349,7 +350,9 @@ def test_an_unknown_label_of_an_answer_names_the_answer() -> None:
     [
         ("boolq", {"passage": None}, "field 'passage' is missing; the record has: question, passage, idx, label"),
         ("boolq", {"passage": 3}, "field 'passage' is no text but int"),
-        ("boolq", {"label": None}, "field 'label' is missing"),
+        ("boolq", {"label": None}, "no label: 'label' is missing or null"),
+        ("boolq", {"label": [True]}, "expected one label in 'label', found a list: [True]"),
+        ("boolq", {"label": " "}, "no label: 'label' is empty"),
         ("copa", {"question": "why"}, "question 'why'; expected cause or effect"),
         ("copa", {"choice2": ["a"]}, "field 'choice2' is no text but list"),
         ("wsc", {"target": {"span1_text": "Ann", "span2_text": "she"}}, "field 'span2_index' is missing"),
@@ -478,7 +481,7 @@ def test_own_single_sentences_and_pairs() -> None:
 
 
 def test_own_labels_have_to_be_labels() -> None:
-    with pytest.raises(DataError, match=r"^dev\.jsonl:1: expected two or more labels in 'topic', found only \['a'\]$"):
+    with pytest.raises(DataError, match=r"^dev\.jsonl:1: expected two or more labels in 'topic', found only a$"):
         task_of("classification", "task.label=topic", source=own_source("a", "a"))
     with pytest.raises(DataError, match=r"1001 different labels in 'topic'; is it a label\?"):
         task_of("classification", "task.label=topic", source=own_source(*map(str, range(1001))))

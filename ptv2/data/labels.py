@@ -1,0 +1,155 @@
+"""Labels as they stand in data, and the numbers of their classes."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ptv2.data.records import Record
+from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
+
+# More classes than any classification task here has; beyond it the field is probably free text.
+MOST_LABELS = 1000
+_FRACTION = re.compile(r"(-?(?:0|[1-9]\d*))\.(\d*?)0*")
+# What says the same as a truth value; YAML reads `no` and `yes` as one too.
+_TRUTH = {"false": "0", "true": "1", "0": "false", "1": "true"}
+_SPELLINGS = {"False": ("no", "off", "n"), "True": ("yes", "on", "y")}
+
+
+class LabelSet:
+    """Class numbers by the names that files and hubs use for them."""
+
+    def __init__(self, names: Sequence[Any], aliases: Sequence[str] = ()) -> None:
+        """`names` in the order of class numbers; `aliases` are other names in the same order."""
+        self.names = [_plain(name) for name in names]
+        self._exact = {name: i for i, name in enumerate(self.names)}
+        self._folded: dict[str, int | None] = {}  # in any capitals; None: more than one class
+        for i, name in [*enumerate(aliases), *enumerate(self.names)]:
+            other = self._folded.setdefault(name.lower(), i)
+            self._folded[name.lower()] = i if other == i else None
+
+    def number(self, value: Any, where: str, field: str = "label") -> int:
+        """Class number of a label as it stands in the data; capitals matter only where labels differ by nothing else.
+
+        Raises:
+            DataError: no label, no single value, or none of the task's labels.
+        """
+        name = read_label(value, where, field)
+        if (number := self.find(name)) is None:
+            raise DataError(f"{where}: {unknown_in_data('label', name, self.names)}")
+        return number
+
+    def find(self, value: Any) -> int | None:
+        """Class number of a label, or None if it is not one of the task's."""
+        name = _plain(value)
+        number = self._exact.get(name, self._folded.get(name.lower()))
+        if number is None and (same := _TRUTH.get(name.lower())) is not None:
+            number = self._folded.get(same)  # 1 and true are one class
+        return number
+
+    @classmethod
+    def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
+        """The labels that stand in `records`, sorted.
+
+        Raises:
+            DataError: a record without a label, fewer than two labels in all, or too many.
+        """
+        values = {read_label(record.fields.get(field), record, field) for record in records}
+        names = _without_doubles(values)
+        where = records[0].where
+        if len(names) < 2:
+            raise DataError(f"{where}: expected two or more labels in '{field}', found only {enumerate_some(names)}")
+        if len(names) > MOST_LABELS:
+            raise DataError(
+                f"{where}: {len(names)} different labels in '{field}'; is it a label? (at most {MOST_LABELS})"
+            )
+        return cls(names)
+
+
+def read_label(value: Any, where: str | Record, field: str) -> str:
+    """The name of a label: text without blanks around it, whole numbers without a fraction.
+
+    Args:
+        where: the place for messages, or the record.
+
+    Raises:
+        DataError: it is missing, empty, not a number (NaN, infinity), or no single value.
+    """
+    place = where.where if isinstance(where, Record) else where
+    if value is None:
+        if isinstance(where, Record) and field not in where.fields:
+            raise DataError(
+                f"{place}: field '{field}' is missing; the record has: {enumerate_some(where.fields)} "
+                "(task.label names the field)"
+            )
+        raise DataError(f"{place}: no label: '{field}' is missing or null")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f"{place}: no label: '{field}' is {value}")
+    if not isinstance(value, str | int | float) or (isinstance(value, str) and _is_structure(value)):
+        kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "several values"
+        raise DataError(f"{place}: expected one label in '{field}', found {kind}: {quote(value)}")
+    name = _plain(value)
+    if not name or name.lower() == "nan":
+        raise DataError(f"{place}: no label: '{field}' is {name or 'empty'}")
+    return name
+
+
+def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> list[Any]:
+    """Names of classes, those that YAML reads as true or false (`labels: [no, yes]`) spelled as in the data."""
+    if not any(isinstance(name, bool) for name in names):
+        return list(names)
+    there = {str(record.fields.get(field)).strip() for record in records}
+    spelled = {spelling.lower(): spelling for spelling in sorted(there)}
+    return [
+        next((spelled[one] for one in _SPELLINGS[str(name)] if one in spelled), name)
+        if isinstance(name, bool)
+        else name
+        for name in names
+    ]
+
+
+def rare_labels(counts: dict[str, int]) -> str | None:
+    """What is odd about labels most of which occur once, as free text and measured numbers do; None if nothing is."""
+    once = sum(count == 1 for count in counts.values())
+    if len(counts) <= 20 or once * 2 < len(counts):
+        return None
+    return f"{once} of {len(counts)} labels occur once in train; task.label names the field of the label"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    found = _FRACTION.fullmatch(text)
+    if found is None:
+        return text
+    whole, fraction = found.groups()
+    return f"{whole}.{fraction}" if fraction else whole if whole != "-0" else "0"
+
+
+def _without_doubles(names: set[str]) -> list[str]:
+    """The names sorted, one of each that mean the same truth value: 1 before true, one spelling of true."""
+    spellings = Counter(name.lower() for name in names)
+    kept: list[str] = []
+    for name in sorted(names):
+        folded = name.lower()
+        if folded in ("true", "false"):
+            first = min(other for other in names if other.lower() == folded)
+            if _TRUTH[folded] in names or (spellings[folded] > 1 and name != first):
+                continue
+        kept.append(name)
+    return kept
+
+
+def _is_structure(text: str) -> bool:
+    """Whether a text is a list or an object as a program writes it (`['a', 'b']`, `[0, 1]`)."""
+    if text.strip()[:1] not in ("[", "{", "("):
+        return False
+    try:
+        return isinstance(ast.literal_eval(text.strip()), list | dict | tuple | set)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return False

@@ -1,0 +1,61 @@
+"""The text of a data file and its numbered lines: the same rules for every format."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ptv2.errors import DataError
+
+# CR LF, LF and CR end a line; so does CR CR LF, which a program makes that converts line ends twice. U+2028 does not.
+LINE_END = re.compile(r"\r*\n|\r")
+MARK = "\ufeff"
+WIDE = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        DataError: the file cannot be read, or is not UTF-8; with the number of the first line that is not.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    if wide := _wide_encoding(data):
+        raise DataError(f"{path}:1: expected UTF-8 text, found {wide}; `iconv -f {wide} -t UTF-8 FILE` converts it")
+    try:
+        return data.decode("utf-8").lstrip(MARK)
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        number = len(LINE_END.findall(before)) + 1
+        raise DataError(f"{path}:{number}: expected UTF-8 text") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file without their ends, numbered from 1.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    lines = LINE_END.split(read_text(path))
+    if not lines[-1]:
+        lines.pop()  # what follows the last line end
+    yield from enumerate(lines, start=1)
+
+
+def _wide_encoding(data: bytes) -> str:
+    """UTF-16 or UTF-32, if a byte order mark or the zero bytes of a file's beginning say so; else empty."""
+    for mark, name in WIDE.items():
+        if data.startswith(mark):
+            return name
+    start = data[:1000]
+    return "UTF-16" if start.count(0) * 3 > len(start) else ""

@@ -1,0 +1,109 @@
+"""CSV and TSV files: a header line that names the fields, then one record a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ptv2.data.lines import LINE_END, MARK, read_text
+from ptv2.errors import DataError, enumerate_some, quote
+
+Rows = Iterator[tuple[str, dict[str, str]]]
+
+
+def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
+    """ "FILE:LINE" and fields of each record of a CSV file.
+
+    A file whose header has no comma may separate fields by semicolons or tabs.
+
+    Args:
+        note: is told what was guessed.
+
+    Raises:
+        DataError: with file, line and what was expected.
+    """
+    text = read_text(path)
+    dialect: dict[str, Any] = {"strict": True}
+    header = _first_row(path, text, dialect)
+    if len(header) == 1:
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in header[0]:
+                dialect["delimiter"] = separator
+                note(f"{path.name}: fields are separated by {name} (guessed from its first line)")
+                header = _first_row(path, text, dialect)
+                break
+    if len(header) > 1 and all(name[:1] == " " for name in header[1:]):
+        dialect["skipinitialspace"] = True  # `text, "label"`: the quotation marks would be part of the value
+    yield from _records(path, text, dialect)
+
+
+def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
+    """ "FILE:LINE" and fields of each record of a TSV file.
+
+    Fields are as they stand, as in GLUE's files, unless the quotation marks can only be those of a program that writes
+    tables (pandas, a spreadsheet): then cells are what was put into it.
+
+    Args:
+        note: is told that quotation marks were taken off.
+
+    Raises:
+        DataError: with file, line and what was expected.
+    """
+    text = read_text(path)
+    dialect: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    if '"' in text and _is_quoted(text):
+        dialect = {"delimiter": "\t", "strict": True}
+        note(f"{path.name}: quotation marks around cells were taken off, as a table writer (pandas) puts them there")
+    yield from _records(path, text, dialect)
+
+
+def _records(path: Path, text: str, dialect: dict[str, Any]) -> Rows:
+    rows = _rows(text, dialect)
+    try:
+        header = [name.strip(f" \t{MARK}") for name in next(rows, [])]
+        if not any(header) or len(set(header)) != len(header):
+            found = enumerate_some(map(repr, header)) or "nothing"
+            raise DataError(f"{path}:1: expected a header line with distinct field names, found {found}")
+        for row in rows:
+            if not row:
+                continue
+            where = f"{path}:{rows.line_num}"
+            if len(row) != len(header):
+                raise DataError(f"{where}: expected {len(header)} columns ({enumerate_some(header)}), found {len(row)}")
+            yield where, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}:{rows.line_num}: {error}") from error
+
+
+def _first_row(path: Path, text: str, dialect: dict[str, Any]) -> list[str]:
+    rows = _rows(text, dialect)
+    try:
+        return list(next(rows, []))
+    except csv.Error as error:
+        raise DataError(f"{path}:{rows.line_num}: {error} in the header {quote(text[:40])}") from error
+
+
+def _rows(text: str, dialect: dict[str, Any]) -> Any:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the library's limit of 131,072 characters is for all files
+    return csv.reader(io.StringIO(text, newline=""), **dialect)
+
+
+def _is_quoted(text: str) -> bool:
+    """Whether a table writer put the quotation marks of a TSV file there: writing its cells again gives the file."""
+    try:
+        rows = list(_rows(text, {"delimiter": "\t", "strict": True}))
+    except csv.Error:
+        return False
+    if not rows or len({len(row) for row in rows if row}) != 1:
+        return False
+    plain = LINE_END.sub("\n", text).strip("\n")
+    first = plain.partition("\n")[0]
+    if all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in first.split("\t")):
+        return True  # all names are quoted, as R and `quoting=csv.QUOTE_NONNUMERIC` do it
+    stream = io.StringIO(newline="")
+    csv.writer(stream, delimiter="\t", lineterminator="\n").writerows(row for row in rows if row)
+    return LINE_END.sub("\n", stream.getvalue()).strip("\n") == plain
