@@ -75,7 +75,8 @@ def no_utf8(folder: Path) -> Fault:
 
 def no_training_file(folder: Path) -> Fault:
     (write_entities(folder) / "train.txt").unlink()
-    return "ner", [], f"{folder}: no train file; expected train.txt, train.conll, train.bio, train.tsv; found: dev.txt"
+    names = "train.txt, train.conll, train.bio, train.tsv, train.jsonl, train.json"
+    return "ner", [], f"{folder}: no train file; expected {names}; found: dev.txt"
 
 
 def empty_file(folder: Path) -> Fault:

@@ -38,7 +38,7 @@ from ptv2.runs.directory import state_of
 def said(folder: Path) -> dict[str, Any]:
     """What must not depend on the format of the files."""
     result = result_of(folder)
-    keys = ("dev", "test", "parts", "steps", "best_step", "notes")
+    keys = ("dev", "test", "parts", "steps", "best_step")
     data = {key: result["data"][key] for key in ("examples", "labels", "predicted", "longest")}
     return {**{key: result[key] for key in keys}, **data, "predictions": predictions(folder, "test")}
 
@@ -101,6 +101,8 @@ def test_schemes_and_columns_do_not_matter(
     data = write_entities(tmp_path / "data", getattr(sequences, scheme), **layout)
     folder = trained("ner", data, tmp_path / "out", *LEARNING, *overrides)
     assert said(folder) == said(ner)
+    guessed = ["tag scheme iob1, guessed from the training tags (task.tagging.scheme sets it)"]
+    assert result_of(folder)["notes"] == (guessed if scheme == "iob1" else [])
     assert predicted(folder, data / "test.txt", tmp_path) == predictions(ner, "test")
     check_evaluated(folder, "test", result_of(folder)["test"], sequences.SIZES["test"], tmp_path)
 
