@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from ptv2.commands.console import RichMonitor
 from ptv2.commands.examples import Predictions, Prepared, prepare
+from ptv2.commands.overview import describe_data, show_overview
 from ptv2.commands.recording import (
     memory_record,
     notes,
@@ -111,6 +112,9 @@ def _fit_and_record(
     def dev(check: Callable[[], None]) -> dict[str, float]:
         return data.score("dev", data.predictions("dev", model, accelerator, check))
 
+    overview = describe_data(data)
+    if accelerator.is_main_process:
+        show_overview(overview)
     before = peak_memory(accelerator.device)
     shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
     with naming_memory(config.trainer), shown as monitor:
@@ -151,7 +155,7 @@ def _fit_and_record(
         steps_planned=trainer.total,
         evaluations=at.evaluations,
         parameters=describe(model),
-        data=_data_record(data, predictions),
+        data={**_data_record(data, predictions), "overview": overview},
         time=time_record(at, total),
         memory=memory_record(accelerator.device, before, model),
         runtime=runtime_record(accelerator, at),

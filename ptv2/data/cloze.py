@@ -177,7 +177,7 @@ def _cut(places: Sequence[int], encoding: Any, fields: Sequence[Span], room: int
         for field, (segment, first, last) in zip(tokens, fields, strict=True):
             if segments[place] == segment and first <= start < end <= last:
                 field.append(place)
-    if sum(map(len, tokens)) < len(places) - room:
+    if len(places) > room and sum(map(len, tokens)) <= len(places) - room:
         fixed = len(places) - sum(map(len, tokens))
         raise DataError(
             f"{where}: task.verbalizer.text takes {fixed} tokens without its fields, and task.max_length leaves "

@@ -69,8 +69,10 @@ def encode_texts(
         truncation: the tokenizer's rule for longer pairs (`longest_first`, `only_first`, `only_second`).
 
     Raises:
-        DataError: a pair that is too long even without the segment that the rule cuts.
+        DataError: no room for one token of each text, or a pair that is too long even without the segment that the
+            rule cuts.
     """
+    _check_room(items[0][1][0], tokenizer, max_length)
     width = len(items[0][1])
     encoded = _tokenize(items, tokenizer, max_length, truncation)
     cut = np.array([bool(one.overflowing) for one in encoded.encodings]).reshape(-1, width)
@@ -87,6 +89,16 @@ def encode_texts(
         width=width,
         truncated=int(cut.any(axis=1).sum()),
     )
+
+
+def _check_room(segments: Segments, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    texts = 1 if segments[1] is None else 2
+    special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
+    if max_length < special + texts:
+        raise DataError(
+            f"task.max_length={max_length} has no room: {special} special tokens and {texts} of text are the least; "
+            "raise it"
+        )
 
 
 def _tokenize(items: Sequence[TextItem], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> Any:

@@ -107,6 +107,10 @@ class ReCoRD(Classify):
         references = [{"idx": key, "answers": a} for key, a in zip(keys, answers.values(), strict=True)]
         return given, references
 
+    def most_frequent(self, train: Sequence[Example], examples: Sequence[Example]) -> None:
+        """None: the entities of every query are others."""
+        return
+
     def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
         """None: the entity of highest score is the answer, whatever class it alone would have."""
         return {}

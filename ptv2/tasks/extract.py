@@ -41,6 +41,7 @@ class Extract(Task[Question, SpanSet]):
 
     head = "span"
     encoded = SpanSet
+    counted = "questions"
     truncated = "whose answer is whole in no window of {} tokens"
 
     def __init__(self, config: TaskConfig) -> None:
@@ -136,6 +137,14 @@ class Extract(Task[Question, SpanSet]):
     def gold(self, examples: Sequence[Question]) -> dict[str, int]:
         """How many questions have an answer."""
         return _answered(bool(example.answers) for example in examples)
+
+    def most_frequent(
+        self, train: Sequence[Question], examples: Sequence[Question]
+    ) -> tuple[str, list[Prediction]] | None:
+        """No answer, where the task allows that: no one text answers many questions."""
+        if not self.extraction.unanswerable:
+            return None
+        return "nothing", [{"id": e.id, "prediction_text": ""} for e in examples]
 
     def official(
         self, predictions: Sequence[Prediction], examples: Sequence[Question], file: Path | None

@@ -58,6 +58,8 @@ class Tag(Task[Sentence, TaggedSet]):
     head = "tagging"
     encoded = TaggedSet
     words = True
+    counted = "spans"
+    uncounted = ("O",)
 
     def __init__(self, config: TaskConfig, types: Sequence[str], scheme: Scheme) -> None:
         """`types` of spans, and the scheme that the data's tags are in."""

@@ -43,6 +43,8 @@ class Task(ABC, Generic[E, S]):
     encoded: type[S]
     words = False  # whether text comes split into words
     truncated = "longer than {} tokens and truncated"  # what the encoded sets count, with the task's length
+    counted = "labels"  # what `gold` counts, for people
+    uncounted: tuple[str, ...] = ()  # names in `gold` that are of another kind
 
     def __init__(self, config: TaskConfig, labels: list[str]) -> None:
         """`labels` in the order of the head's outputs."""
@@ -140,6 +142,14 @@ class Task(ABC, Generic[E, S]):
     @abstractmethod
     def gold(self, examples: Sequence[E]) -> dict[str, int]:
         """How often each answer is right."""
+
+    def most_frequent(self, train: Sequence[E], examples: Sequence[E]) -> tuple[str, list[Prediction]] | None:
+        """The most frequent answer of the training set and it as the prediction of every example.
+
+        Returns:
+            None where no one answer can be given to everything.
+        """
+        return None
 
     def official(self, predictions: Sequence[Prediction], examples: Sequence[E], file: Path | None) -> dict[str, str]:
         """Files, by the ending of their name, that the task's official scorer reads; none where it has none.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ptv2.config.schema import TaskConfig
 from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
@@ -119,6 +121,13 @@ class TextTask(Task[Example, TextSet]):
     def gold(self, examples: Sequence[Example]) -> dict[str, int]:
         """How often each label is right."""
         return counts_by_name((example.label for example in examples), self.labels)
+
+    def most_frequent(
+        self, train: Sequence[Example], examples: Sequence[Example]
+    ) -> tuple[str, list[dict[str, Any]]] | None:
+        """The most frequent class; the first of equals."""
+        number = int(np.bincount([e.label for e in train if e.label is not None]).argmax())
+        return self.labels[number], [{"id": e.id, "class": number} for e in examples]
 
     def fill(self, template: str, record: Record) -> str:
         """Fill a template (`{field}`, or a bare field name) from a record.

@@ -1,0 +1,83 @@
+"""What was read: examples, labels, lengths and files of each split, and how a person sees them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ptv2.errors import shorten
+
+# Labels that are listed with their shares; the others are counted.
+LISTED = 5
+WIDTH = 80
+INDENT = 11
+
+
+def token_lengths(lengths: np.ndarray) -> dict[str, int]:
+    """Median, 95th percentile and maximum of sequence lengths in tokens, each the length of one of the sequences.
+
+    Args:
+        lengths: tokens of each sequence `[N]`, at least one.
+    """
+    median, most, longest = np.percentile(lengths, [50, 95, 100], method="higher").tolist()
+    return {"sequences": len(lengths), "median": int(median), "p95": int(most), "longest": int(longest)}
+
+
+def render(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
+    """The overview as lines of at most `width` characters.
+
+    Args:
+        overview: `origin` (a text), `splits` (see `render_split`) and `guesses` (texts).
+    """
+    lines = _entry("data", [overview["origin"]], width)
+    for name, split in overview["splits"].items():
+        lines += _entry(name, render_split(split), width)
+    for guess in overview["guesses"]:
+        lines += _entry("note", [guess], width)
+    return lines
+
+
+def render_split(split: Mapping[str, Any]) -> list[str]:
+    """The facts of one split, a sentence each.
+
+    Args:
+        split: `examples`, `file` (its name, or None), `counted` (what `labels` counts), `labels` (counts by name),
+            `always` (the most frequent answer with its `metric` and `score`, or None), `tokens` (see `token_lengths`),
+            `cut` (how many examples) and `cut_means` (what that says of them).
+    """
+    count = split["examples"]
+    file = f" in {split['file']}" if split["file"] else ""
+    facts = [f"{count:,} {'example' if count == 1 else 'examples'}{file}"]
+    if shares := list_shares(split["labels"]):
+        facts.append(f"{split['counted']}: {shares}")
+    if always := split["always"]:
+        facts.append(f"always answering {shorten(always['answer'], 30)}: {always['metric']} {always['score']:.2f}")
+    tokens = split["tokens"]
+    windows = f" in {tokens['sequences']:,} windows" if tokens["sequences"] > count else ""
+    longest = f"median {tokens['median']}, 95 % up to {tokens['p95']}, longest {tokens['longest']}"
+    facts.append(f"tokens{windows}: {longest}")
+    if split["cut"]:
+        facts.append(f"{split['cut']:,} of {count:,} {split['cut_means']}")
+    return facts
+
+
+def list_shares(counts: Mapping[str, int]) -> str:
+    """The most frequent names with their shares, `pos 60.0 %, neg 40.0 %`; empty where nothing was counted."""
+    total = sum(counts.values())
+    if not total:
+        return ""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    listed = ordered if len(ordered) <= LISTED + 1 else ordered[:LISTED]
+    text = ", ".join(f"{shorten(name, 24)} {100 * count / total:.1f} %" for name, count in listed)
+    more = len(ordered) - len(listed)
+    return f"{text} and {more} more" if more else text
+
+
+def _entry(name: str, facts: Iterable[str], width: int) -> list[str]:
+    """Lines with the name in front of the first; long facts fold, and so do file names without a blank."""
+    room = width - INDENT
+    lines = [line for fact in facts for line in textwrap.wrap(" ".join(fact.split()), room) or [""]]
+    return [f"{name if number == 0 else '':<{INDENT}}{line}".rstrip() for number, line in enumerate(lines)]
