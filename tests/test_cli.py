@@ -173,7 +173,7 @@ def no_folder(folder: Path) -> tuple[list[str], str]:
 
 def no_dev_file(folder: Path) -> tuple[list[str], str]:
     write(folder, train=good())
-    return [], f"{folder}: no dev file; expected dev.jsonl, dev.csv, "
+    return [], f"{folder}: no dev file; expected dev.jsonl, dev.json, dev.csv, "
 
 
 def malformed_line(folder: Path) -> tuple[list[str], str]:
@@ -201,7 +201,7 @@ def missing_field(folder: Path) -> tuple[list[str], str]:
 
 def one_label(folder: Path) -> tuple[list[str], str]:
     write(folder, train='{"sentence": "word", "label": "0"}\n' * 3, dev=good())
-    return [], f"{folder / 'train.jsonl'}:1: expected two or more labels in 'label', found only ['0']"
+    return [], f"{folder / 'train.jsonl'}:1: expected two or more labels in 'label', found only 0"
 
 
 def entity_outside(folder: Path) -> tuple[list[str], str]:

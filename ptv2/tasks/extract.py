@@ -68,7 +68,7 @@ class Extract(Task[Question, SpanSet]):
             named = _named(record, number)
             example = self._question(named, labelled)
             if (other := places.setdefault(example.id, record.where)) is not record.where:
-                raise DataError(f"{_place(named)}: expected every id once, but {other} has it too")
+                raise DataError(f"{_place(named)}: expected every id once, but {other.rpartition('/')[2]} has it too")
             examples.append(example)
         return examples
 

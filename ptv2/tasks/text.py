@@ -68,7 +68,9 @@ class TextTask(Task[Example, TextSet]):
                 raise DataError(f"{record.where}: {expected} ({str(error)[:80]})") from error
             for identity in dict.fromkeys(self.identify(fields, record.where) for fields in flat):
                 if identity and (other := places.setdefault(identity, record.where)) is not record.where:
-                    raise DataError(f"{record.where}: {identity} stands in {other} too; expected it once")
+                    raise DataError(
+                        f"{record.where}: {identity} stands in {other.rpartition('/')[2]} too; expected it once"
+                    )
             for i, fields in enumerate(flat):
                 name = _id(record, number) if len(flat) == 1 else f"{_id(record, number)}.{i}"
                 part = Record(fields, f"{record.where} (example {name})")
