@@ -19,6 +19,7 @@ from accelerate.utils import broadcast_object_list
 
 from ptv2.commands.console import RichMonitor, err
 from ptv2.commands.examples import Prepared, prepare
+from ptv2.commands.overview import describe_data, show_overview
 from ptv2.commands.recording import (
     memory_record,
     notes,
@@ -147,6 +148,10 @@ def _fit_and_record(
             scores |= {f"{name}.{metric}": value for metric, value in data.score("dev", predictions).items()}
         return {HEADLINE: statistics.fmean(scores[name] for name in headlines.values()), **scores}
 
+    overviews = {name: describe_data(data) for name, data in prepared.items()}
+    if accelerator.is_main_process:
+        for overview in overviews.values():
+            show_overview(overview)
     before = peak_memory(accelerator.device)
     shown = RichMonitor(run.path.name, HEADLINE, [*headlines.values()])
     with naming_memory(config.trainer), shown if accelerator.is_main_process else nullcontext(Silent()) as monitor:
@@ -181,7 +186,7 @@ def _fit_and_record(
             steps_planned=trainer.total,
             evaluations=at.evaluations,
             parameters=describe(model),
-            data=_data_record(shared, prepared),
+            data=_data_record(shared, prepared, overviews),
             time=time_record(at, time.perf_counter() - started),
             memory=memory_record(accelerator.device, before, model),
             runtime=runtime_record(accelerator, at),
@@ -203,7 +208,7 @@ def _mixture(shared: Shared, prepared: dict[str, Prepared]) -> Mixture:
     return Mixture([data.encoded["train"] for data in prepared.values()], shared.config.multitask.temperature)
 
 
-def _data_record(shared: Shared, prepared: dict[str, Prepared]) -> dict[str, Any]:
+def _data_record(shared: Shared, prepared: dict[str, Prepared], overviews: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The sums over tasks under the names that a run's record has, and each task's own under `tasks`."""
     config = next(iter(shared.parts.values()))
     mixture = _mixture(shared, prepared)
@@ -216,6 +221,7 @@ def _data_record(shared: Shared, prepared: dict[str, Prepared]) -> dict[str, Any
             "examples": {split: len(part) for split, part in data.examples.items()},
             "rows": len(data.encoded["train"]),
             "batches_an_epoch": batches[name],
+            "overview": overviews[name],
         }
         for name, data in prepared.items()
     }

@@ -129,6 +129,14 @@ def test_a_pair_that_the_rule_cannot_shorten_enough(truncation: str) -> None:
         encode_texts([("3", ((words(20), words(20)),), 0)], TOKENIZER, 10, truncation)
 
 
+@pytest.mark.parametrize(("second", "least"), [(None, 3), (words(3), 5)])
+def test_each_text_needs_room_for_a_token(second: str | None, least: int) -> None:
+    item = example((words(3), second))
+    assert encode_texts([item], TOKENIZER, least, "longest_first").tokens.longest == least
+    with pytest.raises(DataError, match=rf"^task\.max_length={least - 1} has no room: .*; raise it$"):
+        encode_texts([item], TOKENIZER, least - 1, "longest_first")
+
+
 def test_no_labels_for_prediction() -> None:
     found = encode_texts([example((words(2), None), label=None)], TOKENIZER, 10, "longest_first")
     assert found.labels is None

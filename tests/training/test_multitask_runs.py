@@ -78,6 +78,8 @@ def test_both_parts(undisturbed: Path) -> None:
     assert shared["test"] is None  # nothing of it is for test sets
     assert list(shared["data"]["tasks"]) == names
     assert sum(task["batches_an_epoch"] for task in shared["data"]["tasks"].values()) == shared["steps"] / 2
+    for task in shared["data"]["tasks"].values():
+        assert {name: split["examples"] for name, split in task["overview"]["splits"].items()} == task["examples"]
     assert shared["parameters"]["groups"]["prompt"] == single["parameters"]["groups"]["prompt"] == 2 * 2 * 4 * 32
     assert single["method"] == "multitask-p-tuning-v2"
     assert single["shared"]["name"] == shared_run(undisturbed).name
