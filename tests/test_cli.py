@@ -293,7 +293,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     words = ["train", "task=classification", f"data.dir={tmp_path}", "model=tiny", f"out={tmp_path / 'file'}"]
     message = fault(run(words, tmp_path / "streams"))
-    assert message.startswith(f"{tmp_path / 'file'}")
+    assert message == f"out={tmp_path / 'file'}: a file; expected a folder for the runs"
     assert message.endswith(": Not a directory")
 
 

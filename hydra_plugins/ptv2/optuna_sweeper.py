@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ptv2.errors import ConfigError
+from ptv2.runs.processes import is_alone
 from ptv2.sweeps import outcomes
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class OptunaSweeper(Sweeper):
         """
         if find_spec("optuna") is None:
             raise ConfigError("hydra/sweeper=optuna needs Optuna: pip install 'ptv2[optuna]'")
-        if not outcomes.is_alone():
+        if not is_alone():
             raise ConfigError("hydra/sweeper=optuna runs each trial in one process; expected no torchrun around it")
         self._context, self._config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(

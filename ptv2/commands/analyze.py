@@ -10,9 +10,9 @@ from ptv2.analysis.finding import Finding, cells
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err, out
 from ptv2.commands.evaluate import on_files
+from ptv2.commands.opening import open_trained
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.files import write_text_whole
-from ptv2.runs.directory import find_run, read_config
 
 # In the order they are made, with what the help says of them.
 ANALYSES = {
@@ -42,8 +42,7 @@ def main(arguments: list[str]) -> int:
     if options.limit < 0:
         raise ConfigError(f"--limit {options.limit}: expected a number of records, or 0 for all")
     asked = None if options.only is None else _asked(options.only)
-    folder = find_run(options.run, options.out)
-    config = read_config(folder)
+    folder, config = open_trained(options.run, options.out)
     if options.data_dir:
         config = on_files(config, options.data_dir)
     names = _applying(asked, config.method)

@@ -6,9 +6,10 @@ from rich.table import Table
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import out
+from ptv2.commands.opening import open_trained
 from ptv2.config.schema import DataConfig, RunConfig
+from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
-from ptv2.runs.directory import find_run, read_config
 from ptv2.runs.record import Result, read_result
 
 
@@ -22,20 +23,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
-    folder = find_run(options.run, options.out)
-    config = read_config(folder)
+    folder, config = open_trained(options.run, options.out)
     result = read_result(folder)
-
-    from ptv2.commands.trained import load_trained, score_examples
-    from ptv2.data.sources import open_source
 
     if options.data_dir:
         config = on_files(config, options.data_dir)
-    trained = load_trained(folder, config)
     source = open_source(config)
     if options.split not in source.splits:
         raise DataError(f"task {config.task.name}: no {options.split} split; it has: {', '.join(source.splits)}")
-    examples = trained.task.read(source.read(options.split))
+    records = source.read(options.split)
+
+    from ptv2.commands.trained import load_trained, score_examples
+
+    trained = load_trained(folder, config)
+    examples = trained.task.read(records)
     scores, encoded = score_examples(trained, examples, config)
     metrics = trained.task.score(trained.task.decode(scores, examples, encoded), examples)
     if not trained.accelerator.is_main_process:

@@ -1,14 +1,15 @@
-"""A task's data from its source to encoded sets, and back from scores to predictions."""
+"""A task's examples to encoded sets, and back from scores to predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptv2.commands.console import encoding
-from ptv2.commands.heads import head_spec, reading
+from ptv2.commands.heads import head_spec
+from ptv2.commands.opening import Read
 from ptv2.config.schema import RunConfig
 from ptv2.data.mixture import OfHead
 from ptv2.data.sources import Source
@@ -16,7 +17,7 @@ from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError
 from ptv2.models.build import HeadSpec, PromptedModel
 from ptv2.models.tokenizers import load_tokenizer
-from ptv2.tasks.load import AnyTask, load_task
+from ptv2.tasks.load import AnyTask
 from ptv2.training.predict import predict
 
 if TYPE_CHECKING:
@@ -75,23 +76,17 @@ class Prepared:
         return self.task.score(predictions, self.examples[split])
 
 
-def prepare(config: RunConfig, source: Source, splits: Sequence[str] | None = None, *, shown: bool) -> Prepared:
-    """Read and encode the task's data.
+def prepare(read: Read, *, shown: bool) -> Prepared:
+    """Encode the task's data.
 
     Args:
-        splits: those that are needed; none: all that there are.
         shown: whether to show a bar if that is long work.
 
     Raises:
-        DataError: a split that is empty, a record that is not right, or an example that cannot be cut to its length.
+        DataError: an example that cannot be cut to its length.
     """
-    task = load_task(config.task, source, reading=reading(config))
-    wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
-    examples: dict[str, list[Any]] = {split: task.read(source.read(split)) for split in wanted}
-    for split in dict.fromkeys(("train", "dev", *wanted)):
-        if not examples.get(split):
-            raise DataError(f"task {config.task.name}: the {split} split has no examples")
-    return Prepared(config, source, task, examples, _encode(task, examples, config, shown))
+    encoded = _encode(read.task, read.examples, read.config, shown)
+    return Prepared(read.config, read.source, read.task, read.examples, encoded)
 
 
 def _encode(task: AnyTask, examples: dict[str, list[Any]], config: RunConfig, shown: bool) -> dict[str, EncodedSet]:

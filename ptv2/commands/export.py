@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err
+from ptv2.commands.opening import open_trained
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
 from ptv2.files import write_text_whole
-from ptv2.runs.directory import find_run, read_config
 
 
 def main(arguments: list[str]) -> int:
@@ -25,8 +25,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
-    folder = find_run(options.run, options.out)
-    config = read_config(folder)
+    folder, config = open_trained(options.run, options.out)
     if config.model.path == "config:":
         raise ModelError(f"{folder.name}: its backbone has random weights, and PEFT needs a checkpoint to load it on")
     if config.method == "fine-tuning":

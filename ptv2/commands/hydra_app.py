@@ -18,6 +18,7 @@ from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
 from ptv2.errors import ConfigError, Interrupted, Pruned, Ptv2Error, first_line
+from ptv2.runs.processes import is_main_process
 from ptv2.runs.record import Result
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of
@@ -81,7 +82,7 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
     if os.environ.get(STARTED_BY) != str(os.getpid()):
         err.is_interactive = False
     number = int(HydraConfig.get().job.num)
-    if outcomes.is_main_process():
+    if is_main_process():
         trial = trial_of(HydraConfig.get())
         named = f"job {number}" if trial is None else f"trial {trial}"
         err.print(Text.assemble((named, "bold"), f"  {' '.join(overrides)}"), soft_wrap=True)
@@ -119,12 +120,19 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
 def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
     from ptv2.commands.console import summary
-    from ptv2.commands.train import train  # imports torch, which a wrong configuration need not wait for
+    from ptv2.commands.opening import finished_result, open_run, read_examples
 
-    result, folder, again = train(run_config, watch=watch_of(HydraConfig.get(), run_config))
-    if outcomes.is_main_process():
-        summary(result, folder, again=again)
-    return result, folder, again
+    opened = open_run(run_config)
+    result = finished_result(opened)
+    again = result is not None
+    if result is None:
+        read = None if opened.only_shared else read_examples(run_config, opened.source)
+        from ptv2.commands.train import train  # imports torch, which wrong settings and data need not wait for
+
+        result = train(opened, read, watch=watch_of(HydraConfig.get(), run_config))
+    if is_main_process():
+        summary(result, opened.run.path, again=again)
+    return result, opened.run.path, again
 
 
 def _explain_launching(said: str) -> ConfigError | None:

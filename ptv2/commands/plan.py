@@ -67,12 +67,16 @@ def main(arguments: list[str]) -> int:
 
     from huggingface_hub.utils import logging as hub_logging
 
-    from ptv2.models.outline import find_config
+    from ptv2.models.checkpoints import check_folder
     from ptv2.tasks.load import load_task
 
     hub_logging.set_verbosity_error()  # ten lines of retries would stand before the answer
     task = load_task(config.task, _open(config), reading="mask" if config.head.kind == "verbalizer" else None)
     work = _work(config, task, options.examples, options.length)
+    check_folder(config.model)
+
+    from ptv2.models.outline import find_config
+
     shape, origin = find_config(config.model)
     needs: list[Need] = []
     refused: dict[str, str] = {}

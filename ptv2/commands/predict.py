@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import err
+from ptv2.commands.opening import open_trained
+from ptv2.data.formats import read_file
 from ptv2.errors import ConfigError, DataError
 from ptv2.files import write_text_whole
-from ptv2.runs.directory import find_run, read_config
 
 
 def main(arguments: list[str]) -> int:
@@ -26,13 +27,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", help="file for the predictions (default: standard output)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
-    folder = find_run(options.run, options.out)
-    config = read_config(folder)
+    folder, config = open_trained(options.run, options.out)
+    records = read_file(Path(options.input), config.task, labelled=False)
 
     from ptv2.commands.trained import load_trained, score_examples
-    from ptv2.data.formats import read_file
 
-    records = read_file(Path(options.input), config.task, labelled=False)
     trained = load_trained(folder, config)
     examples = trained.task.read(records, labelled=False)
     if not examples:

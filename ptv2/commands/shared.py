@@ -12,13 +12,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 
 from ptv2.commands.console import RichMonitor, err
 from ptv2.commands.examples import Prepared, prepare
+from ptv2.commands.opening import Shared, for_each_task, read_examples
 from ptv2.commands.overview import describe_data, show_overview
 from ptv2.commands.recording import (
     memory_record,
@@ -29,15 +29,10 @@ from ptv2.commands.recording import (
     time_record,
     training_notes,
 )
-from ptv2.config.identity import shared_hash
-from ptv2.config.multitask import missing, shared_parts
-from ptv2.config.schema import MULTITASK, RunConfig
+from ptv2.config.schema import MULTITASK
 from ptv2.data.mixture import Mixture
-from ptv2.data.sources import Source, open_source
-from ptv2.errors import DataError
 from ptv2.models.artifact import save_artifact
 from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
-from ptv2.models.fingerprint import fingerprint
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.runs.directory import SharedDirectory
 from ptv2.runs.record import Result, write_result
@@ -51,30 +46,6 @@ if TYPE_CHECKING:
 
 HEADLINE = "mean"  # of the tasks' headlines on dev: what chooses the weights
 SPLITS = ("train", "dev")  # test sets are for the runs that go on from here
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What the part is, known before anything of it is read."""
-
-    config: RunConfig  # of one of the runs that begin with it
-    parts: dict[str, RunConfig]  # by task
-    sources: dict[str, Source]
-    hash: str
-    run: SharedDirectory
-
-
-def open_shared(config: RunConfig) -> Shared:
-    """Find out what the part of `config` is and where it is kept.
-
-    Raises:
-        DataError: names all tasks whose data are missing.
-    """
-    parts = shared_parts(config)
-    sources = _each(parts, lambda name: open_source(parts[name]), config)
-    data = {name: source.fingerprint for name, source in sources.items()}
-    model = fingerprint(config.model)
-    return Shared(config, parts, sources, shared_hash(config, data, model), SharedDirectory(config, data, model))
 
 
 def train_shared(shared: Shared, longest: int = 0) -> Result:
@@ -93,9 +64,11 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
             err.print(f"{shared.run.path}: finished before", soft_wrap=True)
     else:
         say_if_slow(next(iter(shared.parts.values())).trainer, accelerator)
-        prepared = _each(
+        prepared = for_each_task(
             shared.parts,
-            lambda name: prepare(shared.parts[name], shared.sources[name], SPLITS, shown=accelerator.is_main_process),
+            lambda name: prepare(
+                read_examples(shared.parts[name], shared.sources[name], SPLITS), shown=accelerator.is_main_process
+            ),
             shared.config,
         )
         model = _build(shared, prepared, accelerator)
@@ -108,23 +81,6 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
     result = shared.run.result
     assert result is not None
     return result
-
-
-def _each(parts: dict[str, RunConfig], make: Callable[[str], Any], config: RunConfig) -> dict[str, Any]:
-    """What `make` gives for each task, by name.
-
-    Raises:
-        DataError: all that it raised, in one.
-    """
-    made, faults = {}, {}
-    for name in parts:
-        try:
-            made[name] = make(name)
-        except DataError as error:
-            faults[name] = error
-    if faults:
-        raise missing(faults, config) from next(iter(faults.values()))
-    return made
 
 
 def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerator) -> PromptedModel:

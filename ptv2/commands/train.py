@@ -9,11 +9,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as transformers_logging
 
 from ptv2.commands.console import RichMonitor
 from ptv2.commands.examples import Predictions, Prepared, prepare
+from ptv2.commands.opening import Opened, Read
 from ptv2.commands.overview import describe_data, show_overview
 from ptv2.commands.recording import (
     memory_record,
@@ -24,14 +24,11 @@ from ptv2.commands.recording import (
     time_record,
     training_notes,
 )
-from ptv2.commands.shared import open_shared, train_shared
+from ptv2.commands.shared import train_shared
 from ptv2.config import recipes
-from ptv2.config.schema import RunConfig
-from ptv2.data.sources import open_source
 from ptv2.files import write_text_whole
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import PromptedModel, build_model, describe
-from ptv2.models.fingerprint import fingerprint
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.runs.directory import SHARED, RunDirectory
 from ptv2.runs.record import Result, write_result
@@ -47,14 +44,15 @@ if TYPE_CHECKING:
 UNSCORED = "train"
 
 
-def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path, bool]:
-    """Train and evaluate one run, or find it finished.
+def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Result:
+    """Train and evaluate one run that is not finished.
 
     Args:
+        read: its data; None if only the part that tasks share is trained.
         watch: is told of the training's progress, besides the user; of several tasks' before it it is not.
 
     Returns:
-        The result, the run's directory, and whether it was finished before.
+        The result, which the run's directory has too.
 
     Raises:
         Pruned: `watch` ended the training; the run has no result.
@@ -63,23 +61,14 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
     started = time.perf_counter()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the one that says what to do
+    config, run, shared = opened.config, opened.run, opened.shared
     accelerator = make_accelerator(config.trainer)
-    shared = open_shared(config) if config.multitask else None
-    if shared is not None and config.multitask is not None and config.multitask.only_shared:
-        again = shared.run.result is not None
-        return train_shared(shared), shared.run.path, again
-    source = open_source(config)
-    run = RunDirectory(config, source.fingerprint, fingerprint(config.model), shared.hash if shared else None)
-    finished = run.result
+    if read is None:
+        assert shared is not None
+        return train_shared(shared)
     accelerator.wait_for_everyone()
-    if finished is not None:
-        if accelerator.is_main_process:
-            run.tidy()  # in case a kill came between the result and the end of its run
-        return finished, run.path, True
-
     say_if_slow(config.trainer, accelerator)
-    data = prepare(config, source, shown=accelerator.is_main_process)
+    data = prepare(read, shown=accelerator.is_main_process)
     begun = None
     if shared is not None:
         before = time.perf_counter()
@@ -93,9 +82,11 @@ def train(config: RunConfig, watch: Monitor | None = None) -> tuple[Result, Path
         load_start(model, shared.run.path / "artifact", config.task.name)
 
     main = accelerator.is_main_process  # it alone writes
-    with run.locked() if main else nullcontext(), recording(run) if main else nullcontext():
-        result = _fit_and_record(data, run, accelerator, model, begun, started, watch)
-    return result, run.path, False
+    with run.locked() if main else nullcontext():
+        if accelerator.num_processes == 1 and (finished := run.result) is not None:
+            return finished  # another process ended it while this one read data and backbone
+        with recording(run) if main else nullcontext():
+            return _fit_and_record(data, run, accelerator, model, begun, started, watch)
 
 
 def _fit_and_record(

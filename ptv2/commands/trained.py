@@ -12,8 +12,8 @@ from transformers.utils import logging as transformers_logging
 from ptv2.commands.heads import head_spec, reading
 from ptv2.config.schema import RunConfig
 from ptv2.data.tokens import EncodedSet
-from ptv2.errors import DataError, RunError
-from ptv2.models.artifact import FILE, load_artifact, read_artifact
+from ptv2.errors import DataError
+from ptv2.models.artifact import load_artifact, read_artifact
 from ptv2.models.build import PromptedModel, build_model
 from ptv2.models.tokenizers import load_tokenizer
 from ptv2.tasks.load import AnyTask, load_task
@@ -40,15 +40,11 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     """Load the artifact of a finished run onto its backbone, which `trainer.shard` spreads over several processes.
 
     Raises:
-        RunError: the run has no artifact yet.
         ModelError: the backbone is not the one that it was trained on.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     artifact = folder / "artifact"
-    if not (artifact / FILE).is_file():
-        lacks = "its weights are missing" if (folder / "result.json").is_file() else "the run is not finished"
-        raise RunError(f"{folder}: {lacks}; the same `ptv2 train` command goes on with it")
     accelerator = make_accelerator(config.trainer)
     task = load_task(config.task, state=read_artifact(artifact)["extra"], reading=reading(config))
     head = head_spec(task, config)

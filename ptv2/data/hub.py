@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import filter_repo_objects, httpx
+from huggingface_hub.utils import logging as hub_logging
 
 from ptv2.config.schema import HubSource, Split
 from ptv2.errors import DataError
@@ -106,6 +107,7 @@ def reason(error: Exception) -> str:
 
 def _fetch(source: HubSource, pattern: str, cache_dir: str | Path | None) -> Path:
     """Bring the matching files into the cache and return the snapshot folder, whose name is the commit."""
+    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the one that says what to do
     try:
         folder = snapshot_download(
             source.repository,

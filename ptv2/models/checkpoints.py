@@ -6,9 +6,6 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, first_line, shorten, unknown
 from ptv2.models.foreign import read_object
@@ -23,6 +20,12 @@ def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
         return embedded_folder(cfg.path.removeprefix("embedded:")), None
     if Path(cfg.path).is_dir():
         return Path(cfg.path), None
+    check_folder(cfg)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the one that says what to do
     patterns = [*_USUAL_FILES, "*.py"] if cfg.trust_remote_code else _USUAL_FILES
     try:
         folder = snapshot_download(
@@ -35,6 +38,28 @@ def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
             "which needs no network"
         ) from error
     return Path(folder), Path(folder).name
+
+
+def check_folder(cfg: ModelConfig) -> None:
+    """Raise `ModelError` if `cfg.path` can only be a folder and there is none; a name on the hub is owner/name."""
+    is_path = cfg.path.startswith(("/", ".", "~")) or cfg.path.count("/") > 1
+    if is_path and not Path(cfg.path).is_dir():
+        raise ModelError(f"{cfg.path}: no such folder; expected one with config.json, tokenizer.json and weights")
+
+
+def check_backbone(cfg: ModelConfig) -> None:
+    """See that the backbone's files are here, fetched from the hub if need be, before anything is loaded.
+
+    Raises:
+        ConfigError: there is no embedded backbone of this name.
+        ModelError: the files are not to be had, or the folder is no backbone's.
+    """
+    if cfg.path == "config:":
+        return
+    folder, _ = resolve(cfg)
+    weight_files(folder, cfg.path)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{cfg.path}: no config.json; expected the folder of a checkpoint of transformers")
 
 
 def embedded_folder(name: str) -> Path:

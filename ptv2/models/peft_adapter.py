@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from ptv2.errors import ModelError, first_line, shorten
 from ptv2.files import write_bytes_whole, write_json_whole
 from ptv2.models.foreign import read_object
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 HEADER = "ptv2"  # key of our JSON object in the weights' metadata, which PEFT does not read
@@ -102,6 +103,8 @@ def check_kind(adapter: Adapter, kind: str) -> None:
 
 def write_adapter(adapter: Adapter, folder: str | Path) -> None:
     """Write both files into `folder`, the weights first."""
+    from safetensors.torch import save
+
     metadata = {"format": "pt", HEADER: json.dumps(adapter.header, ensure_ascii=False)}
     write_bytes_whole(Path(folder) / WEIGHTS, save(adapter.tensors, metadata=metadata))
     write_json_whole(Path(folder) / CONFIG, adapter.config)

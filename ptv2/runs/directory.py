@@ -28,6 +28,9 @@ SHARED = "shared"
 RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
 
 
+ARTIFACT = "artifact/artifact.safetensors"  # below a run's folder: what was trained
+
+
 class RunDirectory:
     """`<out>/<task>-<model>-<method>-<hash>/` with config.yaml, env.json, metrics.jsonl, predictions, artifact, log."""
 
@@ -51,7 +54,7 @@ class RunDirectory:
             result = read_result(self.path)
         except RunError:
             return None
-        return result if _is_whole(self.path / "artifact" / "artifact.safetensors") else None
+        return result if _is_whole(self.path / ARTIFACT) else None
 
     @contextlib.contextmanager
     def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
@@ -150,6 +153,13 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(
             f"{path}: not the configuration of a run ({len(error.errors())} settings are not valid)"
         ) from error
+
+
+def lacks_weights(folder: Path) -> str | None:
+    """What a run lacks before its weights can be used; None if it lacks nothing."""
+    if (folder / ARTIFACT).is_file():
+        return None
+    return "its weights are missing" if (folder / "result.json").is_file() else "the run is not finished"
 
 
 def _deciding_of(path: Path) -> dict[str, Any] | None:

@@ -38,13 +38,23 @@ def hold(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
             lock.acquire(timeout=POLL if waiting else 0)
         except Timeout as error:
             if waiting is None:
-                raise RunError(f"{folder}: another process is training this run") from error
+                raise _taken(folder) from error
             waiting()
     try:
         with _mark(folder / RUNNING):
             yield
     finally:
         lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """Raise `RunError` if another process trains in `folder` now."""
+    if is_held(folder):
+        raise _taken(folder)
+
+
+def _taken(folder: Path) -> RunError:
+    return RunError(f"{folder}: another process is training this run")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ sweep; nothing else is shared but the folder of the runs.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 from hydra.core.utils import JobReturn
 
 from ptv2.errors import Interrupted, RunError, first_line
+from ptv2.runs.processes import is_main_process
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
 COLOURS = {"failed": "red", "interrupted": "yellow", "running": "yellow", "pruned": "blue"}
@@ -111,13 +111,3 @@ def coloured(state: str) -> Any:
     from rich.text import Text
 
     return Text(state, style=COLOURS.get(state, "green"))
-
-
-def is_main_process() -> bool:
-    """Whether this is the one of several processes of a training that speaks."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def is_alone() -> bool:
-    """Whether no other process trains the same run."""
-    return os.environ.get("WORLD_SIZE", "1") == "1"

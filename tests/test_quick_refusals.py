@@ -1,0 +1,87 @@
+"""Wrong input is refused before torch and its companions are imported, which alone take seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptv2.config.compose import compose
+from tests.commandline import finish, python, write_sentences
+
+HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate")
+SCRIPT = f"""
+import sys
+from ptv2.cli import main
+code = main(sys.argv[1:])
+print("imported:", *(name for name in {HEAVY} if name in sys.modules))
+sys.exit(code)
+"""
+TRAIN = ["train", "task=classification", "model=tiny"]
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, a folder that is no backbone, a run that is not finished, and files of other kinds."""
+    folder = tmp_path_factory.mktemp("there")
+    write_sentences(folder / "data")
+    write_sentences(folder / "no-label")
+    (folder / "no-label" / "dev.jsonl").write_text('{"sentence": "a"}\n')
+    write_sentences(folder / "torn")
+    (folder / "torn" / "train.jsonl").write_text('{"sentence": \n')
+    (folder / "empty").mkdir()
+    (folder / "weightless").mkdir()
+    (folder / "weightless" / "config.json").write_text("{}")
+    run = folder / "runs" / "begun-tiny-p-tuning-v2-0123456789"
+    run.mkdir(parents=True)
+    config = compose([*TRAIN[1:], f"data.dir={folder / 'data'}"]).model_dump(mode="json")
+    (run / "config.yaml").write_text(json.dumps({"config": config}))
+    (run / "status.json").write_text(json.dumps({"state": "interrupted"}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "trian"),
+        ([*TRAIN, "seed=x"], "seed"),
+        ([*TRAIN, "trainer.epoch=3"], "trainer.epoch"),
+        (["train", "task=rtee"], "rtee"),
+        ([*TRAIN, "data.dir=nowhere"], "nowhere"),
+        ([*TRAIN, "data.dir={there}/empty"], "no train file"),
+        ([*TRAIN, "data.dir={there}/no-label"], "dev.jsonl:1"),
+        ([*TRAIN, "data.dir={there}/torn"], "train.jsonl:1"),
+        ([*TRAIN, "data.dir={there}/data", "task.labels=[yes,no]"], "train.jsonl:1"),
+        ([*TRAIN, "data.dir={there}/data", "model.path=./nowhere"], "no such folder"),
+        ([*TRAIN, "data.dir={there}/data", "model.path={there}/empty"], "no model.safetensors"),
+        ([*TRAIN, "data.dir={there}/data", "model.path={there}/weightless"], "no model.safetensors"),
+        ([*TRAIN, "data.dir={there}/data", "model.path=embedded:maxilm"], "maxilm"),
+        ([*TRAIN, "data.dir={there}/data", "out={there}/data/dev.jsonl"], "expected a folder"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["evaluate", "begun-tiny-p-tuning-v2-0123456789", "--out", "{there}/runs"], "not finished"),
+        (["predict", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--input", "x.jsonl"], "not finished"),
+        (["analyze", "{there}/runs/begun-tiny-p-tuning-v2-0123456789"], "not finished"),
+        (["analyze", "nowhere", "--only", "atention"], "atention"),
+        (["export", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--to", "peft", "--output", "x"], "not finished"),
+        (["import", "{there}/empty"], "adapter_config.json"),
+        (["import", "nowhere"], "adapter_config.json"),
+        (["plan", "task=rtee"], "rtee"),
+        (["plan", "task=classification", "data.dir=nowhere"], "nowhere"),
+        (["plan", "task=classification", "data.dir={there}/data", "model.path=./nowhere"], "nowhere"),
+        (["reproduce", "table=9"], "9"),
+        (["reproduce", "table=2", "data=nowhere"], "nowhere"),
+        (["reproduce", "figure=depht"], "depht"),
+        (["prepare", "conll03", "--from", "nowhere"], "nowhere"),
+        (["list", "modls"], "modls"),
+        (["table", "nowhere"], "nowhere"),
+        (["table", "--out", "{there}/empty"], "no finished run"),
+        (["best", "task=classification", "model=tiny", "out={there}/runs"], "classification"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_input_is_refused_before_torch_is_imported(words: list[str], expected: str, there: Path) -> None:
+    done = finish(python("-c", SCRIPT, *(word.replace("{there}", str(there)) for word in words)))
+    assert expected in done.error
+    assert (done.code, done.out.splitlines()[-1]) == (2, "imported:")
