@@ -17,10 +17,12 @@ from pydantic import ValidationError
 
 from ptv2.config.schema import PromptConfig, RunConfig, TrainerConfig
 from ptv2.errors import RunError
+from ptv2.report.statistics import all_equal, paired_p
 from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
 
 BASELINE = "fine-tuning"
+EQUAL = "equal"  # in the column of p
 METHODS = (BASELINE, "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2")
 
 
@@ -87,18 +89,16 @@ def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
 
 
 def paired(row: Row, baseline: Row, metric: str) -> tuple[float, float | None]:
-    """Mean difference to the baseline over the seeds that both have, and p of a paired t-test (none below two)."""
+    """Mean difference to the baseline over the seeds that both have, and p of a paired t-test.
+
+    p is None below two common seeds, and where the difference is the same for each of them.
+    """
     ours, theirs = row.metrics[metric], baseline.metrics[metric]
     common = sorted(set(ours) & set(theirs))
     if not common:
         return row.mean(metric) - baseline.mean(metric), None
     differences = [ours[seed] - theirs[seed] for seed in common]
-    if len(common) < 2 or len(set(differences)) == 1:
-        return statistics.fmean(differences), None
-    from scipy.stats import ttest_rel
-
-    p = float(ttest_rel([ours[seed] for seed in common], [theirs[seed] for seed in common]).pvalue)
-    return statistics.fmean(differences), p
+    return statistics.fmean(differences), paired_p(differences)
 
 
 HEADER = (
@@ -126,9 +126,10 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
             if row.one_class:
                 score += f" (one class: {row.one_class} of {row.seeds})"
             difference, p = "", ""
-            if baseline := baseline_of(row, table):
+            if (baseline := baseline_of(row, table)) and metric in baseline.metrics:
                 change, value = paired(row, baseline, metric)
-                difference, p = f"{change:+.1f}", _chance(value)
+                difference = f"{change:+.1f}"
+                p = EQUAL if _equal(row, baseline, metric) else _chance(value)
             cost = (f"{row.trained_percent:.3g}", minutes(row.seconds))
             lines.append(
                 (row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost)
@@ -154,7 +155,7 @@ def footnote(split: str) -> str:
     )
     return (
         f"{chosen} Mean ± standard deviation over seeds, in percent; p: paired t-test against fine-tuning over the "
-        "seeds both have; train time without evaluation."
+        f"seeds both have ({EQUAL}: the same difference for each, which has no test); train time without evaluation."
     )
 
 
@@ -286,6 +287,12 @@ def _settings(result: Result) -> str:
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)
+
+
+def _equal(row: Row, baseline: Row, metric: str) -> bool:
+    """Whether the difference to the baseline is the same for all of several seeds."""
+    ours, theirs = row.metrics[metric], baseline.metrics.get(metric, {})
+    return all_equal([ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()])
 
 
 def _chance(p: float | None) -> str:

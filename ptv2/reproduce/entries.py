@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ptv2.report.statistics import Bootstrap, Comparison, bootstrap, compare, read_fractions
 from ptv2.reproduce.execute import Outcome
 from ptv2.reproduce.paper import Published, published
 from ptv2.reproduce.plan import Job
-from ptv2.reproduce.statistics import Bootstrap, Comparison, bootstrap, compare, read_fractions
 from ptv2.reproduce.table_cells import Place, Request
 from ptv2.runs.record import Result
 
@@ -96,8 +96,12 @@ def _entry(
     finished = [o for o in outcomes if o.result is not None]
     results = tuple(o.result for o in finished if o.result is not None)
     reasons = [_reason(o) for o in outcomes if o.result is None]
+    lacking = [o.job.seed for o in finished if o.job.seed not in values]
+    where = split or place.column.split or "test or dev"
     if finished and not values:
-        reasons = [f"not available: its runs have no {metric} on {place.column.split or 'test or dev'}"]
+        reasons = [f"not available: its runs have no {metric} on {where}"]
+    elif lacking:
+        reasons.append(f"not available: no {metric} on {where} for seed {', '.join(map(str, sorted(lacking)))}")
     comparison = None
     if against is not None and place.method.name != request.spec.against:
         comparison = _compare(outcomes, against, split, metric, margin)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ptv2.commands.console import clock
+from ptv2.report.statistics import Comparison
 from ptv2.reproduce.entries import Entry
 from ptv2.reproduce.notes import caption, notes
 from ptv2.reproduce.options import Options
-from ptv2.reproduce.statistics import Comparison
 from ptv2.reproduce.table_cells import Request
 
 WIDEST = 12  # numbers beside each other, as in the paper
@@ -104,7 +104,7 @@ def against_text(comparison: Comparison | None) -> str:
     """The difference to the baseline, marked where the tests over seeds say that there is one, or that it is small."""
     if comparison is None:
         return ""
-    mark = (DIFFERENT if comparison.differs else "") + (EQUAL if comparison.equivalent else "")
+    mark = EQUAL if comparison.equivalent else DIFFERENT if comparison.differs else ""
     return signed(comparison.difference) + mark
 
 
@@ -186,7 +186,7 @@ def _detail(entry: Entry) -> tuple[str, ...]:
         " ".join(map(str, entry.values)),
         "" if entry.last_mean is None else f"{entry.last_mean:.1f}",
         against_text(comparison),
-        chance(comparison.p if comparison else None),
+        "equal" if comparison and comparison.equal else chance(comparison.p if comparison else None),
         f"[{signed(drawn.low)}, {signed(drawn.high)}]" if drawn else "",
         chance(comparison.equivalence_p if comparison else None),
         "" if within is None else ("yes" if within else "no"),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ptv2.config.multitask import in_override
+from ptv2.report.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.entries import Entry
 from ptv2.reproduce.options import Options
-from ptv2.reproduce.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.table_cells import Request
 from ptv2.runs.environment import in_words
 
@@ -85,7 +85,9 @@ def _tests(request: Request, entries: Sequence[Entry], margin: float) -> str:
     return (
         f"Differences to {baseline} are over the seeds that both have. * differs (p < {LEVEL:g}, paired t-test over "
         f"seeds); ≈ equivalent: within {margin:g} point{'' if margin == 1 else 's'} (p < {LEVEL:g}, two one-sided "
-        f"t-tests over seeds).{drawn} p values are not corrected for the number of comparisons."
+        "t-tests over seeds), and then stands alone; a difference that is the same for every seed has no t-test "
+        f"(equal) and is equivalent if it is inside the margin.{drawn} p values are not corrected for the number of "
+        "comparisons."
     )
 
 

@@ -146,7 +146,8 @@ class Trainer:
         self.at.loss_steps += 1
         self.at.train_seconds += time.perf_counter() - started
         rate = max(group["lr"] for group in self.optimizer.param_groups)
-        if self.at.step % LOG_EVERY == 0:
+        short = self.total < 2 * LOG_EVERY
+        if short or self.at.step % LOG_EVERY == 0 or self.at.step == self.total:
             self._log_loss(rate)
         self.monitor.stepped(self.at.step, loss, rate)
 

@@ -22,6 +22,7 @@ import numpy as np
 
 RESAMPLES = 2000
 LEVEL = 0.05
+TOLERANCE = 1e-9  # points; scores are ratios of counts in floating point, so equal differences differ by rounding
 SEED = 0  # of the resampling, so that a table is the same file each time
 PART = 4_000_000  # drawn numbers that are held at once
 
@@ -44,7 +45,7 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against the baseline, in points; what could not be computed is none."""
+    """A method against the baseline, in points; what could not be computed is None."""
 
     seeds: tuple[int, ...]
     difference: float
@@ -52,6 +53,7 @@ class Comparison:
     equivalence_p: float | None
     margin: float
     bootstrap: Bootstrap | None
+    equal: bool = False  # the same difference for every seed, which has no t-test
 
     @property
     def equivalent(self) -> bool:
@@ -83,13 +85,24 @@ def compare(
         return None
     differences = [ours[seed] - theirs[seed] for seed in seeds]
     return Comparison(
-        seeds, basic.fmean(differences), paired_p(differences), equivalence_p(differences, margin), margin, bootstrap
+        seeds,
+        basic.fmean(differences),
+        paired_p(differences),
+        equivalence_p(differences, margin),
+        margin,
+        bootstrap,
+        all_equal(differences),
     )
 
 
+def all_equal(differences: Sequence[float]) -> bool:
+    """Whether two or more differences agree within `TOLERANCE` points, so that they have no spread to test against."""
+    return len(differences) > 1 and max(differences) - min(differences) <= TOLERANCE
+
+
 def paired_p(differences: Sequence[float]) -> float | None:
-    """Two-sided p of the paired t-test; none below two seeds, or where all differences are the same."""
-    if len(differences) < 2 or len(set(differences)) == 1:
+    """Two-sided p of the paired t-test; None below two seeds, or where all differences are equal."""
+    if len(differences) < 2 or all_equal(differences):
         return None
     from scipy.stats import ttest_1samp
 
@@ -97,9 +110,14 @@ def paired_p(differences: Sequence[float]) -> float | None:
 
 
 def equivalence_p(differences: Sequence[float], margin: float) -> float | None:
-    """p of the two one-sided tests that the mean lies within `margin`: the larger of the two; none as `paired_p`."""
-    if len(differences) < 2 or len(set(differences)) == 1:
+    """p of the two one-sided tests that the mean lies within `margin`: the larger of the two; None below two seeds.
+
+    Equal differences have no spread: p is what the tests tend to as the spread vanishes, 0 inside the margin, else 1.
+    """
+    if len(differences) < 2:
         return None
+    if all_equal(differences):
+        return 0.0 if abs(basic.fmean(differences)) < margin - TOLERANCE else 1.0
     from scipy.stats import ttest_1samp
 
     above = ttest_1samp(differences, -margin, alternative="greater").pvalue

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
 from ptv2.metrics import entities
-from ptv2.reproduce import statistics
+from ptv2.report import statistics
+from ptv2.reproduce.layout import against_text
 
 OURS = {1: 80.4, 2: 81.0, 3: 79.9, 5: 80.2}
 THEIRS = {1: 80.1, 2: 80.2, 3: 80.3, 4: 70.0}
@@ -52,10 +55,46 @@ def test_equivalence_needs_a_small_difference_and_not_merely_an_unclear_one() ->
     assert (far.differs, far.equivalent) == (True, False)
 
 
-@pytest.mark.parametrize("differences", [[0.3], [0.3, 0.3, 0.3], []])
-def test_nothing_is_tested_without_a_spread(differences: list[float]) -> None:
+@pytest.mark.parametrize("differences", [[0.3], []])
+def test_nothing_is_tested_below_two_seeds(differences: list[float]) -> None:
     assert statistics.paired_p(differences) is None
     assert statistics.equivalence_p(differences, 1.0) is None
+
+
+@given(
+    total=st.integers(10, 5000),
+    baseline=st.lists(st.integers(0, 10_000), min_size=2, max_size=5),
+    more=st.integers(0, 50),
+    margin=st.sampled_from([0.25, 1.0, 2.5]),
+)
+def test_the_same_gain_in_right_answers_on_every_seed_has_no_t_test(
+    total: int, baseline: list[int], more: int, margin: float
+) -> None:
+    gain = min(more, total)
+    counts = [count % (total - gain + 1) for count in baseline]
+    theirs = {seed: 100 * (count / total) for seed, count in enumerate(counts)}
+    ours = {seed: 100 * ((count + gain) / total) for seed, count in enumerate(counts)}
+    found = statistics.compare(ours, theirs, margin)
+    assert found is not None
+    assert (found.equal, found.p, found.differs) == (True, None, False)
+    assert found.equivalent == (100 * gain / total < margin - 1e-9)
+    assert "*" not in against_text(found)
+
+
+@given(
+    total=st.integers(10, 5000),
+    pairs=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)), min_size=2, max_size=6),
+)
+def test_counts_of_right_answers_give_one_mark_at_most(total: int, pairs: list[tuple[int, int]]) -> None:
+    counts = [(a % (total + 1), b % (total + 1)) for a, b in pairs]
+    ours = {seed: 100 * (a / total) for seed, (a, _) in enumerate(counts)}
+    theirs = {seed: 100 * (b / total) for seed, (_, b) in enumerate(counts)}
+    found = statistics.compare(ours, theirs, 1.0)
+    assert found is not None
+    assert found.equal == (len({a - b for a, b in counts}) == 1)
+    assert (found.p is None) == found.equal
+    assert found.equivalence_p is not None
+    assert not ("*" in against_text(found) and "≈" in against_text(found))
 
 
 def fractions(right: list[int], said: list[int], true: list[int]) -> statistics.Fractions:
