@@ -20,8 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from ptv2.config import multitask, paths, recipes
+from ptv2.config.faults import expected, short_value
 from ptv2.config.schema import MULTITASK_ONLY, RunConfig
-from ptv2.errors import ConfigError, unknown
+from ptv2.config.spelling import spelled
+from ptv2.errors import ConfigError, shorten, unknown
 
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
@@ -58,10 +60,11 @@ def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, 
 
 
 def implied(overrides: list[str]) -> list[str]:
-    """The overrides, and before them `model=other` where a checkpoint of one's own is all that is said of the model.
+    """The overrides as Hydra reads them, and before them `model=other` where only a checkpoint of one's own is named.
 
     So what conf/ knows of the default model is not taken for known of the other.
     """
+    overrides = spelled(overrides)
     keys = {override.partition("=")[0] for override in overrides}
     return ["model=other", *overrides] if "model.path" in keys and "model" not in keys else overrides
 
@@ -108,8 +111,7 @@ def _to_tree(config: DictConfig) -> dict[str, Any]:
 def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     """Turn an error of Hydra or OmegaConf into one line that names the key and the valid or nearest choices."""
     if isinstance(error, OverrideParseException):
-        detail = str(error.message).removeprefix("Error parsing override").partition("\nSee ")[0]
-        return ConfigError(f"{error.override}: expected key=value; {' '.join(detail.split())}")
+        return ConfigError(_unreadable(str(error.override)))
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     text = f"{error} {cause}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
@@ -128,7 +130,20 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(unknown(found[1], found[2], paths.choices(found[1], config_dir)))
     if found := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
         return ConfigError(_unknown_key(found[1] or found[2]))
-    return ConfigError(" ".join(str(error).split()))
+    if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return ConfigError(f"{several[1]}: several values are a sweep; add -m, or write a list as KEY=[a,b]")
+    if re.search("must be a string|must be a list", text):
+        return ConfigError("task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)")
+    return ConfigError(shorten(" ".join(str(error).split()), 250))
+
+
+def _unreadable(word: str) -> str:
+    """What to say of a word that does not follow the grammar of settings."""
+    key, equals, value = word.partition("=")
+    if not equals or "=" in value:
+        return f"{shorten(word)}: expected key=value"
+    quoted = shorten(value).replace("'", "")
+    return f"{shorten(word)}: a value with blanks, brackets or other signs stands in quotes: \"{key}='{quoted}'\""
 
 
 def _unknown_key(key: str) -> str:
@@ -184,12 +199,18 @@ def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
             said[_unknown_key(key)] = []
             continue
         value = fault["input"]
-        start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={value!r}"
-        message = str(fault["msg"]).removeprefix("Value error, ")
-        said[start] = [*said[start], message.removeprefix("Input should be ")] if start in said else [message]
-    return "; ".join(
-        ": ".join(part for part in (start, " or ".join(messages)) if part) for start, messages in said.items()
-    )
+        start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={short_value(value)}"
+        message = expected(fault)
+        said[start] = [*said.get(start, []), message]
+    return "; ".join(": ".join(part for part in (start, _joined(messages)) if part) for start, messages in said.items())
+
+
+def _joined(messages: list[str]) -> str:
+    """What several types say of one value, as one sentence."""
+    if not messages:
+        return ""
+    first, *others = dict.fromkeys(messages)
+    return " or ".join([first, *(message.removeprefix("expected ") for message in others)])
 
 
 def _key(fault: Any, tree: dict[str, Any]) -> str:

@@ -8,11 +8,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ptv2.errors import unknown
 from ptv2.metrics import known_metrics
 from ptv2.tasks.readers import READERS
+
+
+def _no_truth_value(value: Any) -> Any:
+    """Refuse true and false, which Python counts as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number")
+    return value
+
 
 Tuning = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
 Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2"]
@@ -21,8 +29,9 @@ MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 # train, dev, and the sets that are scored once: CoNLL-2005 has two of these.
 Split = Literal["train", "dev", "test", "test-brown"]
 Source = Literal["hub", "files", "mini"]
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, BeforeValidator(_no_truth_value), Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
 
 
 def _fit_for_a_folder(name: str) -> str:
@@ -254,13 +263,13 @@ class HeadConfig(Frozen):
 
 
 class OptimConfig(Frozen):
-    lr: Annotated[float, Field(gt=0)]
-    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
-    head_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
-    backbone_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr; fine-tuning only
+    lr: Annotated[float, Field(gt=0, le=LARGEST)]
+    prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
+    head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
+    backbone_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr; fine-tuning only
     adamw: Literal["torch", "transformers-4"] = "torch"
-    betas: tuple[float, float] = (0.9, 0.999)  # AdamW's decay rates of the two moments
-    eps: float = 1e-8  # AdamW's epsilon
+    betas: tuple[Rate, Rate] = (0.9, 0.999)  # AdamW's decay rates of the two moments
+    eps: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1e-8  # AdamW's epsilon
     weight_decay: Annotated[float, Field(ge=0)] = 0.0  # decoupled, as AdamW does it
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     schedule: Literal["linear", "exponential", "constant"] = "linear"
@@ -308,9 +317,9 @@ class MultitaskConfig(Frozen):
 
     tasks: list[SharedTask]  # trained on together; null: the task's family
     temperature: Annotated[float, Field(gt=0)] = 2.0  # a task's share of the batches goes by rows ** (1 / temperature)
-    lr: Annotated[float, Field(gt=0)]  # rate of this part
-    prompt_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
-    head_lr: Annotated[float, Field(gt=0)] | None = None  # None: lr
+    lr: Annotated[float, Field(gt=0, le=LARGEST)]  # rate of this part
+    prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
+    head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
     epochs: Positive = 10  # of as many batches as all tasks have together
     max_steps: Positive | None = None  # stop this part earlier
     batch_size: Positive = 32  # examples per step, all of one task

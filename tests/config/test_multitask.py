@@ -161,7 +161,7 @@ def test_any_value_passes_through_an_override(value: Any) -> None:
             [TWO, "multitask.dirs={conll04: a}"],
             "multitask.dirs: unknown task 'conll04'; known: mini-entities, mini-roles",
         ),
-        ([TWO, "multitask.temperature=0"], "multitask.temperature=0: Input should be greater than 0"),
+        ([TWO, "multitask.temperature=0"], "multitask.temperature=0: expected more than 0"),
         ([TWO, "multitask.lrr=1"], "unknown config key 'multitask.lrr'; did you mean multitask.lr?"),
         ([TWO, "method=fine-tuning"], "multitask.tasks: settings of method=multitask-p-tuning-v2 and of no other"),
         ([TWO, "method=prompt-tuning"], "multitask.tasks: settings of method=multitask-p-tuning-v2 and of no other"),

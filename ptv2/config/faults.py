@@ -1,0 +1,48 @@
+"""What a setting expected, in the words of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ptv2.errors import shorten
+
+# pydantic's kinds of faults: what is said of them, with the numbers and choices of each.
+EXPECTED = {
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected {ge:g} or more",
+    "less_than": "expected less than {lt:g}",
+    "less_than_equal": "expected at most {le:g}",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a number that is not infinite",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_type": "expected text (in quotes where it looks like a number)",
+    "literal_error": "expected {expected}",
+    "list_type": "expected a list, such as [a,b]",
+    "tuple_type": "expected a list, such as [a,b]",
+    "too_short": "expected {min_length} or more values",
+    "too_long": "expected at most {max_length} values",
+    "dict_type": "expected settings below it: KEY.NAME=VALUE",
+    "model_type": "expected settings below it: KEY.NAME=VALUE",
+    "model_attributes_type": "expected settings below it: KEY.NAME=VALUE",
+    "missing": "has no value; expected KEY=VALUE",
+}
+
+
+def expected(fault: Mapping[str, Any]) -> str:
+    """One sentence about a fault that pydantic found."""
+    kind, context = str(fault["type"]), dict(fault.get("ctx") or {})
+    if kind in EXPECTED:
+        key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str))
+        return EXPECTED[kind].format_map(context).replace("KEY", key).replace("'", "")
+    return str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def short_value(value: Any) -> str:
+    """A value as it may be quoted in a message."""
+    return shorten(repr(value), 60)

@@ -1,0 +1,76 @@
+"""Settings as people type them, and what wrong ones get: one line in a user's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commandline import run, write_sentences
+
+from ptv2.config.compose import compose
+from ptv2.config.spelling import spelled
+from ptv2.errors import ConfigError
+
+WRONG = [
+    ("data.limit=10", "data.limit=10: expected settings below it: data.limit.NAME=VALUE"),
+    ("trainer.device=cuda", "trainer.device='cuda': expected auto or cpu"),
+    ("prompt.length=0", "prompt.length=0: expected more than 0"),
+    ("prompt.length=true", "prompt.length=True: expected a whole number"),
+    ("prompt.length=many", "prompt.length='many': expected a whole number"),
+    ("trainer.epochs=2.5", "trainer.epochs=2.5: expected a whole number"),
+    ("optim.lr=1e300", "optim.lr=1e+300: expected at most 1e+30"),
+    ("optim.lr=nan", "optim.lr=nan: expected"),
+    ("optim.betas=[1.0,1.0]", "optim.betas.0=1.0: expected less than 1"),
+    ("optim.betas=[0.9]", "optim.betas.1: has no value"),
+    ("optim.eps=nan", "optim.eps=nan: expected"),
+    ("prompt.dropout=x", "prompt.dropout='x': expected a number"),
+    ("model.compile=maybe", "model.compile='maybe': expected true or false"),
+    ("--seed 3", "--seed: settings are written without dashes: seed="),
+    ("--optim.lr=3", "--optim.lr: settings are written without dashes: optim.lr=3"),
+    ("seed=1,2", "seed=1,2: several values are a sweep; add -m"),
+    ("task=null", "task, model and method are chosen by name"),
+    ("head.dropout=(1", "head.dropout=(1: a value with blanks, brackets or other signs stands in quotes"),
+]
+FOREIGN = ("pydantic", "Hydra", "OmegaConf", "Lexer", "struct", "Input should be")
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda value: value[:40])
+def test_a_wrong_setting_gets_one_line(words: str, message: str, tmp_path: Path) -> None:
+    done = run(["train", *words.split()], tmp_path)
+    assert done.code == 2
+    assert done.error.startswith(message)
+    assert len(done.error) <= 300
+    assert not [word for word in FOREIGN if word.lower() in done.error.lower()]
+
+
+@pytest.mark.parametrize("name", ["Dätä (1), x", "a=b", "[c]", "it's", "{d}", "$e f", "dash-1"])
+def test_a_folder_needs_no_quotes(name: str, tmp_path: Path) -> None:
+    folder = write_sentences(tmp_path / name)
+    words = ["task=classification", "model=tiny", f"data.dir={folder}"]
+    assert compose(words).data.dir == str(folder)
+
+
+def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/people/ann")
+    assert spelled(["data.dir=~/x", "out=~/runs", "+a=1"]) == ["data.dir=/people/ann/x", "out=/people/ann/runs", "+a=1"]
+
+
+def test_folders_of_a_sweep_are_several() -> None:
+    assert spelled(["-m", "data.dir=a b,c"]) == ["-m", "data.dir='a b',c"]
+    assert spelled(["data.dir=a b,c"]) == ["data.dir='a b,c'"]
+
+
+@pytest.mark.parametrize(("given", "fields"), [("review", ["review"]), ("a,b", ["a", "b"]), ("[a,b]", ["a", "b"])])
+def test_fields_need_no_brackets(given: str, fields: list[str]) -> None:
+    assert compose(["task=classification", "data.dir=d", f"task.text={given}"]).task.text == fields
+
+
+def test_a_name_may_be_a_number() -> None:
+    assert compose(["task=classification", "data.dir=d", "task.text=a", "task.name=2024"]).task.name == "2024"
+
+
+def test_what_is_written_out_stays() -> None:
+    words = ["data.dir='a'", "task.text=['{a} b']", "data.dir=choice(a,b)", "out=${x}", "model.path=config:", "seed=3"]
+    assert spelled(words) == words
+    with pytest.raises(ConfigError):
+        spelled(["--seed=3"])
