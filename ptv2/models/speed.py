@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from functools import cache
 
-import torch
-
 from ptv2.config.schema import Precision
 
 # A layer of a small backbone reading a small batch: rows, inputs, outputs.
@@ -18,15 +16,18 @@ SECONDS = 0.1  # of measuring, after one product to warm up
 IN_PRODUCTS = 0.7
 # A precision is called slow from this factor on: less is noise.
 SLOWER = 1.5
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # in torch
 
 
 @cache
 def product_rate(precision: Precision, device: str) -> float:
     """Floating-point operations a second of matrix products on `device` (cpu, cuda); measured once in a process."""
+    import torch
+
+    kind = getattr(torch, TYPES[precision])
     rows, inputs, outputs = SIZES
-    left = torch.ones(rows, inputs, dtype=TYPES[precision], device=device)
-    right = torch.ones(outputs, inputs, dtype=TYPES[precision], device=device)
+    left = torch.ones(rows, inputs, dtype=kind, device=device)
+    right = torch.ones(outputs, inputs, dtype=kind, device=device)
 
     def multiply() -> None:
         torch.nn.functional.linear(left, right)
@@ -50,6 +51,8 @@ def training_seconds(operations: float, precision: Precision, device: str) -> fl
 
 def training_device(setting: str) -> str:
     """The device that `trainer.device` (auto, cpu) means here: cpu or cuda."""
+    import torch
+
     return "cuda" if setting == "auto" and torch.cuda.is_available() else "cpu"
 
 

@@ -184,9 +184,10 @@ def _compare(
 
 
 def _bootstrap(ours: Sequence[Outcome], theirs: Sequence[Outcome], split: str, metric: str) -> Bootstrap | None:
-    """Over the runs of the seeds that both have; none where a run kept no fractions or was scored on other data."""
-    mine = {o.job.seed: o for o in ours if o.result is not None}
-    other = {o.job.seed: o for o in theirs if o.result is not None}
+    """Over the seeds that both have a score for; None where a run kept no fractions or was scored on other data."""
+    scored = _values(ours, split, metric).keys() & _values(theirs, split, metric).keys()
+    mine = {o.job.seed: o for o in ours if o.job.seed in scored}
+    other = {o.job.seed: o for o in theirs if o.job.seed in scored}
     found = []
     unit = "example"
     for seed in sorted(mine.keys() & other.keys()):

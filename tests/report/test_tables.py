@@ -275,13 +275,10 @@ def test_what_cannot_be_tabled(out: Path, capsys: pytest.CaptureFixture[str], wo
 
 def test_a_record_that_cannot_be_read(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = out / "made-tiny-fine-tuning-0000000011" / "result.json"
-    for text, expected in (
-        ("{", "no result of a run"),
-        ('{"schema": 99}', "schema 99, expected 1"),
-        ("[]", "no result of a run"),
-    ):
+    for text in ("{", '{"schema": 99}', "[]"):
         path.write_text(text)
-        assert main(["table", "--out", str(out)]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"ptv2: error: {path}: ")
-        assert expected in line
+        assert main(["table", "--out", str(out)]) == 0
+        shown = capsys.readouterr()
+        (line,) = shown.err.splitlines()
+        assert line.startswith(f"left out: {path.parent}: result.json: "), "the others are shown"
+        assert "p-tuning-v2" in shown.out

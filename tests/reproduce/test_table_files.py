@@ -185,6 +185,25 @@ def test_a_run_without_the_score_says_so(tmp_path: Path) -> None:
     assert one.word == "not available"
 
 
+def test_a_seed_without_the_score_is_named_and_the_others_are_shown(tmp_path: Path) -> None:
+    request, options = request_of()
+    found = outcomes(request, FOUND, tmp_path)
+    first, second, third = found["bert-large", "rte", PT2]
+    assert second.result is not None
+    found["bert-large", "rte", PT2] = [first, replace(second, result=replace(second.result, dev={"f1": 50.0})), third]
+    assert second.job.folder is not None
+    (second.job.folder / "fractions-dev.json").unlink()
+    table = entries(request, found, options.margin)
+    one = entry(table, "rte", PT2)
+    assert (one.values, one.asked, one.word) == ({1: 70.1, 3: 72.1}, 3, "not available")
+    assert one.reasons == ("not available: no accuracy on dev for seed 2",)
+    assert one.comparison is not None
+    assert one.comparison.seeds == (1, 3)
+    assert one.comparison.bootstrap is not None, "over the seeds that have the score"
+    notes = lay_out(request, table, options).notes
+    assert "not available: no accuracy on dev for seed 2: BERT-large RTE (PT-2)." in notes
+
+
 def test_markdown_is_one_table_a_grid(made: tuple[Request, Options, list[Entry], Document]) -> None:
     text = markdown(made[3])
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]

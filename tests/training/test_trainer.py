@@ -190,6 +190,19 @@ def test_random_numbers_are_the_seed_s(tmp_path: Path) -> None:
     assert losses(tmp_path / "b", dropout=0.2) == alone
 
 
+@pytest.mark.parametrize(("epochs", "expected"), [(2, list(range(1, 13))), (4, [10, 20, 24])])
+def test_losses_of_short_trainings_and_the_last_one_are_logged(
+    epochs: int, expected: list[int], tmp_path: Path
+) -> None:
+    """Six steps an epoch: below 20 steps each has a line, from there on every tenth and the last."""
+    found = losses(tmp_path, epochs=epochs)
+    lines = [line for line in log_lines(tmp_path) if "loss" in line]
+    assert [line["step"] for line in lines] == expected
+    before = [0, *expected]
+    means = [np.mean(found[start:end]) for start, end in zip(before, expected, strict=False)]
+    assert [line["loss"] for line in lines] == pytest.approx(means)
+
+
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_non_finite_stops_with_the_step(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = PromptedModel.forward
