@@ -297,7 +297,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     words = ["train", "task=classification", f"data.dir={tmp_path}", "model=tiny", f"out={tmp_path / 'file'}"]
     message = fault(run(words, tmp_path / "streams"))
     assert message == f"out={tmp_path / 'file'}: a file; expected a folder for the runs"
-    assert message.endswith(": Not a directory")
 
 
 def test_a_sweep_goes_on_after_a_failing_job_and_says_so(tmp_path: Path) -> None:

@@ -145,9 +145,15 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unfinished_run_is_refused(trained: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(trained["p-tuning-v2"], tmp_path / "run", ignore=shutil.ignore_patterns("artifact"))
-    assert "not finished" in run(["analyze", str(folder)], tmp_path).error
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [(("artifact", "result.json"), "the run is not finished"), (("artifact",), "its weights are missing")],
+)
+def test_a_run_without_weights_is_refused(
+    lost: tuple[str, ...], message: str, trained: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(trained["p-tuning-v2"], tmp_path / "run", ignore=shutil.ignore_patterns(*lost))
+    assert message in run(["analyze", str(folder)], tmp_path).error
 
 
 def test_help_needs_neither_torch_nor_matplotlib() -> None:

@@ -71,7 +71,10 @@ def test_one_of_two_files_is_no_data(tmp_path: Path) -> None:
         ("conll04", "no data: expected train.txt, dev.txt in DIR/conll04"),
         ("conll03", r"licensed: ptv2 prepare conll03 --from DIR makes them"),
         ("rte", "no data: expected RTE/train.jsonl, val.jsonl in DIR/rte"),
-        ("sick", "no data: expected train.jsonl, dev.jsonl or val.jsonl in DIR/sick"),
+        (
+            "sick",
+            "no data: expected train.jsonl, dev.jsonl or val.jsonl or valid.jsonl or validation.jsonl in DIR/sick",
+        ),
     ],
 )
 def test_the_reason_names_the_files(tmp_path: Path, task: str, said: str) -> None:
