@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
+from ptv2.config.spelling import options_first
 from ptv2.errors import ConfigError, Interrupted, Pruned, Ptv2Error, first_line
 from ptv2.runs.processes import is_main_process
 from ptv2.runs.record import Result
@@ -33,11 +34,11 @@ def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
     os.environ[STARTED_BY] = str(os.getpid())
-    # Hydra takes settings in one stretch only: `a=1 -m b=2` would be refused.
+    arguments, config_dir = options_first(arguments)
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
         arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
-    arguments = sorted(implied(arguments), key=lambda word: word not in ("-m", "--multirun"))
-    paths.folders(_config_dir(arguments))  # refuses files that Hydra must not see
+    arguments, _ = options_first(implied(arguments))
+    paths.folders(config_dir)  # refuses files that Hydra must not see
     sys.argv = ["ptv2 train", *arguments]
     raised: list[Exception] = []
 
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> int:
     try:
         app()
     except COMPOSITION_ERRORS as error:
-        raise _explain_launching(str(error)) or explain(error, _config_dir(arguments)) from error
+        raise _explain_launching(str(error)) or explain(error, config_dir) from error
     if raised:
         raise raised[0]
     ended = outcomes.ended()
@@ -147,16 +148,4 @@ def _explain_launching(said: str) -> ConfigError | None:
         )
     if "INTERVAL_SWEEP" in said:
         return ConfigError("an interval has no end of values to combine; expected hydra/sweeper=optuna, or values")
-    return None
-
-
-def _config_dir(arguments: list[str]) -> str | None:
-    for i, word in enumerate(arguments):
-        name, equals, value = word.partition("=")
-        if name == "-cd" or (
-            name.startswith("--config-d") and "--config-dir".startswith(name)
-        ):  # argparse's shortening
-            return value if equals else arguments[i + 1] if i + 1 < len(arguments) else None
-        if word.startswith("-cd"):
-            return word.removeprefix("-cd")
     return None

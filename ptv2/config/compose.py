@@ -25,6 +25,7 @@ from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, shorten, unknown
 
+_LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
@@ -134,6 +135,8 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(f"{several[1]}: several values are a sweep; add -m, or write a list as KEY=[a,b]")
     if re.search("must be a string|must be a list", text):
         return ConfigError("task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)")
+    if _LIBRARY.search(str(error)):
+        return ConfigError("the settings cannot be read together; `ptv2 train --help` shows each with its choices")
     return ConfigError(shorten(" ".join(str(error).split()), 250))
 
 

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptv2.config.multitask import in_override
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, unknown
 
 PATHS = ("data.dir", "model.path", "out")  # settings whose value is a folder
 FIELDS = ("task.text", "task.choices")  # settings whose value is a list of a record's fields
 TEXTS = ("task.name", "model.name", "task.label")  # settings that are text also where they look like a number
 SWEEP = ("-m", "--multirun")
+CONFIG_DIR = ("--config-dir", "-cd")
+# Hydra's options that `ptv2 train` takes.
+WITH_VALUE = (*CONFIG_DIR, "--cfg", "-c", "--package", "-p", "--info", "-i")
+ALONE = (*SWEEP, "--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--version")
 
 _READ_AS_IT_IS = re.compile(r"[A-Za-z0-9_./:@%+-]+")
 _WRITTEN_OUT = re.compile(r"""['"\[{]|\w+\(.*\)$|.*\$\{""")  # quoted, a list, a sweep's choice(...), an interpolation
+_DASHED_SETTING = re.compile(r"--(seed|task|model|method|out|[a-z_]+(\.[a-z_]+)+)")
 _FIELD = re.compile(r"[\w.-]+")
 
 
@@ -30,13 +35,47 @@ def spelled(words: Sequence[str]) -> list[str]:
     return [_spelled(word, sweep) for word in words]
 
 
+def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
+    """The words of `ptv2 train` with options before settings, and the folder of `--config-dir`.
+
+    Hydra takes settings in one stretch only. Its options that would read another configuration (`--config-path`,
+    `--config-name`) or a pickle (`--experimental-rerun`) are none of ours.
+
+    Raises:
+        ConfigError: an unknown option, one without its value, or `--config-dir` given twice.
+    """
+    options: list[str] = []
+    settings: list[str] = []
+    folders: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            settings.append(word)
+        elif word in ALONE:
+            options.append(word)
+        elif name in WITH_VALUE:
+            value = value if equals else next(waiting, "")
+            if not value:
+                raise ConfigError(f"{name}: expected a value")
+            options += [name, value]
+            folders += [value] if name in CONFIG_DIR else []
+        elif _DASHED_SETTING.fullmatch(name):
+            raise ConfigError(f"{name}: settings are written without dashes: {name[2:]}={value or 'VALUE'}")
+        else:
+            raise ConfigError(unknown("option", name, [*WITH_VALUE, *ALONE]))
+    if len(folders) > 1:
+        raise ConfigError(f"--config-dir: given {len(folders)} times; expected one folder")
+    return [*options, *settings], folders[0] if folders else None
+
+
 def _spelled(word: str, sweep: bool) -> str:
     key, equals, value = word.partition("=")
-    option = re.fullmatch(r"--([a-z_]+(\.[a-z_]+)*)", key)
-    if (option and "." in option[1]) or key in ("--seed", "--task", "--model", "--method", "--out"):
-        name = key.removeprefix("--")
-        raise ConfigError(f"{key}: settings are written without dashes: {name}={value or 'VALUE'}")
-    setting = key.lstrip("+")
+    if _DASHED_SETTING.fullmatch(key):
+        raise ConfigError(f"{key}: settings are written without dashes: {key[2:]}={value or 'VALUE'}")
+    setting = key.lstrip("+~")
+    if setting.startswith("hydra.searchpath"):  # its files would not be checked
+        raise ConfigError("hydra.searchpath: expected --config-dir DIR for a folder with files of your own")
     if not equals or not value or _WRITTEN_OUT.match(value):
         return word
     if setting in PATHS:
