@@ -79,8 +79,9 @@ def test_csv(table: tuple[list[str], list[list[str]]], encoding: str, quoting: A
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.csv")
         with path.open("w", encoding=encoding, newline="") as stream:
-            # a lone carriage return ends a line too; the writer does not see to it that it is quoted
-            quoting = csv.QUOTE_ALL if any("\r" in cell for row in [header, *rows] for cell in row) else quoting
+            # the writer quotes a line end only if it is its own (before Python 3.13), the reader knows all of them
+            if any(end in cell for row in [header, *rows] for cell in row for end in "\r\n"):
+                quoting = csv.QUOTE_ALL
             csv.writer(stream, quoting=quoting, lineterminator=end).writerows([header, *rows])
         assert [record.fields for record in read_file(path)] == [dict(zip(header, row, strict=True)) for row in rows]
 
