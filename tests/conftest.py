@@ -1,0 +1,12 @@
+"""Settings of every test: the generated examples are the same on every machine, so that only a change turns a test red.
+
+`HYPOTHESIS_PROFILE=explore make test ARGS=tests/data` looks for new ones.
+"""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
