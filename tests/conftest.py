@@ -1,6 +1,6 @@
 """Settings of every test: the generated examples are the same on every machine, so that only a change turns a test red.
 
-`HYPOTHESIS_PROFILE=explore make test ARGS=tests/data` looks for new ones.
+`HYPOTHESIS_PROFILE=explore make test ARGS=tests/data` tries new ones at each call.
 """
 
 import os
@@ -8,5 +8,5 @@ import os
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, database=None)
-settings.register_profile("explore", max_examples=1000)
+settings.register_profile("explore", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
