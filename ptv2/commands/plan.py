@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ptv2.commands.arguments import Parser
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override, shared_parts
-from ptv2.config.recipes import said
+from ptv2.config.recipes import describe_recipe
 from ptv2.config.schema import MULTITASK, RunConfig, Tuning
 from ptv2.errors import ConfigError, Ptv2Error
 
@@ -37,7 +37,7 @@ class Need:
     method: str
     step: StepCost
     epoch: float  # floating-point operations
-    recipe: str  # what its settings follow
+    recipe: str | None  # what its settings follow, where that is more than the method's defaults
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig)
     step = mean = count_pass(config, task.head, len(task.labels), rows, work.longest, shape)
     if work.length != work.longest:
         mean = count_pass(config, task.head, len(task.labels), rows, work.length, shape)
-    return Need(config.method, step, mean.operations / rows * work.examples, said(config))
+    return Need(config.method, step, mean.operations / rows * work.examples, describe_recipe(config))
 
 
 def _shared_need(config: RunConfig, shape: PreTrainedConfig) -> Need:
@@ -282,7 +282,8 @@ def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused
     if (warning := slow_precision(trainer.precision, device)) is not None:
         out.print(warning, soft_wrap=True)
     for need in needs:
-        out.print(f"{need.method}: {need.recipe}", soft_wrap=True)
+        if need.recipe is not None:
+            out.print(f"{need.method}: {need.recipe}", soft_wrap=True)
     for method, why in refused.items():
         out.print(f"{method}: {why}", soft_wrap=True)
 

@@ -25,7 +25,7 @@ from ptv2.commands.recording import (
     training_notes,
 )
 from ptv2.commands.shared import train_shared
-from ptv2.config import recipes
+from ptv2.config.recipes import describe_recipe
 from ptv2.files import write_text_whole
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import PromptedModel, build_model, describe
@@ -109,7 +109,8 @@ def _fit_and_record(
     before = peak_memory(accelerator.device)
     shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
     with naming_memory(config.trainer), shown as monitor:
-        monitor.said(recipes.said(config))
+        if (recipe := describe_recipe(config)) is not None:
+            monitor.said(recipe)
         trainer = Trainer(
             model,
             data.encoded["train"],

@@ -103,18 +103,21 @@ def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
         yield read(next(p for folder in folders if (p := folder / "recipe" / f"{name}.yaml").is_file()), name)
 
 
-def said(config: RunConfig) -> str:
-    """One line: which recipe a run follows, where it is from, and what the run has changed."""
+def describe_recipe(config: RunConfig, *, changes: bool = True) -> str | None:
+    """One line: the file of the recipe that a run follows, and where it is from; None for a run without a recipe.
+
+    Args:
+        changes: whether to tell which of the recipe's settings the run has changed, with the recipe's values.
+    """
     recipe = config.recipe
     if recipe is None:
-        case = f"{config.task.name}/{config.model.name}/{config.method}"
-        shipped = (paths.conf_dir() / "recipe" / f"{case}.yaml").is_file()
-        why = f"recipe {case} switched off" if shipped else f"no recipe: nothing was published for {case}"
-        return f"{why}; defaults of the method, ours"
+        return None
+    text = f"recipe {recipe.name}.yaml, {recipe.kind}: {recipe.source}"
+    if not changes or not recipe.changed:
+        return text
     has = flat(config.model_dump(mode="json"))
-    changes = [f"{key} {_short(has.get(key))} ({_short(value)})" for key, value in recipe.changed.items()]
-    changed = f"; changed: {', '.join(changes)}" if changes else ""
-    return f"recipe {recipe.name}, {recipe.kind}: {recipe.source}{changed}"
+    changed = [f"{key} {_short(has.get(key))} ({_short(value)})" for key, value in recipe.changed.items()]
+    return f"{text}; changed: {', '.join(changed)}"
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

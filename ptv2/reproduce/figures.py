@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.commands.console import err
 from ptv2.config.compose import compose
-from ptv2.config.recipes import said
+from ptv2.config.recipes import describe_recipe
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, RunError
 from ptv2.report.points import Point, read_points
@@ -25,7 +25,6 @@ from ptv2.reproduce.plan_view import show_plan
 
 OWN = "figure."  # what begins so changes the figure's own keys
 DEV, COURSE = "dev", "evaluations"
-CHANGED = "; changed: "  # what a figure varies itself is in its command
 
 
 @dataclass(frozen=True)
@@ -197,12 +196,13 @@ def _why_not(job: Job) -> str | None:
 
 
 def _made(outcomes: Sequence[Outcome]) -> tuple[list[Path], list[str]]:
-    """The folders of the runs that are drawn, and which recipes they follow."""
+    """The folders of the runs that are drawn, and the recipe of each that has one."""
     done = [outcome.job for outcome in outcomes if outcome.result is not None]
     folders = [job.folder for job in done if job.folder is not None]
-    return folders, [
-        f"{job.config.method}: {said(job.config).partition(CHANGED)[0]}" for job in done if job.config is not None
-    ]
+    configs = [job.config for job in done if job.config is not None]
+    # What a figure varies itself is in its command.
+    recipes = [(config.method, describe_recipe(config, changes=False)) for config in configs]
+    return folders, [f"{method}: {recipe}" for method, recipe in recipes if recipe is not None]
 
 
 def _stem(request: Request, options: Options, jobs: Sequence[Job]) -> Path:

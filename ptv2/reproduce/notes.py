@@ -96,7 +96,7 @@ def _recipe(entry: Entry) -> Iterator[str]:
     if config is None:
         return
     if config.recipe is None:
-        yield "Settings: the method's defaults, ours (nothing was published)"
+        yield "Settings: the method's defaults, ours"
     else:
         changed = f", but for {', '.join(sorted(config.recipe.changed))}" if config.recipe.changed else ""
         if config.recipe.kind == "published":
