@@ -20,7 +20,7 @@ QUICKSTART_RUNS := runs/quickstart
 DEMO := recipe=none trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 MINI := mini-entities,mini-roles,mini-questions
 
-.PHONY: help quickstart demo reproduce-table test test-newest test-oldest lock slow lint docs format clean
+.PHONY: help quickstart demo reproduce-table test test-newest test-oldest torture lock slow lint docs format clean
 
 help:        ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -63,6 +63,9 @@ lock: $(VENV)/installed-dev  ## new constraints.txt: the newest versions that go
 
 slow: $(VENV)/installed-dev  ## the tests that take long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(ARGS)
+
+torture: $(VENV)/installed-dev  ## random kills, damage and malformed input: an hour (ARGS="--minutes 5 --only mutations --seed 2")
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
 
 lint: $(VENV)/installed-dev  ## style and types
 	$(BIN)/ruff check .

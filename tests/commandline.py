@@ -34,6 +34,7 @@ FORKS.set_forkserver_preload(
         "ptv2.commands.predict",
         "ptv2.commands.trained",
         "ptv2.metrics.accuracy",
+        "evaluate",
         "transformers.models.bert.modeling_bert",
     ]
 )

@@ -1,0 +1,19 @@
+"""The first cases of each campaign of `make torture`, with a seed of their own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from torture.__main__ import CAMPAIGNS
+from torture.frame import Campaign, attempts
+
+CASES = {"mutations": 20}
+
+
+@pytest.mark.parametrize("kind", CAMPAIGNS, ids=lambda kind: kind.name)
+def test_the_first_cases_end_as_they_should(kind: type[Campaign], tmp_path: Path) -> None:
+    tried = list(attempts(kind(), 0, range(CASES[kind.name]), tmp_path, time.monotonic() + 600))
+    assert [(number, trial.about, trial.faults) for number, trial in tried if trial.faults] == []
+    assert len(tried) == CASES[kind.name]
