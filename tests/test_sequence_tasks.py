@@ -101,8 +101,8 @@ def test_schemes_and_columns_do_not_matter(
     data = write_entities(tmp_path / "data", getattr(sequences, scheme), **layout)
     folder = trained("ner", data, tmp_path / "out", *LEARNING, *overrides)
     assert said(folder) == said(ner)
-    guessed = ["tag scheme iob1, guessed from the training tags (task.tagging.scheme sets it)"]
-    assert result_of(folder)["notes"] == (guessed if scheme == "iob1" else [])
+    guessed = f"tag scheme {scheme}, guessed from the training tags (task.tagging.scheme sets it)"
+    assert result_of(folder)["data"]["overview"]["guesses"] == [guessed]
     assert predicted(folder, data / "test.txt", tmp_path) == predictions(ner, "test")
     check_evaluated(folder, "test", result_of(folder)["test"], sequences.SIZES["test"], tmp_path)
 
@@ -150,7 +150,7 @@ def test_types_that_training_has_not_count_as_missed(tmp_path: Path) -> None:
     train = (data / "train.txt").read_text()
     (data / "train.txt").write_text(train.replace("B-PER", "I-PER", 1))
     result = result_of(trained("ner", data, tmp_path / "out", "trainer.max_steps=2"))
-    assert result["notes"] == [
+    assert result["data"]["overview"]["notes"] == [
         "spans that began with I- and now begin with B-: train 1",
         "spans of types that the training set has not, which count as missed: DATE 4",
     ]

@@ -128,6 +128,10 @@ def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     again = result is not None
     if result is None:
         read = None if opened.only_shared else read_examples(run_config, opened.source)
+        if read is not None and is_main_process():
+            from ptv2.commands.overview import show_read
+
+            show_read(read)
         from ptv2.commands.train import train  # imports torch, which wrong settings and data need not wait for
 
         result = train(opened, read, watch=watch_of(HydraConfig.get(), run_config))

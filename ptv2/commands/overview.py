@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from ptv2.commands.console import err, log
-from ptv2.commands.examples import Prepared
-from ptv2.data.overview import render, token_lengths
+from ptv2.data.overview import render, render_encoded, render_read, token_lengths
+
+if TYPE_CHECKING:
+    from ptv2.commands.examples import Prepared
+    from ptv2.commands.opening import Read
+
+_shown: dict[str, list[str]] = {}  # what this process showed last: jobs of a sweep often read the same
+
+
+def show_read(read: Read) -> None:
+    """Print what was read, before anything is made of it."""
+    _show("data", render_read(_describe_read(read)), "data       the same as in the job before")
+
+
+def show_encoded(overview: dict[str, Any]) -> None:
+    """Print how long the texts are, and what the most frequent answer would score."""
+    _show("tokens", render_encoded(overview), None)
+
+
+def log_overview(overview: dict[str, Any]) -> None:
+    """Write all of it to the run's log."""
+    for line in render(overview):
+        log.info("%s", line)
 
 
 def describe_data(data: Prepared) -> dict[str, Any]:
     """The overview that `ptv2.data.overview.render` shows; names of files are relative to `data.dir`."""
-    task, source = data.task, data.source
-    splits = {}
-    for split, examples in data.examples.items():
+    overview = _describe_read(data)
+    for split, facts in overview["splits"].items():
         encoded = data.encoded[split]
-        splits[split] = {
+        facts |= {
+            "always": None if split == "train" else _score_most_frequent(data, split),
+            "tokens": token_lengths(encoded.tokens.lengths),
+            "cut": encoded.truncated,
+            "cut_means": data.task.truncated.format(data.task.config.max_length),
+        }
+    return overview
+
+
+def _describe_read(data: Read | Prepared) -> dict[str, Any]:
+    task, source = data.task, data.source
+    splits = {
+        split: {
             "examples": len(examples),
             "file": source.files.get(split),
             "counted": task.counted,
             "labels": {name: count for name, count in task.gold(examples).items() if name not in task.uncounted},
-            "always": None if split == "train" else _score_most_frequent(data, split),
-            "tokens": token_lengths(encoded.tokens.lengths),
-            "cut": encoded.truncated,
-            "cut_means": task.truncated.format(task.config.max_length),
         }
-    return {"origin": _origin(data), "splits": splits, "guesses": list(dict.fromkeys([*source.notes, *task.guesses()]))}
+        for split, examples in data.examples.items()
+    }
+    return {
+        "origin": _origin(data),
+        "splits": splits,
+        "guesses": list(dict.fromkeys([*source.notes, *task.guesses()])),
+        "notes": task.notes(data.examples),
+    }
 
 
-def show_overview(overview: dict[str, Any]) -> None:
-    """Print the overview, and write it to the run's log."""
-    for line in render(overview):
+def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
+    """Print lines; where they are those that were printed last, `instead`."""
+    again = _shown.get(what) == lines
+    _shown[what] = list(lines)
+    for line in lines if not again else [instead] if instead else []:
         err.print(Text(line), soft_wrap=True)
-        log.info("%s", line)
 
 
 def _score_most_frequent(data: Prepared, split: str) -> dict[str, Any] | None:
@@ -47,7 +84,7 @@ def _score_most_frequent(data: Prepared, split: str) -> dict[str, Any] | None:
     return {"answer": answer, "metric": headline, "score": task.score(predictions, data.examples[split])[headline]}
 
 
-def _origin(data: Prepared) -> str:
+def _origin(data: Read | Prepared) -> str:
     config, sources = data.config, data.config.task.sources
     if config.data.source == "mini":
         return f"task {config.task.name}, made up by ptv2 ({sources.mini})"

@@ -90,12 +90,8 @@ def training_notes(at: Position) -> list[str]:
 
 
 def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
-    """What a reader of the numbers should know."""
-    found, config, examples = [], prepared.config, prepared.examples
-    cut = {split: part.truncated for split, part in prepared.encoded.items() if part.truncated}
-    if cut:
-        listed = ", ".join(f"{count} of {len(examples[split])} {split}" for split, count in cut.items())
-        found.append(f"{prepared.task.truncated.format(config.task.max_length)}: {listed} examples")
+    """What a reader of the numbers should know, besides what the overview of the data has."""
+    found, config = [], prepared.config
     if config.model.pooler == "published" and model.has_random_frozen_pooler:
         found.append(
             "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"
@@ -106,4 +102,4 @@ def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
         found.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
         found.append("mini data are made up by this project; the numbers say nothing about a real task")
-    return [*found, *prepared.source.notes, *prepared.task.notes(examples)]
+    return [*found, *prepared.task.outcome_notes()]

@@ -19,7 +19,7 @@ from accelerate.utils import broadcast_object_list
 from ptv2.commands.console import RichMonitor, err
 from ptv2.commands.examples import Prepared, prepare
 from ptv2.commands.opening import Shared, for_each_task, read_examples
-from ptv2.commands.overview import describe_data, show_overview
+from ptv2.commands.overview import describe_data, log_overview, show_encoded, show_read
 from ptv2.commands.recording import (
     memory_record,
     notes,
@@ -64,23 +64,31 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
             err.print(f"{shared.run.path}: finished before", soft_wrap=True)
     else:
         say_if_slow(next(iter(shared.parts.values())).trainer, accelerator)
-        prepared = for_each_task(
-            shared.parts,
-            lambda name: prepare(
-                read_examples(shared.parts[name], shared.sources[name], SPLITS), shown=accelerator.is_main_process
-            ),
-            shared.config,
-        )
+        read = for_each_task(shared.parts, lambda name: _prepare(shared, name, accelerator), shared.config)
+        prepared = {name: data for name, (data, _) in read.items()}
+        overviews = {name: overview for name, (_, overview) in read.items()}
         model = _build(shared, prepared, accelerator)
         model.check_length(max(longest, *(data.longest for data in prepared.values())))
         model.check_ids(max(data.highest for data in prepared.values()))
         with _held(shared.run, accelerator):
             if not _agreed(accelerator, shared.run.result is not None):
                 with recording(shared.run) if accelerator.is_main_process else nullcontext():
-                    _fit_and_record(shared, prepared, model, accelerator)
+                    _fit_and_record(shared, prepared, overviews, model, accelerator)
     result = shared.run.result
     assert result is not None
     return result
+
+
+def _prepare(shared: Shared, name: str, accelerator: Accelerator) -> tuple[Prepared, dict[str, Any]]:
+    """Read and encode one task's data, and say what they are."""
+    read = read_examples(shared.parts[name], shared.sources[name], SPLITS)
+    if accelerator.is_main_process:
+        show_read(read)
+    data = prepare(read, shown=accelerator.is_main_process)
+    overview = describe_data(data)
+    if accelerator.is_main_process:
+        show_encoded(overview)
+    return data, overview
 
 
 def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerator) -> PromptedModel:
@@ -91,7 +99,11 @@ def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerat
 
 
 def _fit_and_record(
-    shared: Shared, prepared: dict[str, Prepared], model: PromptedModel, accelerator: Accelerator
+    shared: Shared,
+    prepared: dict[str, Prepared],
+    overviews: dict[str, dict[str, Any]],
+    model: PromptedModel,
+    accelerator: Accelerator,
 ) -> None:
     started = time.perf_counter()
     config, run = next(iter(shared.parts.values())), shared.run
@@ -104,10 +116,9 @@ def _fit_and_record(
             scores |= {f"{name}.{metric}": value for metric, value in data.score("dev", predictions).items()}
         return {HEADLINE: statistics.fmean(scores[name] for name in headlines.values()), **scores}
 
-    overviews = {name: describe_data(data) for name, data in prepared.items()}
     if accelerator.is_main_process:
         for overview in overviews.values():
-            show_overview(overview)
+            log_overview(overview)
     before = peak_memory(accelerator.device)
     shown = RichMonitor(run.path.name, HEADLINE, [*headlines.values()])
     with naming_memory(config.trainer), shown if accelerator.is_main_process else nullcontext(Silent()) as monitor:

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from ptv2.commands.console import RichMonitor
 from ptv2.commands.examples import Predictions, Prepared, prepare
 from ptv2.commands.opening import Opened, Read
-from ptv2.commands.overview import describe_data, show_overview
+from ptv2.commands.overview import describe_data, log_overview, show_encoded
 from ptv2.commands.recording import (
     memory_record,
     notes,
@@ -69,6 +69,9 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
     accelerator.wait_for_everyone()
     say_if_slow(config.trainer, accelerator)
     data = prepare(read, shown=accelerator.is_main_process)
+    overview = describe_data(data)
+    if accelerator.is_main_process:
+        show_encoded(overview)
     begun = None
     if shared is not None:
         before = time.perf_counter()
@@ -86,11 +89,12 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
         if accelerator.num_processes == 1 and (finished := run.result) is not None:
             return finished  # another process ended it while this one read data and backbone
         with recording(run) if main else nullcontext():
-            return _fit_and_record(data, run, accelerator, model, begun, started, watch)
+            return _fit_and_record(data, overview, run, accelerator, model, begun, started, watch)
 
 
 def _fit_and_record(
     data: Prepared,
+    overview: dict[str, Any],
     run: RunDirectory,
     accelerator: Accelerator,
     model: PromptedModel,
@@ -103,9 +107,8 @@ def _fit_and_record(
     def dev(check: Callable[[], None]) -> dict[str, float]:
         return data.score("dev", data.predictions("dev", model, accelerator, check))
 
-    overview = describe_data(data)
     if accelerator.is_main_process:
-        show_overview(overview)
+        log_overview(overview)
     before = peak_memory(accelerator.device)
     shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
     with naming_memory(config.trainer), shown as monitor:

@@ -27,41 +27,53 @@ def token_lengths(lengths: np.ndarray) -> dict[str, int]:
 
 
 def render(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
-    """The overview as lines of at most `width` characters.
+    """All of the overview, as a run's log has it."""
+    return render_read(overview, width) + render_encoded(overview, width)
+
+
+def render_read(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
+    """What is known once the data are read, as lines of at most `width` characters.
 
     Args:
-        overview: `origin` (a text), `splits` (see `render_split`) and `guesses` (texts).
+        overview: `origin` (a text), `guesses` and `notes` (texts; older records have no notes) and `splits`: by name
+            `examples`, `file` (its name, or None), `counted` (what `labels` counts) and `labels` (counts by name).
     """
     lines = _entry("data", [overview["origin"]], width)
     for name, split in overview["splits"].items():
-        lines += _entry(name, render_split(split), width)
-    for guess in overview["guesses"]:
-        lines += _entry("note", [guess], width)
+        file = f" in {split['file']}" if split["file"] else ""
+        facts = [f"{_count(split['examples'])}{file}"]
+        if shares := list_shares(split["labels"]):
+            facts.append(f"{split['counted']}: {shares}")
+        lines += _entry(name, facts, width)
+    for note in (*overview["guesses"], *overview.get("notes", ())):
+        lines += _entry("note", [note], width)
     return lines
 
 
-def render_split(split: Mapping[str, Any]) -> list[str]:
-    """The facts of one split, a sentence each.
+def render_encoded(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
+    """What is known once the texts are cut into tokens, as lines of at most `width` characters.
 
     Args:
-        split: `examples`, `file` (its name, or None), `counted` (what `labels` counts), `labels` (counts by name),
-            `always` (the most frequent answer with its `metric` and `score`, or None), `tokens` (see `token_lengths`),
-            `cut` (how many examples) and `cut_means` (what that says of them).
+        overview: `splits`: by name `examples`, `always` (the most frequent answer with its `metric` and `score`, or
+            None), `tokens` (see `token_lengths`), `cut` (how many examples) and `cut_means` (what that says of them).
     """
-    count = split["examples"]
-    file = f" in {split['file']}" if split["file"] else ""
-    facts = [f"{count:,} {'example' if count == 1 else 'examples'}{file}"]
-    if shares := list_shares(split["labels"]):
-        facts.append(f"{split['counted']}: {shares}")
-    if always := split["always"]:
-        facts.append(f"always answering {shorten(always['answer'], 30)}: {always['metric']} {always['score']:.2f}")
-    tokens = split["tokens"]
-    windows = f" in {tokens['sequences']:,} windows" if tokens["sequences"] > count else ""
-    longest = f"median {tokens['median']}, 95 % up to {tokens['p95']}, longest {tokens['longest']}"
-    facts.append(f"tokens{windows}: {longest}")
-    if split["cut"]:
-        facts.append(f"{split['cut']:,} of {count:,} {split['cut_means']}")
-    return facts
+    lengths: list[str] = []
+    scores: dict[str, list[str]] = {}  # what is answered, and in which measure: the scores
+    for name, split in overview["splits"].items():
+        count, tokens, cut = split["examples"], split["tokens"], split["cut"]
+        windows = f" in {tokens['sequences']:,} windows" if tokens["sequences"] > count else ""
+        longest = f"median {tokens['median']}, 95 % up to {tokens['p95']}, longest {tokens['longest']}"
+        lengths.append(f"{name}{windows}: {longest}")
+        lengths += [f"{cut:,} of {count:,} {name} examples {split['cut_means']}"] if cut else []
+        if always := split["always"]:
+            answer = f"always answering {shorten(always['answer'], 30)}: {always['metric']}"
+            scores.setdefault(answer, []).append(f"{always['score']:.2f} on {name}")
+    baselines = [f"{answer} {', '.join(values)}" for answer, values in scores.items()]
+    return _entry("tokens", lengths, width) + _entry("baseline", baselines, width)
+
+
+def _count(examples: int) -> str:
+    return f"{examples:,} example{'' if examples == 1 else 's'}"
 
 
 def list_shares(counts: Mapping[str, int]) -> str:

@@ -89,7 +89,7 @@ def _record(entry: Entry, clean: Callable[[str], str]) -> dict[str, Any]:
         "cost": _cost(entry),
         "recipe": config.recipe.model_dump(mode="json") if config and config.recipe else None,
         "head": config.head.kind if config else None,
-        "notes": list(dict.fromkeys(note for result in entry.results for note in result.notes)),
+        "notes": list(dict.fromkeys(note for result in entry.results for note in result.all_notes)),
         "one_answer_seeds": entry.one_answer,
         "runs": [result.name for result in entry.results],
         "why_missing": [clean(reason) for reason in entry.reasons],

@@ -45,11 +45,16 @@ class Result:
     runtime: dict[str, Any]  # device, processes, accumulation at the end, how often resumed
     backbone: dict[str, Any]  # name, revision, weights' hash
     config: dict[str, Any]  # the resolved configuration
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # those on the data stand in data.overview
     tests: dict[str, dict[str, float]] = field(default_factory=dict)  # further test sets, scored once as `test` is
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split: scores of each type of span or question
     shared: dict[str, Any] | None = None  # multitask: name, tasks, data, dev, steps, time of what it began with
     schema: int = SCHEMA
+
+    @property
+    def all_notes(self) -> list[str]:
+        """Its notes, after those on its data."""
+        return [text for texts in _overview_texts(self.data).values() for text in texts] + self.notes
 
 
 def write_result(folder: Path, result: Result) -> None:
@@ -66,9 +71,18 @@ def shareable_data(data: dict[str, Any]) -> dict[str, Any]:
     kept = dict(data)
     if isinstance(source := data.get("source"), dict):
         kept["source"] = {key: shareable_path(v) if isinstance(v, str) else v for key, v in source.items()}
+    if texts := _overview_texts(data):
+        kept["overview"] = data["overview"] | {key: list(map(shareable_text, found)) for key, found in texts.items()}
     if isinstance(tasks := data.get("tasks"), dict):
         kept["tasks"] = {name: shareable_data(v) if isinstance(v, dict) else v for name, v in tasks.items()}
     return kept
+
+
+def _overview_texts(data: dict[str, Any]) -> dict[str, list[str]]:
+    """What was guessed and noted of the data; nothing for records without, or with something else in its place."""
+    overview = data.get("overview")
+    found = {key: overview.get(key) for key in ("guesses", "notes")} if isinstance(overview, dict) else {}
+    return {key: list(map(str, texts)) for key, texts in found.items() if isinstance(texts, list)}
 
 
 def read_result(folder: Path) -> Result | None:

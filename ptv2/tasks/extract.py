@@ -152,7 +152,7 @@ class Extract(Task[Question, SpanSet]):
         """The text of each question by its id, as the official scripts read it."""
         return {"squad.json": json.dumps(as_predictions(predictions), ensure_ascii=False, indent=1) + "\n"}
 
-    def notes(self, examples: dict[str, list[Question]]) -> list[str]:
+    def outcome_notes(self) -> list[str]:
         """The threshold, if it was tuned."""
         if not self.extraction.tune_null_threshold:
             return []

@@ -166,9 +166,7 @@ class Tag(Task[Sentence, TaggedSet]):
 
     def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
         """Mended spans, and spans of types that were not in training."""
-        found = [*self._guessed]
-        if self.tagging.scheme == "auto" and (self.scheme in ("iob1", "io") or self.types == [UNTYPED]):
-            found = self.guesses()
+        found = []
         counts = {split: sum(not word.strip() for e in part for word in e.words) for split, part in examples.items()}
         if blank := {split: count for split, count in counts.items() if count}:
             found.append(f"blank words, which nothing is read from: {_listed(blank)}")

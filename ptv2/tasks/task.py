@@ -163,6 +163,10 @@ class Task(ABC, Generic[E, S]):
         """What a reader of this task's numbers should know of its data, by split."""
         return []
 
+    def outcome_notes(self) -> list[str]:
+        """What a reader of this task's numbers should know of how they came about, after the training."""
+        return []
+
     def guesses(self) -> list[str]:
         """What was taken for granted about the data because nobody said it, with the setting that does."""
         return []

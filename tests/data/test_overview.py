@@ -27,16 +27,28 @@ def split(**changes: Any) -> dict[str, Any]:
     return {**facts, **changes}
 
 
-def test_a_split_is_said_in_full() -> None:
-    shown = render({"origin": "task notes, from files", "splits": {"dev": split()}, "guesses": ["a scheme, guessed"]})
+def test_splits_are_said_in_full() -> None:
+    test = split(file="test.csv", cut=0, always={"answer": "yes", "metric": "accuracy", "score": 70.0})
+    shown = render(
+        {
+            "origin": "task notes, from files",
+            "splits": {"dev": split(), "test": test},
+            "guesses": ["a scheme, guessed"],
+            "notes": ["examples with an empty text: dev 1"],
+        }
+    )
     assert shown == [
         "data       task notes, from files",
         "dev        1,200 examples in train.csv",
         "           labels: yes 75.0 %, no 25.0 %",
-        "           always answering yes: accuracy 75.00",
-        "           tokens: median 12, 95 % up to 40, longest 128",
-        "           14 of 1,200 longer than 128 tokens and truncated",
+        "test       1,200 examples in test.csv",
+        "           labels: yes 75.0 %, no 25.0 %",
         "note       a scheme, guessed",
+        "note       examples with an empty text: dev 1",
+        "tokens     dev: median 12, 95 % up to 40, longest 128",
+        "           14 of 1,200 dev examples longer than 128 tokens and truncated",
+        "           test: median 12, 95 % up to 40, longest 128",
+        "baseline   always answering yes: accuracy 75.00 on dev, 70.00 on test",
     ]
 
 
@@ -51,7 +63,7 @@ def test_what_does_not_apply_is_left_out() -> None:
     )
     assert shown[1:] == [
         "train      1 example",
-        "           tokens in 3 windows: median 5, 95 % up to 9, longest 9",
+        "tokens     train in 3 windows: median 5, 95 % up to 9, longest 9",
     ]
 
 
@@ -96,8 +108,10 @@ def test_training_says_it_first_and_records_it(tmp_path: Path) -> None:
         assert overview["splits"][name]["tokens"]["longest"] == result["data"]["longest"][name] == 12
         assert overview["splits"][name]["cut"] == result["data"]["truncated"][name] > 0
     shown = render(overview)
+    assert shown[0].startswith("data ")
     said = done.err.splitlines()
     assert said[: len(shown)] == shown
+    assert not any("truncated" in note for note in result["notes"])  # said once
     log = [line.split(" INFO ", 1)[1] for line in (folder / "log.txt").read_text(encoding="utf-8").splitlines()]
     assert log[: len(shown)] == shown
 
@@ -109,4 +123,30 @@ def test_most_frequent_answer_of_other_tasks(tmp_path: Path) -> None:
     overview = result_of(only_run(tmp_path / "out"))["data"]["overview"]
     assert overview["splits"]["dev"]["always"] is None
     assert overview["splits"]["dev"]["labels"].keys() == {"LOC", "ORG", "PER"}
-    assert overview["guesses"] == ["tag scheme bio, guessed from the training tags (task.tagging.scheme sets it)"]
+    (guess,) = overview["guesses"]
+    assert guess == "tag scheme bio, guessed from the training tags (task.tagging.scheme sets it)"
+    folder = only_run(tmp_path / "out")
+    shown = " ".join(f"{done.out} {done.err}".split())
+    log = " ".join(line.split(" INFO ", 1)[1].strip() for line in (folder / "log.txt").read_text().splitlines())
+    record = (folder / "result.json").read_text()
+    assert [text.count("guessed from the training tags") for text in (shown, log, record)] == [1, 1, 1]
+
+
+def test_a_sweep_says_the_same_data_once(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "data")
+    words = train_words(data, tmp_path / "out", "trainer.max_steps=1", "seed=1,2", "-m")
+    done = run(words, tmp_path / "streams")
+    assert done.code == 0, done.err
+    assert done.err.count("dev        40 examples in dev.jsonl") == 1
+    assert done.err.count("data       the same as in the job before") == 1
+    for log in (tmp_path / "out").glob("*/log.txt"):
+        assert "dev        40 examples in dev.jsonl" in log.read_text(encoding="utf-8")
+
+
+def test_what_was_read_is_shown_before_the_backbone_is_looked_at(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "data")
+    positions = "model.config.max_position_embeddings=10"  # too few: refused when the model is built
+    done = run(train_words(data, tmp_path / "out", positions, "task.max_length=20"), tmp_path / "streams")
+    assert done.code == 2
+    assert "positions" in done.error
+    assert done.err.splitlines()[0] == "data       task classification, from files"

@@ -171,7 +171,7 @@ def test_the_tuned_threshold_gives_the_best_f1(seed: int) -> None:
     after = task.score(task.decode(scores, examples, data), examples)["f1"]
     assert after == pytest.approx(100 * best.score)
     assert after >= task.score(before, examples)["f1"]
-    assert task.notes({}) == [
+    assert task.outcome_notes() == [
         f"the no-answer threshold was tuned on dev for F1: {best.value:.4f}; dev scores are optimistic"
     ]
     again = load_task(task.config, state=json.loads(json.dumps(task.state())))
@@ -184,7 +184,7 @@ def test_nothing_is_tuned_unless_asked_for() -> None:
     data = task.encode(examples, TOKENIZERS["bert"])
     task.calibrate(perfect(data), examples, data)
     assert task.threshold == 0.5
-    assert task.notes({}) == []
+    assert task.outcome_notes() == []
 
 
 # Real data
