@@ -6,16 +6,17 @@
 
 `p-tuning-v2 in stock torch` is the same model without our own products, dropout and attention on a CPU.
 
-Every measurement is a process of its own; the methods take turns, and what is reported are ratios within this one run,
-since machines differ and are noisy. A step is forward, backward, clipping and AdamW on random tokens. Memory is what a
-step has allocated at its peak (activations, gradients) and what the optimizer keeps, without the weights: on a CPU
-counted exactly, from the allocator's events of one further step. `--dropout on` leaves the backbone's own dropouts at
-the checkpoint's rates, and puts 0.1 on the prompts, which PEFT does not have.
+The methods take turns, step by step, in one process a round, so that whatever else the machine does slows all of them;
+what counts are the ratios within one run. A step is forward, backward, clipping and AdamW on random tokens. Memory is
+what a step has allocated at its peak (activations, gradients) and what the optimizer keeps, without the weights: on a
+CPU counted exactly, from the allocator's events of one further step. `--dropout on` leaves the backbone's own dropouts
+at the checkpoint's rates, and puts 0.1 on the prompts, which PEFT does not have.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -23,8 +24,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 STOCK, PEFT = "p-tuning-v2 in stock torch", "peft prefix-tuning"
 METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2", STOCK, PEFT)
@@ -49,29 +51,29 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=10, help="timed steps of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each method")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--measure", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--one-round", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--profile", choices=METHODS, help="print the operations of three steps of this method")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
     options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(measure(options.measure, options)))
+    if options.one_round:
+        print(json.dumps(measure(options)))
         return 0
     if options.profile:
         print(profile(options.profile, options))
         return 0
-    found: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
+    rounds = []
     for _ in range(options.rounds):
-        for method in METHODS:
-            words = [sys.executable, __file__, *sys.argv[1:], "--measure", method]
-            surroundings = {**os.environ, **INSTRUCTIONS[options.instructions]}
-            done = subprocess.run(words, capture_output=True, text=True, check=False, env=surroundings)
-            if done.returncode:
-                print(done.stderr, file=sys.stderr)
-                return 1
-            found[method].append(json.loads(done.stdout.splitlines()[-1]))
+        words = [sys.executable, __file__, *sys.argv[1:], "--one-round"]
+        surroundings = {**os.environ, **INSTRUCTIONS[options.instructions]}
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=surroundings)
+        if done.returncode:
+            print(done.stderr, file=sys.stderr)
+            return 1
+        rounds.append(json.loads(done.stdout.splitlines()[-1]))
+    measurements = {method: [one[method] for one in rounds] for method in METHODS}
     if options.json:
-        print(json.dumps(found))
-    return report(found, options)
+        print(json.dumps(measurements))
+    return report(measurements, options)
 
 
 def prepare(method: str, options: argparse.Namespace) -> tuple[Callable[[], None], Any, Any]:
@@ -114,18 +116,23 @@ def profile(method: str, options: argparse.Namespace) -> str:
     return str(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=15))
 
 
-def measure(method: str, options: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of a step, and bytes of memory above the loaded weights."""
-    step, optimizer, device = prepare(method, options)
+def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """For each method the median seconds of a step, and bytes of memory above the loaded weights."""
     import torch
 
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        started = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - started)
-    kept = sum(t.nbytes for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t))
-    return {"seconds": statistics.median(seconds[WARM_UP:]), "bytes": peak(step, device) + kept}
+    prepared = {method: prepare(method, options) for method in METHODS}
+    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
+    for turn in range(WARM_UP + options.steps):
+        for method in METHODS[turn % len(METHODS) :] + METHODS[: turn % len(METHODS)]:
+            started = time.perf_counter()
+            prepared[method][0]()
+            if turn >= WARM_UP:
+                seconds[method].append(time.perf_counter() - started)
+    found = {}
+    for method, (step, optimizer, device) in prepared.items():
+        state = sum(t.nbytes for group in optimizer.state.values() for t in group.values() if torch.is_tensor(t))
+        found[method] = {"seconds": statistics.median(seconds[method]), "bytes": peak(step, device) + state}
+    return found
 
 
 def ours(method: str, options: argparse.Namespace, device: Any) -> tuple[Callable[[Any], Any], list[Any], int]:
@@ -133,32 +140,38 @@ def ours(method: str, options: argparse.Namespace, device: Any) -> tuple[Callabl
     from ptv2.config.compose import compose
     from ptv2.models.build import HeadSpec, build_model, trainable_parameters
 
-    if method == STOCK:
-        use_stock_torch()
     words = [f"model={options.model}", f"method={method.split()[0]}", f"prompt.length={options.prompt}"]
     if options.dropout == "off":
         words += ["model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0"]
     config = compose(words)
-    model = build_model(config, HeadSpec("classification", 2)).to(device).train()
+    products = stock_torch if method == STOCK else contextlib.nullcontext
+    with products():
+        model = build_model(config, HeadSpec("classification", 2)).to(device).train()
 
     def loss(batch: Any) -> Any:
-        out = model(batch)
+        with products():
+            out = model(batch)
         return out["loss_sum"] / out["count"]
 
     groups = trainable_parameters(model).values()
     return loss, [p for group in groups for p in group.values()], model.backbone.config.vocab_size
 
 
-def use_stock_torch() -> None:
-    """Leave torch's own products, dropout and attention in the models that this process builds."""
+@contextlib.contextmanager
+def stock_torch() -> Iterator[None]:
+    """Leave torch's own products, dropout and attention in models that are built, and run, within this context."""
     from ptv2.models import attention, build, dropout
 
     def leave(module: Any) -> None:
         """Change nothing."""
 
-    build.use_frozen_linear = build.use_compact_dropout = leave
-    attention.drop = dropout.functional.dropout
-    attention.attention_with_dropout = stock_attention
+    with (
+        mock.patch.object(build, "use_frozen_linear", leave),
+        mock.patch.object(build, "use_compact_dropout", leave),
+        mock.patch.object(attention, "drop", dropout.functional.dropout),
+        mock.patch.object(attention, "attention_with_dropout", stock_attention),
+    ):
+        yield
 
 
 def stock_attention(query: Any, key: Any, value: Any, mask: Any, scaling: float, rate: float) -> Any:

@@ -21,7 +21,6 @@ from torch.nn.parallel import DistributedDataParallel
 from ptv2.errors import ConfigError
 from ptv2.models.backbones import layers
 from ptv2.models.build import PromptedModel
-from ptv2.models.linear import FrozenLinear
 
 
 def build_spread(build: Callable[[], PromptedModel], shard: bool, accelerator: Accelerator) -> PromptedModel:
@@ -64,9 +63,6 @@ def _shard(model: PromptedModel, mesh: DeviceMesh) -> None:
         raise ConfigError("trainer.shard=true spreads frozen weights; method=fine-tuning has none")
     if not all(parameter.is_floating_point() for parameter in model.backbone.parameters()):
         raise ConfigError("trainer.shard=true cannot spread a quantized backbone; expected model.quantization=none")
-    for part in model.modules():
-        if isinstance(part, FrozenLinear):
-            part.keeps_transposed = False
     frozen = set(model.backbone.parameters())
     whole = {parameter for parameter in model.parameters() if parameter not in frozen}
     options: dict[str, Any] = {"mesh": mesh, "ignored_params": whole, "reshard_after_forward": True}
