@@ -73,7 +73,7 @@ lint: $(VENV)/installed-dev  ## style and types
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-dev  ## the documentation site, into site/ (open site/index.html)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

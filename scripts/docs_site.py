@@ -95,9 +95,9 @@ def settings() -> str:
     defaults = _composed()
     lines: list[str] = []
     for title, rows in _groups():
-        lines += ["", f"## {title}", "", "| setting | values | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += ["", f"## {title}", "", "| setting | meaning | values | default |", "| --- | --- | --- | --- |"]
         for key, kind, owner, name in rows:
-            cells = [f"`{key}`", _values(kind), _default(key, defaults), meanings(key, owner, name)]
+            cells = [f"`{key}`", meanings(key, owner, name), _values(kind), _default(key, defaults)]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 from commandline import only_run, run, train_words, write_sentences
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pydantic import BaseModel
@@ -222,3 +223,11 @@ def test_links_between_pages_lead_to_files() -> None:
 
 def test_the_readme_is_one_page() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_site_lists_every_page() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = re.findall(r"[^\s':]+\.md", str(site["nav"]))
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    pages += [path.relative_to(ROOT).as_posix() for path in (ROOT / "results").rglob("*.md")]
+    assert sorted(listed) == sorted([*pages, "index.md", "contributing.md", "changelog.md"])
