@@ -14,13 +14,16 @@ from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.models.checkpoints import check_backbone
 from ptv2.models.fingerprint import fingerprint
-from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, lacks_weights, read_config
+from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, read_config, state_of
 from ptv2.runs.lock import check_free
 from ptv2.runs.processes import is_main_process
 from ptv2.runs.record import Result
+from ptv2.runs.weights import fault_of_weights
 
 if TYPE_CHECKING:
     from ptv2.tasks.load import AnyTask
+
+GO_ON = "the same `ptv2 train` command goes on with it"
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,14 @@ def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
     """The finished run that a command's word means, and its configuration.
 
     Raises:
-        RunError: there is no such run, or it is not finished.
+        RunError: there is no such run, it is not finished, or its weights are damaged.
         ModelError: its backbone is not to be had.
     """
     folder = find_run(name, out)
     config = read_config(folder)
-    if lacks := lacks_weights(folder):
-        raise RunError(f"{folder}: {lacks}; the same `ptv2 train` command goes on with it")
+    if fault := fault_of_weights(folder):
+        cure = "`ptv2 import` writes it again" if state_of(folder) == "imported" else GO_ON
+        raise RunError(f"{folder}: {fault}; {cure}")
     check_backbone(config.model)
     return folder, config
 

@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ptv2.errors import ModelError
-from ptv2.files import write_bytes_whole
 from ptv2.models.build import HeadSpec, PromptedModel, trainable_parameters
 from ptv2.models.prompts import DeepPrompts
+from ptv2.runs.weights import FILE, HEADER
+from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
 
-FILE = "artifact.safetensors"
-HEADER = "ptv2"  # key of the JSON object in the file's metadata
 PROMPTS = "prompts."  # names of tensors
 
 
@@ -38,8 +35,7 @@ def save_artifact(model: PromptedModel, folder: str | Path, extra: dict[str, Any
     kept = _tensors(model)
     if to_go_on and model.prompts is not None:
         kept |= {f"{PROMPTS}{name}": parameter for name, parameter in model.prompts.named_parameters()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
-    write_bytes_whole(Path(folder) / FILE, save(tensors, metadata={HEADER: json.dumps(header, ensure_ascii=False)}))
+    write_tensors(Path(folder) / FILE, kept, HEADER, json.dumps(header, ensure_ascii=False))
 
 
 def read_artifact(folder: str | Path) -> dict[str, Any]:
@@ -50,7 +46,7 @@ def read_artifact(folder: str | Path) -> dict[str, Any]:
 def load_artifact(model: PromptedModel, folder: str | Path) -> dict[str, Any]:
     """Put the artifact of `folder` on `model`, folding the model's MLP away; returns its `extra`.
 
-    Raises `ModelError` when it is missing or torn, or belongs to another backbone, method, head or prompt.
+    Raises `ModelError` when it is missing or damaged, or belongs to another backbone, method, head or prompt.
     """
     header, tensors = _read(Path(folder))
     _check(header, _belonging(model), Path(folder))
@@ -67,7 +63,7 @@ def load_start(model: PromptedModel, folder: str | Path, task: str) -> dict[str,
         The artifact's `extra`.
 
     Raises:
-        ModelError: the artifact is missing or torn, has no such head, or belongs to another backbone or prompt.
+        ModelError: the artifact is missing or damaged, has no such head, or belongs to another backbone or prompt.
     """
     header, tensors = _read(Path(folder))
     heads = header["head"].get("several", {})
@@ -141,14 +137,13 @@ def _describe_head(spec: HeadSpec) -> dict[str, Any]:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     path = folder / FILE
-    if not path.is_file():
-        raise ModelError(f"{path}: no such artifact")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path}: not an artifact of ptv2, or torn") from error
+        text, tensors = read_tensors(path, HEADER, required=False)
+        return json.loads(text), tensors
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such artifact") from error
+    except (DamagedFileError, ValueError) as error:
+        raise ModelError(f"{path}: not an artifact of ptv2, or damaged") from error
 
 
 def _differs(saved: Any, have: Any) -> str:

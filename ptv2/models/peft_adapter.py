@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
-from safetensors import SafetensorError, safe_open
 
 from ptv2.errors import ModelError, first_line, shorten
-from ptv2.files import write_bytes_whole, write_json_whole
+from ptv2.files import write_json_whole
 from ptv2.models.foreign import read_object
+from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,10 +103,8 @@ def check_kind(adapter: Adapter, kind: str) -> None:
 
 def write_adapter(adapter: Adapter, folder: str | Path) -> None:
     """Write both files into `folder`, the weights first."""
-    from safetensors.torch import save
-
-    metadata = {"format": "pt", HEADER: json.dumps(adapter.header, ensure_ascii=False)}
-    write_bytes_whole(Path(folder) / WEIGHTS, save(adapter.tensors, metadata=metadata))
+    header = json.dumps(adapter.header, ensure_ascii=False)
+    write_tensors(Path(folder) / WEIGHTS, adapter.tensors, HEADER, header, format="pt")
     write_json_whole(Path(folder) / CONFIG, adapter.config)
 
 
@@ -124,11 +122,10 @@ def read_adapter(folder: str | Path) -> Adapter:
         raise ModelError(f"{folder}: {what}; load it with PEFT and save it again with save_pretrained")
     config = read_object(folder / CONFIG)
     try:
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise ModelError(f"{folder / WEIGHTS}: not an adapter, or torn ({first_line(error)})") from error
+        text, tensors = read_tensors(folder / WEIGHTS, HEADER, required=False, default="{}")
+        header = json.loads(text)
+    except (DamagedFileError, ValueError, RecursionError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: not an adapter, or damaged ({first_line(error)})") from error
     for key, known in (("peft_type", (PREFIX, PROMPT)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
         if config.get(key) not in known:
             value = shorten(str(config.get(key)))

@@ -21,14 +21,12 @@ from ptv2.files import write_json_whole, write_text_whole
 from ptv2.runs.lock import hold, is_held
 from ptv2.runs.record import AGAIN, Result, read_result, read_status
 from ptv2.runs.sharing import shareable_text
+from ptv2.runs.weights import has_weights
 
 # Folder, below that of the runs, of what several of them begin with; no command takes it for runs of its own accord.
 SHARED = "shared"
 # Files by which a folder without its config.yaml is known to be a run: two of them, as other programs use such names.
 RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
-
-
-ARTIFACT = "artifact/artifact.safetensors"  # below a run's folder: what was trained
 
 
 class RunDirectory:
@@ -49,12 +47,12 @@ class RunDirectory:
 
     @property
     def result(self) -> Result | None:
-        """The result, if this very run was finished before and its weights are there; None if it is to be trained."""
+        """The result, if this very run was finished before and its weights are whole; None if it is to be trained."""
         try:
             result = read_result(self.path)
         except RunError:
             return None
-        return result if _is_whole(self.path / ARTIFACT) else None
+        return result if result is not None and has_weights(self.path) else None
 
     @contextlib.contextmanager
     def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
@@ -155,13 +153,6 @@ def read_config(folder: Path) -> RunConfig:
         ) from error
 
 
-def lacks_weights(folder: Path) -> str | None:
-    """What a run lacks before its weights can be used; None if it lacks nothing."""
-    if (folder / ARTIFACT).is_file():
-        return None
-    return "its weights are missing" if (folder / "result.json").is_file() else "the run is not finished"
-
-
 def _deciding_of(path: Path) -> dict[str, Any] | None:
     """What decides the numbers of the run that `config.yaml` belongs to; None if the file is missing or damaged."""
     try:
@@ -182,17 +173,6 @@ def _deciding_of(path: Path) -> dict[str, Any] | None:
 def _checksum(deciding: Any) -> str:
     """Tells a damaged file, whose run can be made again, from one of another run, which nothing may overwrite."""
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file of tensors is there, with a readable header and as long as it says. Its values are not read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):
-            return True
-    except (OSError, SafetensorError):
-        return False
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ random states and the best so far. A torn or altered file is recognised by its c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -14,20 +13,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from ptv2.files import write_bytes_whole
+from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 STATE = re.compile(r"state-(\d+)\.safetensors")
+RECORD = "record"  # key of the JSON record in a file's metadata
 KEPT = 2  # states on disk: the newest, and the one to fall back to
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
     """Write tensors and a JSON record into one file with a checksum over both."""
-    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(record)
-    write_bytes_whole(path, save(flat, metadata={"record": text, "checksum": _checksum(flat, text)}))
+    write_tensors(path, tensors, RECORD, json.dumps(record))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -37,15 +34,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         OSError: the file is there but cannot be opened now, which says nothing about its content.
     """
     try:
-        path.open("rb").close()  # safetensors reports a file that may not be opened as one that is torn
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, FileNotFoundError):
+        text, tensors = read_tensors(path, RECORD)
+    except (DamagedFileError, FileNotFoundError):
         return None
-    if metadata.get("checksum") != _checksum(tensors, metadata.get("record", "")):
-        return None
-    return tensors, json.loads(metadata["record"])
+    return tensors, json.loads(text)
 
 
 def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -131,15 +123,6 @@ def _step_of(path: Path) -> int:
 def _best_of(path: Path) -> str | None:
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {}).get("record", "{}")).get("best_file")
+            return json.loads((file.metadata() or {}).get(RECORD, "{}")).get("best_file")
     except (SafetensorError, OSError, ValueError, AttributeError):  # torn or altered: it will not be used
         return None
-
-
-def _checksum(tensors: dict[str, Tensor], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
-    return digest.hexdigest()

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from commandline import Done, only_run, result_of, run, train_words, write_sentences
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from ptv2.models.artifact import FILE
+from ptv2.runs.weights import FILE, HEADER
 
 METHODS: dict[str, tuple[str, ...]] = {
     "p-tuning-v2": ("method=p-tuning-v2", "prompt.reparameterization=mlp", "prompt.mlp_hidden=8"),  # folded when saved
@@ -121,6 +123,9 @@ def test_predict_names_the_line_that_is_wrong(trained: dict[str, Path], tmp_path
     assert str(tmp_path / "none.jsonl") in done.error
 
 
+DAMAGED = r"its weights are damaged \(artifact/artifact.safetensors\); the same `ptv2 train` command goes on with it"
+
+
 def unfinished(folder: Path) -> None:
     (folder / "result.json").unlink()
     shutil.rmtree(folder / "artifact")
@@ -129,6 +134,13 @@ def unfinished(folder: Path) -> None:
 def torn(folder: Path) -> None:
     path = folder / "artifact" / FILE
     path.write_bytes(path.read_bytes()[:100])
+
+
+def altered(folder: Path) -> None:
+    path = folder / "artifact" / FILE
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 4  # one bit of one weight
+    path.write_bytes(content)
 
 
 def other_backbone(folder: Path) -> None:
@@ -158,7 +170,8 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     ("spoil", "commands", "message"),
     [
         (unfinished, "both", r"{folder}: the run is not finished; the same `ptv2 train` command goes on with it"),
-        (torn, "both", r"{folder}/artifact/artifact.safetensors: not an artifact of ptv2, or torn"),
+        (torn, "both", rf"{{folder}}: {DAMAGED}"),
+        (altered, "both", rf"{{folder}}: {DAMAGED}"),
         (
             other_backbone,
             "both",
@@ -167,7 +180,7 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
         (other_prompt, "both", r"{folder}/.*: belongs to another prompt: shape is .* in the artifact and .* here"),
         (no_files, "evaluate", r"--data-dir: task classification does not say how to read it from files"),
     ],
-    ids=["unfinished", "torn", "backbone", "prompt", "no files"],
+    ids=["unfinished", "torn", "altered", "backbone", "prompt", "no files"],
 )
 def test_refused(
     spoil: Callable[[Path], None],
@@ -186,6 +199,19 @@ def test_refused(
         done = run(command, tmp_path)
         assert (done.code, done.out) == (2, "")
         assert re.fullmatch(message.format(folder=re.escape(str(folder))), done.error), done.error
+
+
+def test_weights_of_before_there_were_checksums_are_taken(trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(trained["p-tuning-v2"], tmp_path / "run")
+    path = folder / "artifact" / FILE
+    with safe_open(path, framework="pt") as file:
+        metadata = {HEADER: file.metadata()[HEADER]}
+    save_file(load_file(path), path, metadata=metadata)
+    words = ["--data-dir", str(data)]
+    now, before = (scores(run(["evaluate", str(run_), *words], tmp_path)) for run_ in (trained["p-tuning-v2"], folder))
+    assert now == before
+    save_file(load_file(path), path, metadata={**metadata, "cxecksum": "0" * 64})  # a bit of the name is another
+    assert re.search(DAMAGED, run(["evaluate", str(folder), *words], tmp_path).error)
 
 
 def test_unknown_run(trained: dict[str, Path], tmp_path: Path) -> None:

@@ -115,6 +115,32 @@ def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path:
     assert not (tmp_path / "imported").exists()
 
 
+def test_an_altered_weight_is_seen(trained: Path, exported: Path, data: Path, tmp_path: Path) -> None:
+    def alter(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 4
+        path.write_bytes(content)
+
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    alter(adapter / "adapter_model.safetensors")
+    assert "adapter_model.safetensors: not an adapter, or damaged" in import_run(adapter, tmp_path).error
+    here = f"data.dir={data}"
+    assert import_run(exported, tmp_path, here).code == 0
+    imported = only_run(tmp_path / "imported")
+    alter(imported / "artifact" / "artifact.safetensors")
+    error = run(["evaluate", str(imported)], tmp_path).error
+    assert error == (
+        f"{imported}: its weights are damaged (artifact/artifact.safetensors); `ptv2 import` writes it again"
+    )
+    assert import_run(exported, tmp_path, here).code == 0
+    assert run(["evaluate", str(imported)], tmp_path).code == 0
+    folder = shutil.copytree(trained, tmp_path / "run")
+    alter(folder / "artifact" / "artifact.safetensors")
+    words = ["export", str(folder), "--to", "peft", "--output", str(tmp_path / "none")]
+    assert "its weights are damaged" in run(words, tmp_path).error
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

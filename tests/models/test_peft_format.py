@@ -287,7 +287,7 @@ def test_the_table_is_sorted_and_leaves_out_what_was_seen_to_differ() -> None:
     [
         ("empty", "no adapter of PEFT"),
         ("pickle", r"weights are a pickle .* save_pretrained"),
-        ("torn", "torn"),
+        ("torn", "damaged"),
         ("json", "expected a JSON object"),
         ("lora", r"peft_type is LORA, expected one of PREFIX_TUNING, PROMPT_TUNING"),
         ("task", r"task_type is SEQ_2_SEQ_LM, expected one of SEQ_CLS"),

@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from commandline import run
+from safetensors.torch import load
 
 from ptv2.cli import main
 from ptv2.runs.directory import state_of
+from ptv2.runs.weights import fault_of_weights
 from ptv2.training.metrics_log import read_lines
 
 TRAIN = ["train", "model=tiny", "task=mini-inference", "trainer.max_steps=3", "trainer.batch_size=8"]
@@ -27,6 +30,7 @@ DAMAGE = {
     "number": lambda content: b"12",
     "object": lambda content: b"{}",
     "deep": lambda content: b"[" * 100_000,
+    "one bit": lambda content: content[:-5] + bytes([content[-5] ^ 1]) + content[-4:],
     "gone": None,
 }
 
@@ -147,6 +151,7 @@ def test_numbers_that_are_none(out: Path, capsys: pytest.CaptureFixture[str]) ->
         ("metrics.jsonl", "gone"),
         ("artifact/artifact.safetensors", "truncated"),
         ("artifact/artifact.safetensors", "gone"),
+        ("artifact/artifact.safetensors", "one bit"),
     ],
 )
 def test_the_same_command_mends_it(file: str, kind: str, runs: Path, out: Path) -> None:
@@ -164,6 +169,23 @@ def test_the_same_command_mends_it(file: str, kind: str, runs: Path, out: Path) 
         assert len(read_lines(folder / "metrics.jsonl")) == len(read_lines(victim(runs) / "metrics.jsonl"))
     scored = run(["evaluate", str(folder)], out.parent)
     assert scored.code == 0, scored.err
+
+
+def test_any_altered_byte_of_the_weights_is_seen(out: Path) -> None:
+    """Bytes of header and values; a change that alters nothing that is read may pass."""
+    folder = victim(out)
+    path = folder / "artifact" / "artifact.safetensors"
+    content = path.read_bytes()
+    tensors = load(content)
+    for place in [*range(0, 1500, 7), *range(1500, len(content), 211)]:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x20]) + content[place + 1 :])
+        if fault_of_weights(folder) is None:
+            same = load(path.read_bytes())
+            assert same.keys() == tensors.keys()
+            assert all(torch.equal(same[name], tensors[name]) for name in same)
+            assert content[place] in b" "
+    path.write_bytes(content)
+    assert fault_of_weights(folder) is None
 
 
 def test_a_run_that_cannot_be_used_says_what_mends_it(out: Path) -> None:

@@ -26,6 +26,7 @@ from sequences import check_evaluated, write_entities
 
 from ptv2.runs.directory import state_of
 from ptv2.runs.lock import holder
+from ptv2.runs.weights import FILE
 from ptv2.training.metrics_log import read_lines
 
 LIMITS = {"train": 40, "dev": 16, "test": 8}
@@ -123,6 +124,11 @@ def test_a_second_task_and_the_other_commands(undisturbed: Path, tmp_path: Path)
 
 
 def test_only_the_shared_part(undisturbed: Path, tmp_path: Path) -> None:
+    """Where its weights are damaged, it is made again."""
+    shutil.copytree(undisturbed / "shared", tmp_path / "out" / "shared")
+    path = shared_run(tmp_path / "out") / "artifact" / FILE
+    content = path.read_bytes()
+    path.write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
     done = run(words("mini-questions", tmp_path / "out", "multitask.only_shared=true"), tmp_path)
     assert done.code == 0, done.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["shared"]
