@@ -17,7 +17,8 @@ from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, ModelError
-from ptv2.files import write_json_whole, write_text_whole
+from ptv2.files import write_json_whole
+from ptv2.runs.directory import write_config
 
 if TYPE_CHECKING:
     from ptv2.models.peft_adapter import Adapter
@@ -116,7 +117,7 @@ def _write(adapter: Adapter, config: RunConfig, source: Path) -> Path:
     folder = Path(config.out) / f"{config.task.name}-{config.model.name}-{config.method}-peft-{digest}"
     save_artifact(model, folder / "artifact", {**task.state(), "task": config.task.name})
     write_json_whole(folder / "status.json", {"state": "imported", "message": "an adapter of PEFT; not trained here"})
-    write_text_whole(folder / "config.yaml", yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+    write_config(folder, **tree)
     return folder
 
 

@@ -14,16 +14,14 @@ from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.models.checkpoints import check_backbone
 from ptv2.models.fingerprint import fingerprint
-from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, read_config, state_of
+from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, read_config
 from ptv2.runs.lock import check_free
 from ptv2.runs.processes import is_main_process
-from ptv2.runs.record import Result
-from ptv2.runs.weights import fault_of_weights
+from ptv2.runs.record import AGAIN, Result, cure
+from ptv2.runs.weights import ARTIFACT, fault_of_weights
 
 if TYPE_CHECKING:
     from ptv2.tasks.load import AnyTask
-
-GO_ON = "the same `ptv2 train` command goes on with it"
 
 
 @dataclass(frozen=True)
@@ -152,15 +150,24 @@ def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
     folder = find_run(name, out)
     config = read_config(folder)
     if fault := fault_of_weights(folder):
-        cure = "`ptv2 import` writes it again" if state_of(folder) == "imported" else GO_ON
-        raise RunError(f"{folder}: {fault}; {cure}")
+        if not any((folder / file).exists() for file in ("result.json", ARTIFACT)):
+            raise RunError(f"{folder}: the run is not finished; the same `ptv2 train` command goes on with it")
+        raise RunError(f"{folder}: {fault}; {cure(folder)}")
     check_backbone(config.model)
     return folder, config
 
 
 def finished_result(opened: Opened) -> Result | None:
-    """The result of a run that was finished before; its folder is tidied where a kill came at the very end of it."""
+    """The result of a run that was finished before; its folder is tidied where a kill came at the very end of it.
+
+    Where a finished run is damaged and therefore made again, the user is told.
+    """
     result = opened.run.result
-    if result is not None and is_main_process():
-        opened.run.tidy()
+    if is_main_process():
+        if result is not None:
+            opened.run.tidy()
+        elif fault := opened.run.fault:
+            from ptv2.commands.console import err
+
+            err.print(f"{opened.run.path}: {fault.removesuffix(f'; {AGAIN}')}; it is made again", soft_wrap=True)
     return result

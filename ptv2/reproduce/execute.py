@@ -18,7 +18,7 @@ from ptv2.reproduce.plan import Job
 from ptv2.reproduce.progress import Progress
 from ptv2.reproduce.timing import Clock
 from ptv2.runs.directory import is_run, state_of
-from ptv2.runs.record import Result, read_result, read_status
+from ptv2.runs.record import Result, fault_of_files, read_result, read_status
 from ptv2.training.stop import StopRequest
 
 State = Literal["finished", "failed", "interrupted", "missing", "impossible"]
@@ -72,7 +72,7 @@ def _unfinished(jobs: Sequence[Job]) -> list[Job]:
     """The jobs to run, seed by seed, each folder once: several cells may show numbers of the same run."""
     found: dict[Path, Job] = {}
     for job in jobs:
-        if job.why is None and job.folder is not None and state_of(job.folder) != "finished":
+        if job.why is None and job.folder is not None and _result_of(job.folder) is None:
             found.setdefault(job.folder, job)
     order = list(dict.fromkeys(job.seed for job in jobs))
     return sorted(found.values(), key=lambda job: order.index(job.seed))
@@ -91,7 +91,8 @@ def _look(job: Job) -> Outcome:
     if job.folder is not None and is_run(job.folder):
         try:
             if (result := read_result(job.folder)) is not None:
-                return Outcome(job, "finished", result, "")
+                fault = fault_of_files(job.folder, result)
+                return Outcome(job, "failed", None, fault) if fault else Outcome(job, "finished", result, "")
         except RunError as error:
             return Outcome(job, "failed", None, str(error))
         if job.why is None:
@@ -155,11 +156,10 @@ class _Pool:
             if len(self._children) >= self._workers:
                 return
             assert job.folder is not None
-            state = state_of(job.folder)
-            if state == "running":
+            if state_of(job.folder) == "running":
                 continue
             self._waiting.remove(job)
-            if state == "finished":  # by that other process
+            if _result_of(job.folder) is not None:  # by that other process
                 self._progress.ended(job, "finished", self._clock)
                 continue
             self._children.append(_begin(job, self._workers))
@@ -226,8 +226,10 @@ def _begin(job: Job, workers: int) -> _Child:
 
 
 def _result_of(folder: Path) -> Result | None:
+    """The result of a run that is finished and whole."""
     with suppress(RunError):
-        return read_result(folder)
+        result = read_result(folder)
+        return None if result is None or fault_of_files(folder, result) else result
     return None
 
 

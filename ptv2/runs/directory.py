@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +16,11 @@ from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.files import write_json_whole, write_text_whole
+from ptv2.runs.altered import is_altered, with_checksum
 from ptv2.runs.lock import hold, is_held
-from ptv2.runs.record import AGAIN, Result, read_result, read_status
-from ptv2.runs.sharing import shareable_text
-from ptv2.runs.weights import has_weights
+from ptv2.runs.record import AGAIN, Result, cure, fault_of_files, read_result, read_status
+from ptv2.runs.sharing import shareable_text, without_paths
+from ptv2.runs.weights import fault_of_weights
 
 # Folder, below that of the runs, of what several of them begin with; no command takes it for runs of its own accord.
 SHARED = "shared"
@@ -47,12 +46,19 @@ class RunDirectory:
 
     @property
     def result(self) -> Result | None:
-        """The result, if this very run was finished before and its weights are whole; None if it is to be trained."""
+        """The result, if this very run was finished before and is whole; None if it is to be trained."""
+        return None if self.fault is not None else read_result(self.path)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the run is to be trained; an empty text for one that never finished."""
         try:
             result = read_result(self.path)
-        except RunError:
-            return None
-        return result if result is not None and has_weights(self.path) else None
+        except RunError as error:
+            return str(error).removeprefix(f"{self.path}/")
+        if result is None:
+            return ""
+        return fault_of_weights(self.path) or fault_of_files(self.path, result)
 
     @contextlib.contextmanager
     def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
@@ -80,8 +86,7 @@ class RunDirectory:
         if recorded is not None and recorded != self._deciding:
             raise RunError(f"{self.path}: belongs to another configuration; move it away or choose another out=DIR")
         if recorded is None:
-            tree = {"config": self.config, "deciding": self._deciding, "checksum": _checksum(self._deciding)}
-            write_text_whole(self.path / "config.yaml", yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+            write_config(self.path, self.config, self._deciding)
 
     def tidy(self) -> None:
         """Complete the folder of a finished run whose process was killed at the very end, or that lost small files.
@@ -127,11 +132,17 @@ class SharedDirectory(RunDirectory):
         self.config = {**common, SHARED: {"tasks": tasks, "temperature": self._deciding["temperature"]}}
 
 
+def write_config(folder: Path, config: Mapping[str, Any], deciding: Mapping[str, Any]) -> None:
+    """Write config.yaml: the resolved configuration, and what of it and of the data decides the numbers."""
+    tree = with_checksum({"config": config, "deciding": deciding}, _checked(config, deciding))
+    write_text_whole(folder / "config.yaml", yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+
+
 def read_config(folder: Path) -> RunConfig:
     """The resolved configuration that a run was made with; a finished run without its config.yaml has it in its result.
 
     Raises:
-        RunError: `folder` is no run.
+        RunError: `folder` is no run, or its config.yaml is damaged.
     """
     path = folder / "config.yaml"
     config: Any
@@ -142,7 +153,10 @@ def read_config(folder: Path) -> RunConfig:
             raise RunError(f"{folder}: no run (it has no config.yaml){hint}")
         path, config = folder / "result.json", result.config
     else:
-        config = _read_yaml(path).get("config")
+        tree = _read_yaml(path)
+        config = tree.get("config")
+        if _is_altered(tree):
+            raise RunError(f"{path}: damaged (its checksum is another); {cure(folder)}")
     if isinstance(config, dict) and SHARED in config:
         raise RunError(f"{folder}: what several runs begin with, of several tasks; expected one of these runs")
     try:
@@ -160,7 +174,7 @@ def _deciding_of(path: Path) -> dict[str, Any] | None:
     except (OSError, RunError):
         return None
     deciding = tree.get("deciding")
-    if not isinstance(deciding, dict) or tree.get("checksum", _checksum(deciding)) != _checksum(deciding):
+    if not isinstance(deciding, dict) or _is_altered(tree):
         return None
     try:
         if SHARED not in tree["config"]:
@@ -170,9 +184,17 @@ def _deciding_of(path: Path) -> dict[str, Any] | None:
     return deciding
 
 
-def _checksum(deciding: Any) -> str:
-    """Tells a damaged file, whose run can be made again, from one of another run, which nothing may overwrite."""
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _is_altered(tree: Mapping[str, Any]) -> bool:
+    """Tells a damaged config.yaml, whose run can be made again, from another run's, which nothing may overwrite.
+
+    Version 0.1.0 had a checksum of `deciding` alone.
+    """
+    return is_altered(tree, _checked(tree.get("config"), tree.get("deciding")), tree.get("deciding"))
+
+
+def _checked(config: Any, deciding: Any) -> dict[str, Any]:
+    """What the checksum of config.yaml is of: all but folders, which may be set anew where a run was moved."""
+    return {"config": without_paths(config), "deciding": deciding}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

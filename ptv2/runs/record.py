@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptv2.errors import RunError
+from ptv2.errors import RunError, enumerate_some
 from ptv2.files import write_json_whole
+from ptv2.runs.altered import altered_files, hash_files, is_altered, with_checksum
 from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
 
 SCHEMA = 1
@@ -48,6 +49,7 @@ class Result:
     notes: list[str] = field(default_factory=list)  # those on the data stand in data.overview
     tests: dict[str, dict[str, float]] = field(default_factory=dict)  # further test sets, scored once as `test` is
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split: scores of each type of span or question
+    files: dict[str, str] = field(default_factory=dict)  # SHA-256 of the files beside it, which `write_result` knows
     shared: dict[str, Any] | None = None  # multitask: name, tasks, data, dev, steps, time of what it began with
     schema: int = SCHEMA
 
@@ -63,7 +65,8 @@ def write_result(folder: Path, result: Result) -> None:
     tree["config"] = shareable_config(tree["config"])
     tree["data"] = shareable_data(tree["data"])
     tree["notes"] = [shareable_text(note) for note in tree["notes"]]
-    write_json_whole(folder / "result.json", tree)
+    tree["files"] = hash_files(folder)
+    write_json_whole(folder / "result.json", with_checksum(tree))
 
 
 def shareable_data(data: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +106,8 @@ def read_result(folder: Path) -> Result | None:
             raise ValueError(f"schema {str(tree.get('schema'))[:20]}, expected {SCHEMA}")
         result = _reader().validate_json(text, strict=True)
         _check(result)
+        if is_altered(tree):
+            raise ValueError("its checksum is another")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(key)[:40] for key in first["loc"])
@@ -111,6 +116,12 @@ def read_result(folder: Path) -> Result | None:
         what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
         raise RunError(f"{path}: damaged result ({what}); {AGAIN}") from error
     return result
+
+
+def fault_of_files(folder: Path, result: Result) -> str | None:
+    """Which files of a finished run are damaged; None if none is."""
+    altered = altered_files(folder, result.files)
+    return f"{enumerate_some(altered)}: damaged (altered since the run finished); {AGAIN}" if altered else None
 
 
 @cache
@@ -148,6 +159,11 @@ def _check(result: Result) -> None:
 
 def _named(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def cure(folder: Path) -> str:
+    """What makes a run with damaged files whole again."""
+    return "`ptv2 import` writes it again" if read_status(folder).get("state") == "imported" else AGAIN
 
 
 def read_status(folder: Path) -> dict[str, Any]:

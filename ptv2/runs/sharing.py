@@ -30,6 +30,13 @@ def shareable_config(value: Any) -> Any:
     return [shareable_config(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def without_paths(value: Any) -> Any:
+    """The same configuration, or a part of it, without the settings that hold a place on this machine."""
+    if isinstance(value, Mapping):
+        return {key: without_paths(item) for key, item in value.items() if key not in PATHS}
+    return [without_paths(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def shareable_text(text: str) -> str:
     """A message without absolute paths of this machine and without the name of the home folder."""
     for folder in (Path.cwd(), Path.home()):

@@ -20,6 +20,7 @@ from ptv2.config.compose import compose
 from ptv2.errors import Interrupted
 from ptv2.reproduce import execute
 from ptv2.reproduce.plan import Cell, Job
+from ptv2.runs.record import write_result
 
 START = (
     "import sys, time, signal, pathlib; folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True, exist_ok=True); "
@@ -83,6 +84,23 @@ def test_what_cannot_be_run_is_not_and_what_is_done_is_not_repeated(tmp_path: Pa
     assert not (tmp_path / "runs" / "large-1").exists()
     execute.execute([job(tmp_path, "large")], 1, "elsewhere")
     assert states(execute.execute(jobs, 1, "a table"))[1] == ("finished", ""), "a result that is there counts"
+
+
+def test_a_run_with_an_altered_file_is_made_again(tmp_path: Path, scripts: Scripts) -> None:
+    scripts |= {"good": FINISH}
+    one = job(tmp_path, "good")
+    assert one.folder is not None
+    one.folder.mkdir(parents=True)
+    (one.folder / "config.yaml").touch()
+    (one.folder / "metrics.jsonl").write_text("1")
+    write_result(one.folder, result("p-tuning-v2", 1, 70.0))
+    assert states(execute.collect([one])) == [("finished", "")]
+    (one.folder / "metrics.jsonl").write_text("2")
+    (found,) = execute.collect([one])
+    assert (found.state, found.message.partition(" (")[0]) == ("failed", "metrics.jsonl: damaged")
+    (found,) = execute.execute([one], 1, "a table")
+    assert found.result is not None
+    assert found.result.dev["accuracy"] == 80
 
 
 def test_cells_that_share_a_run_make_it_once(tmp_path: Path, scripts: Scripts) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from commandline import run
 from safetensors.torch import load
 
 from ptv2.cli import main
-from ptv2.runs.directory import state_of
+from ptv2.errors import RunError
+from ptv2.report.html.curves import Curves
+from ptv2.report.html.shown import read_shown
+from ptv2.runs.altered import checksum
+from ptv2.runs.directory import read_config, state_of
+from ptv2.runs.record import read_result
 from ptv2.runs.weights import fault_of_weights
 from ptv2.training.metrics_log import read_lines
 
@@ -152,6 +159,10 @@ def test_numbers_that_are_none(out: Path, capsys: pytest.CaptureFixture[str]) ->
         ("artifact/artifact.safetensors", "truncated"),
         ("artifact/artifact.safetensors", "gone"),
         ("artifact/artifact.safetensors", "one bit"),
+        ("result.json", "one bit"),
+        ("config.yaml", "one bit"),
+        ("metrics.jsonl", "one bit"),
+        ("fractions-dev.json", "truncated"),
     ],
 )
 def test_the_same_command_mends_it(file: str, kind: str, runs: Path, out: Path) -> None:
@@ -169,6 +180,50 @@ def test_the_same_command_mends_it(file: str, kind: str, runs: Path, out: Path) 
         assert len(read_lines(folder / "metrics.jsonl")) == len(read_lines(victim(runs) / "metrics.jsonl"))
     scored = run(["evaluate", str(folder)], out.parent)
     assert scored.code == 0, scored.err
+
+
+def test_any_altered_digit_of_a_record_is_seen(out: Path) -> None:
+    folder = victim(out)
+    for name, read in (("result.json", read_result), ("config.yaml", read_config)):
+        text = (folder / name).read_text()
+        before = read(folder)
+        for digit in list(re.finditer(r"\d", text))[::5]:
+            other = str((int(digit[0]) + 1) % 10)
+            (folder / name).write_text(text[: digit.start()] + other + text[digit.end() :])
+            with pytest.raises(RunError, match=f"{name}: (damaged|not the configuration)"):
+                read(folder)
+        (folder / name).write_text(text)
+        assert read(folder) == before
+
+
+def test_records_of_before_there_were_checksums(out: Path) -> None:
+    """Two more fields in result.json, and another checksum in config.yaml."""
+    folder = victim(out)
+    result = json.loads((folder / "result.json").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    del result["checksum"], result["files"]
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "checksum": checksum(config["deciding"])}))
+    done = run([*TRAIN, "method=p-tuning-v2", f"out={out}"], out.parent)
+    assert (done.code, "nothing was repeated" in done.out) == (0, True)
+    assert run(["evaluate", str(folder)], out.parent).code == 0
+
+
+def test_folders_may_be_set_anew_where_a_run_was_moved(out: Path) -> None:
+    folder = victim(out)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["config"]["out"] = "elsewhere"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert read_config(folder).out == "elsewhere"
+
+
+def test_a_drawing_leaves_out_what_is_damaged(out: Path) -> None:
+    folder = victim(out)
+    assert read_shown(folder, 100).curves.dev
+    damage(folder / "metrics.jsonl", "one bit")
+    shown = read_shown(folder, 100)
+    assert (shown.state, shown.curves, shown.counted) == ("finished", Curves(), True)
+    assert "metrics.jsonl: damaged" in shown.message
 
 
 def test_any_altered_byte_of_the_weights_is_seen(out: Path) -> None:

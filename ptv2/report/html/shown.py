@@ -12,8 +12,9 @@ from ptv2.errors import RunError
 from ptv2.report import tables
 from ptv2.report.html.curves import Curves, read_curves
 from ptv2.report.usable import why_no_table
+from ptv2.runs.altered import altered_files
 from ptv2.runs.directory import read_config, state_of
-from ptv2.runs.record import Result, read_result, read_status
+from ptv2.runs.record import Result, fault_of_files, read_result, read_status
 from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
 
 WITHOUT_A_WORD = "its process ended without a word; the same command goes on from its last state"
@@ -67,6 +68,9 @@ def read_shown(folder: Path, points: int) -> Shown:
             config = read_config(folder).model_dump(mode="json")
     if result and (why := _why_left_out(result, folder)):
         state, message = "left out", why
+    altered = altered_files(folder, result.files) if result else []
+    if result and altered:
+        message = "; ".join(filter(None, [message, fault_of_files(folder, result)]))
     if state == "interrupted" and not message:
         message = WITHOUT_A_WORD
     config = shareable_config(config)
@@ -84,8 +88,8 @@ def read_shown(folder: Path, points: int) -> Shown:
         seed=result.seed if result else config.get("seed"),
         headline=headline,
         config=config,
-        environment=_read_json(folder / "env.json"),
-        curves=read_curves(folder / "metrics.jsonl", headline, points),
+        environment={} if "env.json" in altered else _read_json(folder / "env.json"),
+        curves=Curves() if "metrics.jsonl" in altered else read_curves(folder / "metrics.jsonl", headline, points),
         result=result,
     )
 

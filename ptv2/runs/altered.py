@@ -1,0 +1,67 @@
+"""Whether files of a finished run are as the run left them: result.json has a checksum of each, and one of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FILES = ("env.json", "metrics.jsonl", "predictions-*.jsonl", "fractions-*.json", "official-*")
+CHECKSUM = "checksum"  # key in JSON and YAML files, of everything else in them
+
+
+def with_checksum(tree: Mapping[str, Any], checked: Any = None) -> dict[str, Any]:
+    """The same mapping with a checksum of it at its end, or of what of it is `checked`."""
+    return {**tree, CHECKSUM: checksum(tree if checked is None else checked)}
+
+
+def is_altered(tree: Mapping[str, Any], *checked: Any) -> bool:
+    """Whether a mapping with a checksum is another than was written; one without is of before there were any.
+
+    Args:
+        checked: what the checksum may be of; nothing: all else that is in the mapping.
+    """
+    if CHECKSUM not in tree:
+        return False
+    known = checked or ({key: value for key, value in tree.items() if key != CHECKSUM},)
+    return tree[CHECKSUM] not in map(checksum, known)
+
+
+def checksum(tree: Any) -> str:
+    """Of what JSON can hold, in whatever order and spelling it was written; an empty text for what it cannot hold."""
+    try:
+        plain = json.loads(json.dumps(tree))
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    except (TypeError, ValueError, RecursionError):
+        return ""
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that a run leaves beside its result, by name."""
+    paths = sorted(path for pattern in FILES for path in folder.glob(pattern))
+    return {path.name: _hash(path) for path in paths}
+
+
+def altered_files(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """The files that are not as they were; one that is gone may have been removed on purpose.
+
+    Args:
+        files: SHA-256 by name, as the result has them.
+    """
+    return [name for name, sha256 in files.items() if _is_other(folder / name, sha256)]
+
+
+def _is_other(path: Path, sha256: str) -> bool:
+    try:
+        return _hash(path) != sha256
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
