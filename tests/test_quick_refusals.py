@@ -60,6 +60,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([*TRAIN, "data.dir={there}/data", "out={there}/data/dev.jsonl"], "expected a folder"),
         (["evaluate", "nowhere"], "nowhere"),
         (["evaluate", "begun-tiny-p-tuning-v2-0123456789", "--out", "{there}/runs"], "not finished"),
+        (["evaluate", "begun", "--out", "{there}/runs"], "begun-tiny-p-tuning-v2-0123456789: the run is not finished"),
         (["predict", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--input", "x.jsonl"], "not finished"),
         (["analyze", "{there}/runs/begun-tiny-p-tuning-v2-0123456789"], "not finished"),
         (["analyze", "nowhere", "--only", "atention"], "atention"),

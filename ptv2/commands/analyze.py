@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ptv2.analysis.finding import Finding, cells
-from ptv2.commands.arguments import Parser
+from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import err, out
 from ptv2.commands.evaluate import on_files
 from ptv2.commands.opening import open_trained
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         + "; ".join(f"{name}: {text}" for name, text in ANALYSES.items())
         + ". Of fine-tuning only probing, against the pretrained backbone.",
     )
-    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(ANALYSES)} (default: all that apply)")
     parser.add_argument("--limit", type=int, default=1000, help="records of a split, drawn (default: 1000; 0: all)")
     parser.add_argument("--output", metavar="DIR", help="where the files go (default: analysis/ in the run's folder)")

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from ptv2.errors import ConfigError
 
+RUN_HELP = "a run's folder, its name or its hash, or a beginning of these that no other run has"
+
 
 class Parser(argparse.ArgumentParser):
     """argparse's parser without the usage in front of its errors."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from ptv2.commands.arguments import Parser
+from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import out
 from ptv2.commands.opening import open_trained
 from ptv2.config.schema import DataConfig, RunConfig
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         prog="ptv2 evaluate", description="Score a finished run's weights again, on its own data or on other data."
     )
-    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--split", default="dev", help="train, dev (default), test or another of the task's")
     parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")

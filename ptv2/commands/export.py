@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptv2.commands.arguments import Parser
+from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import err
 from ptv2.commands.opening import open_trained
 from ptv2.config.schema import ModelConfig
@@ -15,7 +15,7 @@ from ptv2.files import write_text_whole
 def main(arguments: list[str]) -> int:
     """Write the adapter's two files, and a README.md with the code that gives the run's scores in PEFT."""
     parser = Parser(prog="ptv2 export", description="A finished run's prompts and head as an adapter for PEFT.")
-    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--to", choices=["peft"], required=True, help="the format")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the adapter")
     parser.add_argument(

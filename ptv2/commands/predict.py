@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from ptv2.commands.arguments import Parser
+from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import err
 from ptv2.commands.opening import open_trained
 from ptv2.data.formats import read_file
@@ -17,7 +17,7 @@ from ptv2.files import write_text_whole
 def main(arguments: list[str]) -> int:
     """Write one JSON object an example: id, label, probabilities."""
     parser = Parser(prog="ptv2 predict", description="Labels for new examples from a finished run, as JSON lines.")
-    parser.add_argument("run", help="a run's folder, its name, or its hash")
+    parser.add_argument("run", help=RUN_HELP)
     parser.add_argument(
         "--input", required=True, help="a file as the task reads it (.jsonl, .csv, .tsv, ...); labels are not needed"
     )

@@ -18,7 +18,11 @@ FEWEST_POINTS = 40
 def main(arguments: list[str]) -> int:
     """Write the page."""
     parser = Parser(prog="ptv2 report", description="One HTML page about runs: tables, charts, figures, details.")
-    parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        help="runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)",
+    )
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--output", default="report.html", help="the page (default: report.html)")
     parser.add_argument("--title", default="ptv2 report", help="its title (default: ptv2 report)")

@@ -20,7 +20,11 @@ from ptv2.runs.directory import chosen_runs
 def main(arguments: list[str]) -> int:
     """Print the table, or write it to a file."""
     parser = Parser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
-    parser.add_argument("runs", nargs="*", help="runs, or folders of runs (default: the folder --out)")
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        help="runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)",
+    )
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
     parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ptv2.runs.weights import fault_of_weights
 SHARED = "shared"
 # Files by which a folder without its config.yaml is known to be a run: two of them, as other programs use such names.
 RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
+MOST_LISTED = 8  # runs that a message names
 
 
 class RunDirectory:
@@ -208,20 +210,43 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def find_run(name: str, out: str = "runs") -> Path:
-    """The run that `name` means: a folder, the name of one below `out`, or the end of such a name (its hash).
+    """The run that `name` means: its folder, its name or its hash, or a beginning of either that no other run has.
+
+    Args:
+        name: with a folder before it, as in `runs/rte-min`, the run is looked for there.
+        out: where it is looked for otherwise.
 
     Raises:
         RunError: none, or more than one.
     """
-    if is_run(Path(name)):
-        return Path(name)
-    runs = find_runs([out])
-    matches = [path for path in runs if path.name == name or path.name.endswith(f"-{name}")]
+    path = Path(name)
+    if is_run(path):
+        return path
+    folder = str(path.parent) if len(path.parts) > 1 else out
+    runs = find_runs([folder])
+    whole = [run for run in runs if path.name in (run.name, _hash_of(run))]
+    begun = [
+        run for run in runs if path.name and (run.name.startswith(path.name) or _hash_of(run).startswith(path.name))
+    ]
+    matches = whole or begun
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise RunError(f"'{name}' is the end of {len(matches)} runs: {', '.join(path.name for path in matches)}")
-    raise RunError(f"{unknown('run', name, [path.name for path in runs])} (looked in {out}/)")
+        raise RunError(f"'{name}' fits {len(matches)} runs: {_listed(matches)}; expected more of the name")
+    if len(runs) <= MOST_LISTED:
+        raise RunError(f"{unknown('run', name, [run.name for run in runs])} (looked in {folder}/)")
+    near = get_close_matches(path.name, [run.name for run in runs], n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"`ptv2 list runs --out {folder}` lists them"
+    raise RunError(f"unknown run '{name}'; {hint} (looked at {len(runs)} runs in {folder}/)")
+
+
+def _hash_of(run: Path) -> str:
+    return run.name.rpartition("-")[2]
+
+
+def _listed(runs: list[Path]) -> str:
+    more = f" and {len(runs) - MOST_LISTED} more" if len(runs) > MOST_LISTED else ""
+    return ", ".join(run.name for run in runs[:MOST_LISTED]) + more
 
 
 def is_run(folder: Path) -> bool:

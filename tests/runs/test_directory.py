@@ -229,6 +229,63 @@ def test_a_run_by_folder_name_and_hash(out: Path) -> None:
         assert find_run(name, str(out)) == wanted
 
 
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """Runs with names that begin alike."""
+    for name in ("boolq-tiny-p-tuning-v2-04a1", "rte-tiny-p-tuning-v2-04b2", "rte-tiny-p-tuning-v2-77c3", "rte"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.yaml").write_text("{}")
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("boolq", "boolq-tiny-p-tuning-v2-04a1"),
+        ("b", "boolq-tiny-p-tuning-v2-04a1"),
+        ("04b", "rte-tiny-p-tuning-v2-04b2"),
+        ("7", "rte-tiny-p-tuning-v2-77c3"),
+        ("rte-tiny-p-tuning-v2-7", "rte-tiny-p-tuning-v2-77c3"),
+        ("rte", "rte"),
+    ],
+)
+def test_a_run_by_the_beginning_of_its_name_or_hash(name: str, wanted: str, named: Path) -> None:
+    assert find_run(name, str(named)) == find_run(f"{named}/{name}", "elsewhere") == named / wanted
+    assert chosen_runs([name], str(named)) == [named / wanted]
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("04", "boolq-tiny-p-tuning-v2-04a1, rte-tiny-p-tuning-v2-04b2"),
+        ("rte-", "rte-tiny-p-tuning-v2-04b2, rte-tiny-p-tuning-v2-77c3"),
+    ],
+)
+def test_a_beginning_that_several_runs_have(name: str, listed: str, named: Path) -> None:
+    with pytest.raises(RunError, match=f"^'{name}' fits 2 runs: {listed}; expected more of the name$"):
+        find_run(name, str(named))
+
+
+def test_what_begins_no_name(named: Path) -> None:
+    for name in ("te-tiny", "", ".", "tiny"):
+        with pytest.raises(RunError, match="unknown run"):
+            find_run(name, str(named))
+    with pytest.raises(RunError, match="looked in elsewhere/"):
+        find_run("elsewhere/rte", str(named))
+
+
+def test_messages_name_a_few_of_many_runs(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"rte-{number:04}").mkdir()
+        (tmp_path / f"rte-{number:04}" / "config.yaml").write_text("{}")
+    with pytest.raises(RunError, match=r"fits 20 runs: rte-0000, .*, rte-0007 and 12 more"):
+        find_run("rte", str(tmp_path))
+    with pytest.raises(RunError, match=r"^unknown run 'nothing'; `ptv2 list runs --out \S+` lists them"):
+        find_run("nothing", str(tmp_path))
+    with pytest.raises(RunError, match=r"^unknown run 'rte0003'; did you mean rte-0003\? \(looked at 20 runs in "):
+        find_run("rte0003", str(tmp_path))
+
+
 def test_the_words_of_a_command_mean_runs_and_folders_of_runs(out: Path) -> None:
     runs = find_runs([str(out)])
     assert chosen_runs([], str(out)) == runs
@@ -255,5 +312,5 @@ def test_a_name_that_means_several_runs(out: Path) -> None:
     first.rename(out / f"a-{digest}")
     (out / f"b-{digest}").mkdir()
     (out / f"b-{digest}" / "config.yaml").write_text("{}")
-    with pytest.raises(RunError, match=rf"'{digest}' is the end of 2 runs: a-{digest}, b-{digest}"):
+    with pytest.raises(RunError, match=rf"'{digest}' fits 2 runs: a-{digest}, b-{digest}"):
         find_run(digest, str(out))
