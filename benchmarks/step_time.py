@@ -84,7 +84,7 @@ def prepare(method: str, options: argparse.Namespace) -> tuple[Callable[[], None
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loss, parameters, vocabulary = MAKERS[method](method, options, device)
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.0, fused=device.type == "cpu" or None)
     ids = torch.randint(1000, vocabulary - 1, (options.batch, options.length), device=device)
     mask = torch.ones_like(ids)
     mask[::2, options.length * 3 // 4 :] = 0  # half of the rows are padded, as in a real batch

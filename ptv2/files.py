@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes_whole(path: str | Path, data: bytes) -> None:
-    """Write `data` so that `path` holds either what was there before or all of `data`, also after a power cut.
+def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
+    """Write `data`, one piece after the other, so that `path` holds either what was there before or all of it.
+
+    That is so after a power cut too.
 
     The folder is created. `OSError` (disk full, read-only) leaves no temporary file behind.
     """
@@ -25,7 +27,7 @@ def write_bytes_whole(path: str | Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             with naming(path):
-                file.write(data)
+                file.writelines(data)
                 file.flush()
                 os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
                 os.fsync(file.fileno())

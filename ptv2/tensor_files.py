@@ -49,7 +49,20 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], key: str, text: str, *
 
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     checksum = _digest(text, ((name, str(t.dtype), tuple(t.shape), [_bytes_of(t)]) for name, t in sorted(flat.items())))
-    write_bytes_whole(path, save(flat, metadata={**more, key: text, CHECKSUM: checksum}))
+    write_bytes_whole(path, *_in_order(save(flat, metadata={**more, key: text, CHECKSUM: checksum})))
+
+
+def _in_order(data: bytes) -> tuple[bytes, memoryview]:
+    """The header, with its metadata in alphabetical order, and the tensors of a file.
+
+    The library's order is random; equal runs shall have equal files.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, memoryview(data)[8 + size :]
 
 
 def read_tensors(

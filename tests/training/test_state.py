@@ -46,6 +46,12 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 # One file
 
 
+def test_equal_contents_are_equal_files(tmp_path: Path) -> None:
+    for name in range(8):
+        state.save_tensors(tmp_path / str(name), tensors(), {"step": 3, "note": "ü"})
+    assert len({(tmp_path / str(name)).read_bytes() for name in range(8)}) == 1
+
+
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     record = {"step": 3, "best": {"accuracy": 61.25}, "note": "ü \n {"}
     state.save_tensors(tmp_path / "a", tensors(), record)
