@@ -24,6 +24,10 @@ class ModelError(Ptv2Error):
     """A backbone cannot be loaded, or cannot be used with the method asked for."""
 
 
+class NonFiniteError(ModelError):
+    """A model's weights or scores are NaN or infinite: nothing can be predicted with it."""
+
+
 class RunError(Ptv2Error):
     """A run directory cannot be used: locked, incomplete, or belonging to something else."""
 

@@ -7,7 +7,7 @@ import glob
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ def write_text_whole(path: str | Path, text: str) -> None:
 def write_json_whole(path: str | Path, value: Any) -> None:
     """`write_bytes_whole` for readable JSON; numbers that JSON has no word for (NaN, infinity) are a `ValueError`."""
     write_text_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One JSON object a line; NaN and infinity are a `ValueError`."""
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 @contextmanager

@@ -198,6 +198,11 @@ def predictions(folder: Path, split: str) -> list[dict[str, Any]]:
     return lines((folder / f"predictions-{split}.jsonl").read_text(encoding="utf-8"))
 
 
+def without_gold(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as `ptv2 predict` gives them of a file that does not say what is right."""
+    return [{key: value for key, value in row.items() if key != "gold"} for row in rows]
+
+
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 from commandline import result_of, run
-from sequences import LEARNING, SIZES, check_evaluated, predicted, predictions, questions, trained, write_questions
+from sequences import (
+    LEARNING,
+    SIZES,
+    check_evaluated,
+    predicted,
+    predictions,
+    questions,
+    trained,
+    without_gold,
+    write_questions,
+)
 
 from ptv2.models.artifact import read_artifact
 
@@ -64,8 +74,17 @@ def test_predicted_answers(squad: Path, tmp_path: Path) -> None:
             fields.append({"id": one["id"], "question": one["question"], "context": paragraph["context"]})
     (tmp_path / "new.json").write_text(json.dumps(tree))
     (tmp_path / "new.jsonl").write_text("".join(json.dumps(one) + "\n" for one in fields))
-    assert predicted(squad, tmp_path / "new.json", tmp_path) == given
-    assert predicted(squad, tmp_path / "new.jsonl", tmp_path) == given
+    assert predicted(squad, tmp_path / "new.json", tmp_path) == without_gold(given)
+    assert predicted(squad, tmp_path / "new.jsonl", tmp_path) == without_gold(given)
+
+
+def test_rows_say_what_was_asked_and_what_is_right(squad_v2: Path) -> None:
+    (article,) = questions("test", True)["data"]
+    asked = [one for paragraph in article["paragraphs"] for one in paragraph["qas"]]
+    rows = predictions(squad_v2, "test")
+    assert [row["question"] for row in rows] == [one["question"] for one in asked]
+    assert [row["gold"] for row in rows] == [[answer["text"] for answer in one["answers"]] for one in asked]
+    assert {bool(row["gold"]) for row in rows} == {False, True}
 
 
 def test_the_tuned_threshold_is_kept_and_used(squad_v2: Path, tmp_path: Path) -> None:

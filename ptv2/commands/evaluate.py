@@ -6,7 +6,7 @@ from rich.table import Table
 
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import out
-from ptv2.commands.opening import open_trained
+from ptv2.commands.opening import open_trained, trained_task
 from ptv2.config.schema import DataConfig, RunConfig
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
@@ -31,14 +31,13 @@ def main(arguments: list[str]) -> int:
     source = open_source(config)
     if options.split not in source.splits:
         raise DataError(f"task {config.task.name}: no {options.split} split; it has: {', '.join(source.splits)}")
-    records = source.read(options.split)
+    task = trained_task(folder, config)
+    examples = task.read(source.read(options.split))
 
-    from ptv2.commands.trained import load_trained, score_examples
+    from ptv2.commands.trained import load_trained, predict_examples
 
-    trained = load_trained(folder, config)
-    examples = trained.task.read(records)
-    scores, encoded = score_examples(trained, examples, config)
-    metrics = trained.task.score(trained.task.decode(scores, examples, encoded), examples)
+    trained = load_trained(folder, config, task)
+    metrics = task.score(predict_examples(trained, examples, config), examples)
     if not trained.accelerator.is_main_process:
         return 0
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None

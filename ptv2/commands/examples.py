@@ -66,7 +66,8 @@ class Prepared:
             head: number of the task's head, where the model has several.
         """
         rows = self.encoded[split] if head is None else OfHead(self.encoded[split], head)
-        scores = predict(model, rows, self.config.trainer.eval_batch_size, accelerator, check)
+        size = self.config.trainer.eval_batch_size
+        scores = predict(model, rows, size, accelerator, check, f"the {split} examples")
         if split == "dev":
             self.task.calibrate(scores, self.examples[split], self.encoded[split])
         return self.task.decode(scores, self.examples[split], self.encoded[split])

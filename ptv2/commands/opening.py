@@ -18,9 +18,10 @@ from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, read_co
 from ptv2.runs.lock import check_free
 from ptv2.runs.processes import is_main_process
 from ptv2.runs.record import AGAIN, Result, cure
-from ptv2.runs.weights import ARTIFACT, fault_of_weights
+from ptv2.runs.weights import ARTIFACT, fault_of_weights, read_artifact
 
 if TYPE_CHECKING:
+    from ptv2.data.cloze import Reading
     from ptv2.tasks.load import AnyTask
 
 
@@ -126,12 +127,7 @@ def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | Non
     """
     from ptv2.tasks.load import load_task  # imports numpy
 
-    reading = None
-    if config.head.kind == "verbalizer":
-        from ptv2.commands.heads import reading as reading_of  # asks the backbone's configuration
-
-        reading = reading_of(config)
-    task = load_task(config.task, source, reading=reading)
+    task = load_task(config.task, source, reading=_reading(config))
     wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
     examples: dict[str, list[Any]] = {split: task.read(source.read(split)) for split in wanted}
     for split in dict.fromkeys(("train", "dev", *wanted)):
@@ -155,6 +151,26 @@ def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
         raise RunError(f"{folder}: {fault}; {cure(folder)}")
     check_backbone(config.model)
     return folder, config
+
+
+def trained_task(folder: Path, config: RunConfig) -> AnyTask:
+    """The task of a finished run, with the labels that it was trained on.
+
+    Raises:
+        ModelError: the run's artifact is damaged.
+    """
+    from ptv2.tasks.load import load_task  # imports numpy
+
+    return load_task(config.task, state=read_artifact((folder / ARTIFACT).parent)["extra"], reading=_reading(config))
+
+
+def _reading(config: RunConfig) -> Reading | None:
+    """How a language model is asked, which its configuration says; None unless the head is a verbalizer."""
+    if config.head.kind != "verbalizer":
+        return None
+    from ptv2.commands.heads import reading  # imports torch
+
+    return reading(config)
 
 
 def finished_result(opened: Opened) -> Result | None:

@@ -1,54 +1,114 @@
-"""`ptv2 predict RUN --input FILE`: labels for new examples from a finished run."""
+"""`ptv2 predict RUN --input FILE`: answers to new examples from a finished run."""
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import err
-from ptv2.commands.opening import open_trained
-from ptv2.data.formats import read_file
+from ptv2.commands.opening import open_trained, trained_task
+from ptv2.commands.prediction_files import format_rows
 from ptv2.errors import ConfigError, DataError
 from ptv2.files import write_text_whole
+from ptv2.runs.processes import is_alone, is_main_process
+
+if TYPE_CHECKING:
+    from ptv2.tasks.task import Task
+
+STANDARD = "-"  # standard input or output
 
 
 def main(arguments: list[str]) -> int:
-    """Write one JSON object an example: id, label, probabilities."""
-    parser = Parser(prog="ptv2 predict", description="Labels for new examples from a finished run, as JSON lines.")
+    """Write one row for each example: its text, its right answer where that is known, and the run's answer."""
+    parser = Parser(prog="ptv2 predict", description="Answers to new examples from a finished run, one row for each.")
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument(
-        "--input", required=True, help="a file as the task reads it (.jsonl, .csv, .tsv, ...); labels are not needed"
+        "--input",
+        required=True,
+        help="a file as the task reads it (.jsonl, .csv, .tsv, ...), or - for standard input; labels are not needed",
+    )
+    parser.add_argument(
+        "--output",
+        help="file for the rows: JSON lines, or a table if its name ends in .csv or .tsv (default: printed)",
     )
     parser.add_argument(
         "--official", metavar="STEM", help="also write what the task's official scorer reads, as STEM.<ending>"
     )
-    parser.add_argument("--output", help="file for the predictions (default: standard output)")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
+    if options.output and Path(options.output).is_dir():
+        raise ConfigError(f"--output {options.output}: a folder; expected the name of a file")
     folder, config = open_trained(options.run, options.out)
-    records = read_file(Path(options.input), config.task, labelled=False)
+    task = trained_task(folder, config)
+    with _input(options.input, task) as path:
+        from ptv2.tasks.new import read_new  # imports numpy
 
-    from ptv2.commands.trained import load_trained, score_examples
+        examples = read_new(path, task, _note)
 
-    trained = load_trained(folder, config)
-    examples = trained.task.read(records, labelled=False)
-    if not examples:
-        raise DataError(f"{options.input}: the file has no examples")
-    scores, encoded = score_examples(trained, examples, config)
-    if not trained.accelerator.is_main_process:
-        return 0
-    predictions = trained.task.decode(scores, examples, encoded)
-    text = "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
-    if options.official:
-        _write_official(trained.task.official(predictions, examples, Path(options.input)), options.official)
-    if options.output:
+        from ptv2.commands.trained import load_trained, predict_examples  # imports torch
+
+        trained = load_trained(folder, config, task)
+        predictions = predict_examples(trained, examples, config)
+        if not trained.accelerator.is_main_process:
+            return 0
+        if options.official:
+            _write_official(task.official(predictions, examples, path), options.official)
+    text = format_rows(task.rows(predictions, examples), Path(options.output or "").suffix)
+    if options.output and options.output != STANDARD:
         write_text_whole(options.output, text)
         err.print(f"{len(predictions)} predictions written: {options.output}", soft_wrap=True)
     else:
         sys.stdout.write(text)
     return 0
+
+
+@contextmanager
+def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
+    """The input's path; standard input is kept in a file for as long as the context is entered."""
+    if name != STANDARD:
+        yield Path(name)
+        return
+    if not is_alone():
+        raise ConfigError("--input -: several processes cannot share standard input; expected a file")
+    data = sys.stdin.buffer.read()
+    with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
+        path = Path(folder) / f"stdin{_ending(data, task)}"
+        path.write_bytes(data)
+        try:
+            yield path
+        except DataError as error:
+            raise DataError(str(error).replace(f"{folder}/", "")) from error
+
+
+def _ending(data: bytes, task: Task[Any, Any]) -> str:
+    """The ending of a file's name that says what format the content has."""
+    text = data.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    first = text.partition("\n")[0]
+    if text.startswith(("{", "[")):
+        return ".jsonl" if _is_object(first) else ".json"
+    if task.config.shape == "tag":
+        return ".txt"
+    return ".tsv" if "\t" in first else ".csv"
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line is a JSON object and not a whole file of rows."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and not isinstance(value.get("data"), list)
+
+
+def _note(text: str) -> None:
+    if is_main_process():
+        err.print(f"note: {text}", soft_wrap=True)
 
 
 def _write_official(files: dict[str, str], stem: str) -> None:

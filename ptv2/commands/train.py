@@ -26,7 +26,7 @@ from ptv2.commands.recording import (
 )
 from ptv2.commands.shared import train_shared
 from ptv2.config.recipes import describe_recipe
-from ptv2.files import write_text_whole
+from ptv2.files import json_lines, write_text_whole
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import PromptedModel, build_model, describe
 from ptv2.models.tokenizers import prompt_tokens
@@ -129,7 +129,8 @@ def _fit_and_record(
         )
         at = trainer.fit()
         scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
-        predictions = {split: data.predictions(split, model, accelerator) for split in scored}
+        with trainer.finite(at.best_step or at.step):
+            predictions = {split: data.predictions(split, model, accelerator) for split in scored}
     tests = {split: data.score(split, predictions[split]) for split in scored if split != "dev"}
     total = time.perf_counter() - started
     result = Result(
@@ -170,7 +171,7 @@ def _fit_and_record(
 
 def _write_predictions(data: Prepared, run: RunDirectory, split: str, rows: Predictions) -> None:
     task, examples, provenance = data.task, data.examples[split], data.source.provenance
-    write_text_whole(run.path / f"predictions-{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write_text_whole(run.path / f"predictions-{split}.jsonl", json_lines(task.rows(rows, examples)))
     write_text_whole(run.path / f"fractions-{split}.json", json.dumps(task.fractions(rows, examples)))
     file = Path(provenance[split]) if split in provenance else None
     for ending, text in task.official(rows, examples, file).items():

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from transformers.utils import logging as transformers_logging
 
-from ptv2.commands.heads import head_spec, reading
+from ptv2.commands.heads import head_spec
+from ptv2.commands.opening import trained_task
 from ptv2.config.schema import RunConfig
-from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError
-from ptv2.models.artifact import load_artifact, read_artifact
+from ptv2.models.artifact import load_artifact
 from ptv2.models.build import PromptedModel, build_model
 from ptv2.models.tokenizers import load_tokenizer
-from ptv2.tasks.load import AnyTask, load_task
+from ptv2.tasks.load import AnyTask
+from ptv2.tasks.task import Prediction
 from ptv2.training.device import make_accelerator, naming_memory
 from ptv2.training.predict import predict
 from ptv2.training.shard import build_spread
@@ -36,8 +36,11 @@ class Trained:
     accelerator: Accelerator
 
 
-def load_trained(folder: Path, config: RunConfig) -> Trained:
+def load_trained(folder: Path, config: RunConfig, task: AnyTask | None = None) -> Trained:
     """Load the artifact of a finished run onto its backbone, which `trainer.shard` spreads over several processes.
+
+    Args:
+        task: the run's task; None: as the artifact says.
 
     Raises:
         ModelError: the backbone is not the one that it was trained on.
@@ -46,7 +49,7 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     transformers_logging.disable_progress_bar()
     artifact = folder / "artifact"
     accelerator = make_accelerator(config.trainer)
-    task = load_task(config.task, state=read_artifact(artifact)["extra"], reading=reading(config))
+    task = task or trained_task(folder, config)
     head = head_spec(task, config)
 
     def build() -> PromptedModel:
@@ -60,10 +63,11 @@ def load_trained(folder: Path, config: RunConfig) -> Trained:
     return Trained(task, load_tokenizer(config.model, task.words), model, accelerator)
 
 
-def score_examples(trained: Trained, examples: list[Any], config: RunConfig) -> tuple[np.ndarray, EncodedSet]:
-    """The head's scores of the examples, and the examples as they were encoded.
+def predict_examples(trained: Trained, examples: list[Any], config: RunConfig) -> list[Prediction]:
+    """What the run's model answers to each example.
 
     Raises:
+        NonFiniteError: scores that are NaN or infinite.
         DataError: an example that cannot be cut to the task's length, or nothing of them is left.
         ModelError: an example that the backbone has no positions for.
     """
@@ -73,4 +77,5 @@ def score_examples(trained: Trained, examples: list[Any], config: RunConfig) -> 
     trained.model.check_length(encoded.tokens.longest)
     trained.model.check_ids(encoded.tokens.highest)
     with naming_memory(config.trainer):
-        return predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator), encoded
+        scores = predict(trained.model, encoded, config.trainer.eval_batch_size, trained.accelerator)
+    return trained.task.decode(scores, examples, encoded)

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptv2.errors import ModelError
+from ptv2.errors import ModelError, NonFiniteError
 from ptv2.models.build import HeadSpec, PromptedModel, trainable_parameters
 from ptv2.models.prompts import DeepPrompts
-from ptv2.runs.weights import FILE, HEADER
+from ptv2.runs.weights import FILE, HEADER, read_artifact
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 PROMPTS = "prompts."  # names of tensors
@@ -36,11 +36,6 @@ def save_artifact(model: PromptedModel, folder: str | Path, extra: dict[str, Any
     if to_go_on and model.prompts is not None:
         kept |= {f"{PROMPTS}{name}": parameter for name, parameter in model.prompts.named_parameters()}
     write_tensors(Path(folder) / FILE, kept, HEADER, json.dumps(header, ensure_ascii=False))
-
-
-def read_artifact(folder: str | Path) -> dict[str, Any]:
-    """What the artifact in `folder` says about itself: `backbone`, `method`, `head`, `prompt`, `extra`."""
-    return _read(Path(folder))[0]
 
 
 def load_artifact(model: PromptedModel, folder: str | Path) -> dict[str, Any]:
@@ -137,13 +132,15 @@ def _describe_head(spec: HeadSpec) -> dict[str, Any]:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     path = folder / FILE
+    header = read_artifact(folder)
     try:
-        text, tensors = read_tensors(path, HEADER, required=False)
-        return json.loads(text), tensors
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such artifact") from error
-    except (DamagedFileError, ValueError) as error:
+        _, tensors = read_tensors(path, HEADER, required=False)
+    except DamagedFileError as error:
         raise ModelError(f"{path}: not an artifact of ptv2, or damaged") from error
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise NonFiniteError(f"{path}: {name} holds NaN or infinity; nothing can be predicted with it")
+    return header, tensors
 
 
 def _differs(saved: Any, have: Any) -> str:

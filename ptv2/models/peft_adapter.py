@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from ptv2.errors import ModelError, first_line, shorten
+from ptv2.errors import ModelError, NonFiniteError, first_line, shorten
 from ptv2.files import write_json_whole
 from ptv2.models.foreign import read_object
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
@@ -136,6 +136,8 @@ def read_adapter(folder: str | Path) -> Adapter:
     if prompt is None or prompt.dim() != 2 or prompt.shape[0] != length:
         found = "missing" if prompt is None else list(prompt.shape)
         raise ModelError(f"{folder / WEIGHTS}: {EMBEDDINGS} is {found}, expected [{length}, N]")
+    if damaged := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise NonFiniteError(f"{folder / WEIGHTS}: {shorten(damaged[0])} holds NaN or infinity")
     return Adapter(config, tensors, header)
 
 

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+from ptv2.errors import ModelError
 from ptv2.tensor_files import DamagedFileError, read_text
 
 FILE = "artifact.safetensors"
 ARTIFACT = f"artifact/{FILE}"  # below a run's folder
 HEADER = "ptv2"  # key of the JSON object in the file's metadata that says what the weights belong to
+
+
+def read_artifact(folder: str | Path) -> dict[str, Any]:
+    """What the artifact in `folder` says about itself: `backbone`, `method`, `head`, `prompt`, `extra`.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    path = Path(folder) / FILE
+    try:
+        header = json.loads(read_text(path, HEADER, required=False))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such artifact") from error
+    except (DamagedFileError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not an artifact of ptv2, or damaged") from error
+    if not isinstance(header, dict) or not isinstance(header.get("extra"), dict):
+        raise ModelError(f"{path}: not an artifact of ptv2, or damaged")
+    return header
 
 
 def fault_of_weights(run: Path) -> str | None:

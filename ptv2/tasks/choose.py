@@ -9,7 +9,6 @@ import numpy as np
 
 from ptv2.data.encode import Segments, TextSet
 from ptv2.data.records import Record
-from ptv2.tasks.classify import softmax
 from ptv2.tasks.text import Example, TextTask
 
 
@@ -23,6 +22,10 @@ class Choose(TextTask):
         first = self.fill(self.config.segments[0], record)
         return tuple((first, self.fill(choice, record)) for choice in self.config.choices)
 
+    def texts(self, example: Example) -> dict[str, Any]:
+        """The first segment, which all choices share, and the choices."""
+        return {"text": example.sequences[0][0], "choices": [choice for _, choice in example.sequences]}
+
     def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
         """The choice of highest score of each example.
 
@@ -30,12 +33,6 @@ class Choose(TextTask):
             scores: `[N, choices]`.
         """
         return [
-            {
-                "id": e.id,
-                "class": int(c),
-                "label": self.labels[c],
-                "choice": e.sequences[c][1],
-                "probabilities": [round(float(x), 6) for x in p],
-            }
-            for e, c, p in zip(examples, scores.argmax(axis=1), softmax(scores), strict=True)
+            {"id": e.id, **answer, "choice": e.sequences[answer["class"]][1]}
+            for e, answer in zip(examples, self.named(scores), strict=True)
         ]

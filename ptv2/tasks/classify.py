@@ -58,11 +58,7 @@ class Classify(TextTask):
         Args:
             scores: logits `[N, classes]`, or log probabilities of words.
         """
-        probabilities = softmax(scores)
-        return [
-            {"id": e.id, "class": int(c), "label": self.labels[c], "probabilities": [round(float(x), 6) for x in p]}
-            for e, c, p in zip(examples, scores.argmax(axis=1), probabilities, strict=True)
-        ]
+        return [{"id": e.id, **answer} for e, answer in zip(examples, self.named(scores), strict=True)]
 
 
 class MultiRC(Classify):
@@ -71,6 +67,10 @@ class MultiRC(Classify):
     def identify(self, fields: dict[str, Any], where: str) -> str:
         """The answer, by its paragraph, question and number."""
         return _identity(fields["key"], ("paragraph", "question", "answer"), where)
+
+    def texts(self, example: Example) -> dict[str, Any]:
+        """The texts, and the numbers of paragraph, question and answer."""
+        return {"idx": example.fields["key"], **super().texts(example)}
 
     def for_metric(
         self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
@@ -86,6 +86,10 @@ class ReCoRD(Classify):
     def identify(self, fields: dict[str, Any], where: str) -> str:
         """The query, by its passage and number."""
         return _identity(fields["key"], ("passage", "query"), where)
+
+    def texts(self, example: Example) -> dict[str, Any]:
+        """The query with the entity in it, and its numbers; the passage would be there once for every entity."""
+        return {"idx": example.fields["key"], "text": example.fields["query"]}
 
     def _label(self, record: Record, labelled: bool) -> int | None:
         if labelled and not record.fields["answers"]:
@@ -135,9 +139,3 @@ def _identity(key: Any, names: tuple[str, ...], where: str) -> str:
         if type(number) is not int or abs(number) >= 2**63:
             raise DataError(f"{where}: expected the idx of the {name} to be a whole number, found {quote(number)}")
     return " ".join(f"{name} {key[name]}" for name in names)
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Probabilities `[N, classes]` of logits `[N, classes]`."""
-    powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -72,6 +72,10 @@ class Extract(Task[Question, SpanSet]):
             examples.append(example)
         return examples
 
+    def has_gold(self, record: Record) -> bool:
+        """Whether there are answers, or it is said that there are none."""
+        return any(record.fields.get(name) is not None for name in ("answers", "is_impossible"))
+
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[SpanSet]:
         """Question and context in overlapping windows."""
         length, stride = self.config.max_length, self.extraction.stride
@@ -80,6 +84,11 @@ class Extract(Task[Question, SpanSet]):
     def item(self, example: Question) -> QuestionItem:
         """What encoding takes of an example."""
         return example.id, example.question, example.context, example.span, example.answers is not None
+
+    def describe(self, example: Question) -> dict[str, Any]:
+        """The question, and all answers that count as right; an empty list where there is none."""
+        gold = {} if example.answers is None else {"gold": list(example.answers)}
+        return {"question": example.question, **gold}
 
     def decode(self, scores: np.ndarray, examples: Sequence[Question], encoded: SpanSet) -> list[Prediction]:
         """The best stretch over all windows of each question, or the empty text.

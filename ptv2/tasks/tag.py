@@ -87,6 +87,13 @@ class Tag(Task[Sentence, TaggedSet]):
         scheme = self._scheme_of(rows) if labelled else self.scheme
         return [self._sentence(record, number, scheme if labelled else None) for number, record in enumerate(rows)]
 
+    def has_gold(self, record: Record) -> bool:
+        """Whether there are tags; a file of one column has its words there, and bare types may be any column's."""
+        tags = record.fields.get(_tag_field(record, self.config))
+        if not isinstance(tags, list) or tags == record.fields.get("tokens"):
+            return False
+        return self.scheme != "io" or not self.types or any(tag in self.types for tag in map(str, tags))
+
     def guesses(self) -> list[str]:
         """Scheme and fields, where nobody said them."""
         found = []
@@ -105,6 +112,12 @@ class Tag(Task[Sentence, TaggedSet]):
         tags = None if example.tags is None else tuple(self.numbers.get(tag, IGNORED) for tag in example.tags)
         predicate = () if example.predicate is None else (example.words[example.predicate],)
         return example.where, example.words, predicate, tags
+
+    def describe(self, example: Sentence) -> dict[str, Any]:
+        """Words, the number of the predicate among them, and the right tags."""
+        predicate = {} if example.predicate is None else {"predicate": example.predicate}
+        gold = {} if example.tags is None else {"gold": list(example.tags)}
+        return {"tokens": list(example.words), **predicate, **gold}
 
     def decode(self, scores: np.ndarray, examples: Sequence[Sentence], encoded: TaggedSet) -> list[Prediction]:
         """The tag of highest score of each word; `O` for a word that the tokenizer makes nothing of.

@@ -63,6 +63,10 @@ class Task(ABC, Generic[E, S]):
         """
 
     @abstractmethod
+    def has_gold(self, record: Record) -> bool:
+        """Whether a record seems to say what is right about it; it may still be wrong."""
+
+    @abstractmethod
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[S]:
         """A function at the top of a module with all its settings: a sequence of `item`s in, the encoded set out."""
 
@@ -104,6 +108,17 @@ class Task(ABC, Generic[E, S]):
     def label_words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords | None:
         """The words that stand for labels; none unless the task asks a language model."""
         return None
+
+    @abstractmethod
+    def describe(self, example: E) -> dict[str, Any]:
+        """What a prediction file says of an example: its text, and under `gold` the right answer if it is known."""
+
+    def rows(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> list[dict[str, Any]]:
+        """The rows of a prediction file: `id`, text and gold answer of each example, and what was predicted."""
+        return [
+            {"id": prediction["id"], **self.describe(example), **prediction}
+            for prediction, example in zip(predictions, examples, strict=True)
+        ]
 
     @abstractmethod
     def decode(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> list[Prediction]:

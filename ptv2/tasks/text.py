@@ -53,19 +53,10 @@ class TextTask(Task[Example, TextSet]):
         Raises:
             DataError: a field or label is missing or wrong, with the place of the record.
         """
-        reader = READERS[self.config.reader]
         examples: list[Example] = []
         places: dict[Any, str] = {}
         for number, record in enumerate(records):
-            try:
-                flat = list(reader(record.fields))
-            except KeyError as error:
-                raise DataError(_missing(record, str(error.args[0]))) from error
-            except ValueError as error:
-                raise DataError(f"{record.where}: {error}") from error
-            except (TypeError, AttributeError, IndexError) as error:
-                expected = f"no record as reader {self.config.reader} expects it"
-                raise DataError(f"{record.where}: {expected} ({str(error)[:80]})") from error
+            flat = self._flat(record)
             for identity in dict.fromkeys(self.identify(fields, record.where) for fields in flat):
                 if identity and (other := places.setdefault(identity, record.where)) is not record.where:
                     raise DataError(
@@ -76,6 +67,25 @@ class TextTask(Task[Example, TextSet]):
                 part = Record(fields, f"{record.where} (example {name})")
                 examples.append(Example(name, self.sequences(part), self._label(part, labelled), fields))
         return examples
+
+    def _flat(self, record: Record) -> list[dict[str, Any]]:
+        """The flat fields of each example in a record."""
+        try:
+            return list(READERS[self.config.reader](record.fields))
+        except KeyError as error:
+            raise DataError(_missing(record, str(error.args[0]))) from error
+        except ValueError as error:
+            raise DataError(f"{record.where}: {error}") from error
+        except (TypeError, AttributeError, IndexError) as error:
+            expected = f"no record as reader {self.config.reader} expects it"
+            raise DataError(f"{record.where}: {expected} ({str(error)[:80]})") from error
+
+    def has_gold(self, record: Record) -> bool:
+        """Whether there is a label, that of one of its examples where it holds several."""
+        try:
+            return any(fields.get(self.config.label) not in (None, "") for fields in self._flat(record))
+        except DataError:
+            return False
 
     def identify(self, fields: dict[str, Any], where: str) -> str:
         """Name what no two records may share because the metric groups examples by it; empty where it does not.
@@ -109,6 +119,33 @@ class TextTask(Task[Example, TextSet]):
     def item(self, example: Example) -> TextItem | ClozeItem:
         """What encoding takes of an example."""
         return example.id, example.sequences, example.label
+
+    def describe(self, example: Example) -> dict[str, Any]:
+        """The text (a list of both where there are two segments), and the name of the right label."""
+        gold = {} if example.label is None else {"gold": self.labels[example.label]}
+        return {**self.texts(example), **gold}
+
+    def texts(self, example: Example) -> dict[str, Any]:
+        """The segments of an example for people."""
+        segments = [_shown(segment) for segment in example.sequences[0] if segment is not None]
+        return {"text": segments[0] if len(segments) == 1 else segments}
+
+    def named(self, scores: np.ndarray) -> list[dict[str, Any]]:
+        """The label of highest score, and the probability of each label, by name.
+
+        Args:
+            scores: logits or log probabilities `[N, labels]`.
+        """
+        return [
+            {"label": self.labels[best], "class": int(best), "probabilities": self._probabilities(row, best)}
+            for row, best in zip(softmax(scores), scores.argmax(axis=1), strict=True)
+        ]
+
+    def _probabilities(self, row: np.ndarray, best: int) -> dict[str, float]:
+        """Probabilities by label, rounded unless that would put another label before the best one."""
+        rounded = row.round(6)
+        kept = rounded if rounded.argmax() == best else row
+        return dict(zip(self.labels, kept.tolist(), strict=True))
 
     def for_metric(
         self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
@@ -160,6 +197,19 @@ class _TextFields(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return text_of(self._record, name)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Probabilities `[N, classes]` of logits `[N, classes]`."""
+    powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _shown(segment: Any) -> str:
+    """A segment as it is; of a cloze with `{mask}` for its blank."""
+    if isinstance(segment, str):
+        return segment
+    return "".join("{mask}" if role == "blank" else text for text, role in segment)
 
 
 def _is_empty(sequence: Any) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 from ptv2.data.arrays import ranges
 from ptv2.data.batches import sorted_batches
 from ptv2.data.tokens import EncodedSet
+from ptv2.errors import NonFiniteError
 
 
 def predict(
@@ -21,6 +22,7 @@ def predict(
     batch_size: int,
     accelerator: Accelerator,
     check: Callable[[], None] = lambda: None,
+    named: str = "examples",
 ) -> np.ndarray:
     """Scores of every example, or of every token, on every process, in the order of the examples.
 
@@ -28,9 +30,13 @@ def predict(
         model: the bare model, not the one wrapped for several processes (their numbers of batches differ).
         batch_size: examples a forward pass on each process.
         check: called before each batch, as often on every process; may raise to stop.
+        named: what the rows of `data` are, for messages.
 
     Returns:
         `[N, classes]` or `[N, choices]`, float32; of heads that score tokens `[tokens, outputs]` without padding.
+
+    Raises:
+        NonFiniteError: scores are NaN or infinite.
     """
     was_training = model.training
     model.eval()
@@ -43,9 +49,9 @@ def predict(
             mine = number < len(batches)
             indices = batches[number if mine else 0]  # a process without a batch left helps to gather sharded weights
             batch = {name: tensor.to(accelerator.device) for name, tensor in data.batch(indices).items()}
-            scores = model(batch)["scores"]
-            of_tokens = scores.dim() == 3  # [B, T, outputs]
-            rows = scores[batch["attention_mask"] != 0] if of_tokens else scores
+            outputs = model(batch)["scores"]
+            of_tokens = outputs.dim() == 3  # [B, T, outputs]
+            rows = outputs[batch["attention_mask"] != 0] if of_tokens else outputs
             if mine:
                 parts.append((indices, rows.float().cpu().numpy(), of_tokens))
     model.train(was_training)
@@ -53,8 +59,12 @@ def predict(
         parts = gather_object(parts)
     _, rows, of_tokens = parts[0]
     starts = data.tokens.starts
-    found = np.empty((starts[-1] if of_tokens else len(data), *rows.shape[1:]), dtype=np.float32)
+    scores = np.empty((starts[-1] if of_tokens else len(data), *rows.shape[1:]), dtype=np.float32)
     for indices, rows, _ in parts:
         at = np.asarray(indices)
-        found[ranges(starts[at], starts[at + 1]) if of_tokens else at] = rows
-    return found
+        scores[ranges(starts[at], starts[at + 1]) if of_tokens else at] = rows
+    if damaged := sum(not np.isfinite(rows).all() for _, rows, _ in parts):
+        raise NonFiniteError(
+            f"the scores of {named} are not finite (NaN or infinity, in {damaged} of {len(parts)} batches)"
+        )
+    return scores

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
 from ptv2.data.batches import TrainingSet, shares
-from ptv2.errors import Interrupted, RunError, TrainingError
+from ptv2.errors import Interrupted, NonFiniteError, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trainable_parameters
 from ptv2.training import state
 from ptv2.training.device import is_out_of_memory
@@ -107,7 +108,7 @@ class Trainer:
 
         Raises:
             Interrupted: SIGINT or SIGTERM came; the state was saved.
-            TrainingError: the loss is not finite, or memory ran out.
+            TrainingError: loss, weights or scores are not finite, or memory ran out.
         """
         with StopRequest() as self.stop:
             self._restore()
@@ -189,13 +190,30 @@ class Trainer:
         if finite and norm is not None and self.config.precision != "fp16":
             finite = math.isfinite(float(norm))  # fp16's scaler skips steps with infinite gradients by itself
         if not finite:
-            saved = state.latest_state(self.folder) is not None
-            kept = f"the last good state is kept in {self.folder}" if saved else "no state had been saved before"
-            raise TrainingError(
-                f"step {self.at.step + 1}: the loss or its gradient is not finite (loss {loss:g}); "
-                f"try a lower optim.lr or trainer.precision=fp32; {kept}"
-            )
+            raise self._not_finite(self.at.step + 1, f"the loss or its gradient is not finite (loss {loss:g})")
         self.optimizer.step()
+
+    def _not_finite(self, step: int, what: str) -> TrainingError:
+        saved = state.latest_state(self.folder) is not None
+        kept = f"the last good state is kept in {self.folder}" if saved else "no state had been saved before"
+        return TrainingError(f"step {step}: {what}; try a lower optim.lr or trainer.precision=fp32; {kept}")
+
+    def _check_weights(self) -> None:
+        """Raise `TrainingError` if an update made a weight NaN or infinite, which the next loss would show too late."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters.values()):
+            raise self._not_finite(self.at.step, "the weights are not finite after this step")
+
+    @contextmanager
+    def finite(self, step: int) -> Iterator[None]:
+        """Name the step whose weights give scores that are not finite.
+
+        Raises:
+            TrainingError: instead of `NonFiniteError`.
+        """
+        try:
+            yield
+        except NonFiniteError as error:
+            raise self._not_finite(step, str(error)) from error
 
     def _halve(self, error: BaseException) -> None:
         size = math.ceil(self.config.batch_size / (self.at.accumulation * self.accelerator.num_processes))
@@ -224,13 +242,17 @@ class Trainer:
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
+        self._check_weights()
         try:
-            metrics = self.evaluate(self._stop_if_asked)
+            with self.finite(self.at.step):
+                metrics = self.evaluate(self._stop_if_asked)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 self._save_before_giving_up()
             raise
         at = self.at
+        if odd := [name for name, value in metrics.items() if not math.isfinite(value)]:
+            raise self._not_finite(at.step, f"dev {odd[0]} is {metrics[odd[0]]}, not a score")
         at.evaluated_at, at.last = at.step, metrics
         at.evaluations += 1
         better = at.best is None or metrics[self.headline] > at.best[self.headline]
@@ -268,6 +290,7 @@ class Trainer:
         return due
 
     def _save(self) -> None:
+        self._check_weights()
         tensors: dict[str, Tensor] = {**self.parameters, **state.optimizer_tensors(self.optimizer)}
         randoms: list[dict[str, Tensor]] = [state.random_state()]
         if self.accelerator.num_processes > 1:

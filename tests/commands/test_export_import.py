@@ -202,6 +202,18 @@ def test_a_config_that_is_not_what_peft_writes(
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers(value: float, exported: Path, data: Path, tmp_path: Path) -> None:
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    tensors["prompt_embeddings"][1, 2] = value
+    save_file(tensors, file, metadata={"format": "pt"})
+    done = import_run(adapter, tmp_path, "task=classification", f"data.dir={data}")
+    assert (done.code, done.error) == (2, f"{file}: prompt_embeddings holds NaN or infinity")
+    assert not (tmp_path / "imported").exists()
+
+
 @pytest.mark.parametrize(("header", "message"), HEADERS, ids=str)
 def test_a_header_that_is_not_ours(header: Any, message: str, exported: Path, data: Path, tmp_path: Path) -> None:
     adapter = shutil.copytree(exported, tmp_path / "adapter")

@@ -173,7 +173,7 @@ def test_unlabelled_examples(bert: PreTrainedTokenizerBase) -> None:
     (example,) = task.read([Record({"question": QUESTION, "passage": OWL}, "new.jsonl:1")], labelled=False)
     assert task.encode([example], bert).labels is None
     (said,) = task.decode(np.log(np.array([[0.25, 0.5]])), [example], task.encode([example], bert))
-    assert (said["label"], said["probabilities"]) == ("True", [0.333333, 0.666667])
+    assert (said["label"], said["probabilities"]) == ("True", {"False": 0.333333, "True": 0.666667})
 
 
 @pytest.mark.parametrize(

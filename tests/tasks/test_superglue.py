@@ -413,7 +413,7 @@ def test_a_prediction_is_the_highest_score() -> None:
     examples = task.read(records(official, {**official, "idx": 8, "label": "entailment"}))
     predictions = task.decode(np.array([[0.0, 0.0, np.log(2.0)], [0.0, np.log(6.0), 0.0]]), examples, ANY)
     assert [(p["id"], p["class"], p["label"]) for p in predictions] == [("7", 2, "neutral"), ("8", 1, "contradiction")]
-    assert predictions[0]["probabilities"] == [0.25, 0.25, 0.5]
+    assert predictions[0]["probabilities"] == {"entailment": 0.25, "contradiction": 0.25, "neutral": 0.5}
     # neutral is right: F1 1; contradiction was said and entailment meant: F1 0 for both
     assert task.score(predictions, examples) == pytest.approx({"accuracy": 50.0, "f1_macro": 100 / 3})
 

@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def probabilities(folder: Path, split: str) -> list[float]:
     lines = (folder / f"predictions-{split}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [number for line in lines for number in json.loads(line)["probabilities"]]
+    return [number for line in lines for number in json.loads(line)["probabilities"].values()]
 
 
 @pytest.mark.parametrize("method", ["p-tuning-v2", "fine-tuning"])

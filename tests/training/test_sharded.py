@@ -76,7 +76,8 @@ def test_two_processes_with_half_of_the_backbone_each_are_one(
     predicted = finish(python(*launch(), *words))
     assert predicted.code == 0, predicted.err
     assert predicted.err.count("25 predictions written") == 1
-    found = [number for line in answers.read_text().splitlines() for number in json.loads(line)["probabilities"]]
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    found = [number for row in rows for number in row["probabilities"].values()]
     assert found == pytest.approx(probabilities(one, "test"), abs=1e-5)
 
 
@@ -85,7 +86,7 @@ POOLER = 32 * 32 + 32  # of the tiny backbone; random, and read through, so it i
 
 def probabilities(folder: Path, split: str) -> list[float]:
     lines = (folder / f"predictions-{split}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [number for line in lines for number in json.loads(line)["probabilities"]]
+    return [number for line in lines for number in json.loads(line)["probabilities"].values()]
 
 
 def losses(folder: Path) -> list[float]:

@@ -1,0 +1,39 @@
+"""Examples of a file that need not say what is right about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ptv2.data.formats import read_file
+from ptv2.errors import DataError
+from ptv2.tasks.load import AnyTask
+
+
+def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda text: None) -> list[Any]:
+    """The examples of a file, with their right answers if the file has one that can be used for each of them.
+
+    Args:
+        note: is told what was guessed about the file, and why right answers that are there are not used.
+
+    Raises:
+        DataError: a file that cannot be read or has no examples, or a field that is missing or wrong; with file and
+            line.
+    """
+    unusable: DataError | None = None
+    try:
+        records = read_file(path, task.config, note=note)
+    except DataError:  # perhaps for want of what is right; if not, it is raised below
+        records = []
+    if any(task.has_gold(record) for record in records):
+        try:
+            return task.read(records)
+        except DataError as error:
+            unusable = error
+    examples = task.read(read_file(path, task.config, labelled=False), labelled=False)
+    if not examples:
+        raise DataError(f"{path}: the file has no examples")
+    if unusable is not None:
+        note(f"right answers are left out: {unusable}")
+    return examples
