@@ -99,8 +99,8 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
     parameters = result.parameters
     share = f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)"
     table.add_row("trained", share)
-    peak, what = result.memory["peak"] / 2**20, result.memory["what"]
-    table.add_row("memory", f"peak {peak:,.0f} MiB ({what})")
+    peak, what = result.memory["peak"], result.memory["what"]
+    table.add_row("memory", what if peak is None else f"peak {peak / 2**20:,.0f} MiB ({what})")
     time = result.time
     table.add_row(
         "speed",

@@ -17,8 +17,6 @@ from ptv2.models.build import PromptedModel
 from ptv2.models.speed import slow_precision
 from ptv2.runs.directory import RunDirectory
 from ptv2.runs.environment import environment
-from ptv2.training.device import peak_memory
-from ptv2.training.shard import held_bytes
 from ptv2.training.trainer import Position
 
 if TYPE_CHECKING:
@@ -63,12 +61,6 @@ def time_record(at: Position, total: float) -> dict[str, float]:
         "total": round(max(total, at.train_seconds + at.evaluate_seconds), 3),
         "examples_per_second": round(at.examples / at.train_seconds, 2) if at.train_seconds else 0.0,
     }
-
-
-def memory_record(device: torch.device, before: int, model: PromptedModel) -> dict[str, Any]:
-    """Bytes at the peak, `before` the training, and of the weights."""
-    what = "allocated on the GPU" if device.type == "cuda" else "resident memory of the process"
-    return {"peak": peak_memory(device), "before_training": before, "what": what, "weights": held_bytes(model)}
 
 
 def runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:

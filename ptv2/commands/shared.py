@@ -21,7 +21,6 @@ from ptv2.commands.examples import Prepared, prepare
 from ptv2.commands.opening import Shared, for_each_task, read_examples
 from ptv2.commands.overview import describe_data, log_overview, show_encoded, show_read
 from ptv2.commands.recording import (
-    memory_record,
     notes,
     recording,
     runtime_record,
@@ -36,9 +35,9 @@ from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.runs.directory import SharedDirectory
 from ptv2.runs.record import Result, write_result
-from ptv2.training.device import make_accelerator, naming_memory, peak_memory
+from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory
 from ptv2.training.monitor import Silent
-from ptv2.training.shard import build_spread
+from ptv2.training.shard import build_spread, held_bytes
 from ptv2.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def _fit_and_record(
     if accelerator.is_main_process:
         for overview in overviews.values():
             log_overview(overview)
-    before = peak_memory(accelerator.device)
+    meter = MemoryMeter(accelerator.device)
     shown = RichMonitor(run.path.name, HEADLINE, [*headlines.values()])
     with naming_memory(config.trainer), shown if accelerator.is_main_process else nullcontext(Silent()) as monitor:
         trainer = Trainer(
@@ -155,7 +154,7 @@ def _fit_and_record(
             parameters=describe(model),
             data=_data_record(shared, prepared, overviews),
             time=time_record(at, time.perf_counter() - started),
-            memory=memory_record(accelerator.device, before, model),
+            memory={**meter.record(), "weights": held_bytes(model)},
             runtime=runtime_record(accelerator, at),
             backbone=model.identity_record(),
             config={**run.config, "task": {"name": "+".join(prepared)}},

@@ -16,7 +16,6 @@ from ptv2.commands.examples import Predictions, Prepared, prepare
 from ptv2.commands.opening import Opened, Read
 from ptv2.commands.overview import describe_data, log_overview, show_encoded
 from ptv2.commands.recording import (
-    memory_record,
     notes,
     recording,
     runtime_record,
@@ -32,9 +31,9 @@ from ptv2.models.build import PromptedModel, build_model, describe
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.runs.directory import SHARED, RunDirectory
 from ptv2.runs.record import Result, write_result
-from ptv2.training.device import make_accelerator, naming_memory, peak_memory
+from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory
 from ptv2.training.monitor import Chain, Monitor, Silent
-from ptv2.training.shard import build_spread
+from ptv2.training.shard import build_spread, held_bytes
 from ptv2.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _fit_and_record(
 
     if accelerator.is_main_process:
         log_overview(overview)
-    before = peak_memory(accelerator.device)
+    meter = MemoryMeter(accelerator.device)
     shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
     with naming_memory(config.trainer), shown as monitor:
         if (recipe := describe_recipe(config)) is not None:
@@ -153,7 +152,7 @@ def _fit_and_record(
         parameters=describe(model),
         data={**_data_record(data, predictions), "overview": overview},
         time=time_record(at, total),
-        memory=memory_record(accelerator.device, before, model),
+        memory={**meter.record(), "weights": held_bytes(model)},
         runtime=runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),

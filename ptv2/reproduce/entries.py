@@ -26,7 +26,7 @@ class Cost:
     train_seconds: float
     total_seconds: float
     shared_seconds: float  # of the part that several tasks share (MPT-2), once for all of them
-    memory: int  # bytes
+    memory: int | None  # bytes; None: no run was the first training of its process
     memory_of: str
     device: str
 
@@ -215,13 +215,14 @@ def _cost(results: Sequence[Result]) -> Cost | None:
     if not results:
         return None
     first = results[0]
+    measured = [r for r in results if r.memory["peak"] is not None]
     return Cost(
         trained=first.parameters["trained"],
         trained_percent=first.parameters["percent"],
         train_seconds=statistics.fmean(r.time["train"] for r in results),
         total_seconds=statistics.fmean(r.time["total"] for r in results),
         shared_seconds=statistics.fmean(((r.shared or {}).get("time") or {}).get("train", 0.0) for r in results),
-        memory=max(r.memory["peak"] for r in results),
-        memory_of=first.memory["what"],
+        memory=max((r.memory["peak"] for r in measured), default=None),
+        memory_of=measured[0].memory["what"] if measured else "",
         device=first.runtime.get("device", ""),
     )

@@ -192,5 +192,5 @@ def _detail(entry: Entry) -> tuple[str, ...]:
         "" if within is None else ("yes" if within else "no"),
         f"{cost.trained_percent:.3g}",
         clock(cost.train_seconds) + shared,
-        f"{cost.memory / 2**20:.0f}",
+        "" if cost.memory is None else f"{cost.memory / 2**20:.0f}",
     )

@@ -167,13 +167,16 @@ def _data(entries: Sequence[Entry]) -> Iterator[str]:
 def _costs(entries: Sequence[Entry]) -> Iterator[str]:
     costs = [entry.cost for entry in entries if entry.cost]
     if costs:
-        kinds = " and ".join(sorted({f"{cost.memory_of} ({cost.device})" for cost in costs}))
+        kinds = " and ".join(sorted({f"{c.memory_of} ({c.device})" for c in costs if c.memory is not None}))
+        memory = f" Memory: the peak of {kinds}." if kinds else ""
+        if any(cost.memory is None for cost in costs):
+            memory += " Memory is left out of runs that were not the first training of their process."
         shared = (
             "; + time of the part that tasks share, once for all of them"
             if any(c.shared_seconds for c in costs)
             else ""
         )
-        yield f"Train time: mean over seeds, without evaluation{shared}. Memory: the peak of {kinds}."
+        yield f"Train time: mean over seeds, without evaluation{shared}.{memory}"
 
 
 def _folders(entries: Sequence[Entry]) -> Iterator[Path]:

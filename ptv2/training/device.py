@@ -6,6 +6,8 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -35,12 +37,39 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
 
 
-def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes: allocated on a GPU, else resident memory of this process since it began."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+_trainings = count()  # in this process
+
+
+class MemoryMeter:
+    """The peak memory of one training: allocated on a GPU, else resident memory of the process.
+
+    The latter is a peak since the process began. After another training in the same process, as in a sweep, it says
+    nothing about this one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Begin to measure, when the model is built and not yet trained."""
+        self._device = device
+        self._earlier = next(_trainings)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        self._before = self._peak()
+
+    def record(self) -> dict[str, Any]:
+        """Bytes at the peak and before the training, and what they are of; None where they are not known."""
+        if self._device.type == "cuda":
+            return {"peak": self._peak(), "before_training": self._before, "what": "allocated on the GPU"}
+        if self._earlier:
+            what = f"not measured: trainings before it in the same process: {self._earlier}"
+            return {"peak": None, "before_training": None, "what": what}
+        what = "resident memory of the process"
+        return {"peak": self._peak(), "before_training": self._before, "what": what}
+
+    def _peak(self) -> int:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -204,6 +204,30 @@ def test_a_seed_without_the_score_is_named_and_the_others_are_shown(tmp_path: Pa
     assert "not available: no accuracy on dev for seed 2: BERT-large RTE (PT-2)." in notes
 
 
+def test_memory_that_was_not_measured_is_left_out(tmp_path: Path) -> None:
+    """As of runs that were made in one process with others before them: that of the first stands, if there is one."""
+    request, options = request_of()
+    found = outcomes(request, FOUND, tmp_path)
+    later = {"peak": None, "before_training": None, "what": "not measured: trainings before it in the same process: 1"}
+    for method, first in ((FT, 1), (PT2, 0)):
+        runs = found["bert-large", "rte", method]
+        made_later = [replace(run, result=replace(run.result, memory=later)) for run in runs[first:] if run.result]
+        found["bert-large", "rte", method] = [*runs[:first], *made_later]
+    table = entries(request, found, options.margin)
+    document = lay_out(request, table, options)
+    cells = {(row[1], row[2]): row[document.header.index("memory MiB")] for row in document.details}
+    assert (cells["RTE", "FT"], cells["RTE", "PT"], cells["RTE", "PT-2"]) == ("1", "1", "")
+    assert any(
+        note.endswith("left out of runs that were not the first training of their process.") for note in document.notes
+    )
+    rows = {
+        (row["column"], row["method"]): row
+        for row in csv.DictReader(io.StringIO(comma_separated(as_records(table, str))))
+    }
+    assert rows["rte", FT]["memory_bytes"] == str(2**20)
+    assert rows["rte", PT2]["memory_bytes"] == ""
+
+
 def test_markdown_is_one_table_a_grid(made: tuple[Request, Options, list[Entry], Document]) -> None:
     text = markdown(made[3])
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]

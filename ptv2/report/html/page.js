@@ -234,7 +234,7 @@ function recorded(run) {
     ["best", `epoch ${Number(epoch.toPrecision(4))}, step ${step}, the best of ${run.evaluations} evaluations`],
     ["steps", `${steps} of ${planned}`],
     ["time", `training ${clock(train)}, evaluation ${clock(evaluate)}, in all ${clock(total)}; ${words(rates)}`],
-    ["memory", [`peak ${mebibytes(peak)} (${what})`, `before training ${mebibytes(before || 0)}`,
+    ["memory", [...(peak === null ? [what] : [`peak ${mebibytes(peak)} (${what})`, `before training ${mebibytes(before || 0)}`]),
       ...Object.entries(held).map(([name, bytes]) => `${name} ${mebibytes(bytes)}`)].join(", ")],
     ["ran on", words(DATA.pool[run.runtime])],
     ["backbone", words(DATA.pool[run.backbone])],
