@@ -33,12 +33,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 
+from ptv2.cli import COMMANDS
 from ptv2.config import schema
 from ptv2.config.compose import compose
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("evaluate", "predict", "plan", "table", "report", "best", "reproduce", "analyze", "export", "import")
-COMMANDS += ("prepare", "list")
 ALONE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 GENERATED = re.compile(r"<!-- generated: (\S+) -->.*?<!-- end of generated -->", re.DOTALL)
 LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
@@ -281,8 +280,9 @@ def published() -> str:
 
 
 def commands() -> str:
-    """What `--help` says of every command."""
-    parts = [f"## ptv2 {word}\n\n```text\n{_ptv2(word, '--help')}\n```" for word in COMMANDS]
+    """What `--help` says of every command; the settings of `ptv2 train` have a page of their own."""
+    words = [word for word in COMMANDS if word != "train"]
+    parts = [f"## ptv2 {word}\n\n```text\n{_ptv2(word, '--help')}\n```" for word in words]
     return "\n\n".join([f"```text\n{_ptv2('--help')}\n```", *parts])
 
 
@@ -299,7 +299,7 @@ def _ptv2(*words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "ptv2", *words],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=True,
