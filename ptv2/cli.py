@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from ptv2.errors import Ptv2Error, unknown
+from ptv2.screen import folded, visible, width_of
 
 # word: (module with `main(arguments) -> exit code`, help)
 COMMANDS = {
@@ -81,7 +82,8 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"ptv2: error: {' '.join(message.splitlines())}", file=sys.stderr)
+    line = visible(f"ptv2: error: {' '.join(message.split())}")
+    print(folded(line, width_of(sys.stderr)), file=sys.stderr)
     return code
 
 

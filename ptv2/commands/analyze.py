@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.table import Table
-
 from ptv2.analysis.finding import Finding, cells
 from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.console import err, out
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell
 from ptv2.commands.evaluate import on_files
 from ptv2.commands.opening import open_trained
 from ptv2.errors import ConfigError, RunError, unknown
@@ -58,7 +57,7 @@ def main(arguments: list[str]) -> int:
         _print(finding)
         sections.append(finding.markdown())
     write_text_whole(output / "summary.md", "\n".join(sections))
-    err.print(f"written: {output}", soft_wrap=True)
+    tell(f"written: {output}")
     return 0
 
 
@@ -81,16 +80,12 @@ def _applying(asked: list[str] | None, method: str) -> list[str]:
     if asked is not None and (others := [name for name in asked if name not in OF_FINE_TUNING]):
         raise RunError(f"--only {','.join(others)}: fine-tuning has no prompts; expected {','.join(OF_FINE_TUNING)}")
     if asked is None:
-        err.print(f"fine-tuning has no prompts: {','.join(OF_FINE_TUNING)} only", soft_wrap=True)
+        tell(f"fine-tuning has no prompts: {','.join(OF_FINE_TUNING)} only")
     return list(OF_FINE_TUNING)
 
 
 def _print(finding: Finding) -> None:
-    out.print(f"{finding.name}: {finding.what}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    for name in finding.summary[0]:
-        table.add_column(name, overflow="fold")
-    for row in finding.summary:
-        table.add_row(*cells(row))
-    out.print(table)
+    tell(f"{finding.name}: {finding.what}", out)
+    columns = [Column(name, fold=10) for name in finding.summary[0]]
+    show_table(Table(columns, [cells(row) for row in finding.summary]))
     out.print()

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.table import Table
 
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err, out, warn_of_faults
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell, warn_of_faults
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import OF_A_MACHINE
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         if rankings[method]:
             _report(chosen[method], rankings[method], options)
         else:
-            err.print(f"left out: method={method}: {few}", soft_wrap=True)
+            tell(f"left out: method={method}: {few}")
     return 0
 
 
@@ -90,22 +90,20 @@ def _results(asked: dict[str, str]) -> list[Result]:
 def _report(results: list[Result], settings: list[Setting], options: argparse.Namespace) -> None:
     """One method: its ranking, its recipe, and what to keep in mind."""
     name = f"task={results[0].task} model={results[0].model} method={results[0].method}"
-    out.print(_ranking(name, settings, options.rows))
+    show_table(_ranking(name, settings, options.rows))
     if others := len(results) - len(on_most_data(results)):
         examples = settings[0].runs[0].data["examples"]["train"]
-        err.print(
-            f"left out: {_count(others, 'run')} on other data than these {examples:,} training examples", soft_wrap=True
-        )
+        tell(f"left out: {_count(others, 'run')} on other data than these {examples:,} training examples")
     if len({setting.seeds for setting in settings}) > 1:
         counts = [len(setting.seeds) for setting in settings]
         said = f"settings have different seeds ({min(counts)} to {max(counts)} of them)"
         hint = "a mean over few is high by luck more easily; --least-seeds N leaves those with fewer out"
-        err.print(f"warning: {said}: {hint}", soft_wrap=True)
+        tell(f"warning: {said}: {hint}")
     where = _place(settings[0], options.config_dir)
     if isinstance(where, str):
         if options.write:
             raise ConfigError(where)
-        err.print(f"no recipe: {where}", soft_wrap=True)
+        tell(f"no recipe: {where}")
         return
     text = _recipe(name, settings, RunConfig.model_validate(settings[0].runs[0].config), where, options.config_dir)
     out.print()
@@ -119,15 +117,14 @@ def _ranking(name: str, settings: Sequence[Setting], rows: int) -> Table:
     keys = varying(settings)
     runs = sum(len(setting.runs) for setting in settings)
     title = f"{name}: {_count(len(settings), 'setting')}, {_count(runs, 'run')}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, min_width=len(title))
-    for column in (f"dev {first.headline}", "seeds", *(["settings that differ"] if keys else [])):
-        table.add_column(column, overflow="fold")
-    for setting in settings[:rows]:
-        values = " ".join(f"{key}={_short(setting.settings.get(key))}" for key in keys)
-        table.add_row(setting.told, ", ".join(map(str, setting.seeds)), values)
-    if len(settings) > rows:
-        table.caption, table.caption_justify = f"{len(settings) - rows} more: --rows {len(settings)}", "left"
-    return table
+    columns = [Column(f"dev {first.headline}"), Column("seeds", fold=8)]
+    lines = [[setting.told, ", ".join(map(str, setting.seeds))] for setting in settings[:rows]]
+    if keys:
+        columns.append(Column("settings that differ", fold=30, least=30))
+        for line, setting in zip(lines, settings, strict=False):
+            line.append(" ".join(f"{key}={_short(setting.settings.get(key))}" for key in keys))
+    more = [f"{len(settings) - rows} more: --rows {len(settings)}"] if len(settings) > rows else []
+    return Table(columns, lines, title=title, notes=more)
 
 
 def _place(setting: Setting, config_dir: str | None) -> tuple[str, str, str] | str:
@@ -160,7 +157,7 @@ def _recipe(
     score = f"dev {best.runs[0].headline} {best.told} over {seeds}, first of {_count(len(settings), 'setting')}"
     source = f"ptv2 best {name}: {score}; runs {hashes}"
     tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
-    return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=10_000)
+    return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=78)
 
 
 def _write(text: str, where: tuple[str, str, str], folder: str) -> None:
@@ -174,9 +171,7 @@ def _write(text: str, where: tuple[str, str, str], folder: str) -> None:
         asking = f" recipe={task}/{model}/{method}-best (without it the shipped recipe is taken)"
     write_text_whole(path, text)
     own = "" if Path(folder).resolve() == paths.conf_dir().resolve() else f" --config-dir {folder}"
-    err.print(
-        f"written: {path}; ptv2 train{own} task={task} model={model} method={method} takes it{asking}", soft_wrap=True
-    )
+    tell(f"written: {path}; ptv2 train{own} task={task} model={model} method={method} takes it{asking}")
 
 
 def _short(value: Any) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,16 +19,37 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from ptv2.report.usable import Fault
 from ptv2.runs.record import Result
+from ptv2.screen import fold, visible, width_of
 
-# A pipe has no width; tables in it should not be folded to 80 columns. No markup: settings have brackets of their own.
-out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, markup=False)
+# No markup: settings have brackets of their own.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 log = logging.getLogger("ptv2")
+
+
+def tell(message: str | Text, console: Console = err, *, indent: int = 2, width: int | None = None) -> None:
+    """Print a message, folded between words to the screen; a path that is longer than a line stays whole.
+
+    Args:
+        indent: columns before every line but the first.
+        width: columns of a line (default: the screen's; a pipe gets one line).
+    """
+    width = width or width_of(console.file)
+    text = Text(message) if isinstance(message, str) else message.copy()
+    text.plain = visible(text.plain)
+    for line in text.split("\n"):
+        spans = [(0, len(line))] if width is None else fold(line.plain, width, indent, cell_len)
+        for number, (start, end) in enumerate(spans):
+            console.print(Text(" " * indent if number else "").append_text(line[start:end]), soft_wrap=True)
+
+
+def draws(console: Console) -> bool:
+    """Whether bars can be drawn: on a terminal that moves its cursor, whatever FORCE_COLOR says of a pipe."""
+    return console.is_interactive and console.file.isatty()
 
 
 class RichMonitor:
@@ -50,7 +72,7 @@ class RichMonitor:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_interactive)
+        self._bar = Progress(*columns, console=err, transient=True, disable=not draws(err))
         self._task: TaskID | None = None
 
     def __enter__(self) -> RichMonitor:
@@ -79,43 +101,48 @@ class RichMonitor:
 
     def said(self, text: str) -> None:
         """A line above the bar, and into the run's log."""
-        err.print(Text.assemble((self._label, "dim"), " ", text), soft_wrap=True)
+        tell(Text.assemble((self._label, "dim"), " ", text), indent=len(self._label) + 1)
         log.info(text)
 
 
 def summary(result: Result, folder: Path, *, again: bool = False) -> None:
-    """The closing table of one run; `again`: it was found finished, and nothing was computed."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    table.add_row("run", f"{result.name}{'  (finished before; nothing was repeated)' if again else ''}")
-    table.add_row(
-        "dev", f"{_listed(result.dev)}  (best of {result.evaluations} evaluations, epoch {result.best_epoch:g})"
-    )
-    if result.test is not None:
-        table.add_row("test", _listed(result.test))
-    for split, scores in result.tests.items():
-        table.add_row(split, _listed(scores))
-    parameters = result.parameters
-    share = f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)"
-    table.add_row("trained", share)
+    """The closing lines of one run; `again`: it was found finished, and nothing was computed."""
+    parameters, time = result.parameters, result.time
     peak, what = result.memory["peak"], result.memory["what"]
-    table.add_row("memory", what if peak is None else f"peak {peak / 2**20:,.0f} MiB ({what})")
-    time = result.time
-    table.add_row(
-        "speed",
-        f"{time['examples_per_second']:.1f} examples/s; training {clock(time['train'])}, in all {clock(time['total'])}",
+    evaluations = f"{result.evaluations} evaluation{'' if result.evaluations == 1 else 's'}"
+    scores = {} if result.test is None else {"test": result.test}
+    show_facts(
+        [
+            ("dev", f"{_listed(result.dev)}  (best of {evaluations}, epoch {result.best_epoch:g})"),
+            *((split, _listed(values)) for split, values in (scores | result.tests).items()),
+            (
+                "trained",
+                f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)",
+            ),
+            ("memory", what if peak is None else f"peak {peak / 2**20:,.0f} MiB ({what})"),
+            (
+                "speed",
+                f"{time['examples_per_second']:.1f} examples/s; training {clock(time['train'])}, "
+                f"in all {clock(time['total'])}",
+            ),
+            *(("note", note) for note in result.notes),
+            ("run", f"{folder}{'  (finished before; nothing was repeated)' if again else ''}"),
+        ]
     )
-    for note in result.notes:
-        table.add_row("note", note)
-    table.add_row("files", str(folder))
-    out.print(table)
+
+
+def show_facts(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and what is to be said of them, one under the other."""
+    rows = list(rows)
+    margin = max(len(name) for name, _ in rows) + 2
+    for name, value in rows:
+        tell(Text.assemble((name.ljust(margin), "bold"), value), out, indent=margin)
 
 
 def warn_of_faults(faults: Iterable[Fault]) -> None:
     """Name the runs that are left out, each with its reason and what mends it."""
     for fault in faults:
-        err.print(f"left out: {fault.folder}: {fault.reason}", soft_wrap=True)
+        tell(f"left out: {fault.folder}: {fault.reason}")
 
 
 def _listed(scores: dict[str, float]) -> str:
@@ -155,7 +182,7 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_interactive) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not draws(err)) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 

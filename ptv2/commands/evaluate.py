@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.console import out
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell
 from ptv2.commands.opening import open_trained, trained_task
 from ptv2.config.schema import DataConfig, RunConfig
 from ptv2.data.sources import open_source
@@ -41,8 +40,8 @@ def main(arguments: list[str]) -> int:
     if not trained.accelerator.is_main_process:
         return 0
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
-    out.print(f"{folder.name}, {options.split}, {len(examples)} examples", soft_wrap=True)
-    out.print(_table(metrics, recorded))
+    tell(f"{folder.name}, {options.split}, {len(examples)} examples", out)
+    show_table(_table(metrics, recorded))
     return 0
 
 
@@ -62,9 +61,6 @@ def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[
 
 
 def _table(metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("metric", "now", *(["recorded"] if recorded else [])):
-        table.add_column(name, justify="left" if name == "metric" else "right")
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.2f}", *([f"{recorded[name]:.2f}"] if recorded else []))
-    return table
+    columns = [Column("metric"), *(Column(name, right=True) for name in ("now", *(["recorded"] if recorded else [])))]
+    given = [metrics, *([recorded] if recorded else [])]
+    return Table(columns, [(name, *(f"{scores[name]:.2f}" for scores in given)) for name in metrics])

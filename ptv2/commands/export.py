@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.console import err
+from ptv2.commands.console import tell
 from ptv2.commands.opening import open_trained
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     write_adapter(adapter, options.output)
     text = card(trained.model, adapter, folder.name, trained.task.labels)
     write_text_whole(Path(options.output) / "README.md", text)
-    err.print(f"written: {options.output} ({adapter.config['peft_type']}, {adapter.task_type})", soft_wrap=True)
+    tell(f"written: {options.output} ({adapter.config['peft_type']}, {adapter.task_type})")
     return 0
 
 

@@ -78,7 +78,7 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
         return None
     from rich.text import Text
 
-    from ptv2.commands.console import err
+    from ptv2.commands.console import err, tell
 
     if os.environ.get(STARTED_BY) != str(os.getpid()):
         err.is_interactive = False
@@ -86,10 +86,10 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
     if is_main_process():
         trial = trial_of(HydraConfig.get())
         named = f"job {number}" if trial is None else f"trial {trial}"
-        err.print(Text.assemble((named, "bold"), f"  {' '.join(overrides)}"), soft_wrap=True)
+        tell(Text.assemble((named, "bold"), f"  {' '.join(overrides)}"))
     outcome = _outcome(config, number, overrides)
     if outcome.state in ("failed", "pruned"):
-        err.print(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"), soft_wrap=True)
+        tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
     outcomes.note([outcome])
     return outcome
 

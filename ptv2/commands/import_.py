@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err
+from ptv2.commands.console import tell
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         options.config_dir,
     )
     folder = _write(adapter, config, Path(options.adapter))
-    err.print(f"written: {folder}; `ptv2 evaluate {folder}` scores it", soft_wrap=True)
+    tell(f"written: {folder}; `ptv2 evaluate {folder}` scores it")
     return 0
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
 import yaml
-from rich.table import Table
 
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import out
+from ptv2.commands.columns import Column, Table, show_table
 from ptv2.config import paths, recipes
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
 
@@ -25,34 +25,31 @@ def main(arguments: list[str]) -> int:
     if options.types and options.what != "models":
         parser.error("--types goes with models: ptv2 list models --types")
     for what in [options.what] if options.what else [name for name in LISTS if name != "runs"]:
-        out.print(LISTS[what](options))
+        show_table(LISTS[what](options))
     return 0
 
 
 def _tasks(options: argparse.Namespace) -> Table:
-    table = _table("tasks", "task=", "data", "metric", "")
+    rows = []
     for name, path in paths.choices("task", options.config_dir).items():
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         have = [source for source in ("hub", "files", "mini") if tree["sources"].get(source)]
         sources = " ".join(f"{source}*" if source == tree["source"] else source for source in have)
-        table.add_row(name, sources, tree.get("headline", "accuracy"), paths.summary(path))
-    table.caption, table.caption_justify = "* used unless data.source= says otherwise", "left"
-    return table
+        rows.append((name, sources, tree.get("headline", "accuracy"), paths.summary(path)))
+    columns = [NAME, Column("data"), Column("metric"), TEXT]
+    return Table(columns, rows, title="tasks", notes=["* used unless data.source= says otherwise"])
 
 
 def _models(options: argparse.Namespace) -> Table:
     if not options.types:
         return _described("models", "model", options)
     rows = [facts(family) for family in FAMILIES.values()]
-    table = _table("model types", *rows[0])
-    for row in rows:
-        table.add_row(*row.values())
-    table.caption_justify = "left"
-    table.caption = (
-        "other encoders and decoders are tried before training, and refused if a layer ignores its prompt;\n"
-        f"prompt-tuning and fine-tuning only: {', '.join(NO_DEEP_PROMPTS)}"
-    )
-    return table
+    notes = [
+        "other encoders and decoders are tried before training, and refused if a layer ignores its prompt;",
+        f"prompt-tuning and fine-tuning only: {', '.join(NO_DEEP_PROMPTS)}",
+    ]
+    columns = [Column(name, fold=12) for name in rows[0]]
+    return Table(columns, [list(row.values()) for row in rows], title="model types", notes=notes)
 
 
 def _methods(options: argparse.Namespace) -> Table:
@@ -60,22 +57,17 @@ def _methods(options: argparse.Namespace) -> Table:
 
 
 def _recipes(options: argparse.Namespace) -> Table:
-    table = _table("recipes", "recipe=", "", "source")
-    for recipe in recipes.shipped_and_own(options.config_dir):
-        table.add_row(recipe.name, recipe.kind, recipe.source)
-    table.caption_justify = "left"
-    table.caption = (
-        "chosen by themselves as TASK/MODEL/METHOD, over any/MODEL/METHOD; recipe=NAME takes another, recipe=none\n"
+    rows = [(recipe.name, recipe.kind, recipe.source) for recipe in recipes.shipped_and_own(options.config_dir)]
+    notes = [
+        "chosen by themselves as TASK/MODEL/METHOD, over any/MODEL/METHOD; recipe=NAME takes another, recipe=none "
         "none. Every other case has the defaults of its method, ours: by scale of model and task, and shape (--cfg job)"
-    )
-    return table
+    ]
+    return Table([replace(NAME, name="recipe="), Column(""), replace(TEXT, name="source")], rows, "recipes", notes)
 
 
 def _described(title: str, group: str, options: argparse.Namespace) -> Table:
-    table = _table(title, f"{group}=", "")
-    for name, path in paths.choices(group, options.config_dir).items():
-        table.add_row(name, paths.summary(path))
-    return table
+    rows = [(name, paths.summary(path)) for name, path in paths.choices(group, options.config_dir).items()]
+    return Table([replace(NAME, name=f"{group}="), TEXT], rows, title)
 
 
 def _runs(options: argparse.Namespace) -> Table:
@@ -83,7 +75,7 @@ def _runs(options: argparse.Namespace) -> Table:
     from ptv2.runs.directory import SHARED, find_runs, state_of
     from ptv2.runs.record import read_result, read_status
 
-    table = _table(f"runs in {options.out}/", "run", "state", "")
+    rows = []
     for folder in find_runs([options.out, f"{options.out}/{SHARED}"]):
         state = state_of(folder)
         try:
@@ -93,17 +85,12 @@ def _runs(options: argparse.Namespace) -> Table:
                 text = f"dev {result.headline} {result.dev[result.headline]:.2f}"
         except RunError as error:
             text = str(error).removeprefix(f"{folder}/")
-        table.add_row(folder.relative_to(options.out).as_posix(), state, text)
-    return table
+        rows.append((folder.relative_to(options.out).as_posix(), state, text))
+    return Table([replace(NAME, name="run"), Column("state"), TEXT], rows, f"runs in {options.out}/")
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, min_width=len(title))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
+# The name of a choice or run, whose end says most, and what there is to say of it.
+NAME, TEXT = Column("task=", least=24), Column("", fold=24)
 LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "tasks": _tasks,
     "models": _models,

@@ -183,7 +183,7 @@ def finished_result(opened: Opened) -> Result | None:
         if result is not None:
             opened.run.tidy()
         elif fault := opened.run.fault:
-            from ptv2.commands.console import err
+            from ptv2.commands.console import tell
 
-            err.print(f"{opened.run.path}: {fault.removesuffix(f'; {AGAIN}')}; it is made again", soft_wrap=True)
+            tell(f"{opened.run.path}: {fault.removesuffix(f'; {AGAIN}')}; it is made again")
     return result

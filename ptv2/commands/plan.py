@@ -251,41 +251,45 @@ def _record(config: RunConfig, work: Work, origin: str, needs: list[Need], refus
 
 
 def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> None:
-    from rich.table import Table
+    from rich.text import Text
 
-    from ptv2.commands.console import clock, out
+    from ptv2.commands.columns import Column, Table, show_table
+    from ptv2.commands.console import clock, out, tell
     from ptv2.models.speed import product_rate, slow_precision, training_device
 
     trainer = config.trainer
-    out.print(f"{config.task.name}: {work.examples:,} training examples ({work.source}), {_lengths(work)}")
-    out.print(f"{config.model.name}, {config.model.dtype}: sizes from {origin}")
+    tell(f"{config.task.name}: {work.examples:,} training examples ({work.source}), {_lengths(work)}", out)
+    tell(f"{config.model.name}, {config.model.dtype}: sizes from {origin}", out)
     passes = "one pass" if trainer.accumulation == 1 else f"{trainer.accumulation} passes"
     checkpointing = ", gradient checkpointing" if config.model.gradient_checkpointing else ""
-    out.print(
+    tell(
         f"batches of {trainer.batch_size} in {passes}, {trainer.precision}{checkpointing}; "
         f"prompts of {config.prompt.length}",
+        out,
     )
-    table = Table(box=None, pad_edge=False)
-    table.add_column("method")
-    for need in needs:
-        table.add_column(need.method, justify="right", style="bold" if need.method == config.method else None)
-    table.add_row("trained", *(f"{need.step.trained:,}" for need in needs))
-    table.add_row("of all, %", *(f"{100 * need.step.trained / need.step.parameters:.3g}" for need in needs))
-    for name in ("weights", "gradients", "optimizer", "activations", "peak"):
-        table.add_row(name, *(_bytes(getattr(need.step, name)) for need in needs))
-    table.add_row("an epoch", *(_operations(need.epoch) for need in needs))
-    table.add_row("  here about", *(clock(_seconds(config, need)) for need in needs))
-    out.print(table)
+    columns = [Column("method"), *(Column(need.method, right=True) for need in needs)]
+    rows = [
+        ["trained", *(f"{need.step.trained:,}" for need in needs)],
+        ["of all, %", *(f"{100 * need.step.trained / need.step.parameters:.3g}" for need in needs)],
+        *(
+            [name, *(_bytes(getattr(need.step, name)) for need in needs)]
+            for name in ("weights", "gradients", "optimizer", "activations", "peak")
+        ),
+        ["an epoch", *(_operations(need.epoch) for need in needs)],
+        ["  here about", *(clock(_seconds(config, need)) for need in needs)],
+    ]
+    styles = ["", *("bold" if need.method == config.method else "" for need in needs)]
+    show_table(Table(columns, [[Text(*cell) for cell in zip(row, styles, strict=True)] for row in rows]))
     device = training_device(trainer.device)
     rate = product_rate(trainer.precision, device) / 1e9
-    out.print(f"time: by {rate:,.0f} GFLOP/s, measured now on this machine in {trainer.precision} ({device})")
+    tell(f"time: by {rate:,.0f} GFLOP/s, measured now on this machine in {trainer.precision} ({device})", out)
     if (warning := slow_precision(trainer.precision, device)) is not None:
-        out.print(warning, soft_wrap=True)
+        tell(warning, out)
     for need in needs:
         if need.recipe is not None:
-            out.print(f"{need.method}: {need.recipe}", soft_wrap=True)
+            tell(f"{need.method}: {need.recipe}", out)
     for method, why in refused.items():
-        out.print(f"{method}: {why}", soft_wrap=True)
+        tell(f"{method}: {why}", out)
 
 
 def _seconds(config: RunConfig, need: Need) -> float:

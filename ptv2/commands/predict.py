@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.console import err
+from ptv2.commands.console import tell
 from ptv2.commands.opening import open_trained, trained_task
 from ptv2.commands.prediction_files import format_rows
 from ptv2.errors import ConfigError, DataError
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     text = format_rows(task.rows(predictions, examples), Path(options.output or "").suffix)
     if options.output and options.output != STANDARD:
         write_text_whole(options.output, text)
-        err.print(f"{len(predictions)} predictions written: {options.output}", soft_wrap=True)
+        tell(f"{len(predictions)} predictions written: {options.output}")
     else:
         sys.stdout.write(text)
     return 0
@@ -108,7 +108,7 @@ def _is_object(line: str) -> bool:
 
 def _note(text: str) -> None:
     if is_main_process():
-        err.print(f"note: {text}", soft_wrap=True)
+        tell(f"note: {text}")
 
 
 def _write_official(files: dict[str, str], stem: str) -> None:
@@ -116,4 +116,4 @@ def _write_official(files: dict[str, str], stem: str) -> None:
         raise ConfigError("--official: the task has no official format, or none for this kind of file")
     for ending, text in files.items():
         write_text_whole(f"{stem}.{ending}", text)
-        err.print(f"written: {stem}.{ending}", soft_wrap=True)
+        tell(f"written: {stem}.{ending}")

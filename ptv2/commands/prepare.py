@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.table import Table
-
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err, out
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import err, tell
 from ptv2.data.prepare import RELEASES
 from ptv2.data.prepare.parts import Part, Release, differences
 from ptv2.errors import ConfigError, unknown
@@ -32,17 +31,16 @@ def main(arguments: list[str]) -> int:
     faults = {name: differences(part.counts, release.published[name]) for name, part in parts.items()}
     for name, listed in faults.items():
         for fault in listed:
-            err.print(f"ptv2: warning: {options.corpus} {name}: {fault}", soft_wrap=True)
+            tell(f"ptv2: warning: {options.corpus} {name}: {fault}")
     if any(faults.values()) and not options.allow_mismatch:
-        err.print(
+        tell(
             "ptv2: error: the counts differ from the published ones, nothing was written; "
-            "results on this data cannot be compared with published ones (--allow-mismatch writes it all the same)",
-            soft_wrap=True,
+            "results on this data cannot be compared with published ones (--allow-mismatch writes it all the same)"
         )
         return 1
     for name, part in parts.items():
         write_text_whole(folder / f"{name}{release.suffix}", part.text)
-    out.print(_table(options.corpus, folder, release, parts, faults))
+    show_table(_table(options.corpus, folder, release, parts, faults))
     return 0
 
 
@@ -74,14 +72,14 @@ def _read(release: Release, base: Path, treebank: str | None) -> dict[str, Part]
 
 def _table(corpus: str, folder: Path, release: Release, parts: dict[str, Part], faults: dict[str, list[str]]) -> Table:
     """What was written, and whether it is what was published."""
-    title = f"{corpus} in {folder}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, min_width=len(title))
     counted = list(next(iter(parts.values())).counts)
-    table.add_column("file", overflow="fold")
-    for what in counted:
-        table.add_column(what, justify="right")
-    table.add_column("published counts")
+    columns = [
+        Column("file", least=24),
+        *(Column(what, right=True) for what in counted),
+        Column("published counts", fold=16),
+    ]
+    rows = []
     for name, part in parts.items():
         checked = "differ" if faults[name] else f"the same ({', '.join(release.published[name][0])})"
-        table.add_row(f"{name}{release.suffix}", *(f"{part.counts[what]:,}" for what in counted), checked)
-    return table
+        rows.append((f"{name}{release.suffix}", *(f"{part.counts[what]:,}" for what in counted), checked))
+    return Table(columns, rows, title=f"{corpus} in {folder}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ptv2.commands.console import err, log, log_file
+from ptv2.commands.console import log, log_file, tell
 from ptv2.commands.examples import Prepared
 from ptv2.config.schema import TrainerConfig
 from ptv2.errors import Interrupted, Pruned
@@ -50,7 +50,7 @@ def recording(run: RunDirectory) -> Iterator[None]:
 def say_if_slow(config: TrainerConfig, accelerator: Accelerator) -> None:
     """Tell the user before a training begins that this device emulates the precision asked for."""
     if accelerator.is_main_process and (warning := slow_precision(config.precision, accelerator.device.type)):
-        err.print(f"warning: {warning}", soft_wrap=True)
+        tell(f"warning: {warning}")
 
 
 def time_record(at: Position, total: float) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err
+from ptv2.commands.console import tell
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.runs.directory import chosen_runs
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     runs = [read_shown(folder, points) for folder in folders]
     write_text_whole(options.output, render(runs, figures, options.title))
     finished = sum(run.counted for run in runs)
-    err.print(f"written: {options.output} ({len(runs)} runs, {finished} of them finished)", soft_wrap=True)
+    tell(f"written: {options.output} ({len(runs)} runs, {finished} of them finished)")
     return 0
 
 

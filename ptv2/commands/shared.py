@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 
-from ptv2.commands.console import RichMonitor, err
+from ptv2.commands.console import RichMonitor, tell
 from ptv2.commands.examples import Prepared, prepare
 from ptv2.commands.opening import Shared, for_each_task, read_examples
 from ptv2.commands.overview import describe_data, log_overview, show_encoded, show_read
@@ -60,7 +60,7 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
     if _agreed(accelerator, shared.run.result is not None):
         if accelerator.is_main_process:
             shared.run.tidy()  # in case a kill came between the result and the end of it
-            err.print(f"{shared.run.path}: finished before", soft_wrap=True)
+            tell(f"{shared.run.path}: finished before")
     else:
         say_if_slow(next(iter(shared.parts.values())).trainer, accelerator)
         read = for_each_task(shared.parts, lambda name: _prepare(shared, name, accelerator), shared.config)
@@ -214,7 +214,7 @@ def _held(run: SharedDirectory, accelerator: Accelerator) -> Iterator[None]:
 
     def waiting() -> None:
         if not waited:
-            err.print(f"waiting for {run.path}: another process is training it", soft_wrap=True)
+            tell(f"waiting for {run.path}: another process is training it")
         waited.append(None)
         _agreed(accelerator, False)
 

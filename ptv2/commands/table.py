@@ -6,15 +6,24 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from rich.table import Table
-
 from ptv2.commands.arguments import Parser
-from ptv2.commands.console import err, out, warn_of_faults
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell, warn_of_faults
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.usable import usable_results
 from ptv2.runs.directory import chosen_runs
+
+# What becomes of columns on a narrow screen.
+FITTED = {
+    "task": Column("task", group=True),
+    "model": Column("model", group=True),
+    "settings": Column("settings", below=True),
+    "score": Column("score", fold=10),
+    "trained %": Column("trained %", drop=2),
+    "train time": Column("train time", drop=1),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +55,7 @@ def main(arguments: list[str]) -> int:
     text = tables.markdown(rows, options.split) if kind == "md" else tables.comma_separated(rows, options.split)
     if options.output:
         write_text_whole(options.output, text)
-        err.print(f"written: {options.output}", soft_wrap=True)
+        tell(f"written: {options.output}")
     else:
         out.print(text, end="", soft_wrap=True)
     return 0
@@ -59,12 +68,6 @@ def _results(options: argparse.Namespace) -> list[tables.Result]:
 
 
 def _print(rows: list[tables.Row], split: str) -> None:
-    table = Table(box=None, pad_edge=False, caption=tables.footnote(split), caption_justify="left")
-    for name in tables.HEADER:
-        table.add_column(name, overflow="fold")
-    before: tuple[str, ...] = ()
-    for line in tables.cells(rows):
-        fresh = line[:2] != before[:2]
-        table.add_row(*(line if fresh else ("", "", *line[2:])), end_section=False)
-        before = line
-    out.print(table)
+    columns = [FITTED.get(name, Column(name)) for name in tables.HEADER]
+    more = "add | less -S or --output table.md for all of it"
+    show_table(Table(columns, tables.cells(rows), notes=[tables.footnote(split)], sparse=2, more=more))

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.table import Table
-
-from ptv2.commands.console import err, out
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell
 from ptv2.files import write_text_whole
 from ptv2.report import plots
 from ptv2.report.points import Point, comma_separated, curves, levels
@@ -95,14 +94,21 @@ def ends(points: Sequence[Point]) -> list[Point]:
 def show_figure(points: Sequence[Point], paths: Sequence[Path], x: str) -> None:
     """Print the means and where the files are."""
     first = points[0]
-    table = Table(box=None, pad_edge=False, caption=seeds_in_words(points), caption_justify="left")
-    for name in ("series", x, f"{first.metric} on {first.split}", "seeds", "trained", "%"):
-        table.add_column(name, overflow="fold", justify="left" if name == "series" else "right")
-    for series, place, score, own in _marks(points):
-        table.add_row(series, place, score, str(len(own)), f"{own[0].trained:,}", f"{own[0].trained_percent:.3g}")
-    out.print(table)
+    columns = [
+        Column("series", fold=16, least=16),
+        Column(x, right=True, fold=10, least=16),
+        Column(f"{first.metric} on {first.split}", right=True),
+        Column("seeds", right=True, drop=3),
+        Column("trained", right=True, drop=1),
+        Column("%", right=True, drop=2),
+    ]
+    rows = [
+        (series, place, score, str(len(own)), f"{own[0].trained:,}", f"{own[0].trained_percent:.3g}")
+        for series, place, score, own in _marks(points)
+    ]
+    show_table(Table(columns, rows, notes=[seeds_in_words(points)]))
     for path in paths:
-        out.print(str(path), soft_wrap=True)
+        tell(str(path), out)
 
 
 def _marks(points: Sequence[Point]) -> Iterator[tuple[str, str, str, list[Point]]]:
@@ -124,4 +130,4 @@ def show_gaps(outcomes: Sequence[Outcome]) -> None:
             gaps.setdefault((outcome.state, outcome.message), []).append(f"{name} seed {outcome.job.seed}")
     for (state, message), names in gaps.items():
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        err.print(f"not drawn: {shown}: {message or state}", soft_wrap=True)
+        tell(f"not drawn: {shown}: {message or state}")

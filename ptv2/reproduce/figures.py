@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptv2.commands.console import err
+from ptv2.commands.console import tell
 from ptv2.config.compose import compose
 from ptv2.config.recipes import describe_recipe
 from ptv2.data.sources import open_source
@@ -73,7 +73,7 @@ def reproduce_figure(name: str, options: Options) -> int:
     table = stem.with_name(f"{stem.name}.csv")
     if not points and options.collect and table.is_file():
         points, outcomes = read_points(table), []
-        err.print(f"no finished run here; drawn again from {table}", soft_wrap=True)
+        tell(f"no finished run here; drawn again from {table}")
     if not points:
         why = dict.fromkeys(outcome.message for outcome in outcomes)
         raise RunError(f"figure {name}: no finished run to draw ({'; '.join(list(why)[:3])})")

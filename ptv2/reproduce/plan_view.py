@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rich.table import Table
 from rich.text import Text
 
+from ptv2.commands.columns import Column, Table, show_table
 from ptv2.commands.console import clock as as_clock
-from ptv2.commands.console import err, out
+from ptv2.commands.console import err, out, tell
 from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import Precision, RunConfig
 from ptv2.errors import Ptv2Error
@@ -23,6 +23,14 @@ from ptv2.reproduce.options import Options
 from ptv2.reproduce.plan import Job
 from ptv2.reproduce.timing import Clock
 
+COLUMNS = (
+    Column("cell", fold=20, least=20),
+    Column("runs", fold=11),
+    Column("settings", drop=1),
+    Column("operations a run", fold=14, drop=2),
+    Column("memory"),
+    Column("time a run"),
+)
 STATES = {"missing": "to run", "interrupted": "to go on", "failed": "to try again", "finished": "finished"}
 
 
@@ -31,9 +39,7 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
     outcomes = collect(jobs)
     known = Clock([(outcome.job, outcome.result) for outcome in outcomes])
     different = {outcome.job.folder: outcome.job for outcome in outcomes if _is_open(outcome)}  # cells may share runs
-    table = Table(box=None, pad_edge=False)
-    for name in ("cell", "runs", "settings", "operations a run", "memory", "time a run"):
-        table.add_column(name, overflow="fold")
+    rows = []
     needs: dict[tuple[str, ...], Need | None] = {}
     for group in _by_cell(outcomes):
         job = group[0].job
@@ -42,16 +48,18 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
         left = any(_is_open(outcome) for outcome in group)
         need = needs[job.cell.key] = _need(job) if left else None
         seconds = _seconds(job, need, known) if left else None
-        table.add_row(
-            " ".join(job.cell.key),
-            _states(group),
-            _recipe(job),
-            "" if need is None else _operations(need.operations) + need.shared_text,
-            "" if need is None else f"{need.memory / GIB:.1f} GiB",
-            "" if seconds is None else as_clock(seconds),
+        rows.append(
+            (
+                " ".join(job.cell.key),
+                _states(group),
+                _recipe(job),
+                "" if need is None else _operations(need.operations) + need.shared_text,
+                "" if need is None else f"{need.memory / GIB:.1f} GiB",
+                "" if seconds is None else as_clock(seconds),
+            )
         )
-    if table.row_count:
-        out.print(table)
+    if rows:
+        show_table(Table(COLUMNS, rows))
     _show_impossible(outcomes)
     _show_total(list(different.values()), needs, known, options.jobs)
 
@@ -66,7 +74,7 @@ def _show_impossible(outcomes: Sequence[Outcome]) -> None:
             names += [last] if last not in names else []
     for reason, cells in reasons.items():
         named = "; ".join(f"{start} {', '.join(names)}".strip() for start, names in cells.items())
-        out.print(Text.assemble((reason, "yellow"), f"\n  {named}"), soft_wrap=True)
+        tell(Text.assemble((reason, "yellow"), f"\n  {named}"), out)
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def _is_open(outcome: Outcome) -> bool:
 
 def _show_total(jobs: Sequence[Job], needs: Mapping[tuple[str, ...], Need | None], known: Clock, workers: int) -> None:
     if not jobs:
-        out.print("No runs to make: each is finished or cannot be made here.", soft_wrap=True)
+        tell("No runs to make: each is finished or cannot be made here.", out)
         return
     counted = [(job, need) for job in jobs if (need := needs[job.cell.key]) is not None]
     shared = {(job.seed, need.shared_name): need.shared for job, need in counted}  # trained once for all its tasks
@@ -109,8 +117,8 @@ def _show_total(jobs: Sequence[Job], needs: Mapping[tuple[str, ...], Need | None
     parts.append("time not known" if seconds is None else f"about {as_clock(seconds)} {origin}")
     warnings = {slow_precision(*_precision(job.config)) for job, _ in counted if job.config is not None}
     for warning in sorted(filter(None, warnings)):
-        out.print(warning, soft_wrap=True)
-    out.print(f"{'; '.join(parts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", soft_wrap=True)
+        tell(warning, out)
+    tell(f"{'; '.join(parts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", out)
 
 
 def _seconds(job: Job, need: Need | None, known: Clock) -> float | None:

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from ptv2.commands.console import clock as as_clock
-from ptv2.commands.console import err
+from ptv2.commands.console import draws, err, tell
 from ptv2.reproduce.plan import Job
 from ptv2.reproduce.timing import Clock, done
 
@@ -31,7 +31,7 @@ class Progress:
             TextColumn("left {task.fields[left]}"),
             TextColumn("[dim]{task.fields[now]}[/dim]"),
         )
-        self._bars = Bars(*columns, console=err, transient=True, disable=not err.is_terminal)
+        self._bars = Bars(*columns, console=err, transient=True, disable=not draws(err))
         self._task = self._bars.add_task(title, total=len(jobs), left="?", now="")
         self._title = title
         self._say(f"{title}: {_counted(len(jobs))} to make{_about(clock.left(jobs, workers))}")
@@ -54,7 +54,7 @@ class Progress:
         end = _about(clock.left(self._left, self._workers)) if self._left else ""
         style = "red" if failed else "green"
         word = "failed" if failed else "done"
-        err.print(Text.assemble((word, style), f"  {label(job)}  {said}{end}"), soft_wrap=True)
+        tell(Text.assemble((word, style), f"  {label(job)}  {said}{end}"))
 
     def show(self, running: Mapping[Path | None, float], clock: Clock) -> None:
         """Move the bar; `running` has the folders of the runs that are made now, and for how many seconds."""
@@ -71,7 +71,7 @@ class Progress:
         )
 
     def _say(self, text: str) -> None:
-        err.print(Text(text), soft_wrap=True)
+        tell(text)
 
 
 def label(job: Job) -> str:

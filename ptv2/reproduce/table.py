@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from ptv2.commands.console import out
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell
 from ptv2.errors import Interrupted
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.reproduce.as_latex import latex
@@ -24,6 +24,7 @@ from ptv2.reproduce.plan import Job
 from ptv2.reproduce.plan_view import show_plan
 from ptv2.reproduce.records import as_records, comma_separated
 from ptv2.reproduce.table_cells import Request, plan_table, read_request
+from ptv2.screen import width_of
 
 SCHEMA = 1  # of the JSON
 Planned = Mapping[tuple[str, ...], Sequence[Job]]
@@ -64,9 +65,9 @@ def _finish(request: Request, planned: Planned, outcomes: Sequence[Outcome], opt
     found = entries(request, by_place, options.margin)
     document = lay_out(request, found, options)
     paths = write_table(request, document, found, options)
-    show_table(document)
+    show_document(document)
     for path in paths:
-        out.print(Text(str(path)), soft_wrap=True)
+        tell(Text(str(path)), out)
 
 
 def write_table(request: Request, document: Document, found: Sequence[Entry], options: Options) -> list[Path]:
@@ -96,21 +97,36 @@ def _tree(request: Request, document: Document, records: Sequence[dict[str, Any]
     }
 
 
-def show_table(document: Document) -> None:
+def show_document(document: Document) -> None:
     """The grids on the terminal, with what their numbers are."""
     for grid in document.grids:
-        out.print(_as_rich(grid))
-        out.print()
-    out.print(document.caption, style="dim")
+        for table in _tables(grid, width_of(out.file)):
+            show_table(table)
+            out.print()
+    tell(Text(document.caption, style="dim"), out, indent=0)
 
 
-def _as_rich(grid: Grid) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("", style="dim")
-    labels = [label if i == 0 else "" for label, width in grid.spans for i in range(width)]
-    for label, method in zip(labels, grid.methods, strict=True):
-        table.add_column(f"{label}\n{method}", justify="right")
-    for line in grid.lines:
-        table.add_row(line.row, line.what, *line.cells)
-    return table
+def _tables(grid: Grid, width: int | None) -> Iterator[Table]:
+    """The grid's columns beside the names of its rows, in as many tables below each other as the width asks for."""
+    labels = [label for label, methods in grid.spans for _ in range(methods)]
+    columns = [Column(f"{label}\n{method}", right=True) for label, method in zip(labels, grid.methods, strict=True)]
+
+    def table(places: Sequence[int]) -> Table:
+        rows: list[Sequence[str | Text]] = [
+            (line.row, Text(line.what, style="dim"), *(line.cells[i] for i in places)) for line in grid.lines
+        ]
+        return Table([Column("", least=16), Column(""), *(columns[i] for i in places)], rows)
+
+    def fits(places: Sequence[int]) -> bool:
+        return width is None or table(places).width <= width
+
+    places = iter(range(len(columns)))
+    spans = [[next(places) for _ in range(methods)] for _, methods in grid.spans]  # of a task, which stay together
+    units = [unit for span in spans for unit in ([span] if fits(span) else [[place] for place in span])]
+    groups: list[list[int]] = []
+    for unit in units:
+        if groups and fits([*groups[-1], *unit]):
+            groups[-1] += unit
+        else:
+            groups.append([*unit])
+    return map(table, groups)

@@ -19,6 +19,7 @@ from ptv2.errors import Interrupted, RunError, first_line
 from ptv2.runs.processes import is_main_process
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
+LONG = 30  # letters of a message that has no place beside others on a narrow screen
 COLOURS = {"failed": "red", "interrupted": "yellow", "running": "yellow", "pruned": "blue"}
 
 
@@ -94,16 +95,15 @@ def show(outcomes: list[Outcome]) -> None:
     """A table with a row for each job."""
     if not outcomes or not is_main_process():
         return
-    from rich.table import Table
+    from ptv2.commands.columns import Column, Table, show_table
 
-    from ptv2.commands.console import out
-
-    table = Table(box=None, pad_edge=False, title=f"{len(outcomes)} jobs", title_justify="left")
-    for name in ("job", "settings", "state", ""):
-        table.add_column(name, overflow="fold")
-    for outcome in outcomes:
-        table.add_row(str(outcome.job), " ".join(outcome.overrides), coloured(outcome.state), outcome.message)
-    out.print(table)
+    long = max(len(outcome.message) for outcome in outcomes) > LONG
+    columns = [Column("job"), Column("settings", fold=24, least=24), Column("state"), Column("", below=long, fold=18)]
+    rows = [
+        (str(outcome.job), " ".join(outcome.overrides), coloured(outcome.state), outcome.message)
+        for outcome in outcomes
+    ]
+    show_table(Table(columns, rows, title=f"{len(outcomes)} jobs"))
 
 
 def coloured(state: str) -> Any:

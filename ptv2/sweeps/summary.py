@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
-from rich.table import Table
 from rich.text import Text
 
-from ptv2.commands.console import out
+from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, tell
 from ptv2.runs.record import read_result
-from ptv2.sweeps.outcomes import coloured
+from ptv2.sweeps.outcomes import LONG, coloured
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search
 
 STATES = {
@@ -32,21 +32,25 @@ def show_study(search: Search, fixed: list[str]) -> None:
     if not trials:
         return
     best = search.best
-    table = Table(box=None, pad_edge=False, title=f"study {search.name}, {len(trials)} trials", title_justify="left")
-    for name in ("trial", "settings", "state", "dev", ""):
-        table.add_column(name, overflow="fold")
-    for trial in trials:
-        table.add_row(*_row(trial, fixed), style="bold" if best is not None and trial.number == best.number else None)
-    out.print(table)
+    rows = [_row(trial, fixed) for trial in trials]
+    long = max(len(row[-1]) for row in rows) > LONG
+    columns = [
+        Column("trial"),
+        Column("settings", fold=24, least=24),
+        Column("state"),
+        Column("dev"),
+        Column("", below=long, fold=18),
+    ]
+    show_table(Table(columns, rows, title=f"study {search.name}, {len(trials)} trials"))
     if best is None:
-        out.print("no trial has a dev score yet")
+        tell("no trial has a dev score yet", out)
         return
-    out.print(f"best on dev: trial {best.number}, {best.value:.2f}: {' '.join(_searched(best, fixed))}")
+    tell(f"best on dev: trial {best.number}, {best.value:.2f}: {' '.join(_searched(best, fixed))}", out)
     run = Path(best.user_attrs[RUN])
-    out.print(f"its run: {run}", soft_wrap=True)
+    tell(f"its run: {run}", out)
     if (result := read_result(run)) is not None:
         asked = f"task={result.task} model={result.model} method={result.method} out={run.parent}"
-        out.print(f"as a recipe: ptv2 best {asked} --write DIR", soft_wrap=True)
+        tell(f"as a recipe: ptv2 best {asked} --write DIR", out)
 
 
 def _row(trial: FrozenTrial, fixed: list[str]) -> tuple[str | Text, ...]:

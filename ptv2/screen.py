@@ -1,0 +1,70 @@
+"""How wide the reader's screen is, and how text is folded to it. Imports nothing heavy: the error line needs it too."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import IO
+
+WIDTH = 80  # columns of a terminal that does not say
+# What would move the cursor, ring or colour becomes a picture of itself: names and labels from files may have it.
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+_PICTURES |= dict.fromkeys(range(127, 160), 0xFFFD)
+
+
+def width_of(stream: IO[str]) -> int | None:
+    """Columns that a line on `stream` may have: what COLUMNS says, or the terminal; None for a pipe or file."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or WIDTH) if stream.isatty() else None
+    except (OSError, ValueError):  # closed, or no file of the system
+        return None
+
+
+def visible(text: str) -> str:
+    """`text` of the same length with pictures of control characters."""
+    return text.translate(_PICTURES)
+
+
+def fold(
+    text: str, width: int, indent: int = 2, measure: Callable[[str], int] = len, word: str = r"\S+"
+) -> list[tuple[int, int]]:
+    """Begin and end, within `text`, of lines of at most `width` columns; a word that is longer has a line to itself.
+
+    Args:
+        indent: columns that stand before every line but the first.
+        measure: columns of a text.
+        word: a pattern of what stays together.
+    """
+    lines: list[tuple[int, int]] = []
+    for found in re.finditer(word, text):
+        room = width - (indent if len(lines) > 1 else 0)
+        if lines and measure(text[lines[-1][0] : found.end()]) <= room:
+            lines[-1] = (lines[-1][0], found.end())
+        else:
+            lines.append(found.span())
+    return lines or [(0, 0)]
+
+
+def folded(text: str, width: int | None, indent: int = 2) -> str:
+    """`text` on lines of at most `width` columns; as it is where there is no width."""
+    if width is None:
+        return text
+    return f"\n{' ' * indent}".join(text[start:end] for start, end in fold(text, width, indent))
+
+
+def elide(text: str, most: int, measure: Callable[[str], int] = len) -> str:
+    """`text`, or its beginning and end with dots between them where it has more than `most` columns."""
+    if measure(text) <= most:
+        return text
+    room, start, end = max(0, most - 3), "", ""
+    while measure(start + end) < room:  # from both sides in turn; wide letters may leave a column free
+        rest = text[len(start) : len(text) - len(end)]
+        longer = (start + rest[0], end) if len(start) <= len(end) else (start, rest[-1] + end)
+        if measure("".join(longer)) > room:
+            break
+        start, end = longer
+    return f"{start}...{end}"[: max(most, 1)]
