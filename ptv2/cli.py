@@ -32,11 +32,12 @@ usage: ptv2 COMMAND ...
 
 {commands}
 
-  ptv2 train                                        the embedded default: made-up task, embedded backbone, p-tuning-v2
-  ptv2 train task=rte model=roberta-large           data and backbone from the hub
-  ptv2 train task=rte data.source=files data.dir=D  the official SuperGLUE files
+  ptv2 train                                 made-up task and small backbone, both
+                                             embedded, with p-tuning-v2
+  ptv2 train task=rte model=roberta-large    data and backbone from the hub
+  ptv2 train task=rte data.source=files data.dir=D    the official files
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
-  ptv2 COMMAND --help                               what a command takes
+  ptv2 COMMAND --help                        what a command takes
 
 Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
 
@@ -82,8 +83,10 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    line = visible(f"ptv2: error: {' '.join(message.split())}")
-    print(folded(line, width_of(sys.stderr)), file=sys.stderr)
+    line = visible(f"ptv2: error: {' '.join(message.splitlines())}")
+    if sys.stderr.isatty():  # programs read one line
+        line = folded(line, width_of(sys.stderr))
+    print(line, file=sys.stderr)
     return code
 
 

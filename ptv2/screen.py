@@ -45,7 +45,7 @@ def fold(
         if lines and measure(text[lines[-1][0] : found.end()]) <= room:
             lines[-1] = (lines[-1][0], found.end())
         else:
-            lines.append(found.span())
+            lines.append((found.start() if lines else 0, found.end()))  # blanks before the first word stay
     return lines or [(0, 0)]
 
 

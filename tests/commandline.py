@@ -204,6 +204,7 @@ def numbers(folder: Path) -> dict[str, Any]:
 def _run(words: list[str], out: str, err: str, environment: dict[str, str], before: Callable[[], None] | None) -> None:
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
+    os.environ.pop("COLUMNS", None)  # a terminal's that started the tests; streams are files
     os.environ.update(environment)
     import torch
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import NoReturn
 
 from ptv2.errors import ConfigError
+from ptv2.screen import folded
+
+_NAME = re.compile(r"\s+\S.*?\s\s+(?=\S)")  # a word of a list, before what it means
+
+
+class Lists(argparse.HelpFormatter):
+    """Help whose lists, of words and what they mean, keep their lines and fold below the meaning."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = text.splitlines()
+        margins = [len(found[0]) if (found := _NAME.match(line)) else 0 for line in lines]
+        return "\n".join(indent + folded(line, width, margin) for line, margin in zip(lines, margins, strict=True))
 
 RUN_HELP = "a run's folder, its name or its hash, or a beginning of these that no other run has"
 

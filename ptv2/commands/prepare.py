@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptv2.commands.arguments import Parser
+from ptv2.commands.arguments import Lists, Parser
 from ptv2.commands.columns import Column, Table, show_table
 from ptv2.commands.console import err, tell
 from ptv2.data.prepare import RELEASES
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ptv2 prepare",
         description="Make the files that tasks read from a corpus that you have by licence, and check its size.",
         epilog=f"corpora:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Lists,
     )
     parser.add_argument("corpus", help=f"one of: {', '.join(RELEASES)}")
     parser.add_argument("--from", dest="base", required=True, metavar="DIR", help="the folder or archive you have")

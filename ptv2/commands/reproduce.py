@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-
-from ptv2.commands.arguments import Parser
+from ptv2.commands.arguments import Lists, Parser
 from ptv2.config import paths
 from ptv2.reproduce.options import MARGIN, Options, read_settings
 
 EPILOG = """words:
-  table=NAME            2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
-  figure=NAME task=NAME depth, length, initialisation, dropout, head, learning, or one of yours: figure/NAME.yaml
-  figure.KEY=VALUE      a key of the figure's own file, e.g. figure.x.values=[1,2,4]
-  split=test            a figure of test scores (default: dev)
-  model=NAME            another backbone, as the only row; then also columns that are not in the paper and have data
-  model.path=PATH       a checkpoint of your own, as the only row
-  data=DIR              folder of all data: DIR/<task>, DIR/superglue, DIR/<ner|srl|qa> or DIR itself has a task's files
+  table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
+  figure=NAME task=NAME    depth, length, initialisation, dropout, head, learning, or one of yours: figure/NAME.yaml
+  figure.KEY=VALUE         a key of the figure's own file, e.g. figure.x.values=[1,2,4]
+  split=test               a figure of test scores (default: dev)
+  model=NAME               another backbone, as the only row; then also columns that are not in the paper and have data
+  model.path=PATH          a checkpoint of your own, as the only row
+  data=DIR                 folder of all data: DIR/<task>, DIR/superglue, DIR/<ner|srl|qa> or DIR has a task's files
   rows=, columns=, methods=  names with commas: only these; columns= also takes any other task
-  seeds=1,2,3 or 1-3    instead of the table's own
-  jobs=N                runs side by side (default: 1)
-  out=DIR, results=DIR  where runs and tables go (default: runs, results)
-  margin=X              points within which methods count as equivalent (default: {margin:g})
-  share=family|table    which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)
-  KEY=VALUE             any setting of ptv2 train, for all runs, e.g. trainer.precision=bf16
+  seeds=1,2,3 or 1-3       instead of the table's own
+  jobs=N                   runs side by side (default: 1)
+  out=DIR, results=DIR     where runs and tables go (default: runs, results)
+  margin=X                 points within which methods count as equivalent (default: {margin:g})
+  share=family|table       which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)
+  KEY=VALUE                any setting of ptv2 train, for all runs, e.g. trainer.precision=bf16
 
 The same command goes on where it stopped: finished runs are found, interrupted ones continued, failed ones tried again.
 Cells without a number say why.
@@ -36,7 +34,7 @@ def main(arguments: list[str]) -> int:
         prog="ptv2 reproduce",
         description="Make the runs of a table or figure and write it.",
         epilog=EPILOG.format(margin=MARGIN, tables=_choices()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Lists,
     )
     parser.add_argument("words", nargs="*", metavar="key=value", help="what to reproduce, and settings of its runs")
     parser.add_argument("--plan", action="store_true", help="print the runs and their cost; run nothing")
@@ -62,6 +60,6 @@ def _choices() -> str:
     lines = []
     for group in ("table", "figure"):
         lines += [
-            f"  {group}={name:{20 - len(group)}} {paths.summary(path)}" for name, path in paths.choices(group).items()
+            f"  {group}={name:{23 - len(group)}} {paths.summary(path)}" for name, path in paths.choices(group).items()
         ]
     return "\n".join(lines)
