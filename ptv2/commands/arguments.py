@@ -20,6 +20,7 @@ class Lists(argparse.HelpFormatter):
         margins = [len(found[0]) if (found := _NAME.match(line)) else 0 for line in lines]
         return "\n".join(indent + folded(line, width, margin) for line, margin in zip(lines, margins, strict=True))
 
+
 RUN_HELP = "a run's folder, its name or its hash, or a beginning of these that no other run has"
 
 
