@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ PEFT_TRIES = {
     "checkpointing": ("AutoModelForSequenceClassification", "SEQ_CLS", True),
 }
 PROMPT_LENGTH = 4
+TRIED_WITH = {"PEFT": "peft", "transformers": "transformers", "torch": "torch"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     table = render(
         {name: {column: peft_cell(name, *tried) for column, tried in PEFT_TRIES.items()} for name in FAMILIES}
     )
+    table = f"{heading()}\n\n{table}"
     if options.write is None:
         print(table)
         return 0
@@ -52,6 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     after = rest.split(END)[1]
     options.write.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
     return 0
+
+
+def heading() -> str:
+    """What the table was made with: the answers of PEFT differ from version to version."""
+    tried = ", ".join(f"{name} {version(package)}" for name, package in TRIED_WITH.items())
+    return f"Made with {tried}:"
 
 
 def render(of_peft: dict[str, dict[str, str]]) -> str:
