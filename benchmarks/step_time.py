@@ -69,8 +69,9 @@ def main() -> int:
         if done.returncode:
             print(done.stderr, file=sys.stderr)
             return 1
+        print(*[line for line in done.stderr.splitlines() if line.startswith("left out")], sep="\n", file=sys.stderr)
         rounds.append(json.loads(done.stdout.splitlines()[-1]))
-    measurements = {method: [one[method] for one in rounds] for method in METHODS}
+    measurements = {method: [one[method] for one in rounds] for method in rounds[0]}
     if options.json:
         print(json.dumps(measurements))
     return report(measurements, options)
@@ -120,10 +121,21 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """For each method the median seconds of a step, and bytes of memory above the loaded weights."""
     import torch
 
-    prepared = {method: prepare(method, options) for method in METHODS}
-    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
+    prepared = {}
+    for method in METHODS:
+        try:
+            prepared[method] = prepare(method, options)
+            prepared[method][0]()
+        except ValueError as error:
+            if method != PEFT:
+                raise
+            print(f"left out: {method}: {error}", file=sys.stderr)  # PEFT refuses it with transformers 5.24
+            prepared.pop(method, None)
+    methods = tuple(prepared)
+    seconds: dict[str, list[float]] = {method: [] for method in methods}
     for turn in range(WARM_UP + options.steps):
-        for method in METHODS[turn % len(METHODS) :] + METHODS[: turn % len(METHODS)]:
+        first = turn % len(methods)
+        for method in methods[first:] + methods[:first]:
             started = time.perf_counter()
             prepared[method][0]()
             if turn >= WARM_UP:
@@ -227,15 +239,15 @@ def used_instructions(options: argparse.Namespace) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True, env=surroundings).stdout.strip()
 
 
-def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> int:
+def report(measurements: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> int:
     """Print the table as Markdown, with the goals that p-tuning-v2 has to reach."""
     from importlib.metadata import version
 
     from ptv2.runs.environment import environment
 
     machine = environment()
-    seconds = {method: statistics.median(m["seconds"] for m in rows) for method, rows in found.items()}
-    space = {method: statistics.median(m["bytes"] for m in rows) for method, rows in found.items()}
+    seconds = {method: statistics.median(m["seconds"] for m in rows) for method, rows in measurements.items()}
+    space = {method: statistics.median(m["bytes"] for m in rows) for method, rows in measurements.items()}
     base = METHODS[0]
     print(f"`{' '.join(['python', 'benchmarks/step_time.py', *sys.argv[1:]])}`\n")
     print(
@@ -248,14 +260,15 @@ def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace
     )
     print("| method | s a step | steps/s against fine-tuning | MiB beside the weights | memory against fine-tuning |")
     print("|---|---|---|---|---|")
-    for method in METHODS:
+    for method in measurements:
         speed, share = seconds[base] / seconds[method], space[method] / space[base]
         print(f"| {method} | {seconds[method]:.3f} | {speed:.2f} | {space[method] / 2**20:.0f} | {share:.2f} |")
     goals = {
         "not slower than stock torch": seconds["p-tuning-v2"] <= seconds[STOCK],
-        "not slower than PEFT": seconds["p-tuning-v2"] <= seconds[PEFT],
         "at most half of fine-tuning's memory": space["p-tuning-v2"] <= space[base] / 2,
     }
+    if PEFT in seconds:
+        goals["not slower than PEFT"] = seconds["p-tuning-v2"] <= seconds[PEFT]
     print()
     for goal, reached in goals.items():
         print(f"- p-tuning-v2 {goal}: {'yes' if reached else 'NO'}")
