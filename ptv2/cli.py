@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from ptv2.errors import Ptv2Error, unknown
+from ptv2.errors import Ptv2Error, in_one_line, unknown
 from ptv2.screen import folded, visible, width_of
 
 # word: (module with `main(arguments) -> exit code`, help)
@@ -83,7 +83,7 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    line = visible(f"ptv2: error: {' '.join(message.splitlines())}")
+    line = visible(f"ptv2: error: {in_one_line(message)}")
     if sys.stderr.isatty():  # programs read one line
         line = folded(line, width_of(sys.stderr))
     print(line, file=sys.stderr)

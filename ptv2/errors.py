@@ -50,15 +50,37 @@ class Pruned(Ptv2Error):  # noqa: N818 - not a fault, but it ends the run
     """A sweep ended a run early, since others were better; it has no result."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that `name` is no known `kind`, with the nearest and all valid choices.
+LINE = 300  # characters of an error's line
+
+
+def unknown(kind: str, name: str, known: Iterable[str], below: str = "") -> str:
+    """Say that `name` is no known `kind`, with the nearest and the valid choices, as many as fit into a line.
+
+    Args:
+        below: what all names begin with, which the list says once.
 
     Returns a sentence such as ``unknown task 'rt'; did you mean rte? known: boolq, cb, rte``.
     """
     choices = sorted(set(known))
-    near = get_close_matches(name, choices, n=1, cutoff=0.6)
+    near = get_close_matches(name[:80], choices, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ";"
-    return f"unknown {kind} '{name}'{hint} known: {', '.join(choices) or 'none'}"
+    place = f" below {below.rstrip('.')}" if below else ""
+    start = f"unknown {kind} '{shorten(name)}'{hint} known{place}: "
+    return start + _list([choice.removeprefix(below) for choice in choices], LINE - len(start))
+
+
+def _list(names: list[str], most: int) -> str:
+    """The names, or as many of them as `most` characters hold and how many more there are."""
+    text = ", ".join(names) or "none"
+    if len(text) <= most:
+        return text
+    shown = text[: most - 20].count(",")
+    return f"{', '.join(names[:shown])} and {len(names) - shown} more"
+
+
+def in_one_line(message: str) -> str:
+    """A message without line ends, cut to `LINE` characters."""
+    return shorten(" ".join(message.splitlines()), LINE)
 
 
 def first_line(error: BaseException, most: int = 160) -> str:

@@ -125,7 +125,7 @@ def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
         (["train", "task=rt"], "unknown task 'rt'; did you mean rte? known: boolq, cb, "),
         (["train", "model=minilmm"], "unknown model 'minilmm'; did you mean minilm? known: bert-base-cased, "),
         (["train", "method=ptuning"], "unknown method 'ptuning'; did you mean p-tuning-v2? known: "),
-        (["train", "prompt.lenght=3"], "unknown config key 'prompt.lenght'; did you mean prompt.length? known: "),
+        (["train", "prompt.lenght=3"], "unknown config key 'prompt.lenght'; did you mean prompt.length? known below "),
         (
             ["train", "prompt.length=0", "optim.lr=-1"],
             "prompt.length=0: expected more than 0; optim.lr=-1: expected ",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.conf import RuntimeConf
@@ -27,7 +28,7 @@ from ptv2.errors import ConfigError, shorten, unknown
 
 _LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError)
 
 
 def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
@@ -158,7 +159,8 @@ def _unknown_key(key: str) -> str:
         if not known and get_origin(kind) is dict:
             return f"{key}: nothing there to change; +{key}=VALUE adds it"
         if part not in known:
-            return unknown("config key", prefix + part, [prefix + name for name in known] or [prefix.rstrip(".")])
+            names = [prefix + name for name in known]
+            return unknown("config key", prefix + part, names or [prefix.rstrip(".")], below=prefix if names else "")
         kind, prefix = known[part], f"{prefix}{part}."
     if key.startswith("multitask."):
         return f"{key}: {MULTITASK_ONLY}"

@@ -58,6 +58,7 @@ def check_file(path: Path, group: str) -> None:
     text = _read(path)
     try:
         tree = yaml.safe_load(text)
+        _check_doubles(yaml.compose(text, yaml.SafeLoader), path)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: {_fault(error)}") from error
     if tree is None:
@@ -76,6 +77,26 @@ def check_file(path: Path, group: str) -> None:
     for key, value in _values(tree, path):
         _check_value(path, key, value)
     _check_defaults(path, tree.get("defaults"))
+
+
+def _check_doubles(node: yaml.Node | None, path: Path) -> None:
+    """Refuse a key that stands twice in one mapping: which of its values counts would be anybody's guess."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue  # an alias
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            names: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in names:
+                    line = key.start_mark.line + 1
+                    raise ConfigError(f"{path}: line {line}: {_named(key.value)} stands twice in one place")
+                names.add(str(key.value))
+                waiting += [key, value]
 
 
 def _check_value(path: Path, key: str, value: Any) -> None:

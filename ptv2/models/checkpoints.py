@@ -33,7 +33,7 @@ def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
         )
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         raise ModelError(
-            f"{cfg.path}: no such folder, and not to be had from the hub ({first_line(error)}); "
+            f"{cfg.path}: no such folder, and not to be had from the hub ({first_line(error, 80)}); "
             "give model.path=FOLDER with config.json, tokenizer.json and model.safetensors, or use model=minilm, "
             "which needs no network"
         ) from error

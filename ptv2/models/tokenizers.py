@@ -12,7 +12,7 @@ from transformers.utils import is_protobuf_available, is_sentencepiece_available
 
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.words import mark_word_starts
-from ptv2.errors import ConfigError, ModelError
+from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.models.checkpoints import embedded_folder, resolve
 from ptv2.models.foreign import naming_fault
 from ptv2.models.glm import is_glm_tokenizer, load_glm_tokenizer
@@ -28,9 +28,10 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
     """
     if cfg.path == "config:":
         tokenizer = AutoTokenizer.from_pretrained(embedded_folder("minilm"), use_fast=True)
-        if int(cfg.config.get("vocab_size", 0)) < len(tokenizer):  # type: ignore[arg-type]
+        size = cfg.config.get("vocab_size", 0)
+        if not isinstance(size, int) or size < len(tokenizer):
             raise ConfigError(
-                f"model.config.vocab_size={cfg.config.get('vocab_size')}: random backbones read with the tokenizer of "
+                f"model.config.vocab_size={quote(size)}: random backbones read with the tokenizer of "
                 f"minilm, which needs {len(tokenizer)}"
             )
         return tokenizer

@@ -28,8 +28,9 @@ class Format:
         write: makes sound files in a folder; gets the folder of what all cases share too.
         victims: patterns of the files that are changed.
         words: the command, of the folder with the files and of that of what all cases share.
-        meaning: what is wrong with an accepted input's meaning; of the case's folder, the changed file and the end.
+        meaning: what is wrong with an accepted input's meaning; of their folder, the changed file and the end.
         share: how often it is drawn, compared with others.
+        allowed: exit codes that are as it should.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Format:
     words: Callable[[Path, Path], list[str]]
     meaning: Meaning
     share: int = 1
+    allowed: tuple[int, ...] = (0, 2)
 
 
 def data_formats() -> list[Format]:
@@ -67,7 +69,7 @@ def counted(content: Callable[[Path], oracle.Content]) -> Meaning:
     """Check that as many examples were read as there are, and with the labels that stand there."""
 
     def meaning(folder: Path, victim: Path, done: Done) -> list[str]:
-        (path,) = (folder / "out").glob("*/result.json")
+        (path,) = (folder.parent / "out").glob("*/result.json")
         result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         faults = scores_of(result)
         try:
