@@ -46,7 +46,8 @@ SRC = re.compile(r'(<img[^>]* src=")([^":]+)()(")')
 METHODS = ("p-tuning-v2", "prompt-tuning", "fine-tuning")
 TASKS = ("rte", "copa", "ner data.dir=DIR", "squad", "mini-inference", "mini-entities")
 MODELS = ("minilm", "roberta-large")
-STARTS = {"method": "p-tuning-v2", "data.dir": "null"}  # defaults of what the cases say themselves
+# Defaults of what the cases say themselves, or of what is long.
+STARTS = {"method": "`p-tuning-v2`", "data.dir": "`null`", "multitask.tasks": "the task's family"}
 
 
 # Pages
@@ -186,7 +187,7 @@ def _composed() -> dict[Case, dict[str, Any]]:
 def _default(key: str, composed: dict[Case, dict[str, Any]]) -> str:
     """The default in all cases, or what it goes by."""
     if key in STARTS:
-        return f"`{STARTS[key]}`"
+        return STARTS[key]
     values = {case: repr(tree[key]) for case, tree in composed.items() if key in tree}
     if key.startswith("task.sources") or not values:
         return "by task"
@@ -221,7 +222,8 @@ def _meanings() -> Callable[[str, type, str], str]:
 
     def meaning(key: str, owner: type, name: str) -> str:
         description = owner.model_fields[name].description  # type: ignore[attr-defined]
-        return description or of_yaml.get(key) or of_schema.get((owner.__name__, name), "")
+        text = description or of_yaml.get(key) or of_schema.get((owner.__name__, name), "")
+        return re.sub(r"\bNone\b", "`null`", text)
 
     return meaning
 

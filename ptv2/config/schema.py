@@ -63,7 +63,7 @@ class HubSource(Frozen):
     revision: str  # its commit, or another revision
     files: dict[Split, str]  # a glob inside the repository for each split
     examples: Positive | None = None  # training examples, for `plan`
-    columns: list[str] = []  # that the files must have
+    columns: list[str] = []  # columns that the files must have
     labels: list[str] | None = None  # names of the classes that the files must have
 
 
@@ -75,7 +75,7 @@ class FilesSource(Frozen):
     """
 
     format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"  # auto: by the file's name
-    folder: str = "."  # below data.dir
+    folder: str = "."  # folder below data.dir
     files: dict[Split, list[str]] = {}  # names to look for, in this order, for each split
 
 
@@ -91,7 +91,7 @@ class TaggingConfig(Frozen):
     columns: list[str] | None = None  # names of a column file's columns; None: its own `# global.columns`, if any
     tokens: str | int = 0  # column of the words, by name or number
     tags: str | int = -1  # column of the tags; -1 is the last
-    scheme: Literal["auto", "bio", "iob1", "bioes", "io"] = "auto"  # io: bare types; auto: as the training tags show
+    scheme: Literal["auto", "bio", "iob1", "bioes", "io"] = "auto"  # auto: as the training tags show; io: no prefixes
     predicate: Literal["none", "published", "separator"] = "none"  # how a predicate is marked behind its sentence
     stride: Annotated[int, Field(ge=0)] = 64  # tokens that two windows of a long sentence share
 
@@ -101,7 +101,7 @@ class ExtractionConfig(Frozen):
 
     stride: Annotated[int, Field(ge=0)] = 128  # tokens that two windows of a context share
     n_best: Positive = 20  # starts and ends that are tried with each other in a window
-    max_answer_length: Positive = 30  # tokens
+    max_answer_length: Positive = 30  # longest answer, in tokens
     unanswerable: bool = False  # whether some questions have no answer (SQuAD 2.0)
     null_threshold: float = 0.0  # nothing is answered where "no answer" scores higher than the best answer by more
     tune_null_threshold: bool = False  # choose the threshold on dev instead
@@ -138,17 +138,17 @@ class TaskConfig(Frozen):
     shape: Literal["classify", "choose", "tag", "extract"]  # one text or pair; several choices; tags of words; a span
     source: Source  # where the data come from, unless data.source says otherwise
     sources: Sources
-    text: list[str] = Field(default=[], max_length=2)  # shapes classify and choose
-    choices: list[str] = []  # shape choose: one template a choice, the second segment
+    text: list[str] = Field(default=[], max_length=2)  # fields or templates of the text; two for a pair
+    choices: list[str] = []  # shape choose: one template per choice, its second segment
     template: int | None = None  # which of `templates` replaces `text`
     templates: dict[int, list[str]] = {}  # the task's numbered templates
-    reader: str = "plain"  # ptv2/tasks/readers: how one record of the source becomes examples
+    reader: str = "plain"  # how one record of the source becomes examples (ptv2/tasks/readers)
     label: str = "label"  # field of the label
     labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; None: those in training data
-    metric: str = "accuracy"  # module of ptv2.metrics
+    metric: str = "accuracy"  # what is scored: a module of ptv2.metrics
     headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
-    max_length: Positive = 128  # tokens of a text, special ones included
-    truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"  # which segment loses
+    max_length: Positive = 128  # longest text, in tokens with special ones; longer ones are cut, or read in windows
+    truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"  # which segment is cut
     scale: Literal["small", "medium", "large"] = "medium"  # training examples; the methods' default of epochs asks it
     tagging: TaggingConfig | None = None
     extraction: ExtractionConfig | None = None
@@ -317,7 +317,7 @@ class MultitaskConfig(Frozen):
 
     tasks: list[SharedTask]  # trained on together; null: the task's family
     temperature: Annotated[float, Field(gt=0)] = 2.0  # a task's share of the batches goes by rows ** (1 / temperature)
-    lr: Annotated[float, Field(gt=0, le=LARGEST)]  # rate of this part
+    lr: Annotated[float, Field(gt=0, le=LARGEST)]  # learning rate of this part
     prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
     head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
     epochs: Positive = 10  # of as many batches as all tasks have together
