@@ -259,9 +259,7 @@ def test_wrong_data_or_sizes_are_one_line_and_leave_no_run(
     data.mkdir()
     words, expected = spoil(data)
     start = ["train", "task=classification", f"data.dir={data}", "model=tiny", f"out={out}"]
-    done = run([*start, *words], tmp_path / "streams", environment=ENVIRONMENT)
-    assert done.code == 2
-    assert done.error.startswith(expected)
+    assert fault(run([*start, *words], tmp_path / "streams", environment=ENVIRONMENT)).startswith(expected)
     assert not out.exists()
 
 

@@ -122,15 +122,15 @@ def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
     from ptv2.commands.console import summary
     from ptv2.commands.opening import finished_result, open_run, read_examples
+    from ptv2.commands.overview import begin_job, show_read
 
+    begin_job()
     opened = open_run(run_config)
     result = finished_result(opened)
     again = result is not None
     if result is None:
         read = None if opened.only_shared else read_examples(run_config, opened.source)
         if read is not None and is_main_process():
-            from ptv2.commands.overview import show_read
-
             show_read(read)
         from ptv2.commands.train import train  # imports torch, which wrong settings and data need not wait for
 

@@ -15,10 +15,21 @@ if TYPE_CHECKING:
     from ptv2.commands.opening import Read
 
 _shown: dict[str, list[str]] = {}  # what this process showed last: jobs of a sweep often read the same
+_held: list[str] = []  # lines for a pipe or a file, which wait until nothing can be refused any more
+
+
+def begin_job() -> None:
+    """Forget what a refused job of the same sweep would have printed."""
+    if _held:
+        _held.clear()
+        _shown.clear()
 
 
 def show_read(read: Read) -> None:
-    """Print what was read, before anything is made of it."""
+    """Print what was read, before anything is made of it.
+
+    A terminal has it at once. In a pipe or a file it waits for `log_overview`, so that a refusal is one line there.
+    """
     _show("data", render_read(_describe_read(read)), "data       the same as in the job before")
 
 
@@ -28,7 +39,9 @@ def show_encoded(overview: dict[str, Any]) -> None:
 
 
 def log_overview(overview: dict[str, Any]) -> None:
-    """Write all of it to the run's log."""
+    """Write all of it to the run's log, and print what waited for the model to be ready."""
+    while _held:
+        err.print(Text(_held.pop(0)), soft_wrap=True)
     for line in render(overview):
         log.info("%s", line)
 
@@ -71,7 +84,10 @@ def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
     again = _shown.get(what) == lines
     _shown[what] = list(lines)
     for line in lines if not again else [instead] if instead else []:
-        err.print(Text(line), soft_wrap=True)
+        if err.file.isatty():
+            err.print(Text(line), soft_wrap=True)
+        else:
+            _held.append(line)
 
 
 def _score_most_frequent(data: Prepared, split: str) -> dict[str, Any] | None:
