@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +148,23 @@ def test_a_sweep_says_the_same_data_once(tmp_path: Path) -> None:
 
 
 def test_what_was_read_is_shown_before_the_backbone_is_looked_at(tmp_path: Path) -> None:
+    """On a terminal at once; in a pipe a refusal is the only line."""
     data = write_sentences(tmp_path / "data")
     positions = "model.config.max_position_embeddings=10"  # too few: refused when the model is built
-    done = run(train_words(data, tmp_path / "out", positions, "task.max_length=20"), tmp_path / "streams")
+    words = train_words(data, tmp_path / "out", positions, "task.max_length=20")
+    done = run(words, tmp_path / "streams")
     assert done.code == 2
     assert "positions" in done.error
-    assert done.err.splitlines()[0] == "data       task classification, from files"
+    assert len(done.err.splitlines()) == 1
+    master, terminal = os.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "ptv2", *words], stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal is an error
+        while chunk := os.read(master, 4096):
+            shown += chunk
+    os.close(master)
+    assert process.wait() == 2
+    lines = shown.decode().splitlines()
+    assert lines[0] == "data       task classification, from files"
+    assert any(line.startswith("ptv2: error: ") for line in lines)
