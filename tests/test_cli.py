@@ -222,7 +222,9 @@ def entity_outside(folder: Path) -> tuple[list[str], str]:
 
 def unknown_headline(folder: Path) -> tuple[list[str], str]:
     write(folder, train=good(), dev=good())
-    return ["task.headline=f1"], "task.headline: unknown score of metric accuracy 'f1'; known: accuracy"
+    return [
+        "task.headline=f1"
+    ], "task.headline='f1': unknown score of metric accuracy 'f1'; known: accuracy, macro_f1, mcc"
 
 
 def prompt_too_long(folder: Path) -> tuple[list[str], str]:

@@ -10,7 +10,7 @@ import pytest
 from ptv2.config.compose import compose
 from tests.commandline import finish, python, write_sentences
 
-HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate")
+HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate", "sklearn")
 SCRIPT = f"""
 import sys
 from ptv2.cli import main
@@ -48,6 +48,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([*TRAIN, "seed=x"], "seed"),
         ([*TRAIN, "trainer.epoch=3"], "trainer.epoch"),
         (["train", "task=rtee"], "rtee"),
+        ([*TRAIN, "data.dir={there}/data", "task.headline=foo"], "known: accuracy, macro_f1, mcc"),
         ([*TRAIN, "data.dir=nowhere"], "nowhere"),
         ([*TRAIN, "data.dir={there}/empty"], "no train file"),
         ([*TRAIN, "data.dir={there}/no-label"], "dev.jsonl:1"),

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ptv2.report.classes import describe_classes
 from ptv2.report.usable import Fault
 from ptv2.runs.record import Result
 from ptv2.screen import fold, visible, width_of
@@ -111,10 +112,13 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
     peak, what = result.memory["peak"], result.memory["what"]
     evaluations = f"{result.evaluations} evaluation{'' if result.evaluations == 1 else 's'}"
     scores = {} if result.test is None else {"test": result.test}
+    split = "dev" if result.test is None else "test"
+    classes = describe_classes(result.parts.get(split, {}))
     show_facts(
         [
             ("dev", f"{_listed(result.dev)}  (best of {evaluations}, epoch {result.best_epoch:g})"),
             *((split, _listed(values)) for split, values in (scores | result.tests).items()),
+            *([("classes", f"{classes} ({split})")] if classes else []),
             (
                 "trained",
                 f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)",

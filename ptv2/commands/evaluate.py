@@ -9,6 +9,7 @@ from ptv2.commands.opening import open_trained, trained_task
 from ptv2.config.schema import DataConfig, RunConfig
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
+from ptv2.report.classes import describe_classes
 from ptv2.runs.record import Result, read_result
 
 
@@ -36,12 +37,15 @@ def main(arguments: list[str]) -> int:
     from ptv2.commands.trained import load_trained, predict_examples
 
     trained = load_trained(folder, config, task)
-    metrics = task.score(predict_examples(trained, examples, config), examples)
+    predictions = predict_examples(trained, examples, config)
+    metrics = task.score(predictions, examples)
     if not trained.accelerator.is_main_process:
         return 0
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
     tell(f"{folder.name}, {options.split}, {len(examples)} examples", out)
     show_table(_table(metrics, recorded))
+    if (classes := describe_classes(task.parts(predictions, examples))) is not None:
+        tell(f"classes: {classes}", out)
     return 0
 
 
@@ -62,5 +66,5 @@ def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[
 
 def _table(metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
     columns = [Column("metric"), *(Column(name, right=True) for name in ("now", *(["recorded"] if recorded else [])))]
-    given = [metrics, *([recorded] if recorded else [])]
-    return Table(columns, [(name, *(f"{scores[name]:.2f}" for scores in given)) for name in metrics])
+    given = [metrics, *([recorded] if recorded else [])]  # runs of earlier versions lack some
+    return Table(columns, [(n, *(f"{scores[n]:.2f}" if n in scores else "" for scores in given)) for n in metrics])

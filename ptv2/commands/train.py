@@ -26,6 +26,8 @@ from ptv2.commands.recording import (
 from ptv2.commands.shared import train_shared
 from ptv2.config.recipes import describe_recipe
 from ptv2.files import json_lines, write_text_whole
+from ptv2.metrics import score_names
+from ptv2.metrics.accuracy import OF_CLASSES
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import PromptedModel, build_model, describe
 from ptv2.models.tokenizers import prompt_tokens
@@ -109,7 +111,12 @@ def _fit_and_record(
     if accelerator.is_main_process:
         log_overview(overview)
     meter = MemoryMeter(accelerator.device)
-    shown = RichMonitor(run.path.name, task.config.headline) if accelerator.is_main_process else nullcontext(Silent())
+    others = [name for name in score_names(task.config.metric) if name not in OF_CLASSES]
+    shown = (
+        RichMonitor(run.path.name, task.config.headline, others)
+        if accelerator.is_main_process
+        else nullcontext(Silent())
+    )
     with naming_memory(config.trainer), shown as monitor:
         if (recipe := describe_recipe(config)) is not None:
             monitor.said(recipe)
@@ -131,6 +138,10 @@ def _fit_and_record(
         with trainer.finite(at.best_step or at.step):
             predictions = {split: data.predictions(split, model, accelerator) for split in scored}
     tests = {split: data.score(split, predictions[split]) for split in scored if split != "dev"}
+
+    def by_split(count: Callable[[Predictions, list[Any]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {split: counts for split in scored if (counts := count(predictions[split], data.examples[split]))}
+
     total = time.perf_counter() - started
     result = Result(
         name=run.path.name,
@@ -143,7 +154,8 @@ def _fit_and_record(
         dev_last=at.last or {},
         test=tests.pop("test", None),
         tests=tests,
-        parts={split: found for split in scored if (found := task.parts(predictions[split], data.examples[split]))},
+        parts=by_split(task.parts),
+        confusion=by_split(task.confusion),
         best_step=at.best_step or 0,
         best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
         steps=at.step,

@@ -8,10 +8,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from ptv2.errors import unknown
-from ptv2.metrics import known_metrics
+from ptv2.errors import ConfigError, unknown
+from ptv2.metrics import find_score, known_metrics
 from ptv2.tasks.readers import READERS
 
 
@@ -146,7 +155,7 @@ class TaskConfig(Frozen):
     label: str = "label"  # field of the label
     labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; None: those in training data
     metric: str = "accuracy"  # what is scored: a module of ptv2.metrics
-    headline: str = "accuracy"  # the number of that metric that chooses the best checkpoint
+    headline: str = Field("accuracy", validate_default=True)  # the score of that metric that chooses the checkpoint
     max_length: Positive = 128  # longest text, in tokens with special ones; longer ones are cut, or read in windows
     truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"  # which segment is cut
     scale: Literal["small", "medium", "large"] = "medium"  # training examples; the methods' default of epochs asks it
@@ -167,6 +176,16 @@ class TaskConfig(Frozen):
         if name not in known_metrics():
             raise ValueError(unknown("metric", name, known_metrics()))
         return name
+
+    @field_validator("headline")
+    @classmethod
+    def _headline_is_of_the_metric(cls, name: str, info: ValidationInfo) -> str:
+        if "metric" not in info.data:  # it was refused itself
+            return name
+        try:
+            return find_score(info.data["metric"], name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("labels")
     @classmethod

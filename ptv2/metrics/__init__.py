@@ -1,10 +1,10 @@
 """Metrics: one module each, with a pure `score(predictions, references)`, the names of its scores, what `load_metric`
 makes a local `evaluate.Metric` of, and `fractions`: what each unit adds to them, for a bootstrap over a test set's
-units.
+units. `OTHER_NAMES`, where a metric has it, are further names of its scores.
 
-Scores are fractions from 0 to 1, and for every metric here higher is better. Nothing is fetched from the hub, so a
-number does not depend on what a metric script there looks like today. A module imports nothing of this package and can
-be used alone, for example in a notebook.
+Scores are fractions from 0 to 1 (the Matthews correlation from -1), and for every metric here higher is better. Nothing
+is fetched from the hub, so a number does not depend on what a metric script there looks like today. A module imports
+nothing of this package but another metric, and can be used alone, for example in a notebook.
 """
 
 from __future__ import annotations
@@ -60,4 +60,18 @@ def load_metric(name: str) -> evaluate.Metric:
 
 def score_names(name: str) -> tuple[str, ...]:
     """The names of the scores of metric `name`; one of them can be a task's headline."""
-    return import_module(f"{__name__}.{name}").SCORES
+    scores: tuple[str, ...] = import_module(f"{__name__}.{name}").SCORES
+    return scores
+
+
+def find_score(metric: str, name: str) -> str:
+    """The score of `metric` that `name` stands for: itself, or what the metric calls it.
+
+    Raises:
+        ConfigError: the metric has no such score; the message lists those it has.
+    """
+    known = score_names(metric)
+    found: str = getattr(import_module(f"{__name__}.{metric}"), "OTHER_NAMES", {}).get(name, name)
+    if found not in known:
+        raise ConfigError(unknown(f"score of metric {metric}", name, known))
+    return found

@@ -1,18 +1,21 @@
-"""CommitmentBank: accuracy, and F1 averaged over the three classes."""
+"""CommitmentBank: accuracy, F1 averaged over the three classes, and Matthews correlation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ptv2.metrics.accuracy import mcc
+
 if TYPE_CHECKING:
     import datasets
 
-SCORES = ("accuracy", "f1_macro")
+SCORES = ("accuracy", "f1_macro", "mcc")
+OTHER_NAMES = {"macro_f1": "f1_macro"}  # what classification tasks call it
 UNIT = "example"  # what `fractions` has a value for
 CLASSES = (0, 1, 2)
 
-DESCRIPTION = """Accuracy and macro-averaged F1 of CommitmentBank; from 0 to 1, higher is better.
+DESCRIPTION = """Accuracy, macro-averaged F1 and Matthews correlation of CommitmentBank; higher is better.
 The mean is always over the three classes, as in SuperGLUE's own scorer: a class that neither the predictions nor the
 references hold counts as 0 (only possible in very small samples)."""
 CITATION = """@inproceedings{demarneffe2019commitmentbank,
@@ -29,12 +32,12 @@ Args:
     predictions (list of int): predicted classes, 0 to 2.
     references (list of int): right classes, 0 to 2.
 Returns:
-    accuracy (float), f1_macro (float).
+    accuracy (float), f1_macro (float), mcc (float).
 """
 
 
 def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-    """Return `accuracy` and `f1_macro`.
+    """Return `accuracy`, `f1_macro` and `mcc`.
 
     Raises:
         ValueError: there are no predictions, not as many as references, or a class outside 0 to 2.
@@ -47,15 +50,17 @@ def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, fl
     return {
         "accuracy": sum(prediction == reference for prediction, reference in pairs) / len(pairs),
         "f1_macro": sum(_f1(pairs, label) for label in CLASSES) / len(CLASSES),
+        "mcc": mcc(predictions, references),
     }
 
 
 def fractions(
     predictions: Sequence[int], references: Sequence[int]
 ) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return each score as `(numerators, denominators)` whose sums over examples give it; for F1 one of these a class.
+    """Return scores as `(numerators, denominators)` whose sums over examples give them; for F1 one of these a class.
 
     Resampled examples then give the score of the resampled set, as the mean of the fractions, without the predictions.
+    The Matthews correlation is no such mean.
 
     Raises:
         ValueError: as `score`.

@@ -130,10 +130,9 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
                 change, value = paired(row, baseline, metric)
                 difference = f"{change:+.1f}"
                 p = EQUAL if _equal(row, baseline, metric) else _chance(value)
+            seeds = str(len(row.metrics[metric]))  # runs of earlier versions may lack one
             cost = (f"{row.trained_percent:.3g}", minutes(row.seconds))
-            lines.append(
-                (row.task, row.model, row.method, row.settings, metric, score, str(row.seeds), difference, p, *cost)
-            )
+            lines.append((row.task, row.model, row.method, row.settings, metric, score, seeds, difference, p, *cost))
     return lines
 
 

@@ -48,7 +48,9 @@ class Result:
     config: dict[str, Any]  # the resolved configuration
     notes: list[str] = field(default_factory=list)  # those on the data stand in data.overview
     tests: dict[str, dict[str, float]] = field(default_factory=dict)  # further test sets, scored once as `test` is
-    parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split: scores of each type of span or question
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split: scores of each class, type of span, ...
+    # Of classification, by split: right label, predicted label, how often; without zeros.
+    confusion: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # SHA-256 of the files beside it, which `write_result` knows
     shared: dict[str, Any] | None = None  # multitask: name, tasks, data, dev, steps, time of what it began with
     schema: int = SCHEMA

@@ -115,6 +115,16 @@ class ReCoRD(Classify):
         """None: the entities of every query are others."""
         return
 
+    def parts(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+        """Nothing, as for `answers`."""
+        return {}
+
+    def confusion(
+        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
+    ) -> dict[str, dict[str, int]]:
+        """Nothing, as for `answers`."""
+        return {}
+
     def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
         """None: the entity of highest score is the answer, whatever class it alone would have."""
         return {}

@@ -8,8 +8,7 @@ from ptv2.config.schema import TaskConfig
 from ptv2.data.cloze import Reading
 from ptv2.data.labels import LabelSet, spell_truth
 from ptv2.data.sources import Source
-from ptv2.errors import ConfigError, unknown
-from ptv2.metrics import score_names
+from ptv2.errors import ConfigError
 from ptv2.tasks.choose import Choose
 from ptv2.tasks.classify import Classify, MultiRC, ReCoRD
 from ptv2.tasks.extract import Extract
@@ -36,11 +35,9 @@ def load_task(
         reading: how a language model is asked for the words of `config.verbalizer`, where the head is one.
 
     Raises:
-        ConfigError: a headline that the metric has not, or labels, choices and words that do not go together.
+        ConfigError: labels, choices and words that do not go together.
         DataError: the labels cannot be read.
     """
-    if config.headline not in (names := score_names(config.metric)):
-        raise ConfigError(f"task.headline: {unknown(f'score of metric {config.metric}', config.headline, names)}")
     if state is None and source is None:
         raise ConfigError(f"task {config.name}: labels are not known")
     if config.shape == "tag":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -146,8 +146,15 @@ class Task(ABC, Generic[E, S]):
     def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> tuple[list[Any], list[Any]]:
         """Predictions and references in the form the metric takes."""
 
-    def parts(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, float]]:
-        """The metric apart for each type of span or kind of question, in percent, with its number."""
+    def parts(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, Any]]:
+        """Scores of each class, type of span or kind of question, in percent, with its number."""
+        return {}
+
+    def confusion(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, int]]:
+        """How often each label is taken for each: right label, predicted label, count; without zeros.
+
+        Nothing for tasks that do not choose one of a few labels for each example.
+        """
         return {}
 
     @abstractmethod
@@ -200,9 +207,11 @@ def counts_by_name(numbers: Iterable[int | None], labels: Sequence[str]) -> dict
     return {label: counts[i] for i, label in enumerate(labels)}
 
 
-def in_percent(rows: dict[str, dict[str, Any]], counts: tuple[str, ...] = ("support", "total")) -> dict[str, Any]:
-    """A metric's parts with fractions in percent; `counts` stay whole numbers."""
+def in_percent(
+    rows: Mapping[str, Mapping[str, Any]], counts: tuple[str, ...] = ("support", "predicted", "total")
+) -> dict[str, Any]:
+    """A metric's parts with fractions in percent; `counts` stay whole numbers, and None stays None."""
     return {
-        part: {name: value if name in counts else 100 * float(value) for name, value in row.items()}
+        part: {name: value if name in counts or value is None else 100 * float(value) for name, value in row.items()}
         for part, row in rows.items()
     }

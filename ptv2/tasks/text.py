@@ -15,8 +15,9 @@ from ptv2.data.encode import TextItem, TextSet, encode_texts
 from ptv2.data.labels import LabelSet, rare_labels, read_label
 from ptv2.data.records import Record
 from ptv2.errors import DataError, enumerate_some
+from ptv2.metrics.accuracy import by_class, confusion
 from ptv2.tasks.readers import READERS
-from ptv2.tasks.task import Task, counts_by_name
+from ptv2.tasks.task import Task, counts_by_name, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -153,6 +154,22 @@ class TextTask(Task[Example, TextSet]):
         """Predictions and references in the form the metric takes; class numbers unless a task says otherwise."""
         return [p["class"] for p in predictions], [e.label for e in examples]
 
+    def parts(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+        """Precision, recall and F1 of each class, how often it is right (`support`) and how often predicted."""
+        rows = by_class(*_classes(predictions, examples), len(self.labels))
+        return in_percent(dict(zip(self.labels, rows, strict=True)))
+
+    def confusion(
+        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
+    ) -> dict[str, dict[str, int]]:
+        """How often each label is taken for each: right label, predicted label, count; without zeros."""
+        rows = confusion(*_classes(predictions, examples), len(self.labels))
+        named = {
+            right: {label: count for label, count in zip(self.labels, row, strict=True) if count}
+            for right, row in zip(self.labels, rows, strict=True)
+        }
+        return {right: row for right, row in named.items() if row}
+
     def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
         """How often each label is predicted; shows a model that gives one answer to everything."""
         return counts_by_name((prediction["class"] for prediction in predictions), self.labels)
@@ -186,6 +203,11 @@ class TextTask(Task[Example, TextSet]):
             return None
         field = self.config.label
         return self.label_set.number(read_label(record.fields.get(field), record, field), record.where, field)
+
+
+def _classes(predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> tuple[list[int], list[int]]:
+    """Class numbers, predicted and right, of labelled examples."""
+    return [p["class"] for p in predictions], [e.label for e in examples if e.label is not None]
 
 
 class _TextFields(dict[str, str]):

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def scores(done: Done) -> dict[str, list[str]]:
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[1].split() in (["metric", "now"], ["metric", "now", "recorded"])
-    return {line.split()[0]: line.split()[1:] for line in lines[2:] if line.strip()}
+    return {
+        line.split()[0]: line.split()[1:] for line in lines[2:] if line.strip() and not line.startswith("classes: ")
+    }
 
 
 def predictions(text: str) -> list[dict[str, Any]]:
@@ -62,30 +65,29 @@ def predictions(text: str) -> list[dict[str, Any]]:
 def test_evaluate_gives_the_recorded_numbers(method: str, trained: dict[str, Path], tmp_path: Path) -> None:
     folder = trained[method]
     result = result_of(folder)
-    dev, test = (f"{result[split]['accuracy']:.2f}" for split in ("dev", "test"))
+    dev, test = ({name: [f"{value:.2f}"] * 2 for name, value in result[split].items()} for split in ("dev", "test"))
     done = run(["evaluate", str(folder)], tmp_path)
-    assert scores(done) == {"accuracy": [dev, dev]}
+    assert scores(done) == dev
+    assert list(dev) == ["accuracy", "macro_f1", "mcc"]
     assert done.out.startswith(f"{folder.name}, dev, 40 examples")
     hashed = folder.name.rpartition("-")[2]
     done = run(["evaluate", hashed, "--out", str(folder.parent), "--split", "test"], tmp_path)
-    assert scores(done) == {"accuracy": [test, test]}
+    assert scores(done) == test
 
 
 def test_evaluate_on_other_data(trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
     """Recorded numbers stand only beside those of the same examples, wherever these are."""
     folder = trained["fine-tuning"]
-    recorded = f"{result_of(folder)['dev']['accuracy']:.2f}"
+    recorded = {name: [f"{value:.2f}"] * 2 for name, value in result_of(folder)["dev"].items()}
     moved = shutil.copytree(data, tmp_path / "moved")
-    assert scores(run(["evaluate", str(folder), "--data-dir", str(moved)], tmp_path)) == {
-        "accuracy": [recorded, recorded]
-    }
+    assert scores(run(["evaluate", str(folder), "--data-dir", str(moved)], tmp_path)) == recorded
     given = predictions((folder / "predictions-dev.jsonl").read_text(encoding="utf-8"))
     lines = (data / "dev.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     rows = [json.loads(line) for line in lines]
     right = [line for line, row, p in zip(lines, rows, given, strict=True) if row["label"] == p["label"]]
     wrong = [line for line, row, p in zip(lines, rows, given, strict=True) if row["label"] != p["label"]]
     (moved / "dev.jsonl").write_text("".join(right[:6] + wrong[:2]), encoding="utf-8")
-    assert scores(run(["evaluate", str(folder), "--data-dir", str(moved)], tmp_path)) == {"accuracy": ["75.00"]}
+    assert scores(run(["evaluate", str(folder), "--data-dir", str(moved)], tmp_path))["accuracy"] == ["75.00"]
     (moved / "test.jsonl").unlink()
     done = run(["evaluate", str(folder), "--data-dir", str(moved), "--split", "test"], tmp_path)
     assert (done.code, done.error) == (2, "task classification: no test split; it has: train, dev")
@@ -222,3 +224,22 @@ def test_unknown_run(trained: dict[str, Path], tmp_path: Path) -> None:
     done = run(["evaluate", name, "--out", str(folder.parent)], tmp_path)
     assert done.code == 2
     assert f"unknown run '{name}'; did you mean {folder.name}?" in done.error
+
+
+def test_a_run_of_a_version_that_counted_less(trained: dict[str, Path], tmp_path: Path) -> None:
+    """Its record is read, and what it lacks is left empty."""
+    folder = shutil.copytree(trained["fine-tuning"], tmp_path / "runs" / trained["fine-tuning"].name)
+    result = result_of(folder)
+    accuracy = f"{result['dev']['accuracy']:.2f}"
+    for split in ("dev", "dev_last", "test"):
+        result[split] = {"accuracy": result[split]["accuracy"]}
+    del result["parts"], result["confusion"]
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    found = scores(run(["evaluate", str(folder)], tmp_path))
+    assert found["accuracy"] == [accuracy, accuracy]
+    assert [len(found[name]) for name in ("macro_f1", "mcc")] == [1, 1]
+
+    runs = [str(folder), str(trained["p-tuning-v2"])]
+    table = csv.DictReader(run(["table", *runs, "--format", "csv"], tmp_path).out.splitlines())
+    assert Counter(row["method"] for row in table) == {"fine-tuning": 1, "p-tuning-v2": 3}
+    assert run(["report", *runs, "--output", str(tmp_path / "page.html")], tmp_path).code == 0

@@ -100,7 +100,7 @@ def test_the_folder_of_the_data_does_not_matter() -> None:
         {"data__limit": {"train": 100}},
         {"task__max_length": 48},
         {"task__text": ["hypothesis", "premise"]},
-        {"task__headline": "loss"},
+        {"task__headline": "mcc"},
         {"model__pooler": "none"},
         {"model__hidden_dropout": 0.2},
     ],

@@ -387,7 +387,7 @@ def test_a_template_that_is_none(template: str) -> None:
 
 def test_a_headline_that_the_metric_has_not() -> None:
     with pytest.raises(
-        ConfigError, match=r"^task.headline: unknown score of metric cb 'f1'; known: accuracy, f1_macro$"
+        ConfigError, match=r"^task.headline='f1': unknown score of metric cb 'f1'; known: accuracy, f1_macro, mcc$"
     ):
         task_of("cb", "task.headline=f1")
 
@@ -415,7 +415,7 @@ def test_a_prediction_is_the_highest_score() -> None:
     assert [(p["id"], p["class"], p["label"]) for p in predictions] == [("7", 2, "neutral"), ("8", 1, "contradiction")]
     assert predictions[0]["probabilities"] == {"entailment": 0.25, "contradiction": 0.25, "neutral": 0.5}
     # neutral is right: F1 1; contradiction was said and entailment meant: F1 0 for both
-    assert task.score(predictions, examples) == pytest.approx({"accuracy": 50.0, "f1_macro": 100 / 3})
+    assert task.score(predictions, examples) == pytest.approx({"accuracy": 50.0, "f1_macro": 100 / 3, "mcc": 50.0})
 
 
 def test_copa_takes_the_better_choice() -> None:
@@ -423,7 +423,7 @@ def test_copa_takes_the_better_choice() -> None:
     examples = task.read(records(CASES["copa"].official, {**CASES["copa"].official, "label": 1}))
     predictions = task.decode(np.array([[0.3, 0.2], [5.0, -5.0]]), examples, ANY)
     assert [(p["class"], p["choice"]) for p in predictions] == [(0, "A cat jumped.")] * 2
-    assert task.score(predictions, examples) == {"accuracy": 50.0}
+    assert task.score(predictions, examples) == pytest.approx({"accuracy": 50.0, "macro_f1": 100 / 3, "mcc": 0.0})
 
 
 def test_multirc_looks_at_whole_questions() -> None:

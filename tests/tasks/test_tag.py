@@ -155,7 +155,7 @@ def test_a_bad_record_is_named(name: str, fields: dict[str, Any], message: str) 
 def test_nothing_to_learn_and_no_such_score() -> None:
     with pytest.raises(DataError, match=r"^train\.txt:1: expected tags such as B-PER, found only O$"):
         task_of("ner", tagged("Nobody came ."))
-    with pytest.raises(ConfigError, match=r"^task\.headline: unknown score of metric entities 'f1_with_v'"):
+    with pytest.raises(ConfigError, match=r"^task\.headline='f1_with_v': unknown score of metric entities 'f1_with_v'"):
         task_of("ner", TRAIN, "task.headline=f1_with_v")
 
 
