@@ -24,7 +24,7 @@ from ptv2.report.usable import usable_results
 from ptv2.runs.directory import find_runs
 from ptv2.runs.record import Result
 
-KEYS = ("task", "model", "method", "out")
+KEYS = ("task", "model", "method", "headline", "out")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> int:
         description="Finished runs of one task and model, ranked by the mean of the headline metric on dev over seeds "
         "(test is never looked at), and the recipe of the best settings.",
     )
-    parser.add_argument("words", nargs="*", metavar="key=value", help="task= and model=; method= (default: all), out=")
+    keys = "task= and model=; method= (default: all), headline=, out="
+    parser.add_argument("words", nargs="*", metavar="key=value", help=keys)
     parser.add_argument("--least-seeds", type=int, default=1, metavar="N", help="only settings with N seeds or more")
     parser.add_argument("--rows", type=int, default=10, help="settings shown (default: 10)")
     parser.add_argument("--write", metavar="DIR", help="write DIR/recipe/TASK/MODEL/METHOD.yaml, for --config-dir DIR")
@@ -78,7 +79,7 @@ def _results(asked: dict[str, str]) -> list[Result]:
     """
     results, faults = usable_results(find_runs([asked["out"]]))
     warn_of_faults(faults)
-    for key in ("task", "model", "method"):
+    for key in ("task", "model", "method", "headline"):
         if key in asked:
             known = {str(getattr(result, key)) for result in results}
             if asked[key] not in known:
@@ -91,8 +92,12 @@ def _report(results: list[Result], settings: list[Setting], options: argparse.Na
     """One method: its ranking, its recipe, and what to keep in mind."""
     name = f"task={results[0].task} model={results[0].model} method={results[0].method}"
     show_table(_ranking(name, settings, options.rows))
-    if others := len(results) - len(on_most_data(results)):
-        examples = settings[0].runs[0].data["examples"]["train"]
+    first = settings[0].runs[0]
+    for headline in sorted({result.headline for result in results} - {first.headline}):
+        others = sum(result.headline == headline for result in results)
+        tell(f"left out: {_count(others, 'run')} whose checkpoints {headline} chose: headline={headline} ranks them")
+    if others := sum(result.headline == first.headline for result in results) - len(on_most_data(results)):
+        examples = first.data["examples"]["train"]
         tell(f"left out: {_count(others, 'run')} on other data than these {examples:,} training examples")
     if len({setting.seeds for setting in settings}) > 1:
         counts = [len(setting.seeds) for setting in settings]

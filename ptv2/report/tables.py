@@ -81,10 +81,14 @@ def same_settings(results: Iterable[Result]) -> list[list[Result]]:
 
 
 def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
-    """The fine-tuning row on the same task, data and model: the best of them by the mean headline on dev."""
+    """The fine-tuning row on the same task, data and model: the best of them by the mean headline on dev.
+
+    The same score chose its checkpoints, as others cannot be compared.
+    """
     if row.method == BASELINE:
         return None
-    same = [r for r in others if (r.task, r.data, r.model, r.method) == (row.task, row.data, row.model, BASELINE)]
+    kind = (row.task, row.data, row.model, row.headline)
+    same = [r for r in others if (r.task, r.data, r.model, r.headline) == kind and r.method == BASELINE]
     return max(same, key=lambda r: r.dev, default=None)
 
 

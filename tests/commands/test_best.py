@@ -132,6 +132,20 @@ def test_data_left_out_are_said(out: Path, capsys: pytest.CaptureFixture[str]) -
     assert "left out: 1 run on other data than these 100 training examples" in err
 
 
+def test_runs_that_another_score_chose_are_ranked_apart(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mcc = [made(seed, 60.0, "seed=9", headline="mcc") for seed in (1, 2)]
+    write(out, [replace(one, dev={**one.dev, "mcc": 40.0 + one.seed}) for one in mcc])
+    words = ["task=conll04", "model=tiny", "method=p-tuning-v2", f"out={out}"]
+    text, err = best(capsys, *words)
+    assert "dev accuracy" in text
+    assert "3 settings, 9 runs" in text
+    assert "left out: 2 runs whose checkpoints mcc chose: headline=mcc ranks them" in err
+    text, err = best(capsys, *words, "headline=mcc")
+    assert "dev mcc" in text
+    assert "41.50 ± 0.71" in text
+    assert err == ""
+
+
 def test_of_equals_the_one_that_trains_fewer_parameters() -> None:
     long, short = made(1, 80.0, "prompt.length=32"), made(1, 80.0, "prompt.length=8")
     long = replace(long, parameters={**long.parameters, "trained": 1000})
@@ -229,7 +243,7 @@ def test_several_tasks_together(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         (["model=tiny"], "expected task=NAME"),
         ([], "expected task=NAME and model=NAME"),
-        (["task=conll04", "model=tiny", "seed=1"], "unknown key 'seed'; known: method, model, out, task"),
+        (["task=conll04", "model=tiny", "seed=1"], "unknown key 'seed'; known: headline, method, model, out, task"),
         (["task=conll04", "tiny"], "tiny: expected key=value"),
         (
             ["task=conll4", "model=tiny"],

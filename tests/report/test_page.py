@@ -21,9 +21,11 @@ from commandline import TIMEOUT, finish, python
 from records import CONFIG, result
 
 from ptv2.cli import main
+from ptv2.metrics.accuracy import by_class, confusion
 from ptv2.report import tables
 from ptv2.report.html.shown import WITHOUT_A_WORD
 from ptv2.runs.record import Result
+from ptv2.tasks.task import in_percent
 
 VOID = {"meta", "input", "img", "br", "link"}
 EVIL = "</script><script>alert('x')</script>\"'&<b>"
@@ -338,7 +340,8 @@ def test_details_hold_what_the_record_holds(out: Path) -> None:
         "test": {"accuracy": 61.5},
         "test-brown": {"accuracy": 44.125},
     }
-    assert run["parts"] == {"dev": {"A0": {"f1": 33.3, "support": 12}}}
+    table, pool = run["parts"]["dev"], data(page(out))["pool"]
+    assert (pool[table["names"]], pool[table["columns"]], table["rows"]) == (["A0"], ["f1", "support"], [[33.3, 12]])
     assert run["notes"] == ["12 texts were cut"]
     assert run["time"]["train"] == 91
     assert run["memory"]["peak"] == 2**20
@@ -500,6 +503,58 @@ def test_an_empty_filter_says_why(out: Path, tmp_path: Path) -> None:
     assert "hidden" in drawn(out, tmp_path, "task=made").one("div", id="empty").attributes
 
 
+CLASSES = ["very good", "Überweisung, nicht angekommen", "__proto__", "<b>", *(f"intent {n}, long" for n in range(26))]
+
+
+def of_classes(splits: dict[str, tuple[list[str], int]]) -> dict[str, Any]:
+    """`parts` and `confusion` as a run has them, of so many examples; every seventh is taken for the class after."""
+    found: dict[str, Any] = {"parts": {}, "confusion": {}}
+    for split, (labels, count) in splits.items():
+        right = [number % len(labels) for number in range(count)]
+        said = [(label + (number % 7 == 0)) % len(labels) for number, label in enumerate(right)]
+        found["parts"][split] = in_percent(dict(zip(labels, by_class(said, right, len(labels)), strict=True)))
+        rows = zip(labels, confusion(said, right, len(labels)), strict=True)
+        found["confusion"][split] = {
+            label: {other: n for other, n in zip(labels, row, strict=True) if n} for label, row in rows
+        }
+    return found
+
+
+@needs_a_browser
+def test_a_browser_shows_classes_and_what_they_are_taken_for(tmp_path: Path) -> None:
+    few, many = CLASSES[:4], [f"intent {n}" for n in range(150)]
+    runs = tmp_path / "runs"
+    write(runs, replace(result("p-tuning-v2", 1, 70.0), **of_classes({"dev": (few, 40), "test": (many, 1500)})))
+    tree = drawn(runs, tmp_path, "run-0")
+    by_few, matrix, by_many, pairs = (one.one("table") for one in tree.all("div", class_="scroll"))
+    header, *lines = [[cell.text for cell in row.all("th") + row.all("td")] for row in by_few.all("tr")]
+    assert header == ["class", "precision", "recall", "f1", "support", "predicted"]
+    assert [line[0] for line in lines] == few
+    assert lines[0] == ["very good", "80.0", "80.0", "80.0", "10", "10"]
+    header, *lines = [[cell.text for cell in row.all("th") + row.all("td")] for row in matrix.all("tr")]
+    assert header == ["right", *few]
+    assert lines[0] == ["very good", "8", "2", "0", "0"]
+    assert lines[3] == ["<b>", "2", "0", "0", "8"]
+    assert len(by_many.all("tr")) == 151
+    assert len(pairs.all("tr")) == 1 + 40
+    told = "215 of 1,500 examples are wrong, in 150 ways; these 40 are the most frequent, and result.json has them all."
+    assert told in tree.one("div", class_="inside").text
+
+
+def test_the_page_of_many_classes_stays_small(tmp_path: Path) -> None:
+    labels = [f"an intent with a long name {n:03}" for n in range(150)]
+    scores = of_classes({"dev": (labels, 3001), "test": (labels, 3001)})
+    for seed in range(20):
+        write(tmp_path / "runs", replace(result("p-tuning-v2", seed, 70.0), **scores))
+    tree = page(tmp_path / "runs")
+    assert len(tree.one("script", type="application/json").text) < 400_000
+    (one, *_) = data(tree)["runs"]
+    cells = one["confusion"]["dev"]["cells"]
+    assert len(cells) == 40
+    assert (one["confusion"]["dev"]["wrong"], one["confusion"]["dev"]["total"]) == (429, 3001)
+    assert cells == sorted(cells, key=lambda cell: -cell[2])
+
+
 @needs_a_browser
 def test_a_browser_tells_seeds_apart(out: Path, tmp_path: Path) -> None:
     tree = drawn(out, tmp_path, "task=made&method=p-tuning-v2")
@@ -524,7 +579,9 @@ def test_a_browser_draws_the_loss_of_a_run_of_one_step(tmp_path: Path) -> None:
 MEASURE = """<iframe src="report.html#{fragment}" width="{width}" height="900"></iframe><pre></pre><script>
 onload = () => setTimeout(() => {{
   const page = frames[0].document, wide = [];
-  for (const part of page.querySelectorAll("td, th, dd, dt, p, h1, h2, h3, li, a, label, caption, figcaption, svg")) {{
+  const parts = "td, th, dd, dt, p, h1, h2, h3, li, a, label, caption, figcaption, svg, .scroll";
+  for (const part of page.querySelectorAll(parts)) {{
+    if (part.parentNode.closest(".scroll")) continue;  // it scrolls, and says so with its bars
     const box = part.getBoundingClientRect();
     const outside = box.right > {width} + 0.5 || (box.left < -0.5 && box.left > -200);  // a skip link is far away
     const cut = part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflowX === "hidden";
@@ -545,7 +602,13 @@ def test_nothing_is_cut(width: int, opened: bool, out: Path, tmp_path: Path) -> 
     name = "a-task-with-a-very-long-name-of-its-own-my-own-backbone-of-seven-billion-p-tuning-v2-0123456789"
     write(
         out,
-        replace(long, name=name, notes=["word " * 60, "x" * 300], data={**long.data, "source": {"train": "y" * 200}}),
+        replace(
+            long,
+            name=name,
+            notes=["word " * 60, "x" * 300],
+            data={**long.data, "source": {"train": "y" * 200}},
+            **of_classes({"dev": (CLASSES[:2], 30), "test": (CLASSES, 90)}),
+        ),
     )
     write(out, None, "failed-" + "z" * 90, state="failed", message="DataError: " + "w" * 200)
     names = [run["name"] for run in data(page(out))["runs"]]

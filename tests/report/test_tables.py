@@ -159,6 +159,7 @@ def test_the_baseline_is_on_the_same_data_and_chosen_on_dev() -> None:
     assert baseline.mean("accuracy") == 70.0
     elsewhere = replace(row, data="other")
     assert tables.baseline_of(elsewhere, table) is None
+    assert tables.baseline_of(replace(row, headline="mcc"), table) is None, "other scores chose other checkpoints"
     assert tables.baseline_of(baseline, table) is None
 
 

@@ -15,6 +15,8 @@ from ptv2.report.tables import BASELINE
 from ptv2.runs.record import Result, shareable_data
 
 DIGITS = 6  # of measured numbers; settings are told exactly
+MATRIX = 30  # so many classes have a confusion matrix; more cannot be looked over
+LISTED = 40  # confusions of more classes, the most frequent ones
 
 
 class Pool:
@@ -92,13 +94,46 @@ def _record(result: Result, pool: Pool) -> dict[str, Any]:
         "parameters": plain(result.parameters, DIGITS),
         "data": pool.place(plain(data)),
         "answers": _answers(result),
-        "parts": plain(result.parts, DIGITS),
+        "parts": {split: _columns(rows, pool) for split, rows in result.parts.items()},
+        "confusion": {split: _confusion(result, split, pool) for split in result.confusion},
         "time": plain(result.time, DIGITS),
         "memory": plain(result.memory),
         "runtime": pool.place(plain(result.runtime)),
         "backbone": pool.place(plain(result.backbone)),
         "shared": plain(result.shared, DIGITS),
         "notes": result.notes,
+    }
+
+
+def _columns(rows: Mapping[str, Mapping[str, Any]], pool: Pool) -> dict[str, Any]:
+    """A table of scores by class or type: where its names and its columns' names stand, and a list for each row."""
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    return {
+        "names": pool.place(list(rows)),
+        "columns": pool.place(columns),
+        "rows": [plain([row.get(name) for name in columns], DIGITS) for row in rows.values()],
+    }
+
+
+def _confusion(result: Result, split: str, pool: Pool) -> dict[str, Any]:
+    """How often one class is taken for another: `[right, predicted, count]` with classes by number.
+
+    Of more than `MATRIX` classes these are the most frequent confusions, at most `LISTED` of the `kinds` that there
+    are; all of them together are `wrong` of `total` examples.
+    """
+    counts = result.confusion[split]
+    labels = list(dict.fromkeys([*result.parts.get(split, {}), *counts, *(p for row in counts.values() for p in row)]))
+    number = {label: index for index, label in enumerate(labels)}
+    cells = [(number[right], number[said], count) for right, row in counts.items() for said, count in row.items()]
+    whole = len(labels) <= MATRIX
+    wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))
+    return {
+        "labels": pool.place(labels),
+        "whole": whole,
+        "cells": cells if whole else wrong[:LISTED],
+        "kinds": len(wrong),
+        "wrong": sum(count for *_, count in wrong),
+        "total": sum(count for *_, count in cells),
     }
 
 

@@ -64,11 +64,13 @@ function recall() {
 
 const oneModel = new Set(DATA.runs.map((run) => run.model).filter(Boolean)).size < 2;
 
-/** Items by task, and by model where there are several; each a chart's name and its members. */
-function byTask(items) {
-  const groups = new Map();
+/** Items by task, by model and by score where there are several; each a chart's name and its members. */
+function byTask(items, score) {
+  const groups = new Map(), scores = new Map();
+  for (const item of items) scores.set(item.task, (scores.get(item.task) || new Set()).add(item[score]));
   for (const item of items) {
-    const name = (item.task || "task not known") + (oneModel || !item.model ? "" : `, ${item.model}`);
+    const name = (item.task || "task not known") + (oneModel || !item.model ? "" : `, ${item.model}`) +
+      (scores.get(item.task).size > 1 ? `, ${item[score]}` : "");
     if (!groups.has(name)) groups.set(name, []);
     groups.get(name).push(item);
   }
@@ -84,7 +86,7 @@ function drawSizes() {
   if (!place) return;
   const order = resultOrder.get(split()) || [];
   const points = DATA.rows[split()].filter((_, index) => order[index] && !order[index].hidden);
-  place.replaceChildren(...orNothing(byTask(points).map(([task, members]) => chart(task, members.map((one) => ({
+  place.replaceChildren(...orNothing(byTask(points, "metric").map(([task, members]) => chart(task, members.map((one) => ({
     points: [[one.percent, one.mean, one.spread]],
     method: methodIndex(one.method),
     title: `${one.method}, ${one.model}, ${one.settings}: ${one.mean.toFixed(1)}` +
@@ -145,7 +147,7 @@ function drawCurves() {
   const unit = document.getElementById("unit").value;
   const shown = DATA.runs.map((run, index) => ({ ...run, index })).filter((run) => !runRow(run.index).hidden);
   const drawable = (run) => devPoints(run, unit).length || lossPoints(run, unit).length;
-  const charts = byTask(shown.filter(drawable)).map(([task, members]) => {
+  const charts = byTask(shown.filter(drawable), "headline").map(([task, members]) => {
     const groups = bySettings(members);
     const series = (points) => members.map((run) => ({ points: points(run, unit), run: run.index, ...stroke(run, groups), title: `${run.name}, seed ${run.seed}` }));
     return html("div", { class: "pair", role: "group", "aria-label": task }, html("h3", {}, task),
@@ -182,6 +184,14 @@ function grid(header, lines) {
     html("tbody", {}, lines.map((line) => html("tr", {}, line.map(cell)))));
 }
 
+/** Folded to cards, a table loses its meaning for screen readers unless it says what it is. */
+function named(table) {
+  table.setAttribute("role", "table");
+  for (const [selector, role] of [["tbody, thead", "rowgroup"], ["tr", "row"], ["td", "cell"], ["thead th", "columnheader"], ["tbody th", "rowheader"]])
+    for (const part of table.querySelectorAll(selector)) part.setAttribute("role", role);
+  return table;
+}
+
 const right = (text) => ({ text: String(text) });
 
 function scores(run) {
@@ -213,11 +223,37 @@ function folded(title, build) {
   return part;
 }
 
+const COUNTS = new Set(["support", "predicted", "total"]);
+
+/** What right classes were taken for: all of them, or the most frequent confusions of many classes. */
+function confusion({ labels, whole: all, cells, kinds, wrong, total }, name) {
+  const names = DATA.pool[labels], title = html("h3", {}, `Confusion, ${name}`);
+  const scroll = (table) => html("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": `Confusion, ${name}` }, table);
+  if (!all) {
+    const told = `${whole(wrong)} of ${whole(total)} examples are wrong, in ${whole(kinds)} ways; ` +
+      (kinds > cells.length ? `these ${cells.length} are the most frequent, and result.json has them all.` : "these are all.");
+    const lines = cells.map(([is, said, count]) => [names[is], names[said], right(whole(count))]);
+    return html("div", {}, title, html("p", { class: "note" }, told), lines.length ? scroll(grid(["right", "predicted", "examples"], lines)) : "");
+  }
+  const counts = names.map(() => names.map(() => 0));
+  for (const [is, said, count] of cells) counts[is][said] = count;
+  const row = (line, i) => {
+    const sum = line.reduce((one, other) => one + other, 0);
+    return html("tr", {}, html("th", { scope: "row" }, names[i]), line.map((count, j) => html("td", { class: `n${i === j ? " hit" : ""}`, style: `--share: ${sum ? count / sum : 0}` }, whole(count))));
+  };
+  const table = html("table", { class: names.length > 5 ? "matrix upright" : "matrix" },
+    html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "right"), names.map((label) => html("th", { scope: "col", class: "n" }, html("span", {}, label))))),
+    html("tbody", {}, counts.map(row)));
+  return html("div", {}, title, html("p", { class: "note" }, "rows: the right class; columns: what was predicted"), scroll(table));
+}
+
 function byType(run) {
-  const tables = Object.entries(run.parts || {}).map(([name, types]) => {
-    const columns = [...new Set(Object.values(types).flatMap(Object.keys))];
-    const lines = Object.keys(types).sort().map((type) => [type, ...columns.map((column) => right(column === "support" ? whole(types[type][column] ?? 0) : number(types[type][column], 1)))]);
-    return html("div", {}, html("h3", {}, `By type, ${name}`), grid(["type", ...columns], lines));
+  const tables = Object.entries(run.parts || {}).flatMap(([name, { names, columns, rows }]) => {
+    const confused = run.confusion[name], kind = confused ? "class" : "type", header = DATA.pool[columns];
+    const lines = DATA.pool[names].map((label, i) => [label, ...rows[i].map((value, j) => right(COUNTS.has(header[j]) ? whole(value ?? 0) : number(value, 1)))]);
+    const table = named(grid([kind, ...header], lines));
+    return [html("div", {}, html("h3", {}, `By ${kind}, ${name}`), html("div", { class: "scroll by-class", style: `--numbers: ${header.length}`, role: "region", tabindex: 0, "aria-label": `By ${kind}, ${name}` }, table)),
+      ...(confused ? [confusion(confused, name)] : [])];
   });
   for (const [name, labels] of Object.entries(run.answers || {}))
     tables.push(html("div", {}, html("h3", {}, `Answers, ${name}`),
@@ -317,9 +353,7 @@ function later() {
 }
 
 document.documentElement.classList.add("script");
-// Folded to cards, a table loses its meaning for screen readers unless it says what it is.
-for (const [selector, role] of [["table", "table"], ["tbody, thead", "rowgroup"], ["tr", "row"], ["td", "cell"], ["thead th", "columnheader"], ["tbody th", "rowheader"]])
-  for (const part of document.querySelectorAll(selector)) part.setAttribute("role", role);
+for (const table of document.querySelectorAll("table")) named(table);
 // Runs without an evaluation have no epochs to be drawn by.
 if (!DATA.runs.some((run) => run.dev.length)) document.getElementById("unit").value = "step";
 form.addEventListener("submit", (event) => event.preventDefault());
