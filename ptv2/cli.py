@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from ptv2.errors import Ptv2Error, in_one_line, unknown
+from ptv2.errors import DiskFullError, Ptv2Error, first_line, has_full_disk, in_one_line, unknown
 from ptv2.screen import folded, visible, width_of
 
 # word: (module with `main(arguments) -> exit code`, help)
@@ -43,7 +43,10 @@ Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code (0 done, 1 a run failed, 2 wrong input, 128 + n stopped by signal n)."""
+    """Run one command; returns the exit code.
+
+    0 done; 1 a run failed; 2 wrong input; 69 the network failed; 74 the disk is full; 128 + n stopped by signal n.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(words)
@@ -58,7 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        return _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+        return _fail(f"{error.filename or 'writing'}: {error.strerror}", _code_of(error))
+    except Exception as error:
+        if has_full_disk(error):
+            return _fail(first_line(error), DiskFullError.exit_code)
+        from ptv2.hub.environment import environment_fault
+
+        if (fault := environment_fault(error)) is None:
+            raise
+        return _fail(fault, Ptv2Error.exit_code)
     finally:
         _drop_what_cannot_be_written()
 
@@ -80,6 +91,10 @@ def _run(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         raise Ptv2Error(unknown("command", words[0], COMMANDS))
     return int(import_module(COMMANDS[words[0]][0]).main(words[1:]))
+
+
+def _code_of(error: OSError) -> int:
+    return DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
 
 
 def _fail(message: str, code: int) -> int:

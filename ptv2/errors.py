@@ -1,9 +1,13 @@
-"""The errors that a user is meant to read: one line, exit code 2, no traceback."""
+"""The errors that a user is meant to read: one line and an exit code, no traceback."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_DISK_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large (os")
 
 
 class Ptv2Error(Exception):
@@ -32,6 +36,18 @@ class RunError(Ptv2Error):
     """A run directory cannot be used: locked, incomplete, or belonging to something else."""
 
 
+class NetworkError(Ptv2Error):
+    """The hub, or the way to it, failed: the same command may succeed later."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+class DiskFullError(Ptv2Error):
+    """There is no space for a file, or a quota or limit is reached."""
+
+    exit_code = 74  # EX_IOERR of sysexits.h
+
+
 class TrainingError(Ptv2Error):
     """Training could not go on: a non-finite loss, or memory that ran out."""
 
@@ -48,6 +64,28 @@ class Interrupted(Ptv2Error):  # noqa: N818 - not a fault, but it ends the comma
 
 class Pruned(Ptv2Error):  # noqa: N818 - not a fault, but it ends the run
     """A sweep ended a run early, since others were better; it has no result."""
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it, the last first."""
+    seen: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in seen:
+        yield link
+        seen.append(link)
+        link = link.__cause__ or link.__context__
+
+
+def has_full_disk(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is a full disk, a quota that is used up or a limit on files' sizes.
+
+    Libraries in Rust and databases have errors of their own for it, known by their words.
+    """
+    return any(
+        (isinstance(link, OSError) and link.errno in FULL_DISK)
+        or (not isinstance(link, Ptv2Error) and any(words in str(link) for words in FULL_DISK_WORDS))
+        for link in causes_of(error)
+    )
 
 
 LINE = 300  # characters of an error's line

@@ -3,7 +3,7 @@
     python scripts/check_hub.py [--conf DIR]
 
 Reads the `sources.hub` block of every task and the hub id of every model, fetches listings and the footers of Parquet
-files (no data, no weights), and prints one table. Exit code 1: something does not match; 2: the hub cannot be reached.
+files (no data, no weights), and prints one table. Exit code 1: something does not match; 69: the hub cannot be reached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from datasets import Features
 from huggingface_hub import HfApi, HfFileSystem, constants
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import filter_repo_objects, httpx
 from pyarrow import ArrowException, parquet
 from pydantic import ValidationError
@@ -25,7 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ptv2.config.schema import HubSource
-from ptv2.data.hub import class_names, faults, reason
+from ptv2.data.hub import class_names, faults
+from ptv2.errors import NetworkError
+from ptv2.hub.causes import find_cause
 
 CONF = Path(__file__).parents[1] / "conf"
 EMBEDDED = ("embedded:", "config:")  # model paths that are not on the hub
@@ -34,10 +36,6 @@ WIDTH = 240  # of a table that goes to a file, so that no line is broken
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 Found = tuple[str, list[str]]  # the commit, and what does not match
 Entry = tuple[str, str, str, Callable[[], Found]]  # name, repository, revision, check
-
-
-class UnreachableError(Exception):
-    """The hub does not answer, or answers that it cannot now."""
 
 
 def main() -> int:
@@ -53,9 +51,9 @@ def main() -> int:
             commit, problems = answered(check)
             wrong += bool(problems)
             table.add_row(name, repository, revision, commit[:12], "\n".join(problems) or "ok")
-    except UnreachableError as error:
+    except NetworkError as error:
         console.print(str(error), markup=False)
-        return 2
+        return error.exit_code
     console.print(table)
     console.print(f"{table.row_count} checked, {wrong} do not match")
     return 1 if wrong else 0
@@ -68,7 +66,7 @@ def entries(conf: Path) -> list[Entry]:
     for path in sorted(conf.glob("task/*.yaml")):
         block = (read(path).get("sources") or {}).get("hub")
         if block is not None:
-            check = partial(check_dataset, api, block)
+            check = partial(check_dataset, api, block, named_column(read(path)))
             listed.append((f"task/{path.stem}", str(block.get("repository")), str(block.get("revision")), check))
     for path in sorted(conf.glob("model/*.yaml")):
         model = read(path)
@@ -84,23 +82,25 @@ def read(path: Path) -> dict:
 
 
 def answered(check: Callable[[], Found]) -> Found:
-    """Run a check; what the hub refuses is a mismatch, what keeps it from answering is `UnreachableError`."""
+    """Run a check; what the hub refuses is a mismatch, what keeps it from answering is a `NetworkError`."""
     try:
         return check()
     except ValidationError as error:
         return "", [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status == 429 or status >= 500:
-            raise UnreachableError(f"{constants.ENDPOINT} answered with status {status}; try again later") from None
-        return "", [reason(error)]
-    except HFValidationError as error:
-        return "", [reason(error)]
-    except (httpx.HTTPError, OfflineModeIsEnabled) as error:
-        raise UnreachableError(f"{constants.ENDPOINT} is not reachable: {error}") from None
+    except (HFValidationError, OSError, ValueError, httpx.HTTPError) as error:
+        cause = find_cause(error)
+        if cause.network or isinstance(error, OfflineModeIsEnabled):
+            raise NetworkError(cause.text) from error
+        return "", [cause.text]
 
 
-def check_dataset(api: HfApi, block: dict) -> Found:
+def named_column(task: dict) -> str | None:
+    """The column whose values must have names; None for a task that takes numbers, as tags of words may be."""
+    words = any(isinstance(label, str) and not label.isdigit() for label in task.get("labels") or [])
+    return task.get("label", "label") if words and task.get("shape") != "tag" else None
+
+
+def check_dataset(api: HfApi, block: dict, named: str | None) -> Found:
     """Compare the `hub` block of a task with its repository."""
     source = HubSource(**block)
     commit = str(api.dataset_info(source.repository, revision=source.revision).sha)
@@ -113,19 +113,24 @@ def check_dataset(api: HfApi, block: dict) -> Found:
         elif others := [name for name in fitting if not name.endswith(".parquet")]:
             problems.append(f"{split}: '{pattern}' also fits {others[0]}, which is not Parquet")
         else:
-            problems += [f"{split}: {fault}" for fault in check_schema(source, commit, fitting[0])]
+            problems += [f"{split}: {fault}" for fault in check_schema(source, named, commit, fitting[0])]
     return commit, problems
 
 
-def check_schema(source: HubSource, commit: str, name: str) -> list[str]:
-    """Compare columns and class names with the footer of one Parquet file; all shards of a split share them."""
+def check_schema(source: HubSource, named: str | None, commit: str, name: str) -> list[str]:
+    """Compare columns and class names with the footer of one Parquet file; all shards of a split share them.
+
+    Args:
+        named: the column that may not hold numbers without names.
+    """
     try:
         with HfFileSystem().open(f"datasets/{source.repository}@{commit}/{name}", "rb") as file:
             features = Features.from_arrow_schema(parquet.read_schema(file))
     except ArrowException as error:
         return [f"{name} is not a Parquet file: {error}"]
     found = faults(source, features)
-    if source.labels is not None and not any(map(class_names, features.values())):
+    dtype = getattr(features.get(named or ""), "dtype", "")  # of a plain column; a list has none
+    if source.labels is not None and not any(map(class_names, features.values())) and "int" in dtype:
         found.append(f"{name} carries no class names; expected {', '.join(source.labels)}")
     return found
 

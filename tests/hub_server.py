@@ -9,7 +9,9 @@ information, and files with entity tags, commits and ranges. Contents come from 
     ROOT/models/OWNER/NAME/main/config.json
 
 A revision is asked for by name or by its commit, a digest of its contents. Use it as a context manager and point
-`HF_ENDPOINT` at `url`; `requests` holds what was asked. By hand: `python tests/hub_server.py ROOT`.
+`HF_ENDPOINT` at `url`; `requests` holds what was asked, `tokens` who asked. By hand: `python tests/hub_server.py ROOT`.
+`faults` says which repositories are served wrongly, and how. Large kinds of files have their SHA-256 as entity tag, as
+on the hub, and come from `storage` where that is the address of another server.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import json
 import re
 import sys
 import threading
+import time
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -26,6 +30,38 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 ID = r"(?P<id>[^/]+/[^/]+)"
 API = re.compile(rf"/api/(?P<kind>models|datasets)/{ID}(?:/(?P<verb>revision|tree|paths-info)/(?P<rest>.+))?")
 FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{ID}/resolve/(?P<rest>.+)")
+
+
+LARGE = (".safetensors", ".parquet", ".bin")
+
+
+@dataclass
+class Fault:
+    """How a repository is served wrongly.
+
+    Attributes:
+        status: what is answered in the place of what was asked for; 0: what was asked for.
+        headers: of that answer.
+        body: of that answer.
+        files: whether only files are served wrongly, and listings as they should be.
+        times: how many requests are; those after them get what they ask for.
+        wait: seconds before any answer.
+        end: the connection ends at this byte of a file, whatever part of it was asked for.
+        length: the length that is told of a file whose connection ends; None: the right one.
+        spoil: whether the first byte of a large file is another.
+        drip: seconds over which a large file comes, in small pieces.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    files: bool = False
+    times: float = float("inf")
+    wait: float = 0.0
+    end: int | None = None
+    length: int | None = None
+    spoil: bool = False
+    drip: float = 0.0
 
 
 class MissingError(Exception):
@@ -42,6 +78,9 @@ class HubServer:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.requests: list[str] = []
+        self.tokens: set[str | None] = set()
+        self.faults: dict[str, Fault] = {}
+        self.storage: str | None = None
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -80,6 +119,11 @@ def blob(path: Path) -> str:
     return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
 
 
+def tag(path: Path) -> str:
+    """The entity tag of a file: what git calls it, or the SHA-256 of a large one."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix in LARGE else blob(path)
+
+
 def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
@@ -103,8 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append(f"{self.command} {self.path}")
+        self.hub.tokens.add(self.headers.get("Authorization"))
         url = urlsplit(self.path)
         try:
+            if self._is_refused(url.path):
+                return
             if found := API.fullmatch(url.path):
                 value = self._api(
                     found["kind"], found["id"], found["verb"], found["rest"] or "", parse_qs(url.query), body
@@ -117,6 +164,23 @@ class _Handler(BaseHTTPRequestHandler):
         except MissingError as missing:
             headers = {"X-Error-Code": missing.code, "X-Error-Message": missing.code}
             self._send(missing.status, json.dumps({"error": missing.code}).encode(), headers)
+
+    def _is_refused(self, path: str) -> bool:
+        """Whether a fault has answered already."""
+        fault = self._fault(path)
+        if fault is None or (fault.files and "/resolve/" not in path):
+            return False
+        fault.times -= 1
+        time.sleep(fault.wait)
+        if fault.status:
+            self._send(fault.status, fault.body, fault.headers)
+        return bool(fault.status)
+
+    def _fault(self, path: str) -> Fault | None:
+        """The fault of the repository that a path is about."""
+        found = API.fullmatch(path) or FILE.fullmatch(path)
+        fault = self.hub.faults.get(found["id"]) if found else None
+        return fault if fault is not None and fault.times > 0 else None
 
     def _api(self, kind: str, repository: str, verb: str | None, rest: str, query: dict, body: bytes) -> object:
         name, _, below = rest.partition("/")  # the revision comes quoted, so its own slashes are %2F
@@ -142,13 +206,54 @@ class _Handler(BaseHTTPRequestHandler):
         path = folder / unquote(below)
         if folder.resolve() not in path.resolve().parents or not path.is_file():
             raise MissingError("EntryNotFound")
-        data, headers = path.read_bytes(), {"ETag": f'"{blob(path)}"', "X-Repo-Commit": sha, "Accept-Ranges": "bytes"}
-        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+        data, headers = path.read_bytes(), {"ETag": f'"{tag(path)}"', "X-Repo-Commit": sha, "Accept-Ranges": "bytes"}
+        if self.hub.storage and path.suffix in LARGE:
+            headers |= {"X-Linked-ETag": f'"{tag(path)}"', "X-Linked-Size": str(len(data))}
+            self._send(302, b"", {**headers, "Location": f"{self.hub.storage}{self.path}"})
+            return
+        fault = self._fault(urlsplit(self.path).path)
+        if fault is not None and fault.spoil and path.suffix in LARGE:
+            data = bytes([data[0] ^ 1]) + data[1:]
+        if fault is not None and fault.end is not None and self.command == "GET":
+            self._break_off(data, fault, headers)
+        elif fault is not None and fault.drip and path.suffix in LARGE and self.command == "GET":
+            self._drip(data, fault.drip, headers)
+        elif asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             first, last = int(asked[1]), min(int(asked[2] or len(data) - 1), len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             self._send(206, data[first : last + 1], headers)
         else:
             self._send(200, data, headers)
+
+    def _break_off(self, data: bytes, fault: Fault, headers: dict[str, str]) -> None:
+        """Send a file up to a byte, and hang up."""
+        assert fault.end is not None
+        asked = re.fullmatch(r"bytes=(\d+)-.*", self.headers.get("Range", ""))
+        first = int(asked[1]) if asked else 0
+        if asked:
+            headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+        self.send_response(206 if asked else 200)
+        length = len(data) - first if fault.length is None else fault.length
+        for key, value in {**headers, "Content-Length": str(length)}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(data[first : fault.end])
+        self.close_connection = True
+
+    def _drip(self, data: bytes, seconds: float, headers: dict[str, str], pieces: int = 50) -> None:
+        """Send a file slowly, until the other side hangs up."""
+        self.send_response(200)
+        for key, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        size = -(-len(data) // pieces)
+        for first in range(0, len(data), size):
+            time.sleep(seconds / pieces)
+            try:
+                self.wfile.write(data[first : first + size])
+            except OSError:
+                self.close_connection = True
+                return
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -164,7 +269,9 @@ def entry(folder: Path, path: Path) -> dict:
     name = path.relative_to(folder).as_posix()
     if path.is_dir():
         return {"type": "directory", "oid": hashlib.sha1(name.encode()).hexdigest(), "size": 0, "path": name}
-    return {"type": "file", "oid": blob(path), "size": path.stat().st_size, "path": name}
+    size = path.stat().st_size
+    lfs = {"lfs": {"oid": tag(path), "size": size, "pointerSize": 134}} if path.suffix in LARGE else {}
+    return {"type": "file", "oid": blob(path), "size": size, "path": name, **lfs}
 
 
 def revision_folder(root: str | Path, kind: str, repository: str, revision: str = "main") -> Path:

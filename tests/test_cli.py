@@ -337,7 +337,7 @@ def test_no_room_for_the_output(words: list[str]) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "ptv2", *words], stdout=full, stderr=subprocess.PIPE, env=environment, check=False
         )
-    assert (done.returncode, done.stderr) == (2, b"ptv2: error: writing: No space left on device\n")
+    assert (done.returncode, done.stderr) == (74, b"ptv2: error: writing: No space left on device\n")
 
 
 # Shell completion

@@ -19,21 +19,19 @@ from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
 from ptv2.config.spelling import options_first
 from ptv2.errors import ConfigError, Interrupted, Pruned, Ptv2Error, first_line
-from ptv2.runs.processes import is_main_process
+from ptv2.runs.processes import is_main_process, is_started_by_user, note_start
 from ptv2.runs.record import Result
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of
 from ptv2.sweeps.requeue import requeue_if_preempted
 
-# The process that the user started: jobs of a sweep in others must not draw bars into its terminal.
-STARTED_BY = "PTV2_STARTED_BY"
 LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # extras of ptv2
 
 
 def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
-    os.environ[STARTED_BY] = str(os.getpid())
+    note_start()
     arguments, config_dir = options_first(arguments)
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
         arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
@@ -80,7 +78,7 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
 
     from ptv2.commands.console import err, tell
 
-    if os.environ.get(STARTED_BY) != str(os.getpid()):
+    if not is_started_by_user():
         err.is_interactive = False
     number = int(HydraConfig.get().job.num)
     if is_main_process():

@@ -65,12 +65,9 @@ def main(arguments: list[str]) -> int:
     config = compose(options.settings, options.config_dir)
     plain = [word for word in options.settings if not word.startswith(("method=", "multitask.", "+multitask."))]
 
-    from huggingface_hub.utils import logging as hub_logging
-
     from ptv2.models.checkpoints import check_folder
     from ptv2.tasks.load import load_task
 
-    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the answer
     task = load_task(config.task, _open(config), reading="mask" if config.head.kind == "verbalizer" else None)
     work = _work(config, task, options.examples, options.length)
     check_folder(config.model)

@@ -1,7 +1,6 @@
 """Records of a dataset repository of the hub, read from its Parquet files at one commit.
 
-Only `.parquet` files are fetched, so no dataset script or pickle of the repository can run. `HF_ENDPOINT`, `HF_HOME`
-and `HF_HUB_OFFLINE=1` (cache only, no network) work as in `huggingface_hub`, which reads them when it is imported.
+Only `.parquet` files are fetched, so no dataset script or pickle of the repository can run.
 """
 
 from __future__ import annotations
@@ -12,34 +11,25 @@ from typing import Any
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, LargeList, List
 from datasets.exceptions import DatasetsError
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.utils import filter_repo_objects, httpx
-from huggingface_hub.utils import logging as hub_logging
 
 from ptv2.config.schema import HubSource, Split
-from ptv2.errors import DataError
+from ptv2.errors import DataError, DiskFullError, causes_of, first_line, has_full_disk, shorten
+from ptv2.hub.fetch import check_content, fetching
 
 Record = dict[str, Any]
 
 NAMED = 12  # files listed in a message
-OTHER_SOURCES = "use local files (data.source=files data.dir=DIR) or a made-up task (task=mini-inference)"
+OTHER_SOURCES = "or use local files (data.source=files data.dir=DIR) or a made-up task (task=mini-inference)"
 
 
 def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = None) -> tuple[list[Record], str]:
     """Read one split: its records in file order, and the commit (40 hex digits) that `source.revision` stands for.
 
     Class numbers become the class names that the Parquet file carries, an absent label (-1) becomes None; a column
-    without names is left as it is. `cache_dir` replaces the libraries' own cache folders. Raises `DataError` when the
-    hub cannot be reached and the cache does not hold the files, or when repository, revision, files, columns or labels
-    are not there.
+    without names is left as it is. `cache_dir` replaces the libraries' own cache folders. Raises `DataError` when
+    repository, revision, files, columns or labels are not there, and what `ptv2.hub.fetch.fetching` raises.
     """
     if split not in source.files:
         raise DataError(f"{source.repository}: no files for split '{split}'; there are: {', '.join(source.files)}")
@@ -50,6 +40,8 @@ def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = Non
     paths = [str(folder / name) for name in _matching(folder, pattern)]
     if not paths:
         raise DataError(f"{where(source)}: no file fits '{pattern}'; {_choices(source, folder.name)}")
+    for path in paths:
+        check_content(where(source), Path(path))
     dataset = _read(source, paths, split, cache_dir)
     if found := faults(source, dataset.features):
         raise DataError(f"{where(source)} ({split}): {'; '.join(found)}")
@@ -86,38 +78,17 @@ def class_names(feature: Any) -> list[str] | None:
     return None
 
 
-def reason(error: Exception) -> str:
-    """Put an error of `huggingface_hub` about a repository into one sentence."""
-    if isinstance(error, GatedRepoError):
-        return "access is restricted; accept its terms on the hub and set HF_TOKEN"
-    if isinstance(error, RepositoryNotFoundError):
-        return f"no such repository on {constants.ENDPOINT} (or a private one, which needs HF_TOKEN)"
-    if isinstance(error, RevisionNotFoundError):
-        return "the repository has no such revision (a branch, tag, refs/... or commit of 40 hex digits)"
-    if isinstance(error, HFValidationError):
-        return "not a repository name of the form owner/name"
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        return f"the hub at {constants.ENDPOINT} answered with status {error.response.status_code}"
-    if constants.HF_HUB_OFFLINE:
-        return f"HF_HUB_OFFLINE is set and the files are not in the cache {constants.HF_HUB_CACHE}"
-    if isinstance(error, LocalEntryNotFoundError | httpx.HTTPError):
-        return f"the hub at {constants.ENDPOINT} is not reachable and the files are not in the cache"
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-
-
 def _fetch(source: HubSource, pattern: str, cache_dir: str | Path | None) -> Path:
     """Bring the matching files into the cache and return the snapshot folder, whose name is the commit."""
-    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the one that says what to do
-    try:
+    with fetching(where(source), DataError, OTHER_SOURCES) as bars:
         folder = snapshot_download(
             source.repository,
             repo_type="dataset",
             revision=source.revision,
             allow_patterns=[pattern],
             cache_dir=None if cache_dir is None else Path(cache_dir, "hub"),
+            tqdm_class=bars,
         )
-    except (OSError, httpx.HTTPError, HFValidationError) as error:
-        raise DataError(f"{where(source)}: {reason(error)}; {OTHER_SOURCES}") from None
     return Path(folder)
 
 
@@ -147,10 +118,21 @@ def _read(source: HubSource, paths: list[str], split: Split, cache_dir: str | Pa
     try:
         dataset = Dataset.from_parquet(paths, split=split, cache_dir=arrow)
     except (DatasetsError, pa.ArrowException, ValueError, OSError) as error:
-        line = str(error.__cause__ or error).strip().partition("\n")[0]
-        raise DataError(f"{where(source)}: cannot read the Parquet files of {split}: {line}") from None
+        raise _unreadable(source, split, error) from None
     assert isinstance(dataset, Dataset)  # one split was asked for
     return dataset
+
+
+def _unreadable(source: HubSource, split: Split, error: Exception) -> DataError | DiskFullError:
+    """The error for Parquet files that could not be unpacked, or not be read."""
+    if has_full_disk(error):
+        return DiskFullError(f"{where(source)}: no space left to unpack {split}; set HF_HOME to a folder elsewhere")
+    for link in causes_of(error):
+        if isinstance(link, OSError) and link.filename is not None and not str(link.filename).endswith(".parquet"):
+            path = shorten(str(link.filename))
+            return DataError(f"{where(source)}: cannot unpack {split}: {path}: {link.strerror}; see HF_DATASETS_CACHE")
+    line = first_line(error.__cause__ or error)
+    return DataError(f"{where(source)}: cannot read the Parquet files of {split}: {line}")
 
 
 def _named_records(source: HubSource, dataset: Dataset) -> list[Record]:

@@ -120,8 +120,9 @@ def _hub(config: RunConfig) -> Source:
     provenance = {"repository": described.repository, "revision": described.revision}
 
     def read(split: Split) -> list[Record]:
-        rows, commit = load_hub(described, split)
-        provenance["commit"] = commit
+        pinned = described.model_copy(update={"revision": provenance.get("commit", described.revision)})
+        rows, commit = load_hub(pinned, split)
+        provenance["commit"] = commit  # a branch may move between two splits
         return [Record(row, f"{described.repository} {split} {i}") for i, row in enumerate(rows)]
 
     name = f"{described.repository}@{described.revision}"

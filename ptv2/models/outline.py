@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig, RunConfig
-from ptv2.errors import ModelError
+from ptv2.errors import ModelError, Ptv2Error
+from ptv2.hub.fetch import fetching
 from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.checkpoints import resolve
@@ -26,22 +26,21 @@ def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:
     """The configuration of `cfg`'s backbone, and in words where it comes from. Of a hub model nothing else is fetched.
 
     Raises:
-        ModelError: it is not to be had.
+        ModelError, NetworkError, DiskFullError: it is not to be had, see `ptv2.hub.fetch.fetching`.
     """
     if cfg.path == "config:":
         return random_config(cfg), "model.config"
     if cfg.path.startswith("embedded:") or Path(cfg.path).is_dir():
         folder, _ = resolve(cfg)
         return read_config(folder, cfg), f"{cfg.path}, config.json"
+    instead = "or give model.path=FOLDER with a config.json, or the sizes as +model.config.model_type=..."
     try:
-        file = hf_hub_download(cfg.path, "config.json", revision=cfg.revision)
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        with fetching(cfg.path, ModelError, instead):
+            file = hf_hub_download(cfg.path, "config.json", revision=cfg.revision)
+    except Ptv2Error:
         if cfg.config:
             return random_config(cfg), f"what conf/model says of {cfg.path}: its config.json is not to be had here"
-        raise ModelError(
-            f"{cfg.path}: its config.json is neither here nor to be had from the hub; give model.path=FOLDER with a "
-            "config.json, or the sizes as +model.config.model_type=... and so on"
-        ) from error
+        raise
     return read_config(Path(file).parent, cfg), f"{cfg.path}, config.json"
 
 

@@ -93,12 +93,9 @@ def _examples(config: RunConfig) -> int:
 
 
 def _count(config: RunConfig) -> Cost:
-    from huggingface_hub.utils import logging as hub_logging
-
     from ptv2.commands.plan import count_pass, pass_rows
     from ptv2.models.outline import find_config
 
-    hub_logging.set_verbosity_error()  # ten lines of retries would stand before the answer
     shape, _ = find_config(config.model)
     head: HeadKind = "verbalizer" if config.head.kind == "verbalizer" else HEADS[config.task.shape]
     rows = pass_rows(config)

@@ -11,13 +11,15 @@ from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import open_source
-from ptv2.errors import ConfigError, DataError, ModelError, Ptv2Error
+from ptv2.errors import ConfigError, DataError, DiskFullError, ModelError, NetworkError, Ptv2Error
 from ptv2.models.fingerprint import fingerprint
 from ptv2.reproduce.data import DataRoot, describe, why_no_files
 from ptv2.reproduce.hub import why_no_hub_data, why_no_weights
 from ptv2.reproduce.language_model import why_no_language_model
 from ptv2.reproduce.memory import why_hopeless, why_too_large
 from ptv2.runs.directory import RunDirectory, state_of
+
+NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone are not to be had here
 
 
 @dataclass(frozen=True)
@@ -111,19 +113,19 @@ class _Fingerprints:
         self._found: dict[str, str | Ptv2Error] = {}
 
     def data(self, config: RunConfig) -> str:
-        """Of the data. Raises `DataError`: they are not there."""
+        """Of the data. Raises one of `NOT_THERE`."""
         key = f"{config.task.model_dump_json()} {config.data.model_dump_json()}"
         return self._ask(key, lambda: open_source(config).fingerprint)
 
     def model(self, config: RunConfig) -> str:
-        """Of the backbone. Raises `ModelError`: it is not there."""
+        """Of the backbone. Raises one of `NOT_THERE`."""
         return self._ask(config.model.model_dump_json(), lambda: fingerprint(config.model))
 
     def _ask(self, key: str, compute: Callable[[], str]) -> str:
         if key not in self._found:
             try:
                 self._found[key] = compute()
-            except (DataError, ModelError) as error:
+            except NOT_THERE as error:
                 self._found[key] = error
         found = self._found[key]
         if isinstance(found, Ptv2Error):
@@ -140,13 +142,11 @@ def _why_not(config: RunConfig, known: _Fingerprints, anyway: bool) -> str | Non
     why = (None if anyway else why_hopeless(config)) or why_no_weights(config.model)
     if why is not None:
         return why
-    try:
-        known.data(config)
-        known.model(config)
-    except DataError as error:
-        return f"no data: {error}"
-    except ModelError as error:
-        return f"no weights: {error}"
+    for what, ask in (("data", known.data), ("weights", known.model)):
+        try:
+            ask(config)
+        except NOT_THERE as error:
+            return f"no {what}: {error}"
     return None if anyway else why_too_large(config)
 
 
@@ -159,5 +159,5 @@ def _folder(config: RunConfig, known: _Fingerprints) -> Path | None:
             of_tasks = {name: known.data(part) for name, part in shared_parts(config).items()}
             shared = shared_hash(config, of_tasks, model)
         return RunDirectory(config, data, model, shared).path
-    except (DataError, ModelError):
+    except NOT_THERE:
         return None

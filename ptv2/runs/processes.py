@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import os
 
+STARTED_BY = "PTV2_STARTED_BY"  # the id of the process that the user started; jobs of a sweep may run in others
+
+
+def note_start() -> None:
+    """Make this process the one that the user started."""
+    os.environ[STARTED_BY] = str(os.getpid())
+
+
+def is_started_by_user() -> bool:
+    """Whether this process may draw into the terminal."""
+    return os.environ.get(STARTED_BY, str(os.getpid())) == str(os.getpid())
+
 
 def is_main_process() -> bool:
     """Whether this is the one of several processes of a training that speaks and writes."""

@@ -32,12 +32,12 @@ hosts, resolve = [], socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: (hosts.append(host), resolve(host, *rest, **more))[1]
 from ptv2.config.schema import HubSource
 from ptv2.data.hub import load_hub
-from ptv2.errors import DataError
+from ptv2.errors import Ptv2Error
 answers = []
 for source, split in json.load(sys.stdin):
     try:
         answers.append(load_hub(HubSource(**source), split, *sys.argv[1:]))
-    except DataError as error:
+    except Ptv2Error as error:
         answers.append(str(error))
 print(json.dumps({"answers": answers, "hosts": hosts}))
 """
@@ -101,7 +101,7 @@ def ask(
     cache_dir: Path | None = None,
     **environment: str,
 ) -> list[Any]:
-    """Load each (source, split) in a fresh process; answers are [records, commit] or the message of a DataError."""
+    """Load each (source, split) in a fresh process; answers are [records, commit] or an error's message."""
     names = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
     names |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), **environment}
     command = [sys.executable, "-c", ASK, *([] if cache_dir is None else [str(cache_dir)])]

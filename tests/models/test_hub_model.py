@@ -28,7 +28,7 @@ socket.getaddrinfo = lambda host, *rest, **more: (hosts.append(host), resolve(ho
 import torch
 torch.set_num_threads(1)
 from ptv2.config.schema import ModelConfig
-from ptv2.errors import ModelError
+from ptv2.errors import Ptv2Error
 from ptv2.models.backbones import load_backbone
 from ptv2.models.tokenizers import load_tokenizer
 answers = []
@@ -38,7 +38,7 @@ for path, revision in json.load(sys.stdin):
         backbone, tokens = load_backbone(cfg, seed=1), load_tokenizer(cfg)("Ann sleeps.")["input_ids"]
         total = sum(weight.double().sum() for weight in backbone.model.parameters()).item()
         answers.append([total, tokens, backbone.identity.revision, backbone.pooler_origin])
-    except ModelError as error:
+    except Ptv2Error as error:
         answers.append(str(error))
 print(json.dumps({"answers": answers, "hosts": hosts}))
 """

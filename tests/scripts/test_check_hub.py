@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from commandline import TIMEOUT
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 sys.path.append(str(Path(__file__).parents[1]))
 from hub_server import HubServer, commit, revision_folder
@@ -18,6 +18,9 @@ from hub_server import HubServer, commit, revision_folder
 REPOSITORY = Path(__file__).parents[2]
 TASK = """
 name: pairs
+shape: {shape}
+label: {label}
+labels: {labels}
 sources:
   hub:
     repository: {repository}
@@ -37,6 +40,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
         folder = revision_folder(root, "datasets", f"someone/{name}")
         (folder / "data").mkdir()
         rows.to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+    tags = Features({"tokens": List(Value("string")), "tags": List(Value("int32")), "kind": Value("string")})
+    rows = Dataset.from_dict({"tokens": [["Ann", "sleeps"]], "tags": [[1, 0]], "kind": ["yes"]}, features=tags)
+    rows.to_parquet(revision_folder(root, "datasets", "someone/tags") / "train.parquet")
     (revision_folder(root, "datasets", "someone/named") / "torn.parquet").write_bytes(b"torn, and not Parquet at all")
     good, pickled = (revision_folder(root, "models", f"someone/{name}") for name in ("good", "pickled"))
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
@@ -53,6 +59,8 @@ RIGHT = {
     "train": "data/train-*.parquet",
     "columns": "[sentence, label]",
     "labels": "['yes', 'no']",
+    "shape": "classify",
+    "label": "label",
 }
 
 
@@ -96,6 +104,17 @@ def test_a_configuration_that_fits(hub: HubServer, tmp_path: Path) -> None:
     assert weights == [], "weights are not fetched"
 
 
+def test_labels_that_need_no_names_are_no_fault(hub: HubServer, tmp_path: Path) -> None:
+    """Numbers of tags are named by the order of the labels, and words by themselves."""
+    task(tmp_path, "tags", repository="someone/tags", train="train.parquet", columns="[tokens, tags]",
+         labels="[O, B-PER]", shape="tag", label="tags")  # fmt: skip
+    task(tmp_path, "words", repository="someone/tags", train="train.parquet", columns="[kind]", label="kind")
+    task(tmp_path, "numbers", repository="someone/numbers", labels="['0', '1']")
+    code, output = check(hub.url, tmp_path / "home", "--conf", tmp_path)
+    assert "3 checked, 0 do not match" in output
+    assert code == 0
+
+
 def test_each_fault_is_in_the_table(hub: HubServer, tmp_path: Path) -> None:
     faults = {
         "task/repository": "no such repository on http",
@@ -134,8 +153,8 @@ def test_every_hub_entry_of_the_repository_is_asked_for(hub: HubServer, tmp_path
     assert "minilm" not in output
 
 
-def test_no_hub_is_exit_code_2(tmp_path: Path) -> None:
+def test_no_hub_is_exit_code_69(tmp_path: Path) -> None:
     task(tmp_path, "pairs")
     code, output = check("http://127.0.0.1:9", tmp_path / "home", "--conf", tmp_path)
-    assert code == 2
+    assert code == 69
     assert "http://127.0.0.1:9 is not reachable" in output
