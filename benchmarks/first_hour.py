@@ -9,6 +9,7 @@ Seconds are by the clock; of `ptv2 predict` those of the processor too (user and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -19,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -45,8 +45,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     found: dict[str, list[float]] = {what: [] for what in GOALS}
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         finished, unfinished = make_runs()
         for _ in range(options.rounds):
             for what, seconds in measure(finished, unfinished):
@@ -129,7 +128,7 @@ def first_line_and_step() -> tuple[float, float]:
             if process.poll() is not None:
                 raise SystemExit(f"ptv2 train: exit {process.returncode} before its first step")
             time.sleep(0.02)
-            with suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError):
                 os.read(master, 1 << 16)
         step = time.perf_counter() - started
         process.kill()
