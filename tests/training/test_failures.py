@@ -43,7 +43,9 @@ def test_non_finite_job_fails_and_the_sweep_goes_on(data: Path, undisturbed: Pat
     assert done.code == 1
     assert done.err.count("task.text=[sentence]") == 2  # brackets are no markup
     assert "Traceback" not in done.err
-    assert [line.split()[-1] for line in done.out.splitlines() if line.startswith("run ")] == [undisturbed.name]
+    assert [Path(line.split()[-1]).name for line in done.out.splitlines() if line.startswith("run ")] == [
+        undisturbed.name
+    ]
     folders = {state_of(folder): folder for folder in out.iterdir() if (folder / "config.yaml").is_file()}
     assert folders.keys() == {"failed", "finished"}
     failed = folders["failed"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from trainers import Steps, make_trainer, outcome
 
-from ptv2 import files
+from ptv2 import files, tensor_files
 from ptv2.errors import Interrupted, RunError
 from ptv2.training import metrics_log, state, trainer
 from ptv2.training.trainer import Trainer
@@ -64,7 +64,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Death | None, dict
     write_lines = metrics_log.MetricsLog.flush
     monkeypatch.setattr(metrics_log.MetricsLog, "flush", flush)
     monkeypatch.setattr(files.os, "fsync", lambda _: None)  # against power cuts, which are not tried here
-    monkeypatch.setattr(state, "write_bytes_whole", around(files.write_bytes_whole))
+    monkeypatch.setattr(tensor_files, "write_bytes_whole", around(files.write_bytes_whole))
     monkeypatch.setattr(metrics_log, "write_text_whole", around(files.write_text_whole))
     looks = iter(range(10**6))  # every look at the clock is one minute after the one before; a save takes one more
     clock = SimpleNamespace(monotonic=lambda: 60.0 * next(looks), perf_counter=time.perf_counter)
