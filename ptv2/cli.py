@@ -39,6 +39,8 @@ usage: ptv2 COMMAND ...
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
   ptv2 COMMAND --help                        what a command takes
 
+Exit codes: 0 done, 1 a run failed, 2 wrong input, 69 the network failed,
+74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).
 Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
 
 
@@ -88,6 +90,11 @@ def _run(words: list[str]) -> int:
         from ptv2.commands.completion import complete
 
         return complete(words)
+    if words[0] == "train" and not {"-h", "--help"}.isdisjoint(words):
+        from ptv2.commands.train_help import show_help
+
+        show_help(words[1:])
+        return 0
     if words[0] not in COMMANDS:
         raise Ptv2Error(unknown("command", words[0], COMMANDS))
     return int(import_module(COMMANDS[words[0]][0]).main(words[1:]))

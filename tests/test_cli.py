@@ -78,8 +78,15 @@ def test_help_and_version(tmp_path: Path) -> None:
         assert f"\n  {command} " in help_text
     done = run(["train", "--help"], tmp_path)
     assert (done.code, done.err) == (0, "")
-    assert "task: " in done.out
-    assert "mini-inference" in done.out
+    for word in ("mini-inference", "roberta-large", "checkpoint_minutes", "--config-dir"):
+        assert word in done.out
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
+    folded = run(["train", "--config-dir", str(tmp_path), "-h"], tmp_path / "streams", environment={"COLUMNS": "80"})
+    assert " mine, " in folded.out
+    assert max(map(len, folded.out.splitlines())) <= 80
+    assert len(folded.out.splitlines()) < 60
+    assert "Exit codes: 0 done" in help_text
 
 
 def test_lists(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""`ptv2 train --help`: a screen or two on what can be chosen and set, without Hydra, which is slow to import."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import yaml
+
+from ptv2.config.paths import choices, conf_dir
+from ptv2.screen import folded, width_of
+
+HEADER = """\
+ptv2 train: train and evaluate one run, or a sweep of runs (-m)
+
+  ptv2 train                                 the embedded default
+  ptv2 train task=rte model=roberta-large    data and backbone from the hub
+  ptv2 train task=rte data.source=files data.dir=DIR
+                                             the official SuperGLUE files
+  ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
+"""
+GROUPS = ("task", "model", "method", "trainer", "sweep")
+RECIPE = "taken by itself where there is one for the task, model and method; recipe=none: not"
+OPTIONS = (
+    ("-m, --multirun", "a run for every combination of values with commas between them"),
+    ("--cfg job", "print all settings with their values, and train nothing"),
+    ("--config-dir DIR", "a folder with tasks, models and recipes of your own"),
+)
+MARGIN = 20
+
+
+def show_help(words: Sequence[str]) -> None:
+    """Print the page, with the tasks, models and sweeps of the user's own folder.
+
+    Raises:
+        ConfigError: no such folder, or a file in it that is more than settings.
+    """
+    config_dir = _config_dir(words)
+    tree = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    settings = {key: value for key, value in tree.items() if key not in ("defaults", "hydra")}
+    alone = [key for key, value in settings.items() if not isinstance(value, dict)]
+    groups = {group: ", ".join(choices(group, config_dir)) for group in GROUPS}
+    groups["sweep"] += " (+sweep=NAME)"
+    print(HEADER)
+    _show("Choices (KEY=CHOICE); `ptv2 list` has a line on each:", {**groups, "recipe": RECIPE})
+    parts = {f"{key}.": ", ".join(value) for key, value in settings.items() if isinstance(value, dict)}
+    _show("Settings (KEY=VALUE, as in trainer.epochs=3):", {", ".join(alone): "", **parts})
+    print("docs/reference/settings.md says what each setting means.\n")
+    _show("Options:", dict(OPTIONS))
+
+
+def _show(title: str, rows: dict[str, str]) -> None:
+    print(title)
+    for name, text in rows.items():
+        print(folded(f"  {name:{MARGIN - 2}}{text}".rstrip(), width_of(sys.stdout), MARGIN))
+    print()
+
+
+def _config_dir(words: Sequence[str]) -> str | None:
+    for name, following in zip(words, [*words[1:], None], strict=True):
+        if name.startswith(("--config-dir=", "-cd=")):
+            return name.partition("=")[2]
+        if name in ("--config-dir", "-cd"):
+            return following
+    return None
