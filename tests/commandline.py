@@ -165,6 +165,21 @@ def write_sentences(folder: Path, train: int = 70, dev: int = 40, test: int = 25
     return folder
 
 
+def write_backbone(folder: Path) -> Path:
+    """A random BERT of two layers as a folder, with the tokenizer of the embedded backbone."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from ptv2.models.checkpoints import embedded_folder
+
+    torch.manual_seed(5)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=30522, initializer_range=0.3, **sizes)).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(embedded_folder("minilm") / name, folder)
+    return folder
+
+
 def train_words(data: Path, out: Path, *overrides: str) -> list[str]:
     """`ptv2 train` on such sentences with the tiny backbone; the rate is high enough for dev metrics to move."""
     start = ["train", "task=classification", f"data.dir={data}", "model=tiny", f"out={out}", "optim.lr=0.03"]

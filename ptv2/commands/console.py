@@ -24,6 +24,7 @@ from rich.text import Text
 from ptv2.report.classes import describe_classes
 from ptv2.report.usable import Fault
 from ptv2.runs.record import Result
+from ptv2.runs.sharing import shareable_text
 from ptv2.screen import fold, visible, width_of
 
 # No markup: settings have brackets of their own.
@@ -191,11 +192,18 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
+class _Shareable(logging.Formatter):
+    """Lines without folders of this machine, as logs are shown to others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shareable_text(super().format(record))
+
+
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
     """Append what is logged meanwhile to a run's log file."""
     handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Shareable("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     log.setLevel(logging.INFO)

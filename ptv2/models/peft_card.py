@@ -5,7 +5,10 @@ The tests execute this very code, so what it says is what holds.
 
 from __future__ import annotations
 
+import json
+
 from ptv2.models.build import PromptedModel
+from ptv2.models.checkpoints import EMBEDDED, EMBEDDED_IN
 from ptv2.models.peft_adapter import SEQUENCE, SPAN, TOKENS, Adapter
 
 CLASSES = {
@@ -42,6 +45,7 @@ library_name: peft
 # {title}
 
 Exported by ptv2 for PEFT ({peft_type}, {task_type}). {answers}. Texts are put together as ptv2 does it.
+{where}
 
 Tried with {tried}.
 
@@ -55,13 +59,27 @@ def card(model: PromptedModel, adapter: Adapter, title: str, labels: list[str]) 
     """Markdown with code that defines `scores(batch)`; the code runs in the adapter's folder."""
     config = adapter.config
     return _CARD.format(
-        base=config["base_model_name_or_path"],
+        base=json.dumps(config["base_model_name_or_path"], ensure_ascii=False),
         title=title,
         peft_type=config["peft_type"],
         task_type=adapter.task_type,
         answers=f"Scores stand for {', '.join(labels)}" if model.spec.kind != "span" else "Scores: start and end",
+        where=_where(config["base_model_name_or_path"], adapter),
         tried=", ".join(f"transformers {transformers} and PEFT {peft}" for transformers, peft in TRIED),
         code=code(model, adapter),
+    )
+
+
+def _where(base: str, adapter: Adapter) -> str:
+    """Where the backbone is to be had; of one in a folder, how to know that it is the right one."""
+    if base.startswith(EMBEDDED_IN):
+        return f"The backbone is in the package {EMBEDDED[base.removeprefix(EMBEDDED_IN)][0]}.\n"
+    if "path" in adapter.header:
+        return ""
+    sha256 = (adapter.header.get("backbone") or {}).get("sha256")
+    return (
+        f"The backbone is a folder named {base}, which the code expects beside this file; SHA-256 of its weights: "
+        f"{sha256}.\n"
     )
 
 
@@ -69,17 +87,23 @@ def code(model: PromptedModel, adapter: Adapter) -> str:
     """Python that loads base and adapter (in the folder `.`) and defines `scores(batch)`."""
     config, kind = adapter.config, model.spec.kind
     outputs = {"choice": 1, "span": 2}.get(kind, model.spec.num_labels)
+    name, base = CLASSES[adapter.task_type], config["base_model_name_or_path"]
+    load, imported = repr(base), []
+    if base.startswith(EMBEDDED_IN):
+        package, folder = EMBEDDED[base.removeprefix(EMBEDDED_IN)]
+        load, imported = f"files({package!r}) / {folder!r}", ["from importlib.resources import files"]
     revision = f", revision={config['revision']!r}" if config["revision"] else ""
-    name = CLASSES[adapter.task_type]
     return "\n".join(
         [
-            *(["import inspect", ""] if adapter.deep else []),
+            *(["import inspect"] if adapter.deep else []),
+            *imported,
+            *([""] if adapter.deep or imported else []),
             "import torch",
             "from peft import PeftModel",
             f"from transformers import {name}",
             "",
             f"base = {name}.from_pretrained(",
-            f"    {config['base_model_name_or_path']!r}{revision}, num_labels={outputs}, dtype=torch.float32",
+            f"    {load}{revision}, num_labels={outputs}, dtype=torch.float32",
             ")",
             *_padding(model),
             *(_OLD_NAME_OF_THE_CACHE.splitlines() if adapter.deep else []),

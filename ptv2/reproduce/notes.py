@@ -12,6 +12,9 @@ from ptv2.reproduce.entries import Entry
 from ptv2.reproduce.options import Options
 from ptv2.reproduce.table_cells import Request
 from ptv2.runs.environment import in_words
+from ptv2.runs.sharing import PATHS, shareable_path, shareable_text
+
+QUOTES = ("'", '"')
 
 
 def caption(request: Request, entries: Sequence[Entry], options: Options) -> str:
@@ -67,7 +70,7 @@ def _command(what: str, seeds: Sequence[int], options: Options) -> str:
             words.append(f"{key}={','.join(names)}")
     words.append(f"seeds={','.join(map(str, seeds))}")
     words += [f"share={options.share}"] if options.share else []
-    words += [shlex.quote(clean(word, options)) for word in options.overrides]
+    words += [shlex.quote(_shareable_word(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if options.config_dir else []
     return f"ptv2 reproduce {' '.join(words)}"
 
@@ -190,4 +193,13 @@ def clean(text: str, options: Options) -> str:
     if options.data is not None:
         for folder in (options.data.resolve(), options.data):
             text = text.replace(in_override(str(folder)), "DIR").replace(str(folder), "DIR")
-    return text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/")
+    return shareable_text(text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/"))
+
+
+def _shareable_word(word: str, options: Options) -> str:
+    """A setting without the places of this machine: of a folder elsewhere, as of a checkpoint, the name alone."""
+    key, equals, value = clean(word, options).partition("=")
+    if not equals or key.rpartition(".")[2] not in PATHS:
+        return f"{key}{equals}{value}"
+    path = shareable_path(value.strip("'\""))
+    return f"{key}={in_override(path) if value.startswith(QUOTES) else path}"

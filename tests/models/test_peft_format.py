@@ -59,7 +59,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def build(
-    base: Path, kind: str = "classification", method: str = "p-tuning-v2", pooler: str = "none", **prompt: Any
+    base: Path | str, kind: str = "classification", method: str = "p-tuning-v2", pooler: str = "none", **prompt: Any
 ) -> PromptedModel:
     """A model on the checkpoint `base` whose prompts and head are far from nothing."""
     config = run_config(None, method, prompt, path=str(base), hidden_dropout=None, attention_dropout=None)
@@ -95,7 +95,7 @@ def scores_in_peft(model: PromptedModel, adapter: Adapter, folder: Path, batch: 
     return names["scores"](dict(batch))
 
 
-def assert_same_scores(model: PromptedModel, base: Path, folder: Path, **options: Any) -> Adapter:
+def assert_same_scores(model: PromptedModel, base: Path | str, folder: Path, **options: Any) -> Adapter:
     """Export, load with PEFT, compare the scores of real tokens; returns what was written."""
     write_adapter(to_peft(model, str(base), **options), folder)
     adapter = read_adapter(folder)
@@ -120,6 +120,10 @@ def test_deep_prompts_give_the_same_scores(family: str, kind: str, bases: dict[s
             to_peft(model, "b")
         return
     assert_same_scores(model, bases[family], tmp_path)
+
+
+def test_the_card_finds_the_embedded_backbone(tmp_path: Path) -> None:
+    assert_same_scores(build("embedded:minilm"), "embedded:minilm", tmp_path)
 
 
 @pytest.mark.parametrize("pooler", ["published", "trained"])
