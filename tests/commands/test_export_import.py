@@ -115,10 +115,10 @@ def test_there_and_back(trained: Path, exported: Path, base: Path, data: Path, t
 def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path: Path) -> None:
     assert import_run(tmp_path, tmp_path).error.endswith("no adapter of PEFT (it has no adapter_config.json)")
     here, mine = f"data.dir={data}", f"model.path={base}"
-    assert import_run(exported, tmp_path, here, "prompt.length=5").error == (
+    assert import_run(exported, tmp_path, here, mine, "prompt.length=5").error == (
         "prompt.length=5: the adapter decides it (prompt.length=3); leave it out"
     )
-    assert import_run(exported, tmp_path, here, "nonsense").error == "nonsense: expected key=value"
+    assert import_run(exported, tmp_path, here, mine, "nonsense").error == "nonsense: expected key=value"
     other = shutil.copytree(base, tmp_path / "other")
     BertModel(BertConfig.from_pretrained(base)).save_pretrained(other)
     assert (
