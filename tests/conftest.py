@@ -7,6 +7,9 @@ import os
 
 from hypothesis import settings
 
+# A terminal that starts the tests may say how wide it is; what commands print into files shall not depend on it.
+os.environ.pop("COLUMNS", None)
+
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.register_profile("explore", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
