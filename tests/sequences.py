@@ -215,7 +215,7 @@ def check_evaluated(folder: Path, split: str, scores: dict[str, float], count: i
     assert title.strip() == f"{folder.name}, {split}, {count} examples"
     assert header.split() == ["metric", "now", "recorded"]
     expected = [[name, f"{value:.2f}", f"{value:.2f}"] for name, value in scores.items()]
-    assert sorted(row.split() for row in rows) == sorted(expected)
+    assert sorted(row.split() for row in rows if not row.startswith("classes:")) == sorted(expected), done.out
 
 
 def predicted(folder: Path, file: Path, tmp_path: Path, *options: str) -> list[dict[str, Any]]:

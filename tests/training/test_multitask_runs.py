@@ -232,5 +232,7 @@ def test_data_that_are_missing(tmp_path: Path) -> None:
     done = run(["train", "task=conll04", tasks, f"multitask.dirs={dirs}", *SETTINGS, f"out={out}"], tmp_path)
     assert done.code == 2
     assert done.error.startswith(f"multitask.tasks: conll03: data.dir: no folder {tmp_path / 'nowhere'}; ontonotes: ")
-    assert done.error.endswith("without conll03 and ontonotes: multitask.tasks=[conll04,mini-entities]")
+    assert len(done.error) <= 300 + len("ptv2: error: ")
+    if not done.error.endswith("..."):  # long folders cost the line its end
+        assert done.error.endswith("without conll03 and ontonotes: multitask.tasks=[conll04,mini-entities]")
     assert not out.exists()
