@@ -109,6 +109,7 @@ def unknown(kind: str, name: str, known: Iterable[str], below: str = "") -> str:
 
 def _list(names: list[str], most: int) -> str:
     """The names, or as many of them as `most` characters hold and how many more there are."""
+    names = [shorten(name, 40) for name in names]
     text = ", ".join(names) or "none"
     if len(text) <= most:
         return text

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import yaml
 
 from ptv2.config.paths import choices, conf_dir
+from ptv2.config.spelling import options_first
 from ptv2.screen import folded, width_of
 
 HEADER = """\
@@ -20,7 +21,7 @@ ptv2 train: train and evaluate one run, or a sweep of runs (-m)
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
 """
 GROUPS = ("task", "model", "method", "trainer", "sweep")
-RECIPE = "taken by itself where there is one for the task, model and method; recipe=none: not"
+RECIPE = "used by itself where there is one for this task, model and method; recipe=none uses none"
 OPTIONS = (
     ("-m, --multirun", "a run for every combination of values with commas between them"),
     ("--cfg job", "print all settings with their values, and train nothing"),
@@ -33,9 +34,9 @@ def show_help(words: Sequence[str]) -> None:
     """Print the page, with the tasks, models and sweeps of the user's own folder.
 
     Raises:
-        ConfigError: no such folder, or a file in it that is more than settings.
+        ConfigError: an unknown option, no such folder, or a file in it that is more than settings.
     """
-    config_dir = _config_dir(words)
+    _, config_dir = options_first(words)
     tree = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
     settings = {key: value for key, value in tree.items() if key not in ("defaults", "hydra")}
     alone = [key for key, value in settings.items() if not isinstance(value, dict)]
@@ -54,12 +55,3 @@ def _show(title: str, rows: dict[str, str]) -> None:
     for name, text in rows.items():
         print(folded(f"  {name:{MARGIN - 2}}{text}".rstrip(), width_of(sys.stdout), MARGIN))
     print()
-
-
-def _config_dir(words: Sequence[str]) -> str | None:
-    for name, following in zip(words, [*words[1:], None], strict=True):
-        if name.startswith(("--config-dir=", "-cd=")):
-            return name.partition("=")[2]
-        if name in ("--config-dir", "-cd"):
-            return following
-    return None
