@@ -59,8 +59,8 @@ def _methods(options: argparse.Namespace) -> Table:
 def _recipes(options: argparse.Namespace) -> Table:
     rows = [(recipe.name, recipe.kind, recipe.source) for recipe in recipes.shipped_and_own(options.config_dir)]
     notes = [
-        "Used by itself is the recipe TASK/MODEL/METHOD, or else any/MODEL/METHOD; recipe=NAME uses another, recipe=none "
-        "uses none. Without a recipe a run has its method's own defaults, which `ptv2 train --cfg job` shows."
+        "Used by itself is the recipe TASK/MODEL/METHOD, or else any/MODEL/METHOD; recipe=NAME uses another, "
+        "recipe=none uses none. Without a recipe a run has its method's own defaults, which `ptv2 train --cfg job` shows."
     ]
     return Table([replace(NAME, name="recipe="), Column(""), replace(TEXT, name="source")], rows, "recipes", notes)
 
