@@ -60,7 +60,8 @@ def _recipes(options: argparse.Namespace) -> Table:
     rows = [(recipe.name, recipe.kind, recipe.source) for recipe in recipes.shipped_and_own(options.config_dir)]
     notes = [
         "Used by itself is the recipe TASK/MODEL/METHOD, or else any/MODEL/METHOD; recipe=NAME uses another, "
-        "recipe=none uses none. A run without a recipe has the defaults of its method (`ptv2 train --cfg job` shows them)"
+        "recipe=none uses none.",
+        "A run without a recipe has the defaults of its method (`ptv2 train --cfg job` shows them).",
     ]
     return Table([replace(NAME, name="recipe="), Column(""), replace(TEXT, name="source")], rows, "recipes", notes)
 
