@@ -69,7 +69,9 @@ def main() -> int:
         if done.returncode:
             print(done.stderr, file=sys.stderr)
             return 1
-        print(*[line for line in done.stderr.splitlines() if line.startswith("left out")], sep="\n", file=sys.stderr)
+        for line in done.stderr.splitlines():
+            if line.startswith("left out"):
+                print(line, file=sys.stderr)
         rounds.append(json.loads(done.stdout.splitlines()[-1]))
     measurements = {method: [one[method] for one in rounds] for method in rounds[0]}
     if options.json:

@@ -1,7 +1,7 @@
 """Linear maps whose weights are frozen: in fp32, on a CPU with AVX-512, through oneDNN, as torch does in bf16 already.
 
 torch's fp32 `linear` calls MKL. Frozen weights need no gradient of their own, so both products of a training step,
-`x W^T` and its gradient `g W`, can be oneDNN's, which was a fifth faster with AVX-512 and not faster with AVX2
+`x W^T` and its gradient `g W`, can be oneDNN's. With AVX-512 that takes 7 % off a step, with AVX2 nothing
 (`results/step_time.md`, made by `benchmarks/step_time.py`). On all other processors torch's own product stays.
 """
 
