@@ -32,8 +32,8 @@ Form = Literal["key-value", "hidden", "memory"]
 PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"), ("k", "v"))
 # Keywords that change the scores in ways the explicit softmax below does not know.
 _UNKNOWN = ("position_bias",)
-# Keywords that torch's fused attention does not know.
-_EXPLICIT = ("softcap", "s_aux", *_UNKNOWN)
+# Keywords that the softmax below knows and torch's fused attention does not.
+_EXPLICIT = ("softcap", "s_aux")
 
 
 @dataclass
@@ -177,6 +177,13 @@ def causal_mask(query_length: int, key_length: int, device: torch.device) -> Ten
     return ones.tril(key_length - query_length)
 
 
+def _additive(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What to add to scores for a mask that is true where a key is seen; other masks are added as they are."""
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
 def sdpa_attention(
     module: nn.Module,
     query: Tensor,
@@ -188,9 +195,19 @@ def sdpa_attention(
     is_causal: bool | None = None,
     **options: Any,
 ) -> AttentionOutput:
-    """The library's function for torch's fused attention, which on a CPU knows no dropout: ours there."""
-    special = [name for name in _EXPLICIT if options.get(name) is not None]
-    if dropout == 0.0 or query.device.type != "cpu" or special or torch.compiler.is_compiling():
+    """The library's function for torch's fused attention, which on a CPU knows no dropout: ours there.
+
+    Where scores are changed in a way that it does not know, attention is written out; transformers 5.20 would leave
+    the change out without a word.
+    """
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    if any(options.get(name) is not None for name in _EXPLICIT):
+        if attention_mask is None and causal:
+            attention_mask = causal_mask(query.shape[2], key.shape[2], query.device)
+        mask = _additive(attention_mask, query.dtype)
+        return eager_attention(module, query, key, value, mask, dropout, scaling, is_causal, **options)
+    unknown = any(options.get(name) is not None for name in _UNKNOWN)
+    if dropout == 0.0 or query.device.type != "cpu" or unknown or torch.compiler.is_compiling():
         return sdpa_attention_forward(
             module,
             query,
@@ -202,7 +219,6 @@ def sdpa_attention(
             is_causal=is_causal,
             **options,
         )
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     if attention_mask is None and causal:
         attention_mask = causal_mask(query.shape[2], key.shape[2], query.device)
     groups = getattr(module, "num_key_value_groups", 1)
