@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
-from ptv2.errors import DiskFullError, Ptv2Error, first_line, has_full_disk, in_one_line, unknown
+from ptv2.errors import Ptv2Error, in_one_line, unknown
 from ptv2.screen import folded, visible, width_of
 
 # word: (module with `main(arguments) -> exit code`, help)
@@ -40,38 +41,29 @@ usage: ptv2 COMMAND ...
   ptv2 COMMAND --help                        what a command takes
 
 Exit codes: 0 done, 1 a run failed, 2 wrong input, 69 the network failed,
-74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).
+70 a fault of ptv2, 74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).
 Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    0 done; 1 a run failed; 2 wrong input; 69 the network failed; 74 the disk is full; 128 + n stopped by signal n.
+    0 done; 1 a run failed; 2 wrong input; 69 the network failed; 70 a fault of ptv2; 74 the disk is full;
+    128 + n stopped by signal n.
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(words)
         sys.stdout.flush()  # a full disk or a reader that went away shows here, where it can still be said
         return code
-    except Ptv2Error as error:
-        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
         return 141  # the reader went away, as `| head` does; a shell calls that 128 + SIGPIPE
-    except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
-        return _fail(f"{error.filename or 'writing'}: {error.strerror}", _code_of(error))
     except Exception as error:
-        if has_full_disk(error):
-            return _fail(first_line(error), DiskFullError.exit_code)
-        from ptv2.hub.environment import environment_fault
+        from ptv2.commands.fault_log import answer
 
-        if (fault := environment_fault(error)) is None:
-            raise
-        return _fail(fault, Ptv2Error.exit_code)
+        return _fail(*answer(error))
     finally:
         _drop_what_cannot_be_written()
 
@@ -100,21 +92,19 @@ def _run(words: list[str]) -> int:
     return int(import_module(COMMANDS[words[0]][0]).main(words[1:]))
 
 
-def _code_of(error: OSError) -> int:
-    return DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
-
-
 def _fail(message: str, code: int) -> int:
     line = visible(f"ptv2: error: {in_one_line(message)}")
     if sys.stderr.isatty():  # programs read one line
         line = folded(line, width_of(sys.stderr))
-    print(line, file=sys.stderr)
+    with suppress(OSError):  # nobody can be told where standard error takes nothing
+        print(line, file=sys.stderr)
     return code
 
 
 def _drop_what_cannot_be_written() -> None:
     """Output that is still buffered would be tried again, and complained about, at the interpreter's end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -25,12 +25,11 @@ def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
     remove_leftovers(path)
     handle, temporary = _temporary(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            with naming(path):
-                file.writelines(data)
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
-                os.fsync(file.fileno())
+        with naming(path), os.fdopen(handle, "wb") as file:  # closing it may fail too
+            file.writelines(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
+            os.fsync(file.fileno())
             os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -63,6 +62,26 @@ def write_text_whole(path: str | Path, text: str) -> None:
     write_bytes_whole(path, text.encode("utf-8"))
 
 
+def write_together(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files of UTF-8 text by name; where one cannot be written, none is, and no new folder is left."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-", ignore_cleanup_errors=True) as beside:
+            for name, text in texts.items():
+                write_text_whole(Path(beside) / name, text)
+            for name in texts:
+                os.replace(Path(beside) / name, folder / name)
+    except OSError as error:
+        if error.filename is not None:  # not in the folder that is gone now
+            error.filename = str(folder / Path(error.filename).name)
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    fsync_folder(folder)
+
+
 def write_json_whole(path: str | Path, value: Any) -> None:
     """`write_bytes_whole` for readable JSON; numbers that JSON has no word for (NaN, infinity) are a `ValueError`."""
     write_text_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -91,6 +110,19 @@ def fsync_folder(folder: str | Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def cache_folder() -> Path | None:
+    """Where files are kept that only save time; None if the user has no home."""
+    if own := os.environ.get("PTV2_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # the standard says to take no notice of others
+        return Path(base) / "ptv2"
+    try:
+        return Path.home() / ".cache" / "ptv2"
+    except RuntimeError:
+        return None
 
 
 def _umask() -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
-import traceback
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hydra_plugins.ptv2.grid_sweeper import make_default
+from ptv2.commands.fault_log import answer
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
 from ptv2.config.spelling import options_first
-from ptv2.errors import ConfigError, Interrupted, Pruned, Ptv2Error, first_line
+from ptv2.errors import ConfigError, Interrupted, Pruned, first_line, in_one_line
 from ptv2.runs.processes import is_main_process, is_started_by_user, note_start
 from ptv2.runs.record import Result
 from ptv2.sweeps import outcomes
@@ -86,6 +87,7 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
         named = f"job {number}" if trial is None else f"trial {trial}"
         tell(Text.assemble((named, "bold"), f"  {' '.join(overrides)}"))
     outcome = _outcome(config, number, overrides)
+    gc.collect()  # a traceback may refer to itself, and so keep the backbone of a run that failed
     if outcome.state in ("failed", "pruned"):
         tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
     outcomes.note([outcome])
@@ -106,10 +108,7 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
     except Pruned as error:
         return outcomes.Outcome(number, overrides, "pruned", str(error))
     except Exception as error:
-        if not isinstance(error, (Ptv2Error, OSError)):
-            traceback.print_exc()
-        message = str(error) if isinstance(error, Ptv2Error) else f"{type(error).__name__}: {error}"
-        return outcomes.Outcome(number, overrides, "failed", message)
+        return outcomes.Outcome(number, overrides, "failed", in_one_line(answer(error)[0]))
     score = result.dev[result.headline]
     state = "finished before" if again else "finished"
     message = f"dev {result.headline} {score:.2f}"

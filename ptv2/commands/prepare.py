@@ -11,7 +11,7 @@ from ptv2.commands.console import err, tell
 from ptv2.data.prepare import RELEASES
 from ptv2.data.prepare.parts import Part, Release, differences
 from ptv2.errors import ConfigError, unknown
-from ptv2.files import write_text_whole
+from ptv2.files import write_together
 
 WIDTH = max(map(len, RELEASES)) + 2
 
@@ -38,8 +38,7 @@ def main(arguments: list[str]) -> int:
             "results on this data cannot be compared with published ones (--allow-mismatch writes it all the same)"
         )
         return 1
-    for name, part in parts.items():
-        write_text_whole(folder / f"{name}{release.suffix}", part.text)
+    write_together(folder, {f"{name}{release.suffix}": part.text for name, part in parts.items()})
     show_table(_table(options.corpus, folder, release, parts, faults))
     return 0
 

@@ -35,7 +35,7 @@ from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.runs.directory import SharedDirectory
 from ptv2.runs.record import Result, write_result
-from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory
+from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory, release
 from ptv2.training.monitor import Silent
 from ptv2.training.shard import build_spread, held_bytes
 from ptv2.training.trainer import Trainer
@@ -69,10 +69,14 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
         model = _build(shared, prepared, accelerator)
         model.check_length(max(longest, *(data.longest for data in prepared.values())))
         model.check_ids(max(data.highest for data in prepared.values()))
-        with _held(shared.run, accelerator):
-            if not _agreed(accelerator, shared.run.result is not None):
-                with recording(shared.run) if accelerator.is_main_process else nullcontext():
-                    _fit_and_record(shared, prepared, overviews, model, accelerator)
+        try:
+            with _held(shared.run, accelerator):
+                if not _agreed(accelerator, shared.run.result is not None):
+                    with recording(shared.run) if accelerator.is_main_process else nullcontext():
+                        _fit_and_record(shared, prepared, overviews, model, accelerator)
+        finally:
+            release(model)
+            del model  # before the run that goes on from here loads its own
     result = shared.run.result
     assert result is not None
     return result

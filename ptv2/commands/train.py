@@ -33,7 +33,7 @@ from ptv2.models.build import PromptedModel, build_model, describe
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.runs.directory import SHARED, RunDirectory
 from ptv2.runs.record import Result, write_result
-from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory
+from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory, release
 from ptv2.training.monitor import Chain, Monitor, Silent
 from ptv2.training.shard import build_spread, held_bytes
 from ptv2.training.trainer import Trainer
@@ -80,17 +80,19 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
         started += time.perf_counter() - before  # its record has it
     tokens = prompt_tokens(config)
     model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
-    model.check_length(data.longest)
-    model.check_ids(data.highest)
-    if shared is not None:
-        load_start(model, shared.run.path / "artifact", config.task.name)
-
-    main = accelerator.is_main_process  # it alone writes
-    with run.locked() if main else nullcontext():
-        if accelerator.num_processes == 1 and (finished := run.result) is not None:
-            return finished  # another process ended it while this one read data and backbone
-        with recording(run) if main else nullcontext():
-            return _fit_and_record(data, overview, run, accelerator, model, begun, started, watch)
+    try:
+        model.check_length(data.longest)
+        model.check_ids(data.highest)
+        if shared is not None:
+            load_start(model, shared.run.path / "artifact", config.task.name)
+        main = accelerator.is_main_process  # it alone writes
+        with run.locked() if main else nullcontext():
+            if accelerator.num_processes == 1 and (finished := run.result) is not None:
+                return finished  # another process ended it while this one read data and backbone
+            with recording(run) if main else nullcontext():
+                return _fit_and_record(data, overview, run, accelerator, model, begun, started, watch)
+    finally:
+        release(model)
 
 
 def _fit_and_record(

@@ -21,7 +21,7 @@ import numpy as np
 import tokenizers
 
 from ptv2.data.arrays import flatten, unflatten
-from ptv2.files import write_bytes_whole
+from ptv2.files import cache_folder, write_bytes_whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,19 +54,6 @@ def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
         found = make()
         _write(found, path, key)
     return found
-
-
-def cache_folder() -> Path | None:
-    """Where encoded sets are kept; none if the user has no home."""
-    if own := os.environ.get("PTV2_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the standard says to take no notice of others
-        return Path(base) / "ptv2"
-    try:
-        return Path.home() / ".cache" / "ptv2"
-    except RuntimeError:
-        return None
 
 
 def key_of(parts: Iterable[Any]) -> str:

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
 
 from ptv2.config.schema import TrainerConfig
 from ptv2.errors import ConfigError, TrainingError
@@ -93,3 +94,13 @@ def naming_memory(config: TrainerConfig) -> Iterator[None]:
             "to go on from here make trainer.eval_batch_size smaller, or add trainer.halve_on_oom=true or "
             "model.gradient_checkpointing=true"
         ) from error
+
+
+def release(model: nn.Module) -> None:
+    """Take off what Accelerate puts on a model for mixed precision, once it is not used any more.
+
+    That `forward` refers to the model itself, which would keep a whole backbone in memory until Python looks for
+    cycles, while the next run of a sweep loads its own.
+    """
+    for name in ("forward", "_original_forward"):
+        model.__dict__.pop(name, None)

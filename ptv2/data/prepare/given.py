@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from ptv2.data.prepare.archives import ENDINGS, last_name, read_members, read_plain, unpack_gzip
 from ptv2.errors import DataError
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz")
 BLANKS = " \t\r\n"
 _COLUMNS = re.compile(r"[ \t]+")
-_TORN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
     found: dict[str, Given] = {}
     for path in sorted(base.rglob("*")):
         if (name := _plain(path.name, wanted)) and path.is_file():
-            found.setdefault(name, _unpacking(str(path), path.read_bytes))
-    for path in sorted(path for path in base.iterdir() if path.name.endswith(ARCHIVES)):
+            found.setdefault(name, _unpacking(str(path), partial(read_plain, path)))
+    for path in sorted(path for path in base.iterdir() if path.name.endswith(ENDINGS) and path.is_file()):
         found = {**_in_archive(path, wanted), **found}
     return found
 
@@ -95,16 +92,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _in_archive(path: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
-    """The wanted members of a tar archive, held in memory: each step back in a compressed one reads it again."""
+    """The wanted members of an archive, held in memory: each step back in a compressed one reads it again."""
     found: dict[str, Given] = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = _plain(member.name.rpartition("/")[2], wanted)
-                if name and name not in found and (stream := archive.extractfile(member)) is not None:
-                    found[name] = _unpacking(f"{path}/{member.name}", _constant(stream.read()))
-    except _TORN as error:
-        raise DataError(f"{path}: expected a whole archive ({', '.join(ARCHIVES)}): {error}") from error
+    for member, data in read_members(path, lambda name: bool(_plain(name, wanted))):
+        found.setdefault(_plain(last_name(member), wanted), _unpacking(f"{path}/{member}", partial(_same, data)))
     return found
 
 
@@ -114,18 +105,11 @@ def _plain(name: str, wanted: re.Pattern[str]) -> str:
     return plain if wanted.fullmatch(plain) else ""
 
 
-def _constant(data: bytes) -> Callable[[], bytes]:
-    return lambda: data
+def _same(data: bytes) -> bytes:
+    return data
 
 
 def _unpacking(where: str, read: Callable[[], bytes]) -> Given:
     if not where.lower().endswith(".gz"):
         return Given(where, read)
-
-    def unpacked() -> bytes:
-        try:
-            return gzip.decompress(read())
-        except _TORN as error:
-            raise DataError(f"{where}: expected a whole gzip file: {error}") from error
-
-    return Given(where, unpacked)
+    return Given(where, lambda: unpack_gzip(where, read()))

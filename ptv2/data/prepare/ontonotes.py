@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from ptv2.data.prepare.archives import read_plain
 from ptv2.data.prepare.given import Given, cells
 from ptv2.data.prepare.gold import find_gold
 from ptv2.data.prepare.parts import Part, tagged
@@ -43,7 +45,7 @@ def _annotated(path: Path) -> list[tuple[list[str], list[str]]]:
 
 
 def _sentences(path: Path) -> Iterator[tuple[list[str], list[str]]]:
-    for block in Given(str(path), path.read_bytes).blocks():
+    for block in Given(str(path), partial(read_plain, path)).blocks():
         lines = [(place, cells(text)) for place, text in block if not text.startswith(("#begin ", "#end "))]
         for place, row in lines:
             if len(row) <= _ENTITY + 1:

@@ -1,0 +1,76 @@
+"""What a command says of an error in one line; the traceback of a fault of ptv2 itself goes into a file."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ptv2.errors import DiskFullError, Ptv2Error, TrainingError, first_line, has_full_disk
+from ptv2.files import cache_folder, write_text_whole
+
+SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
+SHOW = "PTV2_TRACEBACK"  # set in the environment, and not to 0: tracebacks are also printed
+KEPT = 20  # logs in the folder
+
+
+def answer(error: Exception) -> tuple[str, int]:
+    """A line for the user, and the exit code that belongs to it."""
+    if os.environ.get(SHOW, "0") not in ("", "0"):
+        with suppress(OSError):
+            traceback.print_exception(error)
+    if isinstance(error, Ptv2Error):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
+        code = DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
+        return f"{error.filename or 'writing'}: {error.strerror}", code
+    if has_full_disk(error):
+        return first_line(error), DiskFullError.exit_code
+    if isinstance(error, MemoryError):
+        return "out of memory", TrainingError.exit_code
+    from ptv2.hub.environment import environment_fault
+
+    if (fault := environment_fault(error)) is not None:
+        return fault, Ptv2Error.exit_code
+    log = _write(error)
+    where = f"the traceback is in {log}" if log else f"{SHOW}=1 shows the traceback"
+    return f"a fault of ptv2, not of your input: {type(error).__name__}: {first_line(error, 80)}; {where}", SOFTWARE
+
+
+def _write(error: Exception) -> Path | None:
+    """Write the traceback, with the command and versions, into the first folder that takes it."""
+    text = _describe(error)
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    for folder in _folders():
+        with suppress(OSError):
+            write_text_whole(folder / name, text)
+            _remove_old(folder)
+            return folder / name
+    return None
+
+
+def _describe(error: Exception) -> str:
+    from ptv2.runs.environment import PACKAGES, version_of
+
+    versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := version_of(name)))
+    trace = "".join(traceback.format_exception(error))
+    text = f"{shlex.join(sys.argv)}\nPython {platform.python_version()}, {platform.platform()}, {versions}\n\n{trace}"
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written
+
+
+def _folders() -> Iterator[Path]:
+    if (cache := cache_folder()) is not None:
+        yield cache / "faults"
+    yield Path(tempfile.gettempdir()) / "ptv2-faults"
+
+
+def _remove_old(folder: Path) -> None:
+    for path in sorted(folder.glob("*.log"))[:-KEPT]:
+        path.unlink(missing_ok=True)
