@@ -168,6 +168,22 @@ def test_many_classes_are_told_by_the_lowest(tmp_path: Path) -> None:
     assert (only_run(tmp_path / "runs") / "result.json").stat().st_size < 120_000, "counts of zero are not written"
 
 
+def test_a_run_that_stops_early_says_so(tmp_path: Path) -> None:
+    words = ["trainer.epochs=9", "trainer.patience=1", "optim.lr=1e-9", "seed=2"]
+    done, _ = train(tmp_path, [*LABELS], *words)
+    assert done.code == 0, done.err
+    result = result_of(only_run(tmp_path / "runs"))
+    assert (result["steps"], result["steps_planned"]) == (2 * 7, 9 * 7)
+    note = "stopped early, after step 14 of 63: 1 evaluation without a better accuracy"
+    assert note in result["notes"]
+    assert note in re.sub(r"\s+", " ", done.out)
+    losses = [line["step"] for line in log_lines(only_run(tmp_path / "runs")) if "loss" in line]
+    assert losses == [10, 14], "the last steps are logged too"
+    table = run(["table", "--out", str(tmp_path / "runs"), "--format", "md"], tmp_path / "streams").out
+    assert ", 2 of 9 epochs, batch 8 |" in table
+    assert result["runtime"]["processor"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -16,8 +16,8 @@ from ptv2.files import write_json_whole
 from ptv2.models.build import PromptedModel
 from ptv2.models.speed import slow_precision
 from ptv2.runs.directory import RunDirectory
-from ptv2.runs.environment import environment
-from ptv2.training.trainer import Position
+from ptv2.runs.environment import environment, processor_of
+from ptv2.training.trainer import Position, Trainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -67,6 +67,7 @@ def runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
     """What the training ran on, and how."""
     return {
         "device": accelerator.device.type,
+        "processor": processor_of(accelerator.device),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "accumulation": at.accumulation,
@@ -74,11 +75,16 @@ def runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
     }
 
 
-def training_notes(at: Position) -> list[str]:
-    """What a reader should know of how the training went."""
-    if not at.damaged_lines:
-        return []
-    return [f"damaged lines of metrics.jsonl, left out when the run was continued: {at.damaged_lines}"]
+def training_notes(trainer: Trainer) -> list[str]:
+    """What a reader should know of how a training went that has ended."""
+    at, found = trainer.at, []
+    if at.step < trainer.total:
+        evaluations = f"{at.stale} evaluation{'' if at.stale == 1 else 's'}"
+        early = f"stopped early, after step {at.step} of {trainer.total}"
+        found.append(f"{early}: {evaluations} without a better {trainer.headline}")
+    if at.damaged_lines:
+        found.append(f"damaged lines of metrics.jsonl, left out when the run was continued: {at.damaged_lines}")
+    return found
 
 
 def notes(prepared: Prepared, model: PromptedModel) -> list[str]:

@@ -164,7 +164,7 @@ def _fit_and_record(
             config={**run.config, "task": {"name": "+".join(prepared)}},
             notes=[
                 *(f"{name}: {note}" for name, data in prepared.items() for note in notes(data, model)),
-                *training_notes(at),
+                *training_notes(trainer),
             ],
         )
         states = {name: data.task.state() for name, data in prepared.items()}

@@ -70,4 +70,5 @@ def _results(options: argparse.Namespace) -> list[tables.Result]:
 def _print(rows: list[tables.Row], split: str) -> None:
     columns = [FITTED.get(name, Column(name)) for name in tables.HEADER]
     more = "add | less -S or --output table.md for all of it"
-    show_table(Table(columns, tables.cells(rows), notes=[tables.footnote(split)], sparse=2, more=more))
+    notes = [" ".join([tables.footnote(split), *tables.notes(rows)])]
+    show_table(Table(columns, tables.cells(rows), notes=notes, sparse=2, more=more))

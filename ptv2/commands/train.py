@@ -170,7 +170,7 @@ def _fit_and_record(
         runtime=runtime_record(accelerator, at),
         backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
-        notes=[*_begun_with(begun), *notes(data, model), *training_notes(at)],
+        notes=[*_begun_with(begun), *notes(data, model), *training_notes(trainer)],
         shared=None if begun is None else _shared_record(begun),
     )
     if accelerator.is_main_process:

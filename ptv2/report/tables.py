@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ptv2.config.schema import PromptConfig, RunConfig, TrainerConfig
+from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
+from ptv2.report.described import BASELINE, describe_settings
 from ptv2.report.statistics import all_equal, paired_p
 from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
 
-BASELINE = "fine-tuning"
 EQUAL = "equal"  # in the column of p
 METHODS = (BASELINE, "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2")
 
@@ -42,6 +42,7 @@ class Row:
     trained_percent: float
     seconds: float  # mean training time
     one_class: int  # runs whose model gives one answer to every example
+    processors: tuple[str, ...]  # that they were trained on in half precision, as far as records say
     runs: dict[int, str]  # seed: name of its run
 
     @property
@@ -145,7 +146,7 @@ def markdown(table: Sequence[Row], split: str) -> str:
     body = cells(table)
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     lines += ["| " + " | ".join(line) + " |" for line in body]
-    return "\n".join(lines) + "\n\n" + footnote(split) + "\n"
+    return "\n".join(lines) + "\n\n" + " ".join([footnote(split), *notes(table)]) + "\n"
 
 
 def footnote(split: str) -> str:
@@ -160,6 +161,20 @@ def footnote(split: str) -> str:
         f"{chosen} Mean ± standard deviation over seeds, in percent; p: paired t-test against fine-tuning over the "
         f"seeds both have ({EQUAL}: the same difference for each, which has no test); train time without evaluation."
     )
+
+
+def notes(table: Sequence[Row]) -> list[str]:
+    """What else a reader of this very table must know, a sentence each."""
+    found = []
+    if len(places := dict.fromkeys(place for row in table for place in row.processors)) > 1:
+        found.append(
+            f"Half precision on {len(places)} kinds of processors, which round differently, so that equal settings and "
+            f"seeds need not give equal scores: {'; '.join(places)}."
+        )
+    lacking = {name for row in table for name, values in row.metrics.items() if len(values) < len(row.runs)}
+    if lacking:
+        found.append(f"Not every run has {', '.join(sorted(lacking))}: the column of seeds counts those that do.")
+    return found
 
 
 def comma_separated(table: Sequence[Row], split: str) -> str:
@@ -247,7 +262,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         data=f"{first.data['fingerprint']}/{first.data['examples']['train']}",
         model=first.model,
         method=first.method,
-        settings=_settings(first),
+        settings=describe_settings(group),
         metrics=values,
         headline=first.headline,
         dev=statistics.fmean(result.dev[first.headline] for result in group),
@@ -255,41 +270,15 @@ def _row(group: Sequence[Result], split: str) -> Row:
         trained_percent=first.parameters["percent"],
         seconds=statistics.fmean(result.time["train"] for result in group),
         one_class=sum(len(counts) > 1 and sum(n > 0 for n in counts.values()) == 1 for counts in predicted),
+        processors=_processors(group),
         runs={result.seed: result.name for result in group},
     )
 
 
-def _settings(result: Result) -> str:
-    config = result.config
-    own = "backbone_lr" if result.method == BASELINE else "prompt_lr"
-    rate = config["optim"][own] or config["optim"]["lr"]
-    words = [f"lr {rate:g}", f"{config['trainer']['epochs']} epochs"]
-    if result.method != BASELINE:
-        prompt = config["prompt"]
-        words.insert(0, f"P {prompt['length']}")
-        if result.method != "prompt-tuning":
-            words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
-            words += [prompt["form"]] if prompt["form"] != "key-value" else []
-            words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
-            words += [prompt["positions"]] if prompt["positions"] != "shifted" else []
-        words += [f"{prompt['init']} init"] if prompt["init"] != "normal" else []
-        usual = PromptConfig.model_fields["dropout"].default
-        words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
-    if (dropout := config["model"]["hidden_dropout"]) is not None:
-        words.append(f"dropout {dropout:g}")
-    if (size := config["trainer"]["batch_size"]) != TrainerConfig.model_fields["batch_size"].default:
-        words.append(f"batch {size}")
-    if shared := config.get("multitask"):
-        names = "+".join(entry["task"]["name"] for entry in shared["tasks"])
-        rate = shared["prompt_lr"] or shared["lr"]
-        words.append(f"after {names} (lr {rate:g}, {shared['epochs']} epochs, T {shared['temperature']:g})")
-    if head_rate := config["optim"]["head_lr"]:
-        words.append(f"head lr {head_rate:g}")
-    if config["head"].get("kind") == "verbalizer":
-        words.append("verbalizer")
-    if config["trainer"]["precision"] != "fp32":
-        words.append(config["trainer"]["precision"])
-    return ", ".join(words)
+def _processors(group: Sequence[Result]) -> tuple[str, ...]:
+    if group[0].config["trainer"]["precision"] == "fp32":
+        return ()
+    return tuple(dict.fromkeys(str(name) for run in group if (name := run.runtime.get("processor"))))
 
 
 def _equal(row: Row, baseline: Row, metric: str) -> bool:

@@ -9,9 +9,12 @@ import subprocess
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("ptv2", "torch", "transformers", "accelerate", "datasets", "evaluate", "tokenizers", "hydra-core", "numpy")
 
@@ -79,6 +82,13 @@ def version_of(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def processor_of(device: torch.device) -> str:
+    """The name of the GPU or of the processor that `device` is."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 def _processor() -> str:

@@ -153,7 +153,8 @@ def _check(result: Result) -> None:
         raise ValueError("data.examples.train: expected a count")
     if result.headline not in result.dev:
         raise ValueError(f"dev: expected a score named {result.headline[:40]}")
-    for name, scores in {"dev": result.dev, "test": result.test or {}, **result.tests}.items():
+    splits = {"dev": result.dev, "dev_last": result.dev_last, "test": result.test or {}, **result.tests}
+    for name, scores in splits.items():
         for metric, score in scores.items():
             if not math.isfinite(score):
                 raise ValueError(f"{name[:40]}.{metric[:40]}: {score} is no score")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    """One line: an object that says its step and holds a loss or the scores of an evaluation; None if it does not."""
+    """One line: an object that says its step and holds a loss or the scores of an evaluation, all of
+    them finite numbers; None if it does not.
+    """
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):  # no UTF-8 is a ValueError too
@@ -79,4 +82,5 @@ def _line(text: bytes) -> dict[str, Any] | None:
 
 
 def _is_number(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, kind) and not isinstance(value, bool) and finite

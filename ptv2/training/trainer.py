@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -123,6 +122,8 @@ class Trainer:
                 self._train_step()
                 if self._save_is_due():
                     self._save()
+            if self.at.loss_steps:  # stopped early, between two lines of the log
+                self._log_loss()
             self._save()
             self._stop_if_asked()
         self._load_best()
@@ -146,11 +147,10 @@ class Trainer:
         self.at.loss_sum += loss
         self.at.loss_steps += 1
         self.at.train_seconds += time.perf_counter() - started
-        rate = max(group["lr"] for group in self.optimizer.param_groups)
         short = self.total < 2 * LOG_EVERY
         if short or self.at.step % LOG_EVERY == 0 or self.at.step == self.total:
-            self._log_loss(rate)
-        self.monitor.stepped(self.at.step, loss, rate)
+            self._log_loss()
+        self.monitor.stepped(self.at.step, loss, self._rate())
 
     def _forward_backward(self, batch: list[int]) -> float:
         """Gradients of the mean loss over the effective batch, and that loss."""
@@ -363,8 +363,12 @@ class Trainer:
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[name])
 
-    def _log_loss(self, rate: float) -> None:
-        at: Any = self.at
+    def _rate(self) -> float:
+        """The largest learning rate in force."""
+        return max(group["lr"] for group in self.optimizer.param_groups)
+
+    def _log_loss(self) -> None:
+        at, rate = self.at, self._rate()
         seconds = round(at.train_seconds, 3)
         self.log.add({"step": at.step, "loss": at.loss_sum / at.loss_steps, "lr": rate, "train_seconds": seconds})
         at.loss_sum, at.loss_steps = 0.0, 0

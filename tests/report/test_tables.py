@@ -147,6 +147,55 @@ def test_settings_are_told() -> None:
     assert cell([far], "p-tuning-v2")["settings"] == told
 
 
+@pytest.mark.parametrize(
+    ("config", "steps", "planned", "told"),
+    [
+        ({"epochs": 10}, [20, 20], 20, "10 epochs"),
+        ({"epochs": 1}, [2], 2, "1 epoch"),
+        ({"epochs": 10, "max_steps": 1}, [1], 1, "1 step"),
+        ({"epochs": 10, "max_steps": 15}, [15, 12], 15, "12-15 steps"),
+        ({"epochs": 10, "max_steps": 100}, [20], 20, "10 epochs"),
+        ({"epochs": 10, "patience": 2}, [6, 10, 20], 20, "3-10 of 10 epochs"),
+        ({"epochs": 10, "patience": 2}, [7], 20, "3.5 of 10 epochs"),
+        ({"epochs": 10, "patience": 2}, [20, 20], 20, "10 epochs"),
+    ],
+)
+def test_settings_say_how_long_was_trained(
+    config: dict[str, Any], steps: list[int], planned: int, told: str, tmp_path: Path
+) -> None:
+    runs = [
+        result("fine-tuning", seed, 70.0, steps=done, steps_planned=planned, config={"trainer": config})
+        for seed, done in enumerate(steps)
+    ]
+    assert cell(runs, "fine-tuning")["settings"] == f"lr 5e-05, {told}"
+
+
+def test_half_precision_of_several_processors_is_said(results: list[Result]) -> None:
+    def made(precision: str, *processors: str) -> list[tables.Row]:
+        config = {"trainer": {"precision": precision}}
+        runs = [
+            result("p-tuning-v2", seed, 70.0, config=config, runtime={"processor": name} if name else {})
+            for seed, name in enumerate(processors)
+        ]
+        return tables.rows(runs)
+
+    (note,) = tables.notes(made("bf16", "Some CPU 3", "GPU H", "GPU H"))
+    assert note.startswith("Half precision on 2 kinds of processors, ")
+    assert note.endswith(": Some CPU 3; GPU H.")
+    assert note in tables.markdown(made("bf16", "Some CPU 3", "GPU H"), "dev")
+    assert tables.notes(made("bf16", "GPU H", "GPU H", "")) == []
+    assert tables.notes(made("fp32", "GPU H", "Some CPU 3")) == []
+
+
+def test_what_some_runs_lack_is_said(results: list[Result]) -> None:
+    (old, *others) = [result("p-tuning-v2", seed, 70.0) for seed in (1, 2, 3)]
+    old = replace(old, dev={"accuracy": 70.0})
+    table = tables.rows([old, *others])
+    assert cell([old, *others], "p-tuning-v2", "accuracy")["seeds"] == "3"
+    assert cell([old, *others], "p-tuning-v2", "extra")["seeds"] == "2"
+    assert tables.notes(table) == ["Not every run has extra: the column of seeds counts those that do."]
+
+
 def test_the_baseline_is_on_the_same_data_and_chosen_on_dev() -> None:
     """The setting of fine-tuning that is best on dev, though the other one is luckier on test."""
     steady = [result("fine-tuning", seed, 80.0, test=70.0) for seed in (1, 2)]

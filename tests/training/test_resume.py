@@ -218,6 +218,8 @@ def test_a_state_that_cannot_be_opened_is_not_torn(tmp_path: Path, monkeypatch: 
         (b'{"step": 1, "dev": [1]}\n', 1),
         (b'{"step": 1, "dev": {"accuracy": "x"}}\n', 1),
         (b'{"step": 1}\n', 1),
+        (b'{"step": 1, "loss": NaN}\n', 1),
+        (b'{"step": 1, "dev": {"accuracy": -Infinity}}\n', 1),
         (b"[" * 100_000 + b"\n", 1),
         (b'{"step": 1, "lo\n\x00\x00\n', 2),
     ],

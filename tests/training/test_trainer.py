@@ -89,6 +89,8 @@ def test_early_stopping_by_patience(tmp_path: Path) -> None:
     at = trainer.fit()
     assert (at.evaluations, at.step, trainer.total) == (8, 48, 54)
     assert (at.best_step, at.best, at.last) == (30, {"accuracy": 61.0}, {"accuracy": 59.0})
+    assert at.step % 10, "between two lines of the log"
+    assert [line["step"] for line in log_lines(tmp_path) if "loss" in line][-1] == at.step
 
 
 def epochs_of(trainer: Trainer, epoch: int) -> list[list[int]]:

@@ -35,8 +35,11 @@ class Pool:
         return self._places[text]
 
 
-def all_details(runs: Sequence[Shown]) -> dict[str, Any]:
+def all_details(runs: Sequence[Shown], settings: Mapping[str, str]) -> dict[str, Any]:
     """What the script needs to know.
+
+    Args:
+        settings: what tables call the settings of runs, by a run's name, the same for all seeds.
 
     Returns:
         runs (in their order), common (by task and method: the settings that most of its runs have), and pool (what
@@ -49,7 +52,8 @@ def all_details(runs: Sequence[Shown]) -> dict[str, Any]:
     usual = {task: {method: common(same) for method, same in methods.items()} for task, methods in kinds.items()}
     pool = Pool()
     details = [
-        _details(run, config, usual[run.task][run.method], pool) for run, config in zip(runs, configs, strict=True)
+        _details(run, config, usual[run.task][run.method], pool) | {"settings": settings.get(run.name, "")}
+        for run, config in zip(runs, configs, strict=True)
     ]
     return {"runs": details, "common": usual, "pool": pool.values}
 
@@ -69,7 +73,6 @@ def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any
         "name": run.name,
         "folder": run.folder,
         "seed": run.seed,
-        "settings": run.settings,
         "task": run.task,
         "model": run.model,
         "method": run.method,

@@ -51,7 +51,11 @@ def render(runs: Sequence[Shown], figures: Sequence[Path] = (), title: str = "pt
             unfinished=[(i, run) for i, run in enumerate(runs) if not run.counted],
             figures=[(path.stem, _image(path)) for path in figures],
             minutes=tables.minutes,
-            data={"methods": methods, **all_details(runs), "rows": {s["name"]: _points(s["rows"]) for s in splits}},
+            data={
+                "methods": methods,
+                **all_details(runs, settings),
+                "rows": {s["name"]: _points(s["rows"]) for s in splits},
+            },
             style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             script=Markup(script),
             digest=base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode(),
@@ -77,7 +81,7 @@ def _splits(results: Iterable[tables.Result]) -> list[str]:
 
 def _split(split: str, results: Iterable[tables.Result], places: dict[str, int]) -> dict[str, Any]:
     """The table of one split, a row for each setting, with a line for each of its metrics."""
-    made = []
+    made: list[dict[str, Any]] = []
     for _, group in groupby(tables.rows(results, split), key=lambda row: (row.task, row.data, row.model)):
         table = list(group)  # all that a baseline is looked for in
         lines = iter(tables.cells(table))
@@ -87,7 +91,8 @@ def _split(split: str, results: Iterable[tables.Result], places: dict[str, int])
                 (seed, row.metrics[row.headline][seed], places.get(name)) for seed, name in sorted(row.runs.items())
             ]
             made.append({"row": row, "lines": told, "seeds": seeds, "runs": row.runs.values()})
-    return {"name": split, "footnote": tables.footnote(split), "rows": made}
+    footnote = " ".join([tables.footnote(split), *tables.notes([one["row"] for one in made])])
+    return {"name": split, "footnote": footnote, "rows": made}
 
 
 def _points(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -40,11 +40,6 @@ class Shown:
     result: Result | None
 
     @property
-    def settings(self) -> str:
-        """What a table calls its settings; empty where no table can have it."""
-        return tables.rows([self.result])[0].settings if self.counted and self.result else ""
-
-    @property
     def counted(self) -> bool:
         """Whether tables have its result."""
         return self.state == "finished" and self.result is not None

@@ -1,0 +1,72 @@
+"""Settings of runs in a few words: what was done, where that is less than what was planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ptv2.config.schema import PromptConfig, TrainerConfig
+from ptv2.runs.record import Result
+
+BASELINE = "fine-tuning"
+
+
+def describe_settings(group: Sequence[Result]) -> str:
+    """What tells the setting of runs from other settings, in a table.
+
+    Args:
+        group: runs that differ in the seed only.
+    """
+    result = group[0]
+    config = result.config
+    own = "backbone_lr" if result.method == BASELINE else "prompt_lr"
+    rate = config["optim"][own] or config["optim"]["lr"]
+    words = [f"lr {rate:g}", describe_length(group)]
+    if result.method != BASELINE:
+        prompt = config["prompt"]
+        words.insert(0, f"P {prompt['length']}")
+        if result.method != "prompt-tuning":
+            words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
+            words += [prompt["form"]] if prompt["form"] != "key-value" else []
+            words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
+            words += [prompt["positions"]] if prompt["positions"] != "shifted" else []
+        words += [f"{prompt['init']} init"] if prompt["init"] != "normal" else []
+        usual = PromptConfig.model_fields["dropout"].default
+        words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
+    if (dropout := config["model"]["hidden_dropout"]) is not None:
+        words.append(f"dropout {dropout:g}")
+    if (size := config["trainer"]["batch_size"]) != TrainerConfig.model_fields["batch_size"].default:
+        words.append(f"batch {size}")
+    if shared := config.get("multitask"):
+        names = "+".join(entry["task"]["name"] for entry in shared["tasks"])
+        rate = shared["prompt_lr"] or shared["lr"]
+        words.append(f"after {names} (lr {rate:g}, {shared['epochs']} epochs, T {shared['temperature']:g})")
+    if head_rate := config["optim"]["head_lr"]:
+        words.append(f"head lr {head_rate:g}")
+    if config["head"].get("kind") == "verbalizer":
+        words.append("verbalizer")
+    if config["trainer"]["precision"] != "fp32":
+        words.append(config["trainer"]["precision"])
+    return ", ".join(words)
+
+
+def describe_length(group: Sequence[Result]) -> str:
+    """How long runs of one setting trained: `10 epochs`, or what was done (`3-5 of 10 epochs`, `40 steps`)."""
+    trainer = group[0].config["trainer"]
+    epochs, limit = trainer["epochs"], trainer.get("max_steps")
+    if limit is not None and any(run.steps_planned == limit for run in group):
+        return _counted([f"{run.steps}" for run in sorted(group, key=lambda run: run.steps)], "step")
+    done = sorted(epochs * run.steps / run.steps_planned if run.steps_planned else 0.0 for run in group)
+    if done[0] == epochs:
+        return _counted([f"{epochs}"], "epoch")
+    return f"{_range(f'{value:.3g}' for value in done)} of {_counted([f'{epochs}'], 'epoch')}"
+
+
+def _counted(numbers: Sequence[str], unit: str) -> str:
+    text = _range(numbers)
+    return f"{text} {unit}{'' if text == '1' else 's'}"
+
+
+def _range(numbers: Iterable[str]) -> str:
+    """The first and last of numbers in their order, or the one that all are."""
+    listed = list(numbers)
+    return listed[0] if listed[0] == listed[-1] else f"{listed[0]}-{listed[-1]}"
