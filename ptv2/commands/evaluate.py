@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ptv2.collector import collector_paused
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.columns import Column, Table, show_table
 from ptv2.commands.console import out, tell
@@ -34,9 +35,10 @@ def main(arguments: list[str]) -> int:
     task = trained_task(folder, config)
     examples = task.read(source.read(options.split))
 
-    from ptv2.commands.trained import load_trained, predict_examples
+    with collector_paused():
+        from ptv2.commands.trained import load_trained, predict_examples  # imports torch
 
-    trained = load_trained(folder, config, task)
+        trained = load_trained(folder, config, task)
     predictions = predict_examples(trained, examples, config)
     metrics = task.score(predictions, examples)
     if not trained.accelerator.is_main_process:

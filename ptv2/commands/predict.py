@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptv2.collector import collector_paused
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import tell
 from ptv2.commands.opening import open_trained, trained_task
@@ -51,9 +52,10 @@ def main(arguments: list[str]) -> int:
 
         examples = read_new(path, task, _note)
 
-        from ptv2.commands.trained import load_trained, predict_examples  # imports torch
+        with collector_paused():
+            from ptv2.commands.trained import load_trained, predict_examples  # imports torch
 
-        trained = load_trained(folder, config, task)
+            trained = load_trained(folder, config, task)
         predictions = predict_examples(trained, examples, config)
         if not trained.accelerator.is_main_process:
             return 0
