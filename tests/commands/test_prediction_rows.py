@@ -167,7 +167,8 @@ SCRIPT = """
 import sys
 from ptv2.cli import main
 code = main(sys.argv[1:])
-print("imported:", *(name for name in ("torch", "transformers") if name in sys.modules))
+heavy = ("torch", "transformers", "datasets", "evaluate", "pandas", "sklearn", "matplotlib", "hydra", "scipy.stats")
+print("imported:", *(name for name in heavy if name in sys.modules))
 sys.exit(code)
 """
 
@@ -190,6 +191,23 @@ def test_wrong_input_is_refused_before_torch(
     assert done.code == 2
     assert done.error.startswith(f"{tmp_path}/{expected}")
     assert done.out.split() == ["imported:"]
+
+
+def test_wrong_data_of_evaluate_is_refused_before_torch(trained: Path, data: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(data, tmp_path / "moved")
+    write_lines(moved / "dev.jsonl", [{"first": "a", "second": "b", "verdict": "perhaps"}])
+    done = finish(python("-c", SCRIPT, "evaluate", str(trained), "--data-dir", str(moved)))
+    assert done.code == 2
+    assert done.error.startswith(f"{moved}/dev.jsonl:1 (example 0): unknown label 'perhaps'")
+    assert done.out.split() == ["imported:"]
+
+
+def test_prediction_imports_what_it_needs_and_no_more(trained: Path, data: Path) -> None:
+    done = finish(python("-c", SCRIPT, "predict", str(trained), "--input", str(data / "test.jsonl")))
+    assert done.code == 0, done.err
+    *rows, imported = done.out.splitlines()
+    assert rows_of("\n".join(rows)) == recorded(trained)
+    assert imported.split() == ["imported:", "torch", "transformers"]
 
 
 def test_wrong_standard_input_has_no_path(trained: Path, tmp_path: Path) -> None:
