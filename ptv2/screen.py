@@ -32,7 +32,7 @@ def visible(text: str) -> str:
 def fold(
     text: str, width: int, indent: int = 2, measure: Callable[[str], int] = len, word: str = r"\S+"
 ) -> list[tuple[int, int]]:
-    """Begin and end, within `text`, of lines of at most `width` columns; a word that is longer has a line to itself.
+    """Begin and end, within `text`, of lines of at most `width` columns; a word that fits in none stays where it is.
 
     Args:
         indent: columns that stand before every line but the first.
@@ -42,7 +42,8 @@ def fold(
     lines: list[tuple[int, int]] = []
     for found in re.finditer(word, text):
         room = width - (indent if len(lines) > 1 else 0)
-        if lines and measure(text[lines[-1][0] : found.end()]) <= room:
+        fits = measure(text[lines[-1][0] : found.end()]) <= room if lines else False
+        if lines and (fits or measure(found[0]) > width - indent):
             lines[-1] = (lines[-1][0], found.end())
         else:
             lines.append((found.start() if lines else 0, found.end()))  # blanks before the first word stay

@@ -11,7 +11,7 @@ import yaml
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell, warn_of_faults
+from ptv2.commands.console import out, tell, tell_command, warn_of_faults
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import OF_A_MACHINE
@@ -173,10 +173,11 @@ def _write(text: str, where: tuple[str, str, str], folder: str) -> None:
     asking = ""
     if shipped.is_file() and shipped.resolve() != path.resolve():
         path = path.with_stem(f"{method}-best")
-        asking = f" recipe={task}/{model}/{method}-best (without it the shipped recipe is taken)"
+        asking = f" recipe={task}/{model}/{method}-best"
     write_text_whole(path, text)
     own = "" if Path(folder).resolve() == paths.conf_dir().resolve() else f" --config-dir {folder}"
-    tell(f"written: {path}; ptv2 train{own} task={task} model={model} method={method} takes it{asking}")
+    tell(f"written: {path}; this takes it{'' if not asking else ' (without recipe= the shipped recipe is taken)'}:")
+    tell_command(f"ptv2 train{own} task={task} model={model} method={method}{asking}")
 
 
 def _short(value: Any) -> str:

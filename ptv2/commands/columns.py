@@ -45,8 +45,8 @@ class Table:
 
     @property
     def width(self) -> int:
-        """Columns of the screen that all of it takes."""
-        return self._whole.width
+        """Columns of the screen that all of it takes, with headings on several lines."""
+        return _fold_headings(self._whole).width
 
     @property
     def _whole(self) -> _Shape:
@@ -145,7 +145,8 @@ class _Shape:
             lines += self._line([Text() if place < same else cell for place, cell in enumerate(row)], widths)
             before = plain
             for cell in self._below_of(number):
-                lines += [Text("  ") + piece for piece in _pieces(cell, None if width is None else width - 2)]
+                pieces = _pieces(cell, None if width is None else width - 2) if cell.plain else []
+                lines += [Text("  ") + piece for piece in pieces]
         return lines
 
     def _below_of(self, number: int) -> tuple[Text, ...]:
@@ -244,11 +245,12 @@ def _blocks(shape: _Shape, width: int) -> list[Text]:
 
 
 def _pieces(text: Text, width: int | None) -> list[Text]:
-    """`text` on lines of at most `width` columns; longer words break, wherever that is."""
+    """`text` on lines of at most `width` columns; words that are longer break, after a hyphen if they have one."""
     if width is None or _width(text) <= width:
         return [text]
     most = width if cell_len(text.plain) == len(text) else max(1, width // 2)  # letters of two columns
-    return [text[start:end] for start, end in fold(text.plain, width, 0, cell_len, rf"\S{{1,{most}}}")]
+    piece = rf"(?<!\S)\S{{1,{most}}}(?!\S)|[^\s/+_-]{{0,{most - 1}}}[/+_-]|[^\s/+_-]{{1,{most}}}"
+    return [text[start:end] for start, end in fold(text.plain, width, 0, cell_len, piece)]
 
 
 def _text(cell: Cell) -> Text:

@@ -25,8 +25,9 @@ from ptv2.report.classes import describe_classes
 from ptv2.report.usable import Fault
 from ptv2.runs.record import Result
 from ptv2.runs.sharing import shareable_text
-from ptv2.screen import fold, visible, width_of
+from ptv2.screen import elide, fold, visible, width_of
 
+LONGEST = 50  # letters of a name in a line about a run
 # No markup: settings have brackets of their own.
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -47,6 +48,14 @@ def tell(message: str | Text, console: Console = err, *, indent: int = 2, width:
         spans = [(0, len(line))] if width is None else fold(line.plain, width, indent, cell_len)
         for number, (start, end) in enumerate(spans):
             console.print(Text(" " * indent if number else "").append_text(line[start:end]), soft_wrap=True)
+
+
+def tell_command(command: str, console: Console = err) -> None:
+    """Print a command to copy, on lines that a shell reads as one."""
+    width = width_of(console.file)
+    spans = [(0, len(command))] if width is None else fold(command, width - 4, 2, cell_len)
+    lines = [command[start:end] for start, end in spans]
+    console.print(Text("  " + " \\\n    ".join(lines)), soft_wrap=True)
 
 
 def draws(console: Console) -> bool:
@@ -87,7 +96,9 @@ class RichMonitor:
     def started(self, step: int, total: int) -> None:
         """Show the bar, at the step where a continued run stands."""
         self._task = self._bar.add_task(self._label, total=total, completed=step, loss="-", rate="-")
-        self.said(f"{self._name}, {total} steps" + (f", going on after step {step}" if step else ""))
+        name = elide(self._name.rpartition("-")[0], LONGEST) or self._name
+        steps = f"{total} step{'' if total == 1 else 's'}"
+        self.said(f"{name}, {steps}" + (f", going on after step {step}" if step else ""))
 
     def stepped(self, step: int, loss: float, rate: float) -> None:
         """Move the bar."""

@@ -85,7 +85,8 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
     if is_main_process():
         trial = trial_of(HydraConfig.get())
         named = f"job {number}" if trial is None else f"trial {trial}"
-        tell(Text.assemble((named, "bold"), f"  {' '.join(overrides)}"))
+        changed = [word for word in overrides if word not in sys.argv]  # the others stand in the command
+        tell(Text.assemble((named, "bold"), f"  {' '.join(changed or overrides)}"))
     outcome = _outcome(config, number, overrides)
     gc.collect()  # a traceback may refer to itself, and so keep the backbone of a run that failed
     if outcome.state in ("failed", "pruned"):

@@ -66,6 +66,7 @@ def _finish(request: Request, planned: Planned, outcomes: Sequence[Outcome], opt
     document = lay_out(request, found, options)
     paths = write_table(request, document, found, options)
     show_document(document)
+    tell("Written, with all comparisons, notes, and why numbers are missing:", out)
     for path in paths:
         tell(Text(str(path)), out)
 

@@ -19,7 +19,6 @@ from ptv2.errors import Interrupted, RunError, first_line
 from ptv2.runs.processes import is_main_process
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
-LONG = 30  # letters of a message that has no place beside others on a narrow screen
 COLOURS = {"failed": "red", "interrupted": "yellow", "running": "yellow", "pruned": "blue"}
 
 
@@ -97,13 +96,21 @@ def show(outcomes: list[Outcome]) -> None:
         return
     from ptv2.commands.columns import Column, Table, show_table
 
-    long = max(len(outcome.message) for outcome in outcomes) > LONG
-    columns = [Column("job"), Column("settings", fold=24, least=24), Column("state"), Column("", below=long, fold=18)]
-    rows = [
-        (str(outcome.job), " ".join(outcome.overrides), coloured(outcome.state), outcome.message)
-        for outcome in outcomes
-    ]
-    show_table(Table(columns, rows, title=f"{len(outcomes)} jobs"))
+    settings_column = Column("settings", fold=24, least=24)
+    common, changed = common_settings([outcome.overrides for outcome in outcomes])
+    columns = [Column("job"), settings_column, Column("state"), Column(""), Column("", below=True)]
+    rows = []
+    for outcome, settings in zip(outcomes, changed, strict=True):
+        texts = ("", outcome.message) if outcome.score is None else (outcome.message, "")
+        rows.append((str(outcome.job), " ".join(settings), coloured(outcome.state), *texts))
+    count = f"{len(outcomes)} job{'' if len(outcomes) == 1 else 's'}"
+    show_table(Table(columns, rows, title=" ".join([f"{count}, all with", *common] if common else [count])))
+
+
+def common_settings(jobs: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The settings that all jobs have, and those that each has besides; of a single job nothing is taken for common."""
+    common = [word for word in jobs[0] if len(jobs) > 1 and all(word in job for job in jobs)]
+    return common, [[word for word in job if word not in common] for job in jobs]
 
 
 def coloured(state: str) -> Any:

@@ -8,9 +8,9 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.text import Text
 
 from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell
+from ptv2.commands.console import out, tell, tell_command
 from ptv2.runs.record import read_result
-from ptv2.sweeps.outcomes import LONG, coloured
+from ptv2.sweeps.outcomes import coloured
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search
 
 STATES = {
@@ -32,15 +32,9 @@ def show_study(search: Search, fixed: list[str]) -> None:
     if not trials:
         return
     best = search.best
-    rows = [_row(trial, fixed) for trial in trials]
-    long = max(len(row[-1]) for row in rows) > LONG
-    columns = [
-        Column("trial"),
-        Column("settings", fold=24, least=24),
-        Column("state"),
-        Column("dev"),
-        Column("", below=long, fold=18),
-    ]
+    settings = Column("settings", fold=24, least=24)
+    columns = [Column("trial"), settings, Column("state"), Column("dev"), Column("", below=True)]
+    rows = [_row(trial, fixed, bold=best is not None and trial.number == best.number) for trial in trials]
     show_table(Table(columns, rows, title=f"study {search.name}, {len(trials)} trials"))
     if best is None:
         tell("no trial has a dev score yet", out)
@@ -50,13 +44,16 @@ def show_study(search: Search, fixed: list[str]) -> None:
     tell(f"its run: {run}", out)
     if (result := read_result(run)) is not None:
         asked = f"task={result.task} model={result.model} method={result.method} out={run.parent}"
-        tell(f"as a recipe: ptv2 best {asked} --write DIR", out)
+        tell("as a recipe:", out)
+        tell_command(f"ptv2 best {asked} --write DIR", out)
 
 
-def _row(trial: FrozenTrial, fixed: list[str]) -> tuple[str | Text, ...]:
+def _row(trial: FrozenTrial, fixed: list[str], *, bold: bool) -> list[Text]:
     score = f"{trial.value:.2f}" if trial.state == TrialState.COMPLETE else ""
     said = "" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get(MESSAGE, ""))
-    return str(trial.number), " ".join(_searched(trial, fixed)), coloured(STATES[trial.state]), score, said
+    style = "bold" if bold else ""
+    texts = [Text(text, style) for text in (str(trial.number), " ".join(_searched(trial, fixed)), score, said)]
+    return [*texts[:2], coloured(STATES[trial.state]), *texts[2:]]
 
 
 def _searched(trial: FrozenTrial, fixed: list[str]) -> list[str]:
