@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptv2.errors import shorten
+from ptv2.screen import visible
 
 # Labels that are listed with their shares; the others are counted.
 LISTED = 5
@@ -91,5 +92,5 @@ def list_shares(counts: Mapping[str, int]) -> str:
 def _entry(name: str, facts: Iterable[str], width: int) -> list[str]:
     """Lines with the name in front of the first; long facts fold, and so do file names without a blank."""
     room = width - INDENT
-    lines = [line for fact in facts for line in textwrap.wrap(" ".join(fact.split()), room) or [""]]
+    lines = [line for fact in facts for line in textwrap.wrap(visible(" ".join(fact.split())), room) or [""]]
     return [f"{name if number == 0 else '':<{INDENT}}{line}".rstrip() for number, line in enumerate(lines)]
