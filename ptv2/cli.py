@@ -16,7 +16,7 @@ COMMANDS = {
     "evaluate": ("ptv2.commands.evaluate", "score a finished run again, on its own or on other data"),
     "predict": ("ptv2.commands.predict", "labels for new examples from a finished run"),
     "plan": ("ptv2.commands.plan", "memory and operations that a run would need, before any download"),
-    "analyze": ("ptv2.commands.analyze", "what a finished run's prompts do: attention, vocabulary, layers, probes"),
+    "analyze": ("ptv2.commands.analyze", "what a finished run's prompts do: attention, tokens, layers, probes"),
     "export": ("ptv2.commands.export", "a finished run's prompts and head as an adapter for PEFT"),
     "import": ("ptv2.commands.import_", "an adapter of PEFT as a run to evaluate and predict with"),
     "prepare": ("ptv2.commands.prepare", "make the files that tasks read from corpora that need a licence"),
@@ -27,18 +27,18 @@ COMMANDS = {
     "report": ("ptv2.commands.report", "one HTML page about runs: tables, charts, figures, details"),
 }
 
-HELP = """ptv2: does tuning prompts match tuning everything, on this task and this backbone?
+HELP = """ptv2: does tuning prompts match tuning everything, on this task and backbone?
 
 usage: ptv2 COMMAND ...
 
 {commands}
 
-  ptv2 train                                 made-up task and small backbone, both
-                                             embedded, with p-tuning-v2
-  ptv2 train task=rte model=roberta-large    data and backbone from the hub
+  ptv2 train                               made-up task and small backbone, both
+                                           embedded, with p-tuning-v2
+  ptv2 train task=rte model=roberta-large  data and backbone from the hub
   ptv2 train task=rte data.source=files data.dir=D    the official files
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
-  ptv2 COMMAND --help                        what a command takes
+  ptv2 COMMAND --help                      what a command takes
 
 Exit codes: 0 done, 1 a run failed, 2 wrong input, 69 the network failed,
 70 a fault of ptv2, 74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).

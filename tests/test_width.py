@@ -23,6 +23,7 @@ from rich.cells import cell_len
 from ptv2.runs.record import write_result
 
 LONG_TASK, LONG_MODEL = "requests-of-customers", "a-very-long-name-from-the-hub"
+TINY = ["task=classification", "data.dir=data", "model=tiny", "trainer.max_steps=1"]
 NARROW = {"COLUMNS": "80"}
 TABLE = f"""# A small table.
 title: Made-up sentences of customers
@@ -89,18 +90,9 @@ def widest(text: str) -> str:
         ["list", "models", "--types"],
         ["report"],
         ["evaluate", "classification-tiny", "--out", "few"],
-        [
-            "train",
-            "task=classification",
-            "data.dir=data",
-            "model=tiny",
-            "out=few",
-            "optim.lr=0.03",
-            "trainer.max_steps=1",
-        ],
-        ["train", "task=classification", "data.dir=data", "model=tiny", "seed=4", "trainer.max_steps=1", "out=new"],
-        ["train", "task=classification", "data.dir=data", "model=tiny", "prompt.length=600,4", "out=new", "seed=5"]
-        + ["trainer.max_steps=1", "method=p-tuning-v2,prompt-tuning", "-m"],
+        ["train", *TINY, "out=few", "optim.lr=0.03"],
+        ["train", *TINY, "seed=4", "out=new"],
+        ["train", *TINY, "out=new", "seed=5", "prompt.length=600,4", "method=p-tuning-v2,prompt-tuning", "-m"],
         ["plan", "task=classification", "data.dir=data"],
         ["plan", "method=multitask-p-tuning-v2", "trainer.precision=bf16", "--examples", "1000", "--length", "30"],
         ["reproduce", "table=small", "--config-dir", "conf", "data=data", "--plan"],

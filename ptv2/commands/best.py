@@ -162,7 +162,8 @@ def _recipe(
     score = f"dev {best.runs[0].headline} {best.told} over {seeds}, first of {_count(len(settings), 'setting')}"
     source = f"ptv2 best {name}: {score}; runs {hashes}"
     tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
-    return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=78)
+    # A word that crosses the width stays on its line.
+    return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=48)
 
 
 def _write(text: str, where: tuple[str, str, str], folder: str) -> None:

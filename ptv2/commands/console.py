@@ -157,8 +157,10 @@ def show_facts(rows: Iterable[tuple[str, str]]) -> None:
 
 def warn_of_faults(faults: Iterable[Fault]) -> None:
     """Name the runs that are left out, each with its reason and what mends it."""
+    width = width_of(err.file)
     for fault in faults:
-        tell(f"left out: {fault.folder}: {fault.reason}")
+        folder = str(fault.folder) if width is None else elide(str(fault.folder), width - len("left out: :"), cell_len)
+        tell(f"left out: {folder}: {fault.reason}")
 
 
 def _listed(scores: dict[str, float]) -> str:

@@ -64,8 +64,8 @@ def test_columns_that_are_left_out_are_named() -> None:
 def test_rows_become_blocks_where_nothing_else_fits() -> None:
     assert shown(SCORES, 24)[:7] == [
         "task            rte",
-        "method          fine-tun",
-        "                ing",
+        "method          fine-",
+        "                tuning",
         "settings        lr",
         "                2e-05,",
         "                10",
