@@ -12,10 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from torture.damage import Damage
 from torture.frame import Campaign, Tally, attempts
+from torture.kills import Kills
 from torture.mutations import Mutations
 
-CAMPAIGNS: list[type[Campaign]] = [Mutations]
+CAMPAIGNS: list[type[Campaign]] = [Mutations, Damage, Kills]
 
 
 def main() -> int:
@@ -23,6 +25,7 @@ def main() -> int:
     options = _parser().parse_args()
     chosen = [kind() for kind in CAMPAIGNS if options.only in (None, kind.name)]
     folder = Path(options.folder or tempfile.mkdtemp(prefix="ptv2-torture-"))
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a fault is seen at once in a pipe too
     out = Console(highlight=False, soft_wrap=True)
     tallies, end = [], time.monotonic() + options.minutes * 60
     for left, campaign in zip(range(len(chosen), 0, -1), chosen, strict=True):
