@@ -31,6 +31,9 @@ def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
             os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
             os.fsync(file.fileno())
             os.replace(temporary, path)
+    except IsADirectoryError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise IsADirectoryError(error.errno, "a folder, expected a file", str(path)) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -55,6 +58,16 @@ def remove_leftovers(path: str | Path) -> None:
         with suppress(OSError), leftover.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
             leftover.unlink()
+
+
+def set_aside(path: str | Path) -> None:
+    """Rename a folder that stands where a file is to be written; what is in it is kept."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        number = 1
+        while (other := path.with_name(f".{path.name}.folder{number}")).exists():
+            number += 1
+        path.rename(other)
 
 
 def write_text_whole(path: str | Path, text: str) -> None:

@@ -16,17 +16,18 @@ from ptv2.config.identity import deciding, run_name, shared_deciding, shared_nam
 from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
-from ptv2.files import write_json_whole, write_text_whole
-from ptv2.runs.altered import is_altered, with_checksum
+from ptv2.files import set_aside, write_json_whole, write_text_whole
+from ptv2.runs.altered import FILES, is_altered, with_checksum
 from ptv2.runs.lock import hold, is_held
 from ptv2.runs.record import AGAIN, Result, cure, fault_of_files, read_result, read_status
 from ptv2.runs.sharing import shareable_text, without_paths
-from ptv2.runs.weights import fault_of_weights
+from ptv2.runs.weights import ARTIFACT, fault_of_weights
 
 # Folder, below that of the runs, of what several of them begin with; no command takes it for runs of its own accord.
 SHARED = "shared"
 # Files by which a folder without its config.yaml is known to be a run: two of them, as other programs use such names.
 RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
+STATES = ("state-*.safetensors", "best-*.safetensors")  # of a training that is not finished
 MOST_LISTED = 8  # runs that a message names
 
 
@@ -77,9 +78,13 @@ class RunDirectory:
             yield
 
     def _begin(self) -> None:
-        """Remove what a kill has left and what is damaged, and see to it that config.yaml is there."""
+        """Remove what a kill has left and what is damaged, make room for files, see to it that config.yaml is there."""
         for leftover in self.path.rglob(".*.tmp"):  # a kill between write and rename
-            leftover.unlink(missing_ok=True)
+            if leftover.is_file():
+                leftover.unlink(missing_ok=True)
+        for pattern in ("config.yaml", *RECORDS, ARTIFACT, *FILES, *STATES):
+            for path in self.path.glob(pattern):
+                set_aside(path)
         try:
             read_result(self.path)
         except RunError:
@@ -108,7 +113,7 @@ class RunDirectory:
 
     def clear_states(self) -> None:
         """Remove the training states of a finished run; the artifact has what was trained."""
-        for pattern in ("state-*.safetensors", "best-*.safetensors"):
+        for pattern in STATES:
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 

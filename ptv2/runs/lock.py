@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ptv2.errors import RunError
+from ptv2.files import set_aside
 
 POLL = 5.0  # seconds between two looks at a directory that another process holds
 LOCK, RUNNING = ".lock", ".running"
@@ -32,6 +33,8 @@ def hold(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         RunError: another process holds it, and this one is not to wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (LOCK, RUNNING):
+        set_aside(folder / name)
     lock = FileLock(folder / LOCK)
     while not lock.is_locked:
         try:

@@ -15,9 +15,11 @@ from rich.table import Table
 from torture.damage import Damage
 from torture.frame import Campaign, Tally, attempts
 from torture.kills import Kills
+from torture.limits import Limits
 from torture.mutations import Mutations
+from torture.together import Together
 
-CAMPAIGNS: list[type[Campaign]] = [Mutations, Damage, Kills]
+CAMPAIGNS: list[type[Campaign]] = [Mutations, Damage, Kills, Limits, Together]
 
 
 def main() -> int:

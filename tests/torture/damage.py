@@ -15,12 +15,10 @@ from typing import Any
 from commandline import Done, wait_until
 
 from torture import scenarios
-from torture.frame import Campaign, Trial, call, judge, tail
+from torture.frame import Campaign, Trial, call, judge, limit_memory, tail
 from torture.kills import differences
 from torture.mutators import flip_bit
 from torture.scenarios import Scenario, digest_runs
-
-Bytes = bytes
 
 
 def _zeros(draw: random.Random, content: bytes) -> bytes:
@@ -71,80 +69,91 @@ class Damage(Campaign):
                 make(folder / name)
         self.whole = digest_runs(folder / "finished")
         self.looks = self._look(folder / "finished", folder)
-        self.together = digest_runs(folder / "multitask")
+        if not (folder / "both").exists():
+            shutil.copytree(folder / "multitask", folder / "both")
+            self._share(folder / "both", "mini-inference")
+        self.both = digest_runs(folder / "both")
 
     def _finish(self, out: Path) -> None:
         for words in ([], ["method=fine-tuning", "optim.lr=0.002"]):
-            self._train(out, words)
+            done = self._train(out, words, self.common / "cache")
+            assert done.code == 0, done.err
 
     def _interrupt(self, out: Path) -> None:
-        """Two states and the best weights of a run that a signal stopped."""
+        """States and the best weights of a run that was killed."""
         (command,) = self._scenario().start(out, self.common, self.common / "streams")
         assert wait_until(lambda: len(list(out.glob("*/state-*"))) > 1, lambda: command.running)
         command.signal(signal.SIGKILL)
         command.wait()
 
-    def _share(self, out: Path) -> None:
-        done = self._call(scenarios.multitask_words(out, self.common))
+    def _share(self, out: Path, task: str = "mini-entities") -> None:
+        done = self._call(scenarios.multitask_words(out, self.common, task), self.common)
         assert done.code == 0, done.err
 
     @staticmethod
     def _scenario() -> Scenario:
         return scenarios.scenarios()[0]
 
-    def _call(self, words: list[str], folder: Path | None = None) -> Done:
-        return call(words, folder or self.common, environment={"PTV2_CACHE": str(self.common / "cache")})
+    def _call(self, words: list[str], folder: Path) -> Done:
+        return call(words, folder)
 
-    def _train(self, out: Path, more: list[str]) -> Done:
-        return self._call([*scenarios.train_words(out, self.common), *more], out.parent)
+    def _train(self, out: Path, more: list[str], cache: Path) -> Done:
+        words = [*scenarios.train_words(out, self.common), *more]
+        return call(words, out.parent, before=cache_small_sets, environment={"PTV2_CACHE": str(cache)})
 
     def attempt(self, number: int, draw: random.Random, folder: Path) -> Trial:
         kind = draw.choices(("finished", "interrupted", "multitask", "cache"), (6, 3, 3, 1))[0]
         out = folder / "out"
-        shutil.copytree(self.common / ("finished" if kind == "cache" else kind), out)
         if kind == "cache":
             return self._attempt_cache(draw, out)
-        files = sorted(path for path in out.rglob("*") if path.is_file() and path.name != ".lock")
+        shutil.copytree(self.common / kind, out)
+        files = sorted(path for path in out.rglob("*") if path.is_file())
         if kind == "finished":
             files = [path for path in files if "p-tuning-v2" in str(path)]
         victim = draw.choice(files)
         trial = Trial(f"{kind}, {victim.relative_to(out)}: {damage(draw, victim)}")
         if kind == "finished":
             self._check_looks(trial, out, folder, victim)
-        words = scenarios.multitask_words if kind == "multitask" else scenarios.train_words
-        done = self._call(words(out, self.common), folder)
-        trial.faults += judge(done, (0,))
+        tasks = ("mini-entities", "mini-inference")
+        words = {
+            "multitask": [scenarios.multitask_words(out, self.common, task) for task in tasks],
+        }.get(kind, [scenarios.train_words(out, self.common)])
+        done = [self._call(command, folder) for command in words]
+        trial.faults += [fault for one in done for fault in judge(one, (0,))]
         if trial.faults:
             return trial
-        expected = self.together if kind == "multitask" else self.whole
-        found = digest_runs(out)
-        expected = {name: digest for name, digest in expected.items() if name in found or kind != "interrupted"}
-        trial.faults += [
-            fault for fault in differences(expected, found) if not _only_gone(fault, victim, trial.about, expected)
-        ]
-        trial.ending = "made again" if "finished before" not in done.out else "as it was"
+        trial.ending = "as it was" if "finished before" in done[0].out else "made again"
+        self._compare(trial, self.both if kind == "multitask" else self.whole, out, victim, kind != "interrupted")
         if kind == "finished" and not trial.faults:
             again = self._look(out, folder)
-            for name, done in again.items():
-                if name not in ("report", "list"):
-                    trial.check(done.out == self.looks[name].out, f"{name} is not what it was: {tail(done, 300)}")
+            for name in ("table", "best", "evaluate", "predict"):
+                trial.check(
+                    again[name].out == self.looks[name].out, f"{name} is not as before: {tail(again[name], 300)}"
+                )
         return trial
 
     def _attempt_cache(self, draw: random.Random, out: Path) -> Trial:
         """A command with a damaged cache makes the same runs from nothing."""
         cache = out.parent / "cache"
         shutil.copytree(self.common / "cache", cache)
-        shutil.rmtree(out)
         files = sorted(cache.rglob("*.npz"))
-        said = [f"{victim.name[:8]}: {damage(draw, victim)}" for victim in files]
-        trial = Trial(f"cache, {'; '.join(said)}", "made again")
-        words = scenarios.train_words(out, self.common)
-        done = call(words, out.parent, environment={"PTV2_CACHE": str(cache)})
+        trial = Trial(f"cache: {'; '.join(damage(draw, victim) for victim in files)}", "made again")
+        done = self._train(out, [], cache)
         trial.faults += judge(done, (0,))
         if not trial.faults:
-            found = digest_runs(out)
-            trial.faults += differences({name: self.whole[name] for name in found}, found)
+            self._compare(trial, self.whole, out, cache, False)
         return trial
+
+    def _compare(self, trial: Trial, whole: dict[str, Any], out: Path, victim: Path, all_runs: bool) -> None:
+        """Check that runs are as undisturbed ones; all of them, or those that there are."""
+        try:
+            found = digest_runs(out)
+        except Exception as error:
+            trial.faults.append(f"a run is not whole: {type(error).__name__}: {error}")
+            return
+        expected = whole if all_runs else {name: digest for name, digest in whole.items() if name in found}
+        removed = victim.name if "removed" in trial.about else None
+        trial.faults += [fault for fault in differences(expected, found) if not _is_no_matter(fault, removed)]
 
     # Looking at a damaged run
 
@@ -214,9 +223,17 @@ def _numbers(text: str) -> list[str]:
     return re.findall(r"[\d.]+|[a-z]+", text)
 
 
-def _only_gone(fault: str, victim: Path, about: str, expected: Any) -> bool:
-    """Whether a difference is that a file which no number needs was removed, perhaps on purpose."""
-    if "removed" not in about:
+def _is_no_matter(fault: str, removed: str | None) -> bool:
+    """Whether a difference is a folder that was put aside, or that a file which no number needs was removed."""
+    if removed is None:
         return False
-    own = {"metrics.jsonl": (".log", ".files"), "log.txt": (".files",), "env.json": (".files",)}
-    return any(place in fault for place in own.get(victim.name, (f".{victim.name}", ".files")))
+    own = {"metrics.jsonl": (".log", ".files"), "log.txt": (".files",), "env.json": (".files",), ".lock": (".files",)}
+    return any(place in fault for place in own.get(removed, (f".{removed}", ".files")))
+
+
+def cache_small_sets() -> None:
+    """Keep also the encoded sets of these few examples in the cache."""
+    from ptv2.tasks import task
+
+    limit_memory()
+    task.PART = 5

@@ -26,21 +26,11 @@ class Kills(Campaign):
         self.common = folder
         scenarios.prepare(folder)
         self.scenarios = scenarios.scenarios()
-        self.known: dict[str, tuple[float, Any]] = {}
-
-    def undisturbed(self, scenario: Scenario) -> tuple[float, Any]:
-        """How long a scenario takes, and its digest, of a command that nobody disturbs."""
-        for turn in ("first", "second") if scenario.name not in self.known else ():  # caches make the second faster
-            out = self.common / "undisturbed" / scenario.name.replace(" ", "-") / turn / "out"
-            start = time.monotonic()
-            done = [end_of(command) for command in scenario.start(out, self.common, out.parent / "streams")]
-            assert [one.code for one in done] == [0] * scenario.processes, tail(done[0])
-            self.known[scenario.name] = time.monotonic() - start, scenario.digest(out)
-        return self.known[scenario.name]
+        self.known: scenarios.Known = {}
 
     def attempt(self, number: int, draw: random.Random, folder: Path) -> Trial:
         scenario = draw.choices(self.scenarios, [one.share for one in self.scenarios])[0]
-        seconds, digest = self.undisturbed(scenario)
+        seconds, digest = undisturbed(scenario, self.common, self.known)
         out, killed, moments = folder / "out", 0, []
         trial = Trial(scenario.name)
         for _ in range(draw.choice((1, 1, 2, 3))):
@@ -57,6 +47,17 @@ class Kills(Campaign):
             trial.faults += differences(digest, scenario.digest(out))
             trial.check(not list(out.rglob(".*.tmp")), "temporary files are left")
         return trial
+
+
+def undisturbed(scenario: Scenario, common: Path, known: scenarios.Known) -> tuple[float, Any]:
+    """How long a scenario takes, and its digest, of a command that nobody disturbs; tried once and then `known`."""
+    for turn in ("first", "second") if scenario.name not in known else ():  # caches make the second faster
+        out = common / "undisturbed" / scenario.name.replace(" ", "-") / turn / "out"
+        start = time.monotonic()
+        done = [end_of(command) for command in scenario.start(out, common, out.parent / "streams")]
+        assert [one.code for one in done] == [0] * scenario.processes, tail(done[0])
+        known[scenario.name] = time.monotonic() - start, scenario.digest(out)
+    return known[scenario.name]
 
 
 def _kill(commands: list[Command], draw: random.Random) -> bool:
