@@ -11,16 +11,15 @@ import random
 import resource
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from commandline import Done
 
 from torture import scenarios
-from torture.frame import Campaign, Trial, call, end_of, judge, tail
+from torture.frame import Campaign, Trial, call, end_of, judge
 from torture.kills import differences, undisturbed
 from torture.scenarios import Scenario
 
@@ -41,7 +40,14 @@ class Limits(Campaign):
         self.seen: Counter[str] = Counter()
 
     def attempt(self, number: int, draw: random.Random, folder: Path) -> Trial:
-        kinds = [self._full_disk, self._large_file, self._read_only, self._few_files, self._little_memory, self._no_stream]
+        kinds = [
+            self._full_disk,
+            self._large_file,
+            self._read_only,
+            self._few_files,
+            self._little_memory,
+            self._no_stream,
+        ]
         return kinds[number % len(kinds)](draw, folder)
 
     def _choose(self, draw: random.Random) -> Scenario:
@@ -52,7 +58,9 @@ class Limits(Campaign):
         size = draw.choice((4, 16, 40, 100, 200)) * 1024 + draw.randrange(0, 40_000)
         trial = Trial(f"{scenario.name}, a disk of {size} bytes")
         if not may_mount():
-            return self._limited(trial, scenario, folder, partial(limit, resource.RLIMIT_FSIZE, size), (0, 2, FULL_DISK))
+            return self._limited(
+                trial, scenario, folder, partial(limit, resource.RLIMIT_FSIZE, size), (0, 2, FULL_DISK)
+            )
         with mounted(folder / "disk", f"size={size}") as disk:
             self._try(trial, scenario, disk / "out", folder, None, (0, FAILED, FULL_DISK))
             mount(disk, "size=100m,remount")
@@ -71,7 +79,9 @@ class Limits(Campaign):
         trial = Trial(f"{scenario.name}, a read-only folder{' with the finished results' if begun else ''}")
         with read_only_folder(folder / "disk") as (disk, lock):
             if begun:
-                trial.faults += [fault for one in self._run(scenario, disk / "out", folder) for fault in judge(one, (0,))]
+                trial.faults += [
+                    fault for one in self._run(scenario, disk / "out", folder) for fault in judge(one, (0,))
+                ]
             lock(True)
             self._try(trial, scenario, disk / "out", folder, None, (0, FAILED, 2))
             if begun and "train" in scenario.words(disk / "out", self.common):
@@ -98,7 +108,9 @@ class Limits(Campaign):
         scenario, stream = self._choose(draw), draw.choice((1, 2))
         way = draw.choice(("full", "closed", "read by nobody"))
         trial = Trial(f"{scenario.name}, stream {stream} {way}")
-        return self._limited(trial, scenario, folder, partial(lose_stream, stream, way), (0, FAILED, 2, FULL_DISK, 141), False)
+        return self._limited(
+            trial, scenario, folder, partial(lose_stream, stream, way), (0, FAILED, 2, FULL_DISK, 141), False
+        )
 
     def _limited(
         self,
@@ -130,7 +142,9 @@ class Limits(Campaign):
         """The command with too little: it ends with a word of what is wrong, and leaves nothing that is half."""
         for done in self._run(scenario, out, folder, before):
             trial.ending = {0: "enough", FULL_DISK: "disk full", 2: "refused"}.get(done.code, f"exit {done.code}")
-            trial.faults += judge(done, allowed) if says else [fault for fault in judge(done, allowed) if "lines of" not in fault]
+            trial.faults += (
+                judge(done, allowed) if says else [fault for fault in judge(done, allowed) if "lines of" not in fault]
+            )
         with suppress(OSError):
             listed = call(["list", "runs", "--out", str(out)], folder)
             trial.faults += [f"list: {fault}" for fault in judge(listed, (0,))] if out.exists() else []
