@@ -40,8 +40,8 @@ usage: ptv2 COMMAND ...
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
   ptv2 COMMAND --help                      what a command takes
 
-Exit codes: 0 done, 1 a run failed, 2 wrong input, 69 the network failed,
-70 a fault of ptv2, 74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).
+Exit codes: 0 done, 1 a run failed, 2 wrong input, 69 the network failed, 70 a
+fault of ptv2, 74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).
 Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
 
 

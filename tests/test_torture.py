@@ -9,7 +9,7 @@ import pytest
 from torture.__main__ import CAMPAIGNS
 from torture.frame import Campaign, attempts
 
-CASES = {"mutations": 20}
+CASES = {"mutations": 20, "damage": 4, "kills": 2, "limits": 6, "together": 2}
 
 
 @pytest.mark.parametrize("kind", CAMPAIGNS, ids=lambda kind: kind.name)

@@ -344,7 +344,8 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _open_log(self) -> None:
-        damaged = self.log.start_at(self.at.step, self.at.evaluated_at)
+        logged = self.at.step - bool(self.at.loss_steps)  # a loss of this step that waits is logged again
+        damaged = self.log.start_at(logged, self.at.evaluated_at)
         if damaged:
             self.at.damaged_lines += damaged
             self.monitor.said(f"damaged lines of {self.log.path.name} left out: {damaged}")
@@ -364,8 +365,9 @@ class Trainer:
                 parameter.copy_(tensors[name])
 
     def _rate(self) -> float:
-        """The largest learning rate in force."""
-        return max(group["lr"] for group in self.optimizer.param_groups)
+        """The largest learning rate of the last step, whether this process or an earlier one made it."""
+        factor = learning_rate_factor(self.optim, self.at.step - 1, self.total, self.steps_per_epoch)
+        return max(self.base_rates) * factor
 
     def _log_loss(self) -> None:
         at, rate = self.at, self._rate()

@@ -190,7 +190,8 @@ def test_the_recipe_is_what_differs_from_the_defaults(out: Path, capsys: pytest.
 def test_a_written_recipe_makes_the_same_run(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine"
     _, err = best(capsys, "task=conll04", "model=tiny", f"out={out}", "--write", str(mine))
-    assert f"written: {mine}/recipe/conll04/tiny/p-tuning-v2.yaml; ptv2 train --config-dir {mine} task=conll04" in err
+    assert f"written: {mine}/recipe/conll04/tiny/p-tuning-v2.yaml; this takes it:\n" in err
+    assert f"  ptv2 train --config-dir {mine} task=conll04 model=tiny method=p-tuning-v2\n" in err
     assert (mine / "recipe" / "conll04" / "tiny" / "fine-tuning.yaml").is_file()
     again = compose([*TASK, "seed=2", "trainer.precision=bf16"], str(mine))
     assert again.recipe is not None
@@ -208,7 +209,8 @@ def test_a_shipped_recipe_is_not_shadowed(tmp_path: Path, capsys: pytest.Capture
     out = write(tmp_path / "runs", [replace(made(1, 70.0), config=config, **named)])
     mine = tmp_path / "mine"
     _, err = best(capsys, "task=rte", "model=bert-large-cased", f"out={out}", "--write", str(mine))
-    assert "recipe=rte/bert-large-cased/p-tuning-v2-best (without it the shipped recipe is taken)" in err
+    assert "this takes it (without recipe= the shipped recipe is taken):\n" in err
+    assert " recipe=rte/bert-large-cased/p-tuning-v2-best\n" in err
     name = "rte/bert-large-cased/p-tuning-v2-best"
     again = compose(["task=rte", "model=bert-large-cased", f"recipe={name}"], str(mine))
     assert (again.optim.lr, again.optim.adamw, again.trainer.epochs) == (0.004, "transformers-4", 60)
