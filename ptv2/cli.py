@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     128 + n stopped by signal n.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     try:
         code = _run(words)
         sys.stdout.flush()  # a full disk or a reader that went away shows here, where it can still be said
@@ -60,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail("stopped", 130)
     except BrokenPipeError:
         return 141  # the reader went away, as `| head` does; a shell calls that 128 + SIGPIPE
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic of a library in Rust is no Exception
         from ptv2.commands.fault_log import answer
 
         return _fail(*answer(error))
@@ -99,6 +102,17 @@ def _fail(message: str, code: int) -> int:
     with suppress(OSError):  # nobody can be told where standard error takes nothing
         print(line, file=sys.stderr)
     return code
+
+
+def _open_closed_streams() -> None:
+    """Give streams that were closed before the start (`>&-`) to nobody, so that no other file gets their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def _drop_what_cannot_be_written() -> None:

@@ -9,6 +9,16 @@ from difflib import get_close_matches
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large (os")
 
+NO_MEMORY_WORDS = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "std::bad_alloc",
+    "PyObject pointer is null",
+    "can't start new thread",
+    "ThreadPoolBuildError",
+)
+
 
 class Ptv2Error(Exception):
     """Base of every error that `ptv2` answers with one line instead of a traceback."""
@@ -84,6 +94,19 @@ def has_full_disk(error: BaseException) -> bool:
     return any(
         (isinstance(link, OSError) and link.errno in FULL_DISK)
         or (not isinstance(link, Ptv2Error) and any(words in str(link) for words in FULL_DISK_WORDS))
+        for link in causes_of(error)
+    )
+
+
+def has_no_memory(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is memory that the system did not give.
+
+    Python, the system's loader, torch, C++ and Rust have an error each for it.
+    """
+    return any(
+        isinstance(link, MemoryError)
+        or (isinstance(link, OSError) and link.errno == errno.ENOMEM)
+        or (not isinstance(link, Ptv2Error) and any(words in str(link) for words in NO_MEMORY_WORDS))
         for link in causes_of(error)
     )
 

@@ -43,7 +43,11 @@ def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
 def _temporary(path: Path) -> tuple[int, str]:
     """A new file beside `path`, locked as long as it is open, so that nobody takes it for a leftover."""
     while True:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        except OSError as error:
+            error.filename = str(path)  # the one that the user knows
+            raise
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
@@ -60,14 +64,16 @@ def remove_leftovers(path: str | Path) -> None:
             leftover.unlink()
 
 
-def set_aside(path: str | Path) -> None:
-    """Rename a folder that stands where a file is to be written; what is in it is kept."""
+def set_aside(path: str | Path) -> bool:
+    """Rename a folder that stands where a file is to be written; what is in it is kept. Returns whether one stood."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         number = 1
         while (other := path.with_name(f".{path.name}.folder{number}")).exists():
             number += 1
         path.rename(other)
+        return True
+    return False
 
 
 def write_text_whole(path: str | Path, text: str) -> None:

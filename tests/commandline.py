@@ -35,6 +35,7 @@ FORKS.set_forkserver_preload(
         "ptv2.commands.trained",
         "ptv2.metrics.accuracy",
         "evaluate",
+        "sklearn.metrics",
         "transformers.models.bert.modeling_bert",
     ]
 )

@@ -23,6 +23,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(tmp_path / ".page.html.x.tmp"))
+
+    monkeypatch.setattr("tempfile.mkstemp", fail)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        write_text_whole(tmp_path / "page.html", "text")
+    assert caught.value.filename == str(tmp_path / "page.html")
+
+
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_a_failure_leaves_what_was_there_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str

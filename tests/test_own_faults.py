@@ -9,6 +9,7 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,40 @@ def test_standard_error_that_takes_nothing(tmp_path: Path) -> None:
 
 def no_stderr() -> None:
     os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+
+
+class PanicException(BaseException):  # not derived from Exception either
+    """What a library in Rust raises when it panics."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("can't start new thread"),
+        ImportError("libgomp.so.1: failed to map segment from shared object"),
+        PanicException("PyObject pointer is null"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_memory_that_runs_out_anywhere(error: BaseException) -> None:
+    message, code = fault_log.answer(error)
+    assert (message, code) == ("out of memory; `ptv2 plan` with the same settings says what a run needs", 1)
+
+
+def test_a_panic_of_a_library(tmp_path: Path) -> None:
+    done = run(["list", "tasks"], tmp_path, before=break_by_panic)
+    assert done.code == 70
+    assert done.error.startswith("a fault of ptv2, not of your input: PanicException: ")
+
+
+def break_by_panic() -> None:
+    def panic(*_: Any) -> None:
+        raise PanicException("index out of bounds")
+
+    import_module("ptv2.commands.list").main = panic  # type: ignore[attr-defined]
 
 
 def test_a_sweep_holds_one_backbone_at_a_time(tmp_path: Path) -> None:

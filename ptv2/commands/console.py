@@ -27,10 +27,18 @@ from ptv2.runs.record import Result
 from ptv2.runs.sharing import shareable_text
 from ptv2.screen import elide, fold, visible, width_of
 
+
+class _Console(Console):
+    """A console that leaves it to the command line how a reader that went away ends the command."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that it is called for; Rich would exit with 1
+
+
 LONGEST = 50  # letters of a name in a line about a run
 # No markup: settings have brackets of their own.
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out = _Console(highlight=False, markup=False, emoji=False)
+err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 log = logging.getLogger("ptv2")
 
 

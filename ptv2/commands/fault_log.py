@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ptv2.errors import DiskFullError, Ptv2Error, TrainingError, first_line, has_full_disk
+from ptv2.errors import DiskFullError, Ptv2Error, TrainingError, first_line, has_full_disk, has_no_memory
 from ptv2.files import cache_folder, write_text_whole
 
 SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
@@ -21,20 +21,20 @@ SHOW = "PTV2_TRACEBACK"  # set in the environment, and not to 0: tracebacks are 
 KEPT = 20  # logs in the folder
 
 
-def answer(error: Exception) -> tuple[str, int]:
+def answer(error: BaseException) -> tuple[str, int]:
     """A line for the user, and the exit code that belongs to it."""
     if os.environ.get(SHOW, "0") not in ("", "0"):
         with suppress(OSError):
             traceback.print_exception(error)
     if isinstance(error, Ptv2Error):
         return str(error), error.exit_code
+    if has_no_memory(error):
+        return "out of memory; `ptv2 plan` with the same settings says what a run needs", TrainingError.exit_code
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
         code = DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
         return f"{error.filename or 'writing'}: {error.strerror}", code
     if has_full_disk(error):
         return first_line(error), DiskFullError.exit_code
-    if isinstance(error, MemoryError):
-        return "out of memory", TrainingError.exit_code
     from ptv2.hub.environment import environment_fault
 
     if (fault := environment_fault(error)) is not None:
@@ -44,7 +44,7 @@ def answer(error: Exception) -> tuple[str, int]:
     return f"a fault of ptv2, not of your input: {type(error).__name__}: {first_line(error, 80)}; {where}", SOFTWARE
 
 
-def _write(error: Exception) -> Path | None:
+def _write(error: BaseException) -> Path | None:
     """Write the traceback, with the command and versions, into the first folder that takes it."""
     text = _describe(error)
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
@@ -56,7 +56,7 @@ def _write(error: Exception) -> Path | None:
     return None
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     from ptv2.runs.environment import PACKAGES, version_of
 
     versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := version_of(name)))

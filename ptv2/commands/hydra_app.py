@@ -108,6 +108,8 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
         return outcomes.Outcome(number, overrides, "interrupted", message, signal=received)
     except Pruned as error:
         return outcomes.Outcome(number, overrides, "pruned", str(error))
+    except BrokenPipeError:
+        raise  # nobody listens any more, to the other jobs either
     except Exception as error:
         return outcomes.Outcome(number, overrides, "failed", in_one_line(answer(error)[0]))
     score = result.dev[result.headline]

@@ -24,7 +24,7 @@ from ptv2.config import multitask, paths, recipes
 from ptv2.config.faults import expected, short_value
 from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.config.spelling import spelled
-from ptv2.errors import ConfigError, shorten, unknown
+from ptv2.errors import ConfigError, quote, shorten, unknown
 
 _LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
@@ -107,7 +107,21 @@ def _to_tree(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise explain(error) from error
     assert isinstance(composed, dict)
+    _check_texts(composed)
     return {str(key): value for key, value in composed.items() if key != "ours"}
+
+
+def _check_texts(value: Any, place: str = "") -> None:
+    """Refuse texts that no file can hold: bytes of the command line that are no UTF-8, half a character in a file."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_texts(str(key), f"{place}, a key")
+            _check_texts(inner, f"{place}.{key}".strip("."))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            _check_texts(inner, f"{place}.{number}")
+    elif isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        raise ConfigError(f"{place.strip(', ')}: {quote(value)} is not text in UTF-8")
 
 
 def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
@@ -124,6 +138,8 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if found := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):
         needed = [group for group in ("task", "model", "method") if group not in found[1].split(", ")]
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
+    if found := re.search(r"Interpolation key '([\w.]+)' not found", text):
+        return ConfigError(f"{found[1]} is missing; expected it in the {found[1].partition('.')[0]}'s file")
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:

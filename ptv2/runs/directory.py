@@ -82,7 +82,10 @@ class RunDirectory:
         for leftover in self.path.rglob(".*.tmp"):  # a kill between write and rename
             if leftover.is_file():
                 leftover.unlink(missing_ok=True)
-        for pattern in ("config.yaml", *RECORDS, ARTIFACT, *FILES, *STATES):
+        if [path for pattern in FILES for path in self.path.glob(pattern) if set_aside(path)]:
+            set_aside(self.path / "result.json")
+            (self.path / "result.json").unlink(missing_ok=True)  # of files that are lost, though nobody removed them
+        for pattern in ("config.yaml", *RECORDS, ARTIFACT, *STATES):
             for path in self.path.glob(pattern):
                 set_aside(path)
         try:

@@ -16,7 +16,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from ptv2.config.schema import TrainerConfig
-from ptv2.errors import ConfigError, TrainingError
+from ptv2.errors import ConfigError, TrainingError, has_no_memory
 
 
 def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Accelerator:
@@ -75,9 +75,7 @@ class MemoryMeter:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch or Python means that memory ran out."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
+    return isinstance(error, torch.OutOfMemoryError) or has_no_memory(error)
 
 
 @contextmanager

@@ -262,6 +262,17 @@ def test_a_run_that_cannot_be_used_says_what_mends_it(out: Path) -> None:
     assert "ptv2 train" in error
 
 
+@pytest.mark.parametrize("name", ["predictions-dev.jsonl", "fractions-dev.json", "env.json", "metrics.jsonl"])
+def test_a_file_that_a_folder_took_the_place_of_is_made_again(out: Path, name: str) -> None:
+    path = victim(out) / name
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    done = run([*TRAIN, "method=p-tuning-v2", f"out={out}"], out.parent)
+    assert done.code == 0, done.err
+    assert path.read_bytes() == content or name in ("env.json", "metrics.jsonl")  # with times
+
+
 def test_only_run_names_are_taken(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder with one file of such a name is somebody else's."""
     (out / "other").mkdir()

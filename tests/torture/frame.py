@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import shutil
+import signal
 import time
 import traceback
 from collections import Counter
@@ -17,6 +18,7 @@ from commandline import Command, Done
 
 HANG = 124  # exit code of a command that was ended because it took too long, as `timeout` gives it
 SECONDS = 120  # for one command; the longest of those here takes three on a machine that is not busy
+WORDLESS = (0, 1, *(128 + number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGPIPE)))  # exit codes
 LONGEST = 300  # characters of an error's line
 ERROR = "ptv2: error: "
 MEMORY = 12 * 2**30  # bytes of addresses for one command: what asks for more would make the machine swap
@@ -29,6 +31,7 @@ class Trial:
     about: str  # what was done
     ending: str = ""  # how it ended in a word or two, for the table
     faults: list[str] = field(default_factory=list)  # what is not as it should be
+    said: str = ""  # the line of an error, for the list of cases
 
     def check(self, holds: bool, fault: str) -> bool:
         """Note a fault unless something holds; returns whether it does."""
@@ -79,6 +82,8 @@ def attempts(campaign: Campaign, seed: int, numbers: range, folder: Path, until:
             trial = Trial("the campaign itself failed", faults=[traceback.format_exc()])
         if not trial.faults:
             shutil.rmtree(place, ignore_errors=True)
+        with (here / "cases.txt").open("a", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write("\t".join((str(number), trial.about, trial.ending, trial.said)) + "\n")
         yield number, trial
 
 
@@ -112,7 +117,9 @@ def judge(done: Done, allowed: tuple[int, ...] = (0, 2)) -> list[str]:
     if done.code not in allowed:
         faults.append(f"exit code {done.code}: {tail(done)}")
     errors = [line for line in done.err.splitlines() if line.startswith(ERROR)]
-    if done.code not in (0, 1) and not faults:  # 1: jobs of a sweep failed, each with a line
+    if done.code == 1 and not errors and "failed" not in done.err + done.out:  # jobs of a sweep have their lines
+        faults.append(f"exit code 1 without a word: {tail(done)}")
+    if done.code not in WORDLESS and not faults:
         if len(errors) != 1:
             faults.append(f"{len(errors)} lines of error for one: {tail(done)}")
         elif not errors[0].removeprefix(ERROR).strip():
@@ -126,6 +133,11 @@ def judge(done: Done, allowed: tuple[int, ...] = (0, 2)) -> list[str]:
 def ending(done: Done) -> str:
     """A command's end in a word."""
     return {0: "accepted", 2: "refused", HANG: "hang"}.get(done.code, f"exit {done.code}")
+
+
+def error_of(done: Done) -> str:
+    """The first line of error, without its mark."""
+    return next((line.removeprefix(ERROR) for line in done.err.splitlines() if line.startswith(ERROR)), "")
 
 
 def tail(done: Done, most: int = 600) -> str:

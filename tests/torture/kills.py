@@ -20,7 +20,7 @@ from torture.scenarios import Scenario
 class Kills(Campaign):
     name = "kills"
     about = "SIGKILL at random moments, then the same command again"
-    most = 220
+    most = 300
 
     def prepare(self, folder: Path) -> None:
         self.common = folder
@@ -40,7 +40,7 @@ class Kills(Campaign):
             time.sleep(moment)
             killed += _kill(commands, draw)
         trial.about = f"{scenario.name}, killed after {', '.join(moments)} s of {seconds:.1f}"
-        trial.ending = "same after a kill" if killed else "ended before the kill"
+        trial.ending = f"{killed} kill{'s' * (killed > 1)}" if killed else "ended before the kill"
         done = [end_of(command) for command in scenario.start(out, self.common, folder / "streams")]
         trial.faults += [fault for one in done for fault in judge(one, (0,))]
         if not trial.faults:

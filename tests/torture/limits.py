@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import random
 import resource
+import signal
 import subprocess
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,11 +20,15 @@ from pathlib import Path
 from commandline import Done
 
 from torture import scenarios
-from torture.frame import Campaign, Trial, call, end_of, judge
+from torture.frame import Campaign, Trial, call, end_of, error_of, judge
 from torture.kills import differences, undisturbed
 from torture.scenarios import Scenario
 
-FULL_DISK, FAILED = 74, 1
+FULL_DISK, FAILED, NO_READER = 74, 1, 141
+CRASHES = (128 + signal.SIGSEGV, 128 + signal.SIGABRT)
+
+ENDINGS = {0: "enough", FULL_DISK: "disk full", 2: "refused", NO_READER: "no reader", FAILED: "failed with a line"}
+ENDINGS |= dict.fromkeys(CRASHES, "crash of a library")
 
 
 class Limits(Campaign):
@@ -37,7 +42,6 @@ class Limits(Campaign):
         # A command that starts others hands its limits on to them, and says what they said.
         self.scenarios = [one for one in scenarios.scenarios() if one.processes == 1 and one.name != "reproduce"]
         self.known: scenarios.Known = {}
-        self.seen: Counter[str] = Counter()
 
     def attempt(self, number: int, draw: random.Random, folder: Path) -> Trial:
         kinds = [
@@ -88,7 +92,10 @@ class Limits(Campaign):
                 looks = (["list", "runs"], ["table"])
                 for words in looks:
                     trial.faults += judge(call([*words, "--out", str(disk / "out")], folder), (0,))
-                trial.check(trial.ending in ("accepted", "exit 1"), "a finished run in a read-only folder is not found")
+                trial.check(
+                    trial.ending in ("enough", "failed with a line"),
+                    "a finished run in a read-only folder is not found",
+                )
             lock(False)
             self._again(trial, scenario, disk / "out", folder)
         return trial
@@ -99,9 +106,11 @@ class Limits(Campaign):
         return self._limited(trial, scenario, folder, partial(limit, resource.RLIMIT_NOFILE, count), (0, 1, 2))
 
     def _little_memory(self, draw: random.Random, folder: Path) -> Trial:
-        scenario, room = self._choose(draw), draw.randrange(0, 160) * 2**20
+        """Memory that is refused. Libraries in C may crash over it, which nothing can catch; no work is lost then."""
+        scenario, room = self._choose(draw), draw.choice((0, 4, 8, 16, 32, 64, 128)) * 2**20 + draw.randrange(2**22)
         trial = Trial(f"{scenario.name}, {room >> 20} MiB more memory")
-        return self._limited(trial, scenario, folder, partial(limit_more_memory, room), (0, 1, 2))
+        self._limited(trial, scenario, folder, partial(limit_more_memory, room), (0, FAILED, *CRASHES))
+        return trial
 
     def _no_stream(self, draw: random.Random, folder: Path) -> Trial:
         """What a command says cannot be written; what it makes can."""
@@ -109,7 +118,7 @@ class Limits(Campaign):
         way = draw.choice(("full", "closed", "read by nobody"))
         trial = Trial(f"{scenario.name}, stream {stream} {way}")
         return self._limited(
-            trial, scenario, folder, partial(lose_stream, stream, way), (0, FAILED, 2, FULL_DISK, 141), False
+            trial, scenario, folder, partial(lose_stream, stream, way), (0, FULL_DISK, NO_READER), False
         )
 
     def _limited(
@@ -141,7 +150,8 @@ class Limits(Campaign):
     ) -> None:
         """The command with too little: it ends with a word of what is wrong, and leaves nothing that is half."""
         for done in self._run(scenario, out, folder, before):
-            trial.ending = {0: "enough", FULL_DISK: "disk full", 2: "refused"}.get(done.code, f"exit {done.code}")
+            trial.ending = ENDINGS.get(done.code, f"exit {done.code}")
+            trial.said = error_of(done)
             trial.faults += (
                 judge(done, allowed) if says else [fault for fault in judge(done, allowed) if "lines of" not in fault]
             )
@@ -175,6 +185,7 @@ def lose_stream(stream: int, way: str) -> None:
     """Point standard output (1) or error (2) to where nothing can be written."""
     if way == "closed":
         os.close(stream)
+        setattr(sys, {1: "stdout", 2: "stderr"}[stream], None)  # as Python starts then
     elif way == "full":
         os.dup2(os.open("/dev/full", os.O_WRONLY), stream)
     else:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from torture.formats import Format, data_formats
-from torture.frame import Campaign, Trial, call, ending, judge
+from torture.frame import Campaign, Trial, call, ending, error_of, judge
 from torture.mutators import mutate
 from torture.other_formats import other_formats
 
@@ -39,7 +39,7 @@ class Mutations(Campaign):
         victim.write_bytes(content)
         trial = Trial(f"{form.name}, {victim.relative_to(base)}: {about}")
         done = call(form.words(base, self.common), folder)
-        trial.ending = ending(done)
+        trial.ending, trial.said = ending(done), error_of(done)
         trial.faults += judge(done, form.allowed)
         if done.code == 0 and not trial.faults:
             trial.faults += form.meaning(base, victim, done)

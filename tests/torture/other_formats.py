@@ -286,7 +286,14 @@ def _write_adapter(folder: Path, common: Path) -> None:
 
 
 def _import_words(folder: Path, common: Path) -> list[str]:
-    return ["import", str(folder), f"data.dir={shared.sentences(common)}", f"out={folder.parent}/out"]
+    model = shared.model_folder(common)
+    return [
+        "import",
+        str(folder),
+        f"model.path={model}",
+        f"data.dir={shared.sentences(common)}",
+        f"out={folder.parent}/out",
+    ]
 
 
 def _imported_answers(folder: Path, victim: Path, done: Done) -> list[str]:
