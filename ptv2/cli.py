@@ -96,7 +96,8 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    line = visible(f"ptv2: error: {in_one_line(message)}")
+    encoding = sys.stderr.encoding or "utf-8"  # its own escapes would make the line longer
+    line = "ptv2: error: " + in_one_line(visible(message).encode(encoding, "backslashreplace").decode(encoding))
     if sys.stderr.isatty():  # programs read one line
         line = folded(line, width_of(sys.stderr))
     with suppress(OSError):  # nobody can be told where standard error takes nothing
@@ -113,6 +114,8 @@ def _open_closed_streams() -> None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
+    with suppress(AttributeError):  # another program's, that only takes text
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _drop_what_cannot_be_written() -> None:

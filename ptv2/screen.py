@@ -10,7 +10,7 @@ from typing import IO
 WIDTH = 80  # columns of a terminal that does not say
 # What would move the cursor, ring or colour becomes a picture of itself: names and labels from files may have it.
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
-_PICTURES |= dict.fromkeys(range(127, 160), 0xFFFD)
+_PICTURES |= dict.fromkeys([*range(127, 160), *range(0xD800, 0xE000)], 0xFFFD)  # half a character has no bytes
 
 
 def width_of(stream: IO[str]) -> int | None:

@@ -300,6 +300,34 @@ def test_what_the_hub_has_but_the_cache_has_not(words: list[str], expected: list
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data.dir=/\udcff"], "data.dir: '/\\udcff' is not text in UTF-8"),
+        (["out=\udcff"], "out: '\\udcff' is not text in UTF-8"),
+        (["task='\udcff'"], "unknown task '�'"),
+        (["trainer.batch_size=8", "trainer.accumulation=9"], "accumulation=9: expected at most batch_size=8"),
+        (["trainer.accumulation=1" + "0" * 30], "expected at most batch_size"),
+    ],
+)
+def test_settings_that_no_run_can_have(words: list[str], message: str, tmp_path: Path) -> None:
+    assert message in fault(run(["train", "model=tiny", f"out={tmp_path / 'runs'}", *words], tmp_path))
+
+
+def test_an_error_stays_short_however_it_is_written(tmp_path: Path) -> None:
+    done = run(["train", "task=" + "\udcff" * 400], tmp_path)
+    assert len(done.error) <= 300
+    done = finish(python("-m", "ptv2", "train", "task=" + "é" * 400, PYTHONIOENCODING="ascii"))
+    assert len(done.error) <= 300
+
+
+def test_a_setting_that_a_task_of_ones_own_lacks(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").touch()
+    message = fault(run(["train", "--config-dir", str(tmp_path), "task=mine"], tmp_path))
+    assert message == "task.source is missing; expected it in the task's file"
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     write(tmp_path, train=good(), dev=good())
     (tmp_path / "file").write_text("")

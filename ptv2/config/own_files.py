@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from ptv2.errors import ConfigError, shorten
+from ptv2.errors import ConfigError, first_line, shorten
 
 # Folders of settings, and of tables and figures, whose words become settings of runs.
 SETTINGS = ("task", "model", "method", "trainer", "recipe", "sweep")
@@ -68,6 +68,9 @@ def check_file(path: Path, group: str) -> None:
     package = _package(text)
     if package not in ("_group_", "_global_"):
         raise ConfigError(f"{path}: # @package {shorten(package)}; expected _global_, or no such line")
+    if group in ("recipe", "sweep") and package != "_global_":
+        marked = " and no byte order mark before it" if text.startswith("\ufeff") else ""
+        raise ConfigError(f"{path}: expected the line `# @package _global_` at its top{marked}; nothing applies without")
     if group == "sweep":
         tree = _without_sweeper(path, tree)
     if package == "_global_" and group not in DRAWN:
@@ -117,8 +120,11 @@ def _check_value(path: Path, key: str, value: Any) -> None:
 
 def _check_defaults(path: Path, defaults: Any) -> None:
     """Refuse a defaults list that chooses anything but files of ptv2's own groups."""
-    entries = defaults if isinstance(defaults, list) else [] if defaults is None else [defaults]
-    for entry in entries:
+    if not isinstance(defaults, list | None):
+        raise ConfigError(f"{path}: defaults: {_named(str(defaults))}; expected a list")
+    for entry in defaults or ():
+        if not isinstance(entry, str) and not _is_choice(entry):
+            raise ConfigError(f"{path}: defaults: {_named(str(entry))}; expected NAME, or GROUP: NAME")
         for name in entry if isinstance(entry, Mapping) else [entry]:
             words = re.sub(r"^\s*(override\s+|optional\s+)*", "", str(name))
             group, _, package = words.strip().partition("@")
@@ -127,6 +133,15 @@ def _check_defaults(path: Path, defaults: Any) -> None:
             known = (own or parts[0] in SETTINGS) and not {"hydra", "..", ""} & set(parts)
             if not known or package not in ("", "_global_"):
                 raise ConfigError(f"{path}: defaults: {_named(name)}; expected {', '.join(SETTINGS)}")
+
+
+def _is_choice(entry: Any) -> bool:
+    """Whether an entry of a defaults list is one group's name with what is chosen in it."""
+    if not isinstance(entry, dict) or len(entry) != 1:
+        return False
+    ((group, chosen),) = entry.items()
+    names = chosen if isinstance(chosen, list) else [chosen]
+    return isinstance(group, str) and group == group.strip() and all(isinstance(name, str | None) for name in names)
 
 
 def _without_sweeper(path: Path, tree: dict[Any, Any]) -> dict[Any, Any]:
@@ -182,8 +197,12 @@ def _read(path: Path) -> str:
 
 def _fault(error: Exception) -> str:
     """Where and what is wrong with a YAML file."""
+    if isinstance(error, RecursionError):
+        return "no YAML (nested too deeply)"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"no YAML (character {error.position + 1} is {chr(int(error.character))!r})"
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "nested too deeply"
+    problem = getattr(error, "problem", None) or first_line(error)
     return f"line {mark.line + 1}: no YAML ({shorten(str(problem))})" if mark is not None else f"no YAML ({problem})"
 
 

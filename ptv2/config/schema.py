@@ -312,6 +312,12 @@ class TrainerConfig(Frozen):
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
     device: Literal["auto", "cpu"] = "auto"
 
+    @model_validator(mode="after")
+    def _parts_have_examples(self) -> TrainerConfig:
+        if self.accumulation > self.batch_size:
+            raise ValueError(f"accumulation={self.accumulation}: expected at most batch_size={self.batch_size}")
+        return self
+
 
 class SharedTask(Frozen):
     """One of the tasks that prompts are trained on together, and where its data come from."""

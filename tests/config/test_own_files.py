@@ -131,8 +131,15 @@ def test_anywhere_in_a_file(tree: Any, tmp_path_factory: pytest.TempPathFactory)
         ("a: !mine 1", "line 2: no YAML"),
         ("- a", "expected settings (key: value), found list"),
         ("text", "expected settings (key: value), found str"),
-        ("a: " + "[" * 3000, "no YAML"),
+        ("a: " + "[" * 3000, "no YAML (nested too deeply)"),
+        ("a: \0", "no YAML (character 24 is '\\x00')"),
+        ("a: 2024-13-45", "no YAML (month must be in 1..12)"),
         ("out: /elsewhere", "out cannot be set in a file"),
+        ("defaults: {}", "defaults: {}; expected a list"),
+        ("defaults: [{'override /method ': prompt-tuning}]", "expected NAME, or GROUP: NAME"),
+        ("defaults: [{/method: [1]}]", "expected NAME, or GROUP: NAME"),
+        ("defaults: [[/method]]", "expected NAME, or GROUP: NAME"),
+        ("defaults: [{/method: a, /task: b}]", "expected NAME, or GROUP: NAME"),
         ("model: {trust_remote_code: true}", "trust_remote_code can be set on the command line only"),
         ("model: {trust_remote_code: '${task.name}'}", "trust_remote_code can be set on the command line only"),
     ],
@@ -158,6 +165,15 @@ def test_other_packages_are_refused(package: str, tmp_path: Path) -> None:
     path = write(tmp_path, "task", {"x": {"_x": 1}}, head=f"# a comment\n# @package {package}\n")
     with pytest.raises(ConfigError, match="@package"):
         check_file(path, "task")
+
+
+@pytest.mark.parametrize("group", ["recipe", "sweep"])
+@pytest.mark.parametrize("head", ["", "# @packag _global_\n", "\ufeff# @package _global_\n", "# @package _group_\n"])
+def test_no_recipe_is_read_as_nothing(group: str, head: str, tmp_path: Path) -> None:
+    """Settings of a file without the line would be put where nobody looks for them."""
+    path = write(tmp_path, group, {"optim": {"lr": 1}}, head=head)
+    with pytest.raises(ConfigError, match="expected the line `# @package _global_` at its top"):
+        check_file(path, group)
 
 
 def test_what_ships_is_data_too() -> None:

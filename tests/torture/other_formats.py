@@ -161,21 +161,24 @@ trainer.checkpoint_minutes=5
 CONLL03 = (
     "-DOCSTART- -X- O O\n\nAnn NNP I-NP I-PER\nLee NNP I-NP I-PER\nRome NNP I-NP I-LOC\n. . O O\n\nEU NNP I-NP I-ORG\n"
 )
+OFFLINE = (0, 2, 69)  # a path of a model that is no folder any more is a name on the hub
 
 
 def other_formats() -> list[Format]:
     """Those that other commands, or other settings of `ptv2 train`, read."""
     return [
         _config("task", "made", TASK, ["task=made"]),
-        _config("model", "made", MODEL, ["model=made"]),
+        _config("model", "made", MODEL, ["model=made"], OFFLINE),
         _config("recipe/classification/tiny", "p-tuning-v2", RECIPE, []),
         _config("trainer", "made", TRAINER, ["trainer=made"]),
         _config("sweep", "made", SWEEP, ["+sweep=made"], allowed=(0, 1, 2)),
         _planned("table", TABLE),
         _planned("figure", FIGURE),
         Format("settings", _write_settings, ("words.txt",), _settings_words, _result_is_sound, share=3),
-        Format("adapter", _write_adapter, ("*.json", "*.safetensors"), _import_words, _imported_answers, share=3),
-        Format("model folder", _write_model, ("*.json", "*.safetensors"), _model_words, _result_is_sound, share=3),
+        Format("adapter", _write_adapter, ("*.json", "*.safetensors"), _import_words, _imported_answers, 3, OFFLINE),
+        Format(
+            "model folder", _write_model, ("*.json", "*.safetensors"), _model_words, _result_is_sound, 3, (*OFFLINE, 1)
+        ),
         _predicted("classification", _without_labels, "new.jsonl"),
         _predicted("ner", lambda common: "Anna\nmoved\nto\nOslo\n.\n\nNobody\nleft\n", "new.txt"),
         _predicted("squad", lambda common: (common / "data-squad" / "test.json").read_text(), "new.json"),
