@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptv2.analysis.finding import Finding, cells
+from ptv2.collector import collector_paused
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.columns import Column, Table, show_table
 from ptv2.commands.console import out, tell
@@ -47,9 +48,10 @@ def main(arguments: list[str]) -> int:
     names = _applying(asked, config.method)
     output = Path(options.output) if options.output else folder / "analysis"
 
-    from ptv2.commands.analyses import Session
+    with collector_paused():
+        from ptv2.commands.analyses import Session
 
-    session = Session(folder, config, options.limit or None)
+        session = Session(folder, config, options.limit or None)
     sections = [f"# What {folder.name} does\n"]
     for name in names:
         finding = session.make(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptv2.collector import collector_paused
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import tell
 from ptv2.commands.opening import open_trained
@@ -35,12 +36,13 @@ def main(arguments: list[str]) -> int:
     if config.method == "fine-tuning":
         raise ModelError(f"{folder.name}: a fine-tuned model is no adapter; only prompts can be exported")
 
-    from ptv2.commands.trained import load_trained
-    from ptv2.models.peft_adapter import write_adapter
-    from ptv2.models.peft_card import card
-    from ptv2.models.peft_format import to_peft
+    with collector_paused():
+        from ptv2.commands.trained import load_trained
+        from ptv2.models.peft_adapter import write_adapter
+        from ptv2.models.peft_card import card
+        from ptv2.models.peft_format import to_peft
 
-    trained = load_trained(folder, config)
+        trained = load_trained(folder, config)
     base, revision = _base(config.model, trained.model)
     extra = {**trained.task.state(), "task": config.task.name}
     if not _is_folder(config.model):

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hydra_plugins.ptv2.grid_sweeper import make_default
+from ptv2.collector import collector_paused
 from ptv2.commands.fault_log import answer
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
@@ -132,7 +133,8 @@ def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
         read = None if opened.only_shared else read_examples(run_config, opened.source)
         if read is not None and is_main_process():
             show_read(read)
-        from ptv2.commands.train import train  # imports torch, which wrong settings and data need not wait for
+        with collector_paused():
+            from ptv2.commands.train import train  # imports torch, which wrong settings and data need not wait for
 
         result = train(opened, read, watch=watch_of(HydraConfig.get(), run_config))
     if is_main_process():

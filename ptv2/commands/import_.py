@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ptv2.collector import collector_paused
 from ptv2.commands.arguments import Parser
 from ptv2.commands.console import tell
 from ptv2.config import paths
@@ -99,12 +100,13 @@ def _free(settings: Iterable[str], fixed: dict[str, str]) -> list[str]:
 
 def _write(adapter: Adapter, config: RunConfig, source: Path) -> Path:
     """Build the model, put the adapter on it, and write the run's folder; the same import writes the same folder."""
-    from transformers.utils import logging as transformers_logging
+    with collector_paused():
+        from transformers.utils import logging as transformers_logging
 
-    from ptv2.models.artifact import save_artifact
-    from ptv2.models.build import HeadSpec, build_model
-    from ptv2.models.peft_adapter import WEIGHTS, check_kind
-    from ptv2.models.peft_format import load_adapter
+        from ptv2.models.artifact import save_artifact
+        from ptv2.models.build import HeadSpec, build_model
+        from ptv2.models.peft_adapter import WEIGHTS, check_kind
+        from ptv2.models.peft_format import load_adapter
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

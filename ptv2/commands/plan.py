@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from ptv2.collector import collector_paused
 from ptv2.commands.arguments import Parser
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override, shared_parts
@@ -72,7 +73,8 @@ def main(arguments: list[str]) -> int:
     work = _work(config, task, options.examples, options.length)
     check_folder(config.model)
 
-    from ptv2.models.outline import find_config
+    with collector_paused():
+        from ptv2.models.outline import find_config
 
     shape, origin = find_config(config.model)
     needs: list[Need] = []
