@@ -34,7 +34,7 @@ from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 
 from ptv2.cli import COMMANDS
-from ptv2.config import schema
+from ptv2.config import methods, schema
 from ptv2.config.compose import compose
 
 ROOT = Path(__file__).parents[1]
@@ -176,7 +176,7 @@ Case = tuple[str, str, str]  # task, model, method
 
 def _composed() -> dict[Case, dict[str, Any]]:
     cases = [*itertools.product(TASKS, MODELS, METHODS)]
-    cases += itertools.product(["mini-inference", "mini-entities"], MODELS, [schema.MULTITASK])
+    cases += itertools.product(["mini-inference", "mini-entities"], MODELS, [methods.MULTITASK])
     trees = {}
     for task, model, method in cases:
         words = [f"model={model}", f"method={method}", "recipe=none", *f"task={task}".split()]

@@ -11,6 +11,7 @@ from ptv2.commands.columns import Column, Table, show_table
 from ptv2.commands.console import out, tell
 from ptv2.commands.evaluate import on_files
 from ptv2.commands.opening import open_trained
+from ptv2.config.methods import METHODS
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.files import write_text_whole
 
@@ -21,7 +22,7 @@ ANALYSES = {
     "ablation": "the metric without one layer's prompts, and with one layer's only",
     "probing": "what a linear classifier reads off each layer, with prompts and without",
 }
-OF_FINE_TUNING = ("probing",)
+WITHOUT_PROMPTS = ("probing",)
 
 
 def main(arguments: list[str]) -> int:
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
         prog="ptv2 analyze",
         description="What the prompts of a finished run do: "
         + "; ".join(f"{name}: {text}" for name, text in ANALYSES.items())
-        + ". Of fine-tuning only probing, against the pretrained backbone.",
+        + ". Of methods without prompts only probing, against the pretrained backbone.",
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(ANALYSES)} (default: all that apply)")
@@ -72,18 +73,18 @@ def _asked(text: str) -> list[str]:
 
 
 def _applying(asked: list[str] | None, method: str) -> list[str]:
-    """The analyses to make; those that need prompts are left out of fine-tuning, or refused if asked for by name.
+    """The analyses to make; those that need prompts are left out of methods without, or refused if asked for by name.
 
     Raises:
         RunError: one asked for does not apply.
     """
-    if method != "fine-tuning":
+    if METHODS[method].prompts is not None:
         return list(ANALYSES) if asked is None else asked
-    if asked is not None and (others := [name for name in asked if name not in OF_FINE_TUNING]):
-        raise RunError(f"--only {','.join(others)}: fine-tuning has no prompts; expected {','.join(OF_FINE_TUNING)}")
+    if asked is not None and (others := [name for name in asked if name not in WITHOUT_PROMPTS]):
+        raise RunError(f"--only {','.join(others)}: {method} has no prompts; expected {','.join(WITHOUT_PROMPTS)}")
     if asked is None:
-        tell(f"fine-tuning has no prompts: {','.join(OF_FINE_TUNING)} only")
-    return list(OF_FINE_TUNING)
+        tell(f"{method} has no prompts: {','.join(WITHOUT_PROMPTS)} only")
+    return list(WITHOUT_PROMPTS)
 
 
 def _print(finding: Finding) -> None:

@@ -15,8 +15,9 @@ from ptv2.commands.console import out, tell, tell_command, warn_of_faults
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import OF_A_MACHINE
+from ptv2.config.methods import MULTITASK
 from ptv2.config.recipes import nested
-from ptv2.config.schema import MULTITASK, RunConfig
+from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.files import write_text_whole
 from ptv2.report.ranking import Setting, beyond, decisive, on_most_data, ranked, varying

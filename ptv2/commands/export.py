@@ -9,6 +9,7 @@ from ptv2.collector import collector_paused
 from ptv2.commands.arguments import RUN_HELP, Parser
 from ptv2.commands.console import tell
 from ptv2.commands.opening import open_trained
+from ptv2.config.methods import METHODS
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
 from ptv2.files import write_text_whole
@@ -33,8 +34,8 @@ def main(arguments: list[str]) -> int:
     folder, config = open_trained(options.run, options.out)
     if config.model.path == "config:":
         raise ModelError(f"{folder.name}: its backbone has random weights, and PEFT needs a checkpoint to load it on")
-    if config.method == "fine-tuning":
-        raise ModelError(f"{folder.name}: a fine-tuned model is no adapter; only prompts can be exported")
+    if METHODS[config.method].prompts is None:
+        raise ModelError(f"{folder.name}: method {config.method} has no prompts; only prompts can be exported")
 
     with collector_paused():
         from ptv2.commands.trained import load_trained

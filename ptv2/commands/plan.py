@@ -7,14 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from ptv2.collector import collector_paused
 from ptv2.commands.arguments import Parser
 from ptv2.config.compose import compose
+from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.recipes import describe_recipe
-from ptv2.config.schema import MULTITASK, RunConfig, Tuning
+from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, Ptv2Error
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def main(arguments: list[str]) -> int:
     refused: dict[str, str] = {}
     if config.multitask is not None and config.data.dir is not None:  # it may have stood in multitask.dirs
         plain += ["data.source=files", f"data.dir={in_override(config.data.dir)}"]
+    compared = [name for name, row in METHODS.items() if row.of_paper or name == config.tuning.name]
     counts: dict[str, Callable[[], Need]] = {
-        method: partial(_need_of, method, plain, options.config_dir, task, work, shape) for method in get_args(Tuning)
+        method: partial(_need_of, method, plain, options.config_dir, task, work, shape) for method in compared
     }
     if config.multitask is not None:
         counts |= {f"{MULTITASK}, shared part": partial(_shared_need, config, shape)}

@@ -10,6 +10,7 @@ import torch
 
 from ptv2.commands.console import log, log_file, tell
 from ptv2.commands.examples import Prepared
+from ptv2.config.methods import METHODS
 from ptv2.config.schema import TrainerConfig
 from ptv2.errors import Interrupted, Pruned
 from ptv2.files import write_json_whole
@@ -96,7 +97,8 @@ def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
         )
     if config.head.kind == "verbalizer":
         origin = "a random" if config.model.path == "config:" else "the checkpoint's"
-        state = "trained" if config.method == "fine-tuning" else "frozen"
+        trained = METHODS[config.method].backbone
+        state = {"all": "trained", "biases": "its biases trained", None: "frozen"}[trained]
         found.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
         found.append("mini data are made up by this project; the numbers say nothing about a real task")

@@ -28,7 +28,7 @@ from ptv2.commands.recording import (
     time_record,
     training_notes,
 )
-from ptv2.config.schema import MULTITASK
+from ptv2.config.methods import MULTITASK
 from ptv2.data.mixture import Mixture
 from ptv2.models.artifact import save_artifact
 from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import shared_parts
-from ptv2.config.schema import MULTITASK, RunConfig
+from ptv2.config.schema import RunConfig
 
 # Settings that change where or how fast a run goes, or what was proposed to it, not what it computes.
 BOOKKEEPING = (
@@ -84,9 +85,10 @@ def deciding(
     tree.pop("multitask")
     if shared is not None:
         tree["multitask"] = shared
-    if config.method == "fine-tuning":
+    prompts = METHODS[config.method].prompts
+    if prompts is None:
         tree.pop("prompt")
-    elif config.method == "prompt-tuning":
+    elif prompts == "shallow":
         tree["prompt"] = {key: tree["prompt"][key] for key in SHALLOW}
     else:
         tree["prompt"].pop("embedding")

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ptv2.config.schema import MULTITASK, MULTITASK_ONLY, RunConfig
+from ptv2.config.methods import MULTITASK
+from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.errors import ConfigError, DataError, unknown
 
 Tree = dict[str, Any]

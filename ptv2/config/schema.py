@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ptv2.config.methods import METHODS, MULTITASK, Method, find_method
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import find_score, known_metrics
 from ptv2.tasks.readers import READERS
@@ -31,9 +32,6 @@ def _no_truth_value(value: Any) -> Any:
     return value
 
 
-Tuning = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2"]
-Method = Literal["fine-tuning", "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2"]
-MULTITASK: Method = "multitask-p-tuning-v2"
 MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 # train, dev, and the sets that are scored once: CoNLL-2005 has two of these.
 Split = Literal["train", "dev", "test", "test-brown"]
@@ -381,7 +379,7 @@ class RunConfig(Frozen):
     task: TaskConfig
     data: DataConfig
     model: ModelConfig
-    method: Method  # what is trained
+    method: Annotated[str, AfterValidator(lambda name: find_method(name).name)]  # what is trained
     prompt: PromptConfig
     head: HeadConfig
     optim: OptimConfig
@@ -392,15 +390,16 @@ class RunConfig(Frozen):
     multitask: MultitaskConfig | None = None  # method multitask-p-tuning-v2
 
     @property
-    def tuning(self) -> Tuning:
+    def tuning(self) -> Method:
         """How the model is made: the method, but p-tuning-v2 for one that has learned several tasks before."""
-        return "p-tuning-v2" if self.method == "multitask-p-tuning-v2" else self.method
+        method = METHODS[self.method]
+        return METHODS["p-tuning-v2"] if method.several_tasks else method
 
     @model_validator(mode="after")
     def _prompt_settings_fit(self) -> RunConfig:
         prompt = self.prompt
         shared = prompt.reparameterization.startswith("glm-")
-        if self.tuning == "p-tuning-v2" and shared and prompt.form == "key-value":
+        if self.tuning.prompts == "deep" and shared and prompt.form == "key-value":
             raise ValueError(
                 f"prompt.reparameterization={prompt.reparameterization} computes hidden vectors; expected "
                 "prompt.form=hidden or memory with it"

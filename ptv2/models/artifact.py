@@ -114,7 +114,7 @@ def _belonging(model: PromptedModel) -> dict[str, Any]:
             prompt |= {"embedding": model.embedding}
     return {
         "backbone": model.identity_record(),
-        "method": model.method,
+        "method": model.method.name,
         "head": _describe_head(model.spec),
         "pooler": model.pooler is not None,
         "prompt": prompt,

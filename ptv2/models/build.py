@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptv2.config.schema import ModelConfig, PromptConfig, RunConfig, Tuning
+from ptv2.config.methods import Method
+from ptv2.config.schema import ModelConfig, PromptConfig, RunConfig
 from ptv2.errors import ConfigError, ModelError
 from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
+from ptv2.models.biases import train_biases
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
@@ -45,7 +47,7 @@ class PromptedModel(nn.Module):
         self.prompts = prompts
         self.spec = spec
         use_compact_dropout(self)
-        self.method: Tuning = cfg.tuning
+        self.method: Method = cfg.tuning
         self.embedding = cfg.prompt.embedding
         self.family: Family = backbone.family
         self.config = backbone.config
@@ -53,16 +55,24 @@ class PromptedModel(nn.Module):
         self.pooler_origin = backbone.pooler_origin
         self.prompt_length = 0 if prompts is None else cfg.prompt.length
         # Shallow prompts are part of the sequence, so the text is always behind them.
-        self.positions: Positions = cfg.prompt.positions if self.method == "p-tuning-v2" else "shifted"
+        self.positions: Positions = cfg.prompt.positions if self.method.prompts == "deep" else "shifted"
         self._token_types = getattr(backbone.config, "type_vocab_size", 0) > 1
-        if self.method != "fine-tuning":
-            self.backbone.requires_grad_(False)
-            use_frozen_linear(self.backbone)
-            if isinstance(head, VerbalizerHead):
-                head.requires_grad_(False)
-                use_frozen_linear(head)
-            if self.pooler is not None and cfg.model.pooler == "published" and not self.family.context_pooler:
-                self.pooler.requires_grad_(False)
+        if self.method.backbone != "all":
+            self._freeze(cfg.model)
+
+    def _freeze(self, cfg: ModelConfig) -> None:
+        """Freeze the backbone, but for what the method trains of it; a language model's head counts as backbone."""
+        frozen: list[nn.Module] = [self.backbone]
+        if isinstance(self.head, VerbalizerHead):
+            frozen.append(self.head)
+        if self.pooler is not None and cfg.pooler == "published" and not self.family.context_pooler:
+            frozen.append(self.pooler)
+        for module in frozen:
+            module.requires_grad_(False)
+        if self.method.backbone == "biases":
+            train_biases(self.backbone, self.family.model_type, *frozen[1:])
+        for module in frozen[:2] if isinstance(self.head, VerbalizerHead) else frozen[:1]:
+            use_frozen_linear(module)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Scores of a batch, and its loss.
@@ -193,21 +203,21 @@ def build_model(
         ConfigError: settings of the prompt that do not go together or do not fit the backbone.
         ModelError: the backbone cannot be loaded, or does not take prompts.
     """
-    if cfg.method != "fine-tuning" and cfg.prompt.init == "vocabulary":
+    if cfg.tuning.prompts is not None and cfg.prompt.init == "vocabulary":
         if cfg.prompt.reparameterization != "none":
             raise ConfigError(
                 "prompt.init=vocabulary gives the prompt itself, which an MLP or LSTM cannot be set to compute; "
                 "choose prompt.init=normal or prompt.reparameterization=none"
             )
-        if cfg.tuning == "p-tuning-v2" and cfg.prompt.form == "memory":
+        if cfg.tuning.prompts == "deep" and cfg.prompt.form == "memory":
             raise ConfigError("prompt.init=vocabulary gives what follows the norm; choose prompt.form=hidden with it")
-    if cfg.method == "fine-tuning" and cfg.model.dtype != "float32":
+    if cfg.tuning.backbone is not None and cfg.model.dtype != "float32":
         raise ConfigError(
-            f"model.dtype={cfg.model.dtype}: fine-tuning would lose small updates in it; expected float32, with "
+            f"model.dtype={cfg.model.dtype}: {cfg.method} would lose small updates in it; expected float32, with "
             "trainer.precision=bf16 for its speed"
         )
-    if cfg.method == "fine-tuning" and cfg.model.quantization != "none":
-        raise ConfigError(f"model.quantization={cfg.model.quantization}: fine-tuning cannot train it; expected none")
+    if cfg.tuning.backbone is not None and cfg.model.quantization != "none":
+        raise ConfigError(f"model.quantization={cfg.model.quantization}: {cfg.method} cannot train it; expected none")
     verbalizer = head.kind == "verbalizer"
     if verbalizer and cfg.model.quantization != "none":
         raise ConfigError(
@@ -224,11 +234,12 @@ def trainable_parameters(model: nn.Module) -> Groups:
     """What is trained, as `prompt`, `head` and `backbone`, each by its name in `model`; empty groups are left out.
 
     The one answer to that question: optimizer, counts, checkpoints and artifact all ask here. A pooler that is trained
-    belongs to the backbone under fine-tuning and to the head otherwise; a verbalizer's language model to the backbone.
+    belongs to the backbone where all of that is trained, and to the head otherwise; a verbalizer's language model to
+    the backbone.
     """
-    method = model.method
     owner = {"prompts": "prompt", "head": "head", "backbone": "backbone"}
-    owner["pooler"] = "backbone" if method == "fine-tuning" else "head"
+    method: Method = model.method  # type: ignore[assignment]
+    owner["pooler"] = "backbone" if method.backbone == "all" else "head"
     if isinstance(model.head, VerbalizerHead):
         owner["head"] = "backbone"
     groups: Groups = {"prompt": {}, "head": {}, "backbone": {}}
@@ -254,11 +265,11 @@ def describe(model: PromptedModel) -> dict[str, Any]:
 
 
 def _build_prompts(cfg: RunConfig, backbone: Backbone, token_ids: Tensor | None) -> Prompts | None:
-    if cfg.method == "fine-tuning":
+    if cfg.tuning.prompts is None:
         return None
     layers: tuple[int, ...] = ()
     prompts: Prompts
-    if cfg.method == "prompt-tuning":
+    if cfg.tuning.prompts == "shallow":
         if cfg.prompt.embedding == "published" and not hasattr(backbone.model, "embeddings"):
             raise ConfigError(
                 "prompt.embedding=published sends the text through the embedding module twice, and a "

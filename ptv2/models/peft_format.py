@@ -95,7 +95,7 @@ def to_peft(
     deep = isinstance(model.prompts, DeepPrompts)
     prompt = _flat(_keys_and_values(model)) if deep else model.prompts.value()
     header = {
-        "method": model.method,
+        "method": model.method.name,
         "kind": model.spec.kind,
         "num_labels": model.spec.num_labels,
         "positions": model.positions,
@@ -184,7 +184,7 @@ def _refuse(model: PromptedModel, positions_at_call: bool) -> None:
     """Raise `ModelError` for prompts that PEFT cannot express."""
     model_type, prompts = model.family.model_type, model.prompts
     if prompts is None:
-        raise ModelError("PEFT: a fine-tuned model is no adapter; only prompts can be exported")
+        raise ModelError(f"PEFT: method {model.method.name} has no prompts; only prompts can be exported")
     if isinstance(prompts, DeepPrompts):
         if not _layout(model).deep:
             raise ModelError(f"PEFT hands deep prompts over in a cache, which transformers' {model_type} does not take")

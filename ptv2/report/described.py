@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ptv2.config.methods import METHODS
 from ptv2.config.schema import PromptConfig, TrainerConfig
 from ptv2.runs.record import Result
-
-BASELINE = "fine-tuning"
 
 
 def describe_settings(group: Sequence[Result]) -> str:
@@ -18,13 +17,13 @@ def describe_settings(group: Sequence[Result]) -> str:
     """
     result = group[0]
     config = result.config
-    own = "backbone_lr" if result.method == BASELINE else "prompt_lr"
-    rate = config["optim"][own] or config["optim"]["lr"]
+    method = METHODS[result.method]
+    rate = config["optim"][method.rate] or config["optim"]["lr"]
     words = [f"lr {rate:g}", describe_length(group)]
-    if result.method != BASELINE:
+    if method.prompts is not None:
         prompt = config["prompt"]
         words.insert(0, f"P {prompt['length']}")
-        if result.method != "prompt-tuning":
+        if method.prompts == "deep":
             words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
             words += [prompt["form"]] if prompt["form"] != "key-value" else []
             words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
@@ -40,7 +39,7 @@ def describe_settings(group: Sequence[Result]) -> str:
         names = "+".join(entry["task"]["name"] for entry in shared["tasks"])
         rate = shared["prompt_lr"] or shared["lr"]
         words.append(f"after {names} (lr {rate:g}, {shared['epochs']} epochs, T {shared['temperature']:g})")
-    if head_rate := config["optim"]["head_lr"]:
+    if (head_rate := config["optim"]["head_lr"]) and method.rate != "head_lr":
         words.append(f"head lr {head_rate:g}")
     if config["head"].get("kind") == "verbalizer":
         words.append("verbalizer")

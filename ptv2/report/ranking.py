@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ptv2.config.identity import BOOKKEEPING, SHALLOW
+from ptv2.config.methods import METHODS
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.report.tables import same_settings
@@ -88,9 +89,10 @@ def decisive(config: RunConfig) -> dict[str, Any]:
     unused = ["task.verbalizer"] if config.head.kind == "linear" else []
     left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING, *unused))
     kept = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
-    if config.method == "fine-tuning":
+    prompts = METHODS[config.method].prompts
+    if prompts is None:
         return {key: value for key, value in kept.items() if not key.startswith("prompt.")}
-    if config.method == "prompt-tuning":
+    if prompts == "shallow":
         known = {f"prompt.{name}" for name in SHALLOW}
         return {key: value for key, value in kept.items() if not key.startswith("prompt.") or key in known}
     return kept

@@ -15,15 +15,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
-from ptv2.report.described import BASELINE, describe_settings
+from ptv2.report.described import describe_settings
 from ptv2.report.statistics import all_equal, paired_p
 from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
 
 EQUAL = "equal"  # in the column of p
-METHODS = (BASELINE, "prompt-tuning", "p-tuning-v2", "multitask-p-tuning-v2")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
     """
     scored = [r for r in results if _metrics(r, split) is not None and not of_several_tasks(r)]
     made = [_row(group, split) for group in same_settings(scored)]
-    return sorted(made, key=lambda r: (r.task, r.data, r.model, METHODS.index(r.method), r.settings))
+    return sorted(made, key=lambda r: (r.task, r.data, r.model, list(METHODS).index(r.method), r.settings))
 
 
 def of_several_tasks(result: Result) -> bool:
@@ -230,7 +230,7 @@ def _group(result: Result) -> str:
         tasks = [_same_task(entry) for entry in shared["tasks"]]
         config["multitask"] = {**shared, "only_shared": False, "tasks": tasks}
         config["data"] = (result.shared or {}).get("data")
-    if result.method == BASELINE:
+    if METHODS[result.method].prompts is None:
         config.pop("prompt")
     config["task"] = _told_apart(config["task"])
     config["model"] = {key: value for key, value in config["model"].items() if key != "scale"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ptv2.config.methods import BASELINE
 from ptv2.report import tables
 from ptv2.report.points import Point
 from ptv2.report.usable import usable_results
@@ -61,7 +62,7 @@ def _is_baseline(result: Result, like: Result) -> bool:
         head = of.config["head"].get("kind", "linear")
         return of.task, of.model, of.backbone, of.headline, of.data["fingerprint"], of.data["examples"], head
 
-    return result.method == tables.BASELINE and same(result) == same(like)
+    return result.method == BASELINE and same(result) == same(like)
 
 
 def _score(result: Result, split: str) -> float | None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ptv2.commands.console import tell
 from ptv2.config.compose import compose
+from ptv2.config.methods import BASELINE
 from ptv2.config.recipes import describe_recipe
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, RunError
 from ptv2.report.points import Point, read_points
-from ptv2.report.tables import BASELINE
 from ptv2.reproduce.execute import Outcome, collect, execute
 from ptv2.reproduce.figure_cells import cells_of, layers_of, level_cells, refuse_fixed_axis
 from ptv2.reproduce.figure_output import ends, show_figure, show_gaps, stem_of, words_of, write_figure, write_page

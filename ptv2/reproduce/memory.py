@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from ptv2.config.methods import METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import Ptv2Error
 from ptv2.models.checkpoints import resolve
@@ -63,12 +64,13 @@ def bounds(config: RunConfig, shape: Shape) -> tuple[float, float]:
     """Bytes that a run takes at least and at most, by its backbone's sizes."""
     bytes_each = 2 if config.model.dtype == "bfloat16" else 4
     weights = shape.parameters * bytes_each
-    tuned = config.method == "fine-tuning"
+    method = METHODS[config.method]
+    tuned = method.backbone == "all"
     least = 4.0 * weights if tuned else float(weights)  # gradients and two numbers of AdamW a parameter
     if config.model.quantization != "none":
         least /= 4
     rows = -(-config.trainer.batch_size // config.trainer.accumulation) * max(1, len(config.task.choices))
-    tokens = config.task.max_length + (0 if tuned else config.prompt.length)
+    tokens = config.task.max_length + (0 if method.prompts is None else config.prompt.length)
     a_layer = rows * tokens * (PER_UNIT * shape.hidden + PER_PAIR * shape.heads * tokens)
     return least, 1.2 * (4.0 * weights if tuned else 1.5 * weights) + shape.layers * a_layer
 

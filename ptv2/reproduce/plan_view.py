@@ -161,7 +161,7 @@ def _need(job: Job) -> Need | None:
     if config is None:
         return None
     with suppress(Ptv2Error), err.status(f"counting {' '.join(job.cell.key)}"):
-        alone = config.model_copy(update={"method": config.tuning, "multitask": None})
+        alone = config.model_copy(update={"method": config.tuning.name, "multitask": None})
         cost = pass_cost(alone)
         need = Need(cost.each * _seen(alone), cost.peak)
         if config.multitask is None:

@@ -8,12 +8,9 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ptv2.config import paths
+from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import Frozen, Split
 from ptv2.errors import ConfigError, unknown
-from ptv2.report.tables import BASELINE
-
-SHORT = {"fine-tuning": "FT", "prompt-tuning": "PT", "p-tuning-v2": "PT-2", "multitask-p-tuning-v2": "MPT-2"}
-MULTITASK = "multitask-p-tuning-v2"
 
 
 class Part(Frozen):
@@ -72,7 +69,7 @@ class Variant(Part):
     @property
     def shown(self) -> str:
         """Its label; for the methods themselves the paper's short names."""
-        return self.label or SHORT.get(self.name, self.name)
+        return self.label or (METHODS[self.name].short if self.name in METHODS else self.name)
 
 
 class TableSpec(Frozen):

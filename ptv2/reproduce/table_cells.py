@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptv2.config import paths
+from ptv2.config.methods import MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.data import DataRoot, Described, describe, why_no_files
 from ptv2.reproduce.hub import why_no_hub_data
 from ptv2.reproduce.options import Options, chosen
 from ptv2.reproduce.plan import Cell, Job, plan_jobs
-from ptv2.reproduce.spec import MULTITASK, Column, Row, TableSpec, Variant, read_table
+from ptv2.reproduce.spec import Column, Row, TableSpec, Variant, read_table
 
 LONGEST = 120  # letters of a file's name, without its ending
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ptv2.config.methods import METHODS
 from ptv2.data.records import find_files
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.reproduce.plan import Cell, Job
@@ -122,7 +123,7 @@ def work(job: Job) -> float:
     tokens = _tokens(job) * config.trainer.epochs
     if config.trainer.max_steps is not None:
         tokens = min(tokens, config.trainer.max_steps * config.trainer.batch_size * config.task.max_length)
-    return tokens * (6 if config.method == "fine-tuning" else 4)
+    return tokens * METHODS[config.method].passes
 
 
 def _tokens(job: Job) -> float:

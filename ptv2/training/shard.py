@@ -59,8 +59,11 @@ def in_turn(accelerator: Accelerator) -> Iterator[None]:
 
 
 def _shard(model: PromptedModel, mesh: DeviceMesh) -> None:
-    if model.method == "fine-tuning":
-        raise ConfigError("trainer.shard=true spreads frozen weights; method=fine-tuning has none")
+    if model.method.backbone is not None:
+        raise ConfigError(
+            f"trainer.shard=true spreads frozen weights; method={model.method.name} trains the backbone's; expected "
+            "trainer.shard=false"
+        )
     if not all(parameter.is_floating_point() for parameter in model.backbone.parameters()):
         raise ConfigError("trainer.shard=true cannot spread a quantized backbone; expected model.quantization=none")
     frozen = set(model.backbone.parameters())

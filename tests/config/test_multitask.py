@@ -98,7 +98,7 @@ def test_the_parts_have_the_settings_of_the_shared_part() -> None:
         assert (part.task.name, part.method, part.multitask) == (name, "p-tuning-v2", None)
         assert (part.optim.lr, part.optim.weight_decay, part.trainer.epochs, part.seed) == (2, 0.1, 3, 5)
     assert config.optim.lr == 1
-    assert config.tuning == "p-tuning-v2"
+    assert config.tuning.name == "p-tuning-v2"
 
 
 @pytest.mark.parametrize(

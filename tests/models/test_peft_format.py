@@ -174,7 +174,7 @@ def test_unshifted_positions_need_a_word_at_every_call(
 @pytest.mark.parametrize(
     ("family", "settings", "message"),
     [
-        ("bert", {"method": "fine-tuning"}, "a fine-tuned model is no adapter"),
+        ("bert", {"method": "fine-tuning"}, "method fine-tuning has no prompts"),
         ("bert", {"layers": "last-2"}, "all 3 layers, this model has them in 2"),
         ("bert", {"method": "prompt-tuning", "pooler": "published"}, r"at the first prompt.*model\.pooler=none"),
         ("bert", {"method": "prompt-tuning", "embedding": "published"}, "embeds a text once, this model twice"),

@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ptv2.config.methods import METHODS
 from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves
 from ptv2.report.html.settings import Flat, common, difference
 from ptv2.report.html.shown import Shown
-from ptv2.report.tables import BASELINE
 from ptv2.runs.record import Result, shareable_data
 
 DIGITS = 6  # of measured numbers; settings are told exactly
@@ -60,7 +60,8 @@ def all_details(runs: Sequence[Shown], settings: Mapping[str, str]) -> dict[str,
 
 def _settings(run: Shown) -> Flat:
     """A run's settings without those that say nothing about it; the recipe is told apart, shared tasks by name."""
-    silent = {"recipe"} | ({"prompt"} if run.method == BASELINE else set())
+    method = METHODS.get(run.method)
+    silent = {"recipe"} | ({"prompt"} if method is not None and method.prompts is None else set())
     config = {key: value for key, value in run.config.items() if key not in silent}
     if shared := config.get("multitask"):
         config["multitask"] = {**shared, "tasks": {entry["task"]["name"]: entry for entry in shared["tasks"]}}

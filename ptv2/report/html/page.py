@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ptv2 import __version__
+from ptv2.config.methods import METHODS
 from ptv2.report import tables
 from ptv2.report.html.details import all_details
 from ptv2.report.html.shown import Shown
@@ -33,7 +34,7 @@ def render(runs: Sequence[Shown], figures: Sequence[Path] = (), title: str = "pt
     settings = {
         name: row["lines"][0]["settings"] for split in splits[:1] for row in split["rows"] for name in row["runs"]
     }
-    methods = [*tables.METHODS, *sorted({run.method for run in runs} - {*tables.METHODS, ""})]
+    methods = [*METHODS, *sorted({run.method for run in runs} - {*METHODS, ""})]
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     text = (
         _environment()
