@@ -139,7 +139,11 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         needed = [group for group in ("task", "model", "method") if group not in found[1].split(", ")]
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
     if found := re.search(r"Interpolation key '([\w.]+)' not found", text):
-        return ConfigError(f"{found[1]} is missing; expected it in the {found[1].partition('.')[0]}'s file")
+        key = re.search(r"full_key: (\S+)", text)
+        where = f"{key[1]} is" if key else "a value is"
+        return ConfigError(
+            f"{where} taken from {found[1]}, which has no value; expected it on the command line or in a file"
+        )
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:

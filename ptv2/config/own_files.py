@@ -69,8 +69,10 @@ def check_file(path: Path, group: str) -> None:
     if package not in ("_group_", "_global_"):
         raise ConfigError(f"{path}: # @package {shorten(package)}; expected _global_, or no such line")
     if group in ("recipe", "sweep") and package != "_global_":
-        marked = " and no byte order mark before it" if text.startswith("\ufeff") else ""
-        raise ConfigError(f"{path}: expected the line `# @package _global_` at its top{marked}; nothing applies without")
+        marked = " and no byte order mark first" if text.startswith("\ufeff") else ""
+        raise ConfigError(
+            f"{path}: expected the line `# @package _global_` at its top{marked}; nothing applies without"
+        )
     if group == "sweep":
         tree = _without_sweeper(path, tree)
     if package == "_global_" and group not in DRAWN:

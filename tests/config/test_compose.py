@@ -140,7 +140,7 @@ def test_the_default_is_the_embedded_one() -> None:
         ("seed=1,2", "seed=1,2: several values are a sweep", ["add -m"]),
         ("nonsense", "nonsense: expected key=value", []),
         ("a=b=c", "a=b=c: expected key=value", []),
-        ("prompt.length=${nope}", "Interpolation key 'nope' not found", ["prompt.length"]),
+        ("prompt.length=${nope}", "prompt.length is taken from nope, which has no value", ["in a file"]),
     ],
 )
 def test_a_mistake_is_named_with_the_choices(override: str, start: str, choices: list[str]) -> None:
