@@ -325,7 +325,35 @@ def test_a_setting_that_a_task_of_ones_own_lacks(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "mine.yaml").touch()
     message = fault(run(["train", "--config-dir", str(tmp_path), "task=mine"], tmp_path))
-    assert message == "task.source is missing; expected it in the task's file"
+    assert (
+        message
+        == "data.source is taken from task.source, which has no value; expected it on the command line or in a file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("prompt.length=${nope}", "prompt.length is taken from nope, which has no value"),
+        ("task.name=${nope.x}", "task.name is taken from nope.x, which has no value"),
+        ("prompt.length=${prompt.length}", "prompt.length is taken from itself"),
+        ("optim.lr=${oc.env:NO_SUCH_VARIABLE}", "optim.lr is taken from the environment variable NO_SUCH_VARIABLE"),
+        ("out=${nope}", "is taken from nope, which has no value"),
+    ],
+)
+@pytest.mark.parametrize("sweep", [[], ["seed=1,2", "-m"]], ids=["alone", "sweep"])
+def test_a_value_that_is_taken_from_nowhere(word: str, message: str, sweep: list[str], tmp_path: Path) -> None:
+    done = run(["train", "task=mini-inference", "model=tiny", word, *sweep], tmp_path)
+    assert "Traceback" not in done.err
+    assert "a fault of ptv2" not in done.err
+    assert message in done.out + done.err
+    assert done.code in ((1, 2) if sweep else (2,))
+
+
+def test_a_value_that_is_taken_from_another_setting(tmp_path: Path) -> None:
+    words = ["train", "task=mini-inference", "model=tiny", "prompt.length=${trainer.batch_size}", "--cfg", "job"]
+    done = run([*words, "trainer.batch_size=7"], tmp_path)
+    assert "  length: 7\n" in done.out
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

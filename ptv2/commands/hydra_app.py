@@ -12,7 +12,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.collector import collector_paused
@@ -70,7 +70,7 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
 
     None is a job that was not begun, because a signal stopped one before it in this process.
     """
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)
         return None

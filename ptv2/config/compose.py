@@ -139,11 +139,13 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         needed = [group for group in ("task", "model", "method") if group not in found[1].split(", ")]
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
     if found := re.search(r"Interpolation key '([\w.]+)' not found", text):
-        key = re.search(r"full_key: (\S+)", text)
-        where = f"{key[1]} is" if key else "a value is"
         return ConfigError(
-            f"{where} taken from {found[1]}, which has no value; expected it on the command line or in a file"
+            f"{_key_in(text)} is taken from {found[1]}, which has no value; expected it on the command line or in a file"
         )
+    if "Recursive interpolation" in text:
+        return ConfigError(f"{_key_in(text)} is taken from itself; expected a value or another setting")
+    if found := re.search(r"Environment variable '([^']+)' not found", text):
+        return ConfigError(f"{_key_in(text)} is taken from the environment variable {found[1]}, which is not set")
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:
@@ -168,6 +170,12 @@ def _unreadable(word: str) -> str:
         return f"{shorten(word)}: expected key=value"
     quoted = shorten(value).replace("'", "")
     return f"{shorten(word)}: a value with blanks, brackets or other signs stands in quotes: \"{key}='{quoted}'\""
+
+
+def _key_in(text: str) -> str:
+    """The setting that a message of OmegaConf is about."""
+    key = re.search(r"full_key: (\S+)", text)
+    return key[1] if key else "a setting"
 
 
 def _unknown_key(key: str) -> str:
