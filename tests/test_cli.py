@@ -356,6 +356,14 @@ def test_a_value_that_is_taken_from_another_setting(tmp_path: Path) -> None:
     assert "  length: 7\n" in done.out
 
 
+def test_a_list_where_a_file_has_settings(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
+    (tmp_path / "task" / "other.yaml").write_text("defaults: [mine]\nsources: [a]\n")
+    message = fault(run(["train", "--config-dir", str(tmp_path), "task=other"], tmp_path))
+    assert message == "task/other.yaml: a list, mapping or single value where another of these is expected"
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     write(tmp_path, train=good(), dev=good())
     (tmp_path / "file").write_text("")

@@ -158,7 +158,9 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(f"{several[1]}: several values are a sweep; add -m, or write a list as KEY=[a,b]")
     if re.search("must be a string|must be a list", text):
         return ConfigError("task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)")
-    if _LIBRARY.search(str(error)):
+    if found := re.search(r"In '([\w/.-]+)': .*Cannot merge", text, re.DOTALL):
+        return ConfigError(f"{found[1]}.yaml: a list, mapping or single value where another of these is expected")
+    if _LIBRARY.search(str(error)) or not str(error).strip():
         return ConfigError("the settings cannot be read together; `ptv2 train --help` shows each with its choices")
     return ConfigError(shorten(" ".join(str(error).split()), 250))
 

@@ -173,6 +173,9 @@ def _values(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
         if count > MOST_VALUES:
             raise ConfigError(f"{path}: more than {MOST_VALUES:,} values")
         if isinstance(value, Mapping):
+            for name in value:
+                if not isinstance(name, str | int | float):
+                    raise ConfigError(f"{path}: {_named(name)}: expected a text in its place, the name of a setting")
             waiting += [(str(name), inner) for name, inner in value.items()]
         elif isinstance(value, list | tuple | set):
             waiting += [(key, inner) for inner in value]

@@ -135,6 +135,8 @@ def test_anywhere_in_a_file(tree: Any, tmp_path_factory: pytest.TempPathFactory)
         ("a: \0", "no YAML (character 24 is '\\x00')"),
         ("a: 2024-13-45", "no YAML (month must be in 1..12)"),
         ("out: /elsewhere", "out cannot be set in a file"),
+        ("optim: {lr: 1, &x: 2}", "None: expected a text in its place, the name of a setting"),
+        ("optim: {2024-01-01: 2}", "2024-01-01: expected a text in its place, the name of a setting"),
         ("defaults: {}", "defaults: {}; expected a list"),
         ("defaults: [{'override /method ': prompt-tuning}]", "expected NAME, or GROUP: NAME"),
         ("defaults: [{/method: [1]}]", "expected NAME, or GROUP: NAME"),

@@ -53,6 +53,7 @@ DAMAGES: dict[str, Callable[[random.Random, bytes], bytes]] = {
     "null": lambda draw, content: b"null\n",
     "deep": lambda draw, content: b"[" * 100_000,
 }
+LOOKS = ("list", "table", "best", "report", "evaluate", "predict")  # at a damaged run
 TREES = ("removed", "a folder in its place")
 
 
@@ -112,8 +113,9 @@ class Damage(Campaign):
             files = [path for path in files if "p-tuning-v2" in str(path)]
         victim = draw.choice(files)
         trial = Trial(f"{kind}, {victim.relative_to(out)}: {damage(draw, victim)}")
+        looks = tuple(draw.sample(LOOKS, 3))  # all of them would take most of the campaign's time
         if kind == "finished":
-            self._check_looks(trial, out, folder, victim)
+            self._check_looks(trial, out, folder, looks)
         tasks = ("mini-entities", "mini-inference")
         words = {
             "multitask": [scenarios.multitask_words(out, self.common, task) for task in tasks],
@@ -125,8 +127,8 @@ class Damage(Campaign):
         trial.ending = "as it was" if "finished before" in done[0].out else "made again"
         self._compare(trial, self.both if kind == "multitask" else self.whole, out, victim, kind != "interrupted")
         if kind == "finished" and not trial.faults:
-            again = self._look(out, folder)
-            for name in ("table", "best", "evaluate", "predict"):
+            again = self._look(out, folder, tuple(name for name in looks if name not in ("list", "report")))
+            for name in again:
                 trial.check(
                     again[name].out == self.looks[name].out, f"{name} is not as before: {tail(again[name], 300)}"
                 )
@@ -157,7 +159,7 @@ class Damage(Campaign):
 
     # Looking at a damaged run
 
-    def _look(self, out: Path, folder: Path) -> dict[str, Done]:
+    def _look(self, out: Path, folder: Path, looks: tuple[str, ...] = LOOKS) -> dict[str, Done]:
         (run,) = out.glob("*-p-tuning-v2-*")
         page = folder / "report.html"
         page.unlink(missing_ok=True)
@@ -169,13 +171,13 @@ class Damage(Campaign):
             "evaluate": ["evaluate", str(run)],
             "predict": ["predict", str(run), "--input", str(self.common / "data" / "test.jsonl")],
         }
-        return {name: self._call(command, folder) for name, command in words.items()}
+        return {name: self._call(words[name], folder) for name in looks}
 
-    def _check_looks(self, trial: Trial, out: Path, folder: Path, victim: Path) -> None:
+    def _check_looks(self, trial: Trial, out: Path, folder: Path, looks: tuple[str, ...]) -> None:
         """Other runs are shown, the damaged one as it was or with its name and what is wrong."""
         (run,) = (path.name for path in out.glob("*-p-tuning-v2-*"))
         (sound,) = (path.name for path in out.glob("*-fine-tuning-*"))
-        for name, done in self._look(out, folder).items():
+        for name, done in self._look(out, folder, looks).items():
             one = name in ("evaluate", "predict")
             faults = [f"{name}: {fault}" for fault in judge(done, (0, 2) if one else (0,))]
             trial.faults += faults

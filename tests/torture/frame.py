@@ -69,7 +69,7 @@ class Tally:
 def attempts(campaign: Campaign, seed: int, numbers: range, folder: Path, until: float) -> Iterator[tuple[int, Trial]]:
     """Try cases until the time is over; the folder of a case is removed unless it failed."""
     here = folder / campaign.name
-    campaign.prepare(here / "common")
+    campaign.prepare(folder / "common")  # campaigns share it
     for number in numbers:
         if time.monotonic() > until:
             return

@@ -302,7 +302,7 @@ def _import_words(folder: Path, common: Path) -> list[str]:
 def _imported_answers(folder: Path, victim: Path, done: Done) -> list[str]:
     """What an imported adapter predicts is what its run predicted, or it is refused."""
     (run,) = (folder.parent / "out").iterdir()
-    common = folder.parents[1] / "common"
+    common = folder.parents[2] / "common"
     words = ["--input", str(common / "sentences" / "test.jsonl")]
     first, second = (call(["predict", str(one), *words], folder.parent) for one in (run, shared.finished_run(common)))
     faults = judge(first)
