@@ -114,7 +114,7 @@ def _open_closed_streams() -> None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
-    with suppress(AttributeError):  # another program's, that only takes text
+    with suppress(AttributeError, OSError):  # another program's stream, or one that changed under Python
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 

@@ -211,7 +211,7 @@ def numbers(folder: Path) -> dict[str, Any]:
     files = sorted([*folder.glob("predictions-*.jsonl"), *folder.glob("artifact/*")])
     return {
         **{key: result[key] for key in keys},
-        **{path.name: path.read_bytes() for path in files},
+        **{path.name: path.read_bytes() for path in files if path.is_file()},
         "log": log_lines(folder),
         "files": sorted(re.sub(r"^command-.*", "", path.name) for path in folder.iterdir()),
     }

@@ -9,7 +9,7 @@ import pytest
 from torture.__main__ import CAMPAIGNS
 from torture.frame import Campaign, attempts
 
-CASES = {"mutations": 12, "damage": 3, "kills": 2, "limits": 6, "together": 2}
+CASES = {"mutations": 8, "damage": 2, "kills": 2, "limits": 3, "together": 1}
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
             tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
         if not tokenizer.is_fast:
             raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
+        tokenizer.encode("☃", add_special_tokens=False)  # fails if the token for what is unknown is missing
         complete(tokenizer)
         if split_words:
             mark_word_starts(tokenizer)

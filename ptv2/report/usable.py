@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.errors import RunError
 from ptv2.report import tables
-from ptv2.runs.record import AGAIN, Result, read_result
+from ptv2.runs.record import AGAIN, Result, read_result, read_status
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
             faults.append(Fault(folder, str(error).removeprefix(f"{folder}/")))
             continue
         if result is None:
+            if read_status(folder)["state"] == "finished":
+                faults.append(Fault(folder, f"result.json: missing, though the run finished; {AGAIN}"))
             continue
         if (reason := why_no_table(result)) is None:
             results.append(result)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 from tiny import FAMILY_CONFIGS, NO_HIDDEN_DROPOUT, POSITIONS
-from transformers import AutoConfig, AutoModel, BertConfig, BertForMaskedLM, BertModel
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from transformers import AutoConfig, AutoModel, BertConfig, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError
@@ -103,6 +105,14 @@ def test_a_folder_that_is_no_checkpoint(folder: Path, tmp_path: Path, damage: st
     with pytest.raises(ModelError, match="safetensors" if damage == "no weights" else "cannot be loaded") as caught:
         load_backbone(model_config(str(tmp_path)), seed=1)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_without_a_token_for_what_is_unknown(tmp_path: Path) -> None:
+    backend = Tokenizer(WordPiece({"the": 0}, unk_token="[UNK]"))
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
+    BertConfig(**FAMILY_CONFIGS["bert"]).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"its tokenizer cannot be loaded: .*UNK"):
+        load_tokenizer(model_config(str(tmp_path)))
 
 
 def test_random_backbones_follow_the_seed_and_leave_the_generator_alone() -> None:

@@ -273,6 +273,15 @@ def test_a_file_that_a_folder_took_the_place_of_is_made_again(out: Path, name: s
     assert path.read_bytes() == content or name in ("env.json", "metrics.jsonl")  # with times
 
 
+def test_a_finished_run_that_lost_its_result_is_named(out: Path) -> None:
+    (victim(out) / "result.json").unlink()
+    for words in (["table", "--out", str(out)], ["best", "task=mini-inference", "model=tiny", f"out={out}"]):
+        done = run(words, out.parent)
+        assert done.code == 0, done.err
+        assert victim(out).name in done.out + done.err
+        assert "result.json: missing, though the run finished" in done.out + done.err
+
+
 def test_only_run_names_are_taken(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder with one file of such a name is somebody else's."""
     (out / "other").mkdir()
