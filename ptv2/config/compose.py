@@ -140,7 +140,8 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
     if found := re.search(r"Interpolation key '([\w.]+)' not found", text):
         return ConfigError(
-            f"{_key_in(text)} is taken from {found[1]}, which has no value; expected it on the command line or in a file"
+            f"{_key_in(text)} is taken from {found[1]}, which has no value; "
+            "expected it on the command line or in a file"
         )
     if "Recursive interpolation" in text:
         return ConfigError(f"{_key_in(text)} is taken from itself; expected a value or another setting")
