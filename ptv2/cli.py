@@ -7,8 +7,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from ptv2.errors import Ptv2Error, in_one_line, unknown
-from ptv2.screen import folded, visible, width_of
+from ptv2 import interruption  # all else is imported when Ctrl-C has its answer
 
 # word: (module with `main(arguments) -> exit code`, help)
 COMMANDS = {
@@ -51,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     0 done; 1 a run failed; 2 wrong input; 69 the network failed; 70 a fault of ptv2; 74 the disk is full;
     128 + n stopped by signal n.
     """
+    if arguments is None:  # this process is ours
+        interruption.install()
     words = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
     try:
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()  # a full disk or a reader that went away shows here, where it can still be said
         return code
     except KeyboardInterrupt:
-        return _fail("stopped", 130)
+        return _fail("stopped", interruption.CODE)
     except BrokenPipeError:
         return 141  # the reader went away, as `| head` does; a shell calls that 128 + SIGPIPE
     except SystemExit:
@@ -91,11 +92,29 @@ def _run(words: list[str]) -> int:
         show_help(words[1:])
         return 0
     if words[0] not in COMMANDS:
+        from ptv2.errors import Ptv2Error, unknown
+
         raise Ptv2Error(unknown("command", words[0], COMMANDS))
-    return int(import_module(COMMANDS[words[0]][0]).main(words[1:]))
+    if words[0] == "train":
+        _say_that_it_starts(words[1:])
+    command = import_module(COMMANDS[words[0]][0])
+    with interruption.unwinding():
+        return int(command.main(words[1:]))
+
+
+def _say_that_it_starts(words: list[str]) -> None:
+    """A line on a terminal, where imports take a second or more; a pipe or file has only what is worth keeping."""
+    from ptv2.runs.processes import is_main_process
+
+    options = {word.partition("=")[0] for word in words if word.startswith("-")}
+    if sys.stderr.isatty() and is_main_process() and options <= {"-m", "--multirun", "--config-dir", "-cd"}:
+        print("start      reading settings and data", file=sys.stderr, flush=True)
 
 
 def _fail(message: str, code: int) -> int:
+    from ptv2.errors import in_one_line
+    from ptv2.screen import folded, visible, width_of
+
     encoding = sys.stderr.encoding or "utf-8"  # its own escapes would make the line longer
     line = "ptv2: error: " + in_one_line(visible(message).encode(encoding, "backslashreplace").decode(encoding))
     if sys.stderr.isatty():  # programs read one line

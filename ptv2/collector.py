@@ -1,4 +1,4 @@
-"""Importing large libraries without Python's garbage collector."""
+"""Importing large libraries without Python's garbage collector, and with an answer to Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ptv2.interruption import ending_at_once
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def collector_paused() -> Iterator[None]:
     enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with ending_at_once():
+            yield
     finally:
         gc.freeze()
         if enabled:

@@ -93,9 +93,13 @@ def test_lists(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
     streams = tmp_path / "streams"
-    everything = run(["list", "--config-dir", str(tmp_path)], streams).out
-    for name in ("rte ", "mine ", "roberta-large ", "prompt-tuning ", "Headlines: is the headline about sport?"):
+    own = ["--config-dir", str(tmp_path)]
+    everything = run(["list", *own], streams, environment={"COLUMNS": "80"}).out
+    for name in ("rte", "mine", "roberta-large", "prompt-tuning", "ptv2 list tasks|models|methods|recipes|runs"):
         assert name in everything
+    assert len(everything.splitlines()) <= 24
+    assert max(map(len, everything.splitlines())) <= 80
+    assert "Headlines: is the headline about sport?" in run(["list", "tasks", *own], streams).out
     assert "rte " not in run(["list", "methods"], streams).out
     types = run(["list", "models", "--types"], streams).out
     assert [line.split()[0] for line in types.splitlines() if " token " in line] == list(FAMILIES)

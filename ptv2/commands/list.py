@@ -10,23 +10,35 @@ import yaml
 
 from ptv2.commands.arguments import Parser
 from ptv2.commands.columns import Column, Table, show_table
+from ptv2.commands.console import out, show_facts, tell
 from ptv2.config import paths, recipes
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
 
 
 def main(arguments: list[str]) -> int:
-    """Print one or all of the lists."""
+    """Print one of the lists, or the names in all of them on one screen."""
     parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
-    parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; all but runs if left out")
+    parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; only names if left out")
     parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
     parser.add_argument("--config-dir", help="a folder with your own task/, model/, method/ and recipe/ files")
     parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
     if options.types and options.what != "models":
         parser.error("--types goes with models: ptv2 list models --types")
-    for what in [options.what] if options.what else [name for name in LISTS if name != "runs"]:
-        show_table(LISTS[what](options))
+    if options.what:
+        show_table(LISTS[options.what](options))
+    else:
+        _show_names(options)
     return 0
+
+
+def _show_names(options: argparse.Namespace) -> None:
+    """The names of all choices by kind; of recipes, which are many, the tasks that have some."""
+    every = list(recipes.shipped_and_own(options.config_dir))
+    tasks = dict.fromkeys(name for recipe in every if (name := recipe.name.partition("/")[0]) != "any")
+    groups = {f"{group}s": ", ".join(paths.choices(group, options.config_dir)) for group in ("task", "model", "method")}
+    show_facts([*groups.items(), ("recipes", f"{len(every)}, for {', '.join(tasks)}")])
+    tell(f"More about each: ptv2 list {'|'.join(LISTS)}", out)
 
 
 def _tasks(options: argparse.Namespace) -> Table:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
+
+from ptv2.interruption import end_at_next
+from ptv2.runs.processes import is_main_process, is_started_by_user
 
 # What clusters warn with before they take a machine back; nobody sends these twice in impatience.
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
@@ -37,6 +43,17 @@ class StopRequest:
         self.signal = self.signal or number
         if number not in WARNINGS:
             self._restore(number)
+        if number == signal.SIGINT:
+            end_at_next()
+            _answer()
 
     def _restore(self, number: int) -> None:
         signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
+
+
+def _answer() -> None:
+    """Say at once on a terminal that Ctrl-C was heard: the step, or the state to be saved, may take a while."""
+    if is_main_process() and is_started_by_user():
+        with suppress(OSError, ValueError):
+            if sys.stderr.isatty():
+                os.write(2, b"\r\x1b[Kstopping after this step (Ctrl-C again: at once, nothing more is saved)\n")

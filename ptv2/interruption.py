@@ -1,0 +1,85 @@
+"""Ctrl-C, answered with one line and exit code 130 wherever a command is; a second one ends the process at once.
+
+Imports next to nothing: it must be in place before anything that takes a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+CODE = 130  # 128 + SIGINT, as a shell has it
+_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # a bar hides it
+
+
+def install() -> None:
+    """Make Ctrl-C end this process at once; nothing changes where it is ignored, as in a job in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+        sys.unraisablehook = _end_if_swallowed
+
+
+@contextlib.contextmanager
+def unwinding() -> Iterator[None]:
+    """While a command works, the first Ctrl-C raises KeyboardInterrupt, so that what is held is put away."""
+    with _replaced(_end, _interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Around imports, which may swallow an exception that comes from outside, or turn it into another."""
+    with _replaced(_interrupt, _end):
+        yield
+
+
+def end_at_next() -> None:
+    """A Ctrl-C has been heard: let the system end the process at the next, whatever it is computing."""
+    if signal.getsignal(signal.SIGINT) is _interrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _replaced(usual: Any, handler: Any) -> Iterator[None]:
+    """Handle Ctrl-C by `handler` if it is now handled by `usual`: in other processes and threads it is not ours."""
+    if signal.getsignal(signal.SIGINT) is not usual:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is handler:
+            signal.signal(signal.SIGINT, usual)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    end_at_next()
+    with contextlib.suppress(OSError):
+        if os.isatty(2):
+            os.write(2, _SHOW_CURSOR)
+    raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    with contextlib.suppress(OSError):  # standard error may be closed or full
+        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + b"ptv2: error: stopped\n")
+    os._exit(CODE)
+
+
+def _end_if_swallowed(unraisable: sys.UnraisableHookArgs) -> None:
+    """End where Python would print KeyboardInterrupt and go on, as in `__del__`."""
+    kind: type[BaseException] = unraisable.exc_type
+    trace: TracebackType | None = unraisable.exc_traceback
+    if issubclass(kind, KeyboardInterrupt):
+        _end(signal.SIGINT, None if trace is None else trace.tb_frame)
+    sys.__unraisablehook__(unraisable)

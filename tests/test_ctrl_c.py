@@ -1,0 +1,127 @@
+"""Ctrl-C at any moment of a command: one line, no traceback, exit code 130, and nothing is waited for."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commandline import cache_folder, only_run, python, train_words, wait_until, write_sentences
+
+# A command that works, or takes long to put things away, or is where Python drops what a handler raises.
+WORK = """
+import sys, time, types
+import ptv2.cli
+class Lost:
+    def __del__(self):
+        time.sleep(60)
+def work(words):
+    print("begun", flush=True)
+    if words == ["lost"]:
+        Lost()
+    try:
+        time.sleep(60)
+    finally:
+        if words == ["slow"]:
+            print("putting away", flush=True)
+            time.sleep(60)
+    return 0
+sys.modules["work"] = types.SimpleNamespace(main=work)
+ptv2.cli.COMMANDS["work"] = ("work", "")
+sys.exit(ptv2.cli.main())
+"""
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Send Ctrl-C; the exit code and standard error, which must come soon also on a busy machine."""
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=15)
+    return process.returncode, err
+
+
+@pytest.fixture(autouse=True)
+def usual_signals() -> Iterator[None]:
+    """A test runner in the background of a shell ignores Ctrl-C, and so would its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("words", [["train"], ["predict", "x", "--input", "y"], ["plan"], ["table"]], ids=" ".join)
+@pytest.mark.parametrize("after", [0.05, 0.4])
+def test_while_it_starts(words: list[str], after: float, tmp_path: Path) -> None:
+    if words == ["train"]:
+        words = [*words, f"out={tmp_path}"]
+    script = "import ptv2.cli as c, sys; c.interruption.install(); print('here', flush=True); sys.exit(c.main())"
+    process = python("-c", script, *words)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    time.sleep(after)
+    if process.poll() is None:
+        code, err = interrupt(process)
+        assert (code, err) == (130, "ptv2: error: stopped\n") or (code == 2 and err.count("\n") == 1)
+
+
+def test_while_torch_is_imported(tmp_path: Path) -> None:
+    process = python("-m", "ptv2", *train_words(write_sentences(tmp_path / "data"), tmp_path / "out"))
+    maps = Path(f"/proc/{process.pid}/maps")
+    assert wait_until(lambda: "libtorch" in maps.read_text(), lambda: process.poll() is None)
+    assert interrupt(process) == (130, "ptv2: error: stopped\n")
+
+
+@pytest.mark.parametrize("words", ["work", "work lost"])
+def test_while_it_works(words: str) -> None:
+    process = python("-c", WORK, *words.split())
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert interrupt(process) == (130, "ptv2: error: stopped\n")
+
+
+def test_a_second_one_ends_at_once() -> None:
+    process = python("-c", WORK, "work", "slow")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "putting away\n"
+    assert interrupt(process) == (-signal.SIGINT, "")  # which a shell calls 130
+
+
+def test_a_sweep_says_that_it_stops_and_goes_on_later(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [*train_words(write_sentences(tmp_path / "data"), out, "trainer.epochs=2000"), "seed=1,2", "-m"]
+    child, terminal = pty.fork()
+    if child == 0:
+        environment = {**os.environ, "TERM": "xterm", "PTV2_CACHE": cache_folder(), "OMP_NUM_THREADS": "1"}
+        os.execve(sys.executable, [sys.executable, "-m", "ptv2", *words], environment)
+    began, shown = time.monotonic(), b""
+    first, asked = None, False
+    while True:
+        try:
+            part = os.read(terminal, 2**16)
+        except OSError:  # Linux's word for the end
+            break
+        first = first or part
+        shown += part
+        if not asked and b"best so far" in shown:
+            asked = True
+            os.write(terminal, b"\x03")  # Ctrl-C, which a terminal sends to all of its processes
+        assert time.monotonic() - began < 300
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    text = shown.decode()
+    assert first is not None
+    assert first.startswith(b"start ")  # before anything heavy is imported
+    assert os.waitstatus_to_exitcode(status) == 130, text
+    assert "stopping after this step" in text
+    assert "the same command goes on from there" in " ".join(text.split())
+    assert "Traceback" not in text
+    assert json.loads((only_run(out) / "status.json").read_text())["state"] == "interrupted"
+    assert list(only_run(out).glob("state-*"))
