@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours its errors
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large (os")
 
@@ -147,7 +149,7 @@ def in_one_line(message: str) -> str:
 
 def first_line(error: BaseException, most: int = 160) -> str:
     """The first line of a library's error, cut to `most` characters."""
-    return shorten((str(error).strip() or type(error).__name__).splitlines()[0], most)
+    return shorten((_COLOUR.sub("", str(error)).strip() or type(error).__name__).splitlines()[0], most)
 
 
 def shorten(text: str, most: int = 80) -> str:

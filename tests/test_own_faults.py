@@ -112,6 +112,24 @@ def test_standard_error_that_takes_nothing(tmp_path: Path) -> None:
     assert (done.code, done.out, done.err) == (2, "", "")
 
 
+@pytest.mark.parametrize("way", ["full", "closed"])
+def test_training_goes_on_where_standard_error_takes_nothing(way: str, tmp_path: Path) -> None:
+    before = no_stderr if way == "full" else partial(os.close, 2)
+    words = ["train", *TRAIN, f"out={tmp_path / 'out'}", "seed=1,2", "-m"]
+    done = run(words, tmp_path / "streams", before=before)
+    assert done.code == 0
+    assert len(list((tmp_path / "out").glob("*/result.json"))) == 2
+    assert re.search(r"^1 .* finished +dev accuracy", done.out, re.MULTILINE)
+    assert not any(tmp_path.glob("out/*/command-*")), "a file that got the number of the closed stream"
+
+
+def test_what_a_model_asks_for_is_more_than_there_is(tmp_path: Path) -> None:
+    large = ["prompt.reparameterization=mlp", "prompt.mlp_hidden=900000000"]
+    done = run(["train", *TRAIN, *large, f"out={tmp_path / 'out'}"], tmp_path)
+    assert done.code == 1
+    assert done.error.startswith("out of memory")
+
+
 def no_stderr() -> None:
     os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
 

@@ -17,6 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ptv2.config.plugins import broken_plugins
 from ptv2.errors import ConfigError, RunError, first_line
 
 TRIES = 3  # to start Ray, which waits for itself for 30 seconds; too short on a busy machine
@@ -89,6 +90,7 @@ def _run(
 ) -> JobReturn:
     """One job, in a process of Ray's; `folder` is where relative paths begin, which all machines see."""
     os.chdir(folder)
+    broken_plugins()
     setup_globals()
     Singleton.set_state(state)
     HydraConfig.instance().set_config(config)

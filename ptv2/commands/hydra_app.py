@@ -19,10 +19,12 @@ from ptv2.collector import collector_paused
 from ptv2.commands.fault_log import answer
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
+from ptv2.config.plugins import broken_plugins, plugin_at_fault
 from ptv2.config.spelling import options_first
 from ptv2.errors import ConfigError, Interrupted, Pruned, first_line, in_one_line
 from ptv2.runs.processes import is_main_process, is_started_by_user, note_start
 from ptv2.runs.record import Result
+from ptv2.streams import forgive_errors
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of
 from ptv2.sweeps.requeue import requeue_if_preempted
@@ -49,6 +51,7 @@ def main(arguments: list[str]) -> int:
             raised.append(error)  # raised below: Hydra would print a line of its own
             return None
 
+    broken_plugins()
     outcomes.forget()
     make_default()
     app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
@@ -56,6 +59,10 @@ def main(arguments: list[str]) -> int:
         app()
     except COMPOSITION_ERRORS as error:
         raise _explain_launching(str(error)) or explain(error, config_dir) from error
+    except (ImportError, AttributeError, TypeError) as error:
+        if (plugin := plugin_at_fault(error)) is None:
+            raise
+        raise ConfigError(f"the plugin {plugin} of Hydra does not work here: {first_line(error)}") from error
     if raised:
         raise raised[0]
     ended = outcomes.ended()
@@ -70,6 +77,7 @@ def _job(config: DictConfig) -> outcomes.Outcome | None:
 
     None is a job that was not begun, because a signal stopped one before it in this process.
     """
+    forgive_errors()  # a worker's are its own
     overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)
@@ -144,6 +152,10 @@ def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
 
 def _explain_launching(said: str) -> ConfigError | None:
     """Hydra's word on a launcher that is not installed, or on a setting that a sweeper or launcher does not have."""
+    if found := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", said):
+        for plugin, reason in broken_plugins().items():
+            if plugin.startswith(f"hydra_{found[2].partition('_')[0]}"):
+                return ConfigError(f"hydra/{found[1]}={found[2]}: its plugin {plugin} cannot be imported ({reason})")
     if (found := re.search(r"Could not find 'hydra/launcher/(\w+)'", said)) and found[1] in LAUNCHER_EXTRAS:
         return ConfigError(
             f"hydra/launcher={found[1]} is not installed: pip install 'ptv2[{LAUNCHER_EXTRAS[found[1]]}]'"

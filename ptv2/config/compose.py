@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from ptv2.config import multitask, paths, recipes
 from ptv2.config.faults import expected, short_value
+from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, quote, shorten, unknown
@@ -45,6 +46,7 @@ def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, 
     """What Hydra makes of `overrides`, and its account of that; a Hydra that runs around this is left as it was."""
     for folder in folders:
         paths.folders(folder)  # refuses files that Hydra must not see
+    broken_plugins()  # Hydra must not see these either
     running = GlobalHydra.instance()
     outer, running.hydra = running.hydra, None
     search = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).resolve()}' for folder in folders)}]"]
@@ -150,13 +152,19 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:
-        return ConfigError(_unknown_key(override[1]))
+        inside = "" if absent[1] in override[1].split(".") else f".{absent[1]}"  # KEY={NAME: VALUE}
+        return ConfigError(_unknown_key(f"{override[1]}{inside}"))
     if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
         return ConfigError(unknown(found[1], found[2], paths.choices(found[1], config_dir)))
     if found := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
         return ConfigError(_unknown_key(found[1] or found[2]))
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return ConfigError(f"{several[1]}: several values are a sweep; add -m, or write a list as KEY=[a,b]")
+    if several := re.search(r"Sweep parameters '([^']+)' requires --multirun", text):
+        return ConfigError(f"{several[1]}: several values are a sweep; add -m")
+    if other := re.search(r"Error merging override (.+)", str(error)):
+        word = shorten(other[1], 60)
+        return ConfigError(f"{word}: expected another kind of value; `ptv2 train --help` shows each setting")
     if re.search("must be a string|must be a list", text):
         return ConfigError("task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)")
     if found := re.search(r"In '([\w/.-]+)': .*Cannot merge", text, re.DOTALL):

@@ -6,6 +6,7 @@ Every key of `conf/` has its type, its choices and its meaning here; `ptv2.confi
 from __future__ import annotations
 
 import re
+import string
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -36,18 +37,39 @@ MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 # train, dev, and the sets that are scored once: CoNLL-2005 has two of these.
 Split = Literal["train", "dev", "test", "test-brown"]
 Source = Literal["hub", "files", "mini"]
-Positive = Annotated[int, BeforeValidator(_no_truth_value), Field(gt=0)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Positive = Annotated[Whole, Field(gt=0, le=10**9)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+Folder = Annotated[str, Field(min_length=1)]  # or what else stands in the place of one
 Rate = Annotated[float, Field(ge=0, lt=1)]
+LONGEST_NAME = 100  # a file system takes 255 bytes for the names of task, model, method and a hash
 LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
 
 
 def _fit_for_a_folder(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError("expected letters, digits, '.', '_' and '-' only, since it names the run's directory")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"expected at most {LONGEST_NAME} characters, since it names the run's directory")
     return name
 
 
+def _only_fields(template: str) -> str:
+    """Refuse a template that asks for more than fields: `str.format` also reads attributes, and can fill memory."""
+    if "{" not in template:
+        return template
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"no template: {error}") from error
+    for _, name, spec, conversion in parts:
+        if name is not None and (not name or spec or conversion or re.search(r"[.\[\]]", name)):
+            raise ValueError("expected {FIELD} with the name of a field, and nothing else in the brackets")
+    return template
+
+
 Name = Annotated[str, AfterValidator(_fit_for_a_folder)]
+Template = Annotated[str, AfterValidator(_only_fields)]
 
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -56,7 +78,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class Frozen(BaseModel):
     """Base of all configuration objects: no unknown keys, no change after it is built."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class HubSource(Frozen):
@@ -145,10 +167,10 @@ class TaskConfig(Frozen):
     shape: Literal["classify", "choose", "tag", "extract"]  # one text or pair; several choices; tags of words; a span
     source: Source  # where the data come from, unless data.source says otherwise
     sources: Sources
-    text: list[str] = Field(default=[], max_length=2)  # fields or templates of the text; two for a pair
-    choices: list[str] = []  # shape choose: one template per choice, its second segment
+    text: list[Template] = Field(default=[], max_length=2)  # fields or templates of the text; two for a pair
+    choices: list[Template] = []  # shape choose: one template per choice, its second segment
     template: int | None = None  # which of `templates` replaces `text`
-    templates: dict[int, list[str]] = {}  # the task's numbered templates
+    templates: dict[int, list[Template]] = {}  # the task's numbered templates
     reader: str = "plain"  # how one record of the source becomes examples (ptv2/tasks/readers)
     label: str = "label"  # field of the label
     labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; None: those in training data
@@ -223,9 +245,9 @@ class TaskConfig(Frozen):
 
 class DataConfig(Frozen):
     source: Source
-    dir: str | None = None
+    dir: Folder | None = None
     split: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the training examples that become dev
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # which of them
+    split_seed: Seed = 0  # which of them
     limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
     workers: Positive = 1  # processes that encode
 
@@ -234,7 +256,7 @@ class ModelConfig(Frozen):
     """The backbone. `path` is a folder, a hub id, `embedded:minilm`, or `config:` with `config` below."""
 
     name: Name  # names the backbone in tables and runs
-    path: str  # a folder, a hub id, embedded:minilm, or config: for random weights
+    path: Folder  # a folder, a hub id, embedded:minilm, or config: for random weights
     revision: str | None = None
     sha256: str | None = None  # of model.safetensors
     config: dict[str, str | int | float | bool | list[int]] = {}  # of random weights; else what `plan` reads offline
@@ -261,7 +283,7 @@ class PromptConfig(Frozen):
 
     form: Literal["key-value", "hidden", "memory"] = "key-value"
     length: Positive = 20  # prompt tokens at each layer
-    layers: str | list[int] = "all"
+    layers: str | list[Whole] = "all"
     reparameterization: Literal["none", "mlp", "glm-mlp", "glm-lstm"] = "none"
     mlp_hidden: Positive = 512  # width of the MLP
     init: Literal["normal", "vocabulary"] = "normal"
@@ -286,7 +308,7 @@ class OptimConfig(Frozen):
     backbone_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr; fine-tuning only
     adamw: Literal["torch", "transformers-4"] = "torch"
     betas: tuple[Rate, Rate] = (0.9, 0.999)  # AdamW's decay rates of the two moments
-    eps: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1e-8  # AdamW's epsilon
+    eps: Annotated[float, Field(gt=0, le=1)] = 1e-8  # AdamW's epsilon
     weight_decay: Annotated[float, Field(ge=0)] = 0.0  # decoupled, as AdamW does it
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     schedule: Literal["linear", "exponential", "constant"] = "linear"
@@ -384,8 +406,8 @@ class RunConfig(Frozen):
     head: HeadConfig
     optim: OptimConfig
     trainer: TrainerConfig
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    out: str = "runs"
+    seed: Seed
+    out: Folder = "runs"
     recipe: RecipeRecord | None = None
     multitask: MultitaskConfig | None = None  # method multitask-p-tuning-v2
 

@@ -73,6 +73,8 @@ def _spelled(word: str, sweep: bool) -> str:
     key, equals, value = word.partition("=")
     if _DASHED_SETTING.fullmatch(key):
         raise ConfigError(f"{key}: settings are written without dashes: {key[2:]}={value or 'VALUE'}")
+    if equals and not key:
+        raise ConfigError(f"{word}: expected key=value")
     setting = key.lstrip("+~")
     if setting.startswith("hydra.searchpath"):  # its files would not be checked
         raise ConfigError("hydra.searchpath: expected --config-dir DIR for a folder with files of your own")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -93,8 +94,8 @@ def read_label(value: Any, where: str | Record, field: str) -> str:
         kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "several values"
         raise DataError(f"{place}: expected one label in '{field}', found {kind}: {quote(value)}")
     name = _plain(value)
-    if not name or name.lower() == "nan":
-        raise DataError(f"{place}: no label: '{field}' is {name or 'empty'}")
+    if name.lower() == "nan" or not any(map(str.isprintable, name)):
+        raise DataError(f"{place}: no label: '{field}' is {quote(name) if name else 'empty'}")
     return name
 
 
@@ -118,6 +119,15 @@ def rare_labels(counts: dict[str, int]) -> str | None:
     if len(counts) <= 20 or once * 2 < len(counts):
         return None
     return f"{once} of {len(counts)} labels occur once in train; task.label names the field of the label"
+
+
+def similar_labels(names: Iterable[str]) -> str | None:
+    """Labels that look like one another, as two spellings of one; None if there are none."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+    doubles = [" and ".join(map(quote, same)) for same in alike.values() if len(same) > 1]
+    return f"labels that may be two spellings of one: {enumerate_some(doubles)}" if doubles else None
 
 
 def _plain(value: Any) -> str:

@@ -24,7 +24,7 @@ def read_text(path: Path) -> str:
     """The whole text of a UTF-8 file, without a byte order mark.
 
     Raises:
-        DataError: the file cannot be read, or is not UTF-8; with the number of the first line that is not.
+        DataError: the file cannot be read, or is not UTF-8 text; with the number of the first line that is not.
     """
     try:
         data = path.read_bytes()
@@ -32,6 +32,11 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: {error.strerror}") from error
     if wide := _wide_encoding(data):
         raise DataError(f"{path}:1: expected UTF-8 text, found {wide}; `iconv -f {wide} -t UTF-8 FILE` converts it")
+    if 0 in data:
+        number = len(LINE_END.findall(data[: data.index(0)].decode("utf-8", "replace"))) + 1
+        raise DataError(
+            f"{path}:{number}: expected UTF-8 text, found a zero byte; the file is damaged, or no text file"
+        )
     try:
         return data.decode("utf-8").lstrip(MARK)
     except UnicodeDecodeError as error:

@@ -24,6 +24,8 @@ def read_squad(path: Path) -> Iterator[Record]:
     """
     tree = read_json(path, "SQuAD's JSON")
     rows = rows_of(tree)
+    if rows == []:
+        return
     if rows is not None and rows and isinstance(rows[0], dict) and "paragraphs" not in rows[0] and "context" in rows[0]:
         yield from _flat(rows, path)
         return
@@ -44,12 +46,15 @@ def read_squad(path: Path) -> Iterator[Record]:
 def answers_of(fields: Mapping[str, Any], where: str) -> Any:
     """The answers of a flat row as lists `text` and `answer_start`; what has another form is given back as it is.
 
-    Rows may have those lists, a list of objects, or one answer; empty lists, or `is_impossible` alone, mean none.
+    Rows may have those lists (also as `answers.text` and `answers.answer_start`), a list of objects, or one answer;
+    empty lists, or `is_impossible` alone, mean none.
 
     Raises:
         DataError: `is_impossible` and the answers contradict each other.
     """
     answers, impossible = fields.get("answers"), fields.get("is_impossible")
+    if answers is None and "answers.text" in fields:
+        answers = {key: fields.get(f"answers.{key}") for key in ("text", "answer_start")}
     if answers is None and impossible is True:
         answers = []
     if isinstance(answers, list) and all(isinstance(answer, Mapping) for answer in answers):

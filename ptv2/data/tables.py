@@ -38,6 +38,7 @@ def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
                 break
     if len(header) > 1 and all(name[:1] == " " for name in header[1:]):
         dialect["skipinitialspace"] = True  # `text, "label"`: the quotation marks would be part of the value
+        note(f"{path.name}: blanks behind separators were left out, since its first line has them too")
     yield from _records(path, text, dialect)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ptv2.config.schema import TaskConfig
 from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
-from ptv2.data.labels import LabelSet, rare_labels, read_label
+from ptv2.data.labels import LabelSet, rare_labels, read_label, similar_labels
 from ptv2.data.records import Record
 from ptv2.errors import DataError, enumerate_some
 from ptv2.metrics.accuracy import by_class, confusion
@@ -103,9 +103,12 @@ class TextTask(Task[Example, TextSet]):
             for split, rows in examples.items()
             if (count := sum(any(_is_empty(sequence) for sequence in row.sequences) for row in rows))
         }
-        notes = [f"examples with an empty text: {', '.join(f'{s} {n}' for s, n in empty.items())}"] if empty else []
-        if self.config.labels is None and (odd := rare_labels(self.gold(examples.get("train", [])))):
-            notes.append(odd)
+        notes = [f"examples with an empty text: {_counts(empty)}"] if empty else []
+        if twice := {split: count for split, rows in examples.items() if (count := _with_same_id(rows))}:
+            notes.append(f"examples whose idx stands in another record too: {_counts(twice)}")
+        if self.config.labels is None:
+            odd = rare_labels(self.gold(examples.get("train", []))), similar_labels(self.labels)
+            notes += [note for note in odd if note]
         return notes
 
     def sequences(self, record: Record) -> tuple[Any, ...]:
@@ -232,6 +235,15 @@ def _shown(segment: Any) -> str:
     if isinstance(segment, str):
         return segment
     return "".join("{mask}" if role == "blank" else text for text, role in segment)
+
+
+def _counts(by_split: dict[str, int]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in by_split.items())
+
+
+def _with_same_id(examples: Sequence[Example]) -> int:
+    """How many examples have the name of one before them."""
+    return len(examples) - len({example.id for example in examples})
 
 
 def _is_empty(sequence: Any) -> bool:

@@ -13,6 +13,7 @@ from commandline import only_run, result_of, run
 
 OWN = ["task=classification", "task.text=[text]"]
 FILES = "data.source=files"
+NER = ["task=ner"]
 WORDS = ["ship", "harbour", "sail", "anchor", "mast", "rope"]
 
 
@@ -54,6 +55,10 @@ def flat(name: str, answer: str | None = "Otto") -> dict[str, Any]:
     return {"id": name, "context": context, "question": "Whom did Ilse meet?", "answers": answers}
 
 
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "answers"}
+
+
 def conll12(*verbs: str) -> str:
     rows = [
         f"d 0 {i} {word} X * {word if '(V*)' in columns else '-'} - - s * {columns} -"
@@ -76,7 +81,6 @@ def both(ending: str, text: str, dev: str | None = None, below: str = "") -> dic
     return {f"{below}train{ending}": text, f"{below}{second}{ending}": text if dev is None else dev}
 
 
-NER = ["task=ner"]
 PAIR = tagged("Ilse/B-PER met/O Otto/B-PER", "Bergen/B-LOC rains/O")
 REFUSED = {
     "empty cell": Case(OWN, both(".csv", table("up", "down", "")), "{}/train.csv:4: no label: 'label' is empty"),
@@ -99,6 +103,14 @@ REFUSED = {
     "no such column": Case(OWN, both(".csv", table("a", "b", head="text,class")), "{}/train.csv:2: field 'label' is m"),
     "half a character": Case(OWN, both(".jsonl", '{"text": "a \\ud800", "label": 1}\n'), "{}/train.jsonl:1: half of a"),
     "no UTF-8": Case(OWN, {"train.csv": b"text,label\nb\xe9,a\n", "dev.csv": "text,label\n"}, "{}/train.csv:2: "),
+    "label that nobody sees": Case(OWN, both(".jsonl", rated("\u200b", "b")), "{}/train.jsonl:1: no label"),
+    "zero byte": Case(
+        OWN, both(".csv", table("up", "do\0wn")), "{}/train.csv:3: expected UTF-8 text, found a zero byte"
+    ),
+    "zero byte among tags": Case(
+        NER, both(".txt", tagged("Il\0se/B-PER met/O")), "{}/train.txt:1: expected UTF-8 text"
+    ),
+    "empty list of questions": Case(["task=squad", FILES], both(".json", "[]"), "{}/train.json: the file has no rec"),
     "no room for text": Case(
         [*OWN, "task.max_length=2"], both(".csv", table("up", "down")), "task.max_length=2 has no room"
     ),
@@ -130,7 +142,19 @@ REFUSED = {
 }
 READ = {
     "blank in the header": Case(
-        OWN, both(".csv", table("up", "down", gap=", ", head="text, label")), {"labels": {"down": 1, "up": 1}}
+        OWN,
+        both(".csv", table("up", "down", gap=", ", head="text, label")),
+        {"labels": {"down": 1, "up": 1}, "notes": ["train.csv: blanks behind separators were left out"]},
+    ),
+    "two spellings of one label": Case(
+        OWN,
+        both(".jsonl", rated("caf\u00e9", "cafe\u0301", "Caf\u00e9", "b")),
+        {"examples": 4, "notes": ["labels that may be two spellings of one: "]},
+    ),
+    "one idx of two records": Case(
+        OWN,
+        both(".jsonl", lines(*({"text": "a sail", "label": i, "idx": 7} for i in range(2)))),
+        {"examples": 2, "notes": ["examples whose idx stands in another record too: train 1, dev 1"]},
     ),
     "equal numbers": Case(OWN, both(".jsonl", rated(0, 0.0, 1, 1.0, 2)), {"labels": {"0": 2, "1": 2, "2": 1}}),
     "number and truth": Case(OWN, both(".jsonl", rated(1, 0), rated(True, 1.0)), {"labels": {"0": 1, "1": 1}}),
@@ -138,7 +162,9 @@ READ = {
         [*OWN, "task.labels=[no, yes]"], both(".csv", table("yes", "no", "no")), {"labels": {"no": 2, "yes": 1}}
     ),
     "quoted by a table writer": Case(
-        OWN, both(".tsv", 'text\tlabel\n"say ""aye"" now"\tup\n"say ""nay"" now"\tdown\n'), {"examples": 2}
+        OWN,
+        both(".tsv", 'text\tlabel\n"say ""aye"" now"\tup\n"say ""nay"" now"\tdown\n'),
+        {"examples": 2, "notes": ["train.tsv: quotation marks around cells were taken off"]},
     ),
     "a cell of 200,000 characters": Case(
         OWN, both(".csv", table("up", "down") + "x " * 100_000 + ",up\n"), {"examples": 3, "cut": 1}
@@ -149,7 +175,11 @@ READ = {
     "split by a share": Case(
         [*OWN, "data.split=0.25"], {"train.csv": table(*["a", "b"] * 8)}, {"examples": 12, "labels": {"a": 6, "b": 6}}
     ),
-    "prefixes without types": Case(NER, both(".txt", tagged("tin/B and/O zinc/B ore/I")), {"labels": {"SPAN": 2}}),
+    "prefixes without types": Case(
+        NER,
+        both(".txt", tagged("tin/B and/O zinc/B ore/I")),
+        {"labels": {"SPAN": 2}, "notes": ["guessed from the training tags (task.tagging.scheme sets it)"]},
+    ),
     "types without prefixes": Case(NER, both(".txt", tagged("Ilse/PER met/O Otto/PER")), {"labels": {"PER": 2}}),
     "IOB1 and then BIO": Case(
         NER, both(".txt", PAIR.replace("B-", "I-"), PAIR), {"labels": {"LOC": 1, "PER": 2}, "file": "train.txt"}
@@ -165,6 +195,11 @@ READ = {
     "CR line ends": Case(NER, both(".txt", PAIR.replace("\n", "\r")), {"examples": 2, "labels": {"LOC": 1, "PER": 2}}),
     "blank word between tabs": Case(NER, both(".txt", PAIR.replace(" ", "\t") + " \tO\n"), {"examples": 2}),
     "flat rows": Case(["task=squad", FILES], both(".jsonl", lines(flat("a"), flat("b"))), {"examples": 2}),
+    "flat rows with fields of fields": Case(
+        ["task=squad", FILES],
+        both(".jsonl", lines({f"answers.{k}": v for k, v in flat("a").pop("answers").items()} | plain(flat("a")))),
+        {"labels": {"answer": 1, "no answer": 0}},
+    ),
     "list of flat rows": Case(["task=squad", FILES], both(".json", json.dumps([flat("a")])), {"examples": 1}),
     "flat rows under data": Case(
         ["task=squad", FILES], both(".json", json.dumps({"data": [flat("a")]})), {"examples": 1}
@@ -210,5 +245,8 @@ def test_what_people_bring_is_read_as_it_is_meant(case: Case, command: Callable[
     result = result_of(only_run(tmp_path / "runs"))
     train = result["data"]["overview"]["splits"]["train"]
     assert isinstance(case.expected, dict)
-    assert {name: train[name] for name in case.expected} == case.expected
+    expected = dict(case.expected)
+    noted = "\n".join([*result["data"]["overview"]["guesses"], *result["data"]["overview"]["notes"]])
+    assert [note for note in expected.pop("notes", []) if note not in noted] == [], noted
+    assert {name: train[name] for name in expected} == expected
     assert str(tmp_path) not in json.dumps(result["data"]["overview"])

@@ -1,0 +1,72 @@
+"""Plugins of Hydra that others have installed: one that cannot be imported must not break what does not use it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import TracebackType
+
+import hydra_plugins
+from ptv2.errors import first_line
+
+OURS = "ptv2"
+# Their sweeper and launcher have the names of ours, and need versions of Optuna and cloudpickle that others refuse.
+REPLACED = ("hydra_optuna_sweeper", "hydra_ray_launcher")
+
+
+@cache
+def broken_plugins() -> dict[str, str]:
+    """Hide plugins that cannot be imported from Hydra, which would end with their error; the reason of each, by name.
+
+    `None` in `sys.modules` keeps Python from importing a module, and Hydra's search from running it.
+    """
+    faults: dict[str, str] = {}
+    for found in iter_modules(hydra_plugins.__path__, "hydra_plugins."):
+        name = found.name.rpartition(".")[2]
+        if name == OURS:
+            continue
+        if name in REPLACED:
+            sys.modules[found.name] = None  # type: ignore[assignment]
+            continue
+        for module in _modules(found.name, found.ispkg):
+            try:
+                import_module(module)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # whatever they do when they are imported, leaving Python too
+                faults[name] = (
+                    f"{type(error).__name__}: {first_line(error, 80)}" if str(error) else type(error).__name__
+                )
+                sys.modules[found.name] = None  # type: ignore[assignment]
+                break
+    return faults
+
+
+def _modules(name: str, is_package: bool) -> Iterator[str]:
+    """The modules that Hydra imports of a plugin: all but those whose names begin with one underscore."""
+    yield name
+    if is_package:
+        for found in iter_modules(sys.modules[name].__path__, f"{name}."):
+            last = found.name.rpartition(".")[2]
+            if last.startswith("__") or not last.startswith("_"):
+                yield from _modules(found.name, found.ispkg)
+
+
+def plugin_at_fault(error: BaseException) -> str | None:
+    """The plugin of others in which an error arose, if none of our code ran inside it."""
+    found = None
+    for name in _modules_of(error.__traceback__):
+        if name.startswith("hydra_plugins.") and name.split(".")[1] != OURS:
+            found = name.split(".")[1]
+        elif name.split(".")[0] == "ptv2":
+            found = None
+    return found
+
+
+def _modules_of(trace: TracebackType | None) -> Iterator[str]:
+    while trace is not None:
+        yield str(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
