@@ -54,10 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
         interruption.install()
     words = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
-    from ptv2.streams import forgive_errors
-
-    forgive_errors()
     try:
+        from ptv2.streams import forgive_errors
+
+        forgive_errors()
         code = _run(words)
         sys.stdout.flush()  # a full disk or a reader that went away shows here, where it can still be said
         return code

@@ -18,9 +18,14 @@ def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
 
     That is so after a power cut too.
 
-    The folder is created. `OSError` (disk full, read-only) leaves no temporary file behind.
+    The folder is created. Devices and pipes are written to as they are. `OSError` (disk full, read-only) leaves no
+    temporary file behind.
     """
     path = Path(path)
+    if _is_stream(path):
+        with naming(path), path.open("wb") as file:
+            file.writelines(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
     handle, temporary = _temporary(path)
@@ -38,6 +43,13 @@ def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether `path` is a device, a pipe or a stream such as /dev/stdout, which a renamed file would replace."""
+    if path.parent in (Path("/dev"), Path("/dev/fd")) or path.parts[:2] == ("/", "proc"):
+        return True
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def _temporary(path: Path) -> tuple[int, str]:

@@ -54,3 +54,18 @@ def test_numbers_that_json_has_not(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json_whole(tmp_path / "x.json", {"loss": float("nan")})
     assert os.listdir(tmp_path) == []
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """So are devices: as root, a rename to /dev/null would put a file in its place."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes_whole(tmp_path / "pipe", b"a", b"b")
+    assert os.read(reader, 9) == b"ab"
+    assert (tmp_path / "pipe").is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+    write_bytes_whole("/dev/null", b"a")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(OSError, match=r"No space left"):
+        write_bytes_whole("/dev/full", b"a")
+    assert Path("/dev/full").is_char_device()

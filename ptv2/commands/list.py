@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -43,13 +45,26 @@ def _show_names(options: argparse.Namespace) -> None:
 
 def _tasks(options: argparse.Namespace) -> Table:
     rows = []
-    for name, path in paths.choices("task", options.config_dir).items():
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        have = [source for source in ("hub", "files", "mini") if tree["sources"].get(source)]
-        sources = " ".join(f"{source}*" if source == tree["source"] else source for source in have)
-        rows.append((name, sources, tree.get("headline", "accuracy"), paths.summary(path)))
+    files = paths.choices("task", options.config_dir)
+    for name, path in files.items():
+        tree = _with_defaults(name, files)
+        there = tree.get("sources")
+        have = [one for one in ("hub", "files", "mini") if isinstance(there, dict) and there.get(one)]
+        sources = " ".join(f"{source}*" if source == tree.get("source") else source for source in have)
+        rows.append((name, sources, str(tree.get("headline", "accuracy")), paths.summary(path)))
     columns = [NAME, Column("data"), Column("metric"), TEXT]
     return Table(columns, rows, title="tasks", notes=["* used unless data.source= says otherwise"])
+
+
+def _with_defaults(name: str, files: Mapping[str, Path], above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a task's file says, and for what it does not say the tasks that it begins with."""
+    tree = yaml.safe_load(files[name].read_text(encoding="utf-8")) or {}
+    begun: dict[str, Any] = {}
+    names = tree.get("defaults") if isinstance(tree.get("defaults"), list) else []
+    for other in names:
+        if isinstance(other, str) and other in files and other not in (*above, name):
+            begun |= _with_defaults(other, files, (*above, name))
+    return begun | tree
 
 
 def _models(options: argparse.Namespace) -> Table:

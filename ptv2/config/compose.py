@@ -29,7 +29,7 @@ from ptv2.errors import ConfigError, quote, shorten, unknown
 
 _LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError, RecursionError)
 
 
 def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
@@ -130,6 +130,8 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     """Turn an error of Hydra or OmegaConf into one line that names the key and the valid or nearest choices."""
     if isinstance(error, OverrideParseException):
         return ConfigError(_unreadable(str(error.override)))
+    if isinstance(error, RecursionError):
+        return ConfigError("files of --config-dir name one another, or themselves, in their defaults")
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     text = f"{error} {cause}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:

@@ -19,6 +19,10 @@ CONFIG_DIR = ("--config-dir", "-cd")
 WITH_VALUE = (*CONFIG_DIR, "--cfg", "-c", "--package", "-p", "--info", "-i")
 ALONE = (*SWEEP, "--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--version")
 
+_SHOWN = ("job", "hydra", "all")
+_INFORMED = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+CHOICES = {"--cfg": _SHOWN, "-c": _SHOWN, "--info": _INFORMED, "-i": _INFORMED}
+
 _READ_AS_IT_IS = re.compile(r"[A-Za-z0-9_./:@%+-]+")
 _WRITTEN_OUT = re.compile(r"""['"\[{]|\w+\(.*\)$|.*\$\{""")  # quoted, a list, a sweep's choice(...), an interpolation
 _DASHED_SETTING = re.compile(r"--(seed|task|model|method|out|[a-z_]+(\.[a-z_]+)+)")
@@ -58,6 +62,8 @@ def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
             value = value if equals else next(waiting, "")
             if not value:
                 raise ConfigError(f"{name}: expected a value")
+            if value not in CHOICES.get(name, [value]):
+                raise ConfigError(unknown(f"value of {name}", value, CHOICES[name]))
             options += [name, value]
             folders += [value] if name in CONFIG_DIR else []
         elif _DASHED_SETTING.fullmatch(name):

@@ -16,7 +16,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from ptv2.config.schema import TrainerConfig
-from ptv2.errors import ConfigError, TrainingError, has_no_memory
+from ptv2.errors import ConfigError, TrainingError, first_line, has_no_memory
 
 
 def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Accelerator:
@@ -26,7 +26,7 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
         idle_heads: whether a step may leave some of the trained parameters without a gradient.
 
     Raises:
-        ConfigError: fp16 without a GPU.
+        ConfigError: fp16 without a GPU, or variables of the environment that Accelerate does not take.
     """
     AcceleratorState._reset_state()  # a sweep's runs may differ in precision; accelerate keeps the first one otherwise
     precision = {"fp32": "no"}.get(config.precision, config.precision)
@@ -35,7 +35,10 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
     if precision == "fp16" and (cpu or not torch.cuda.is_available()):
         raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if idle_heads else None
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
+    try:
+        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
+    except (ValueError, ImportError) as error:  # of variables that torchrun and accelerate set
+        raise ConfigError(f"the environment (WORLD_SIZE, LOCAL_RANK, ACCELERATE_...): {first_line(error)}") from error
 
 
 _trainings = count()  # in this process

@@ -235,3 +235,23 @@ def test_a_folder_of_hydras_own_is_refused(tmp_path: Path) -> None:
     done = run(["train", "--config-dir", str(tmp_path), "model=tiny"], tmp_path / "streams")
     assert done.code == 2
     assert "such files would be run by Hydra" in done.error
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name: x\n", "defaults: [x]\nname: x\n", "defaults: [classification]\n", "a: 1\n"]
+)
+def test_a_file_that_says_little_is_listed(text: str, tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "x.yaml").write_text(text)
+    done = run(["list", "tasks", "--config-dir", str(tmp_path)], tmp_path / "streams")
+    assert done.code == 0, done.err
+    row = next(line for line in done.out.splitlines() if line.startswith("x "))
+    assert ("files*" in row) == ("classification" in text)
+
+
+def test_files_that_begin_with_one_another(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    for name, other in (("x", "y"), ("y", "x")):
+        (tmp_path / "task" / f"{name}.yaml").write_text(f"defaults: [{other}]\nname: x\n")
+    done = run(["train", "task=x", "--config-dir", str(tmp_path)], tmp_path / "streams")
+    assert (done.code, "in their defaults" in done.error) == (2, True)

@@ -133,7 +133,8 @@ def test_faults_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dev\.json:3: expected SQuAD's JSON"):
         read(tmp_path, '{"version": "1.1",\n "data": [\n ]]}')
     with pytest.raises(DataError, match=r"dev\.json: expected an object with a list 'data'"):
-        read(tmp_path, "[]")
+        read(tmp_path, "3")
+    assert read(tmp_path, "[]") == []
     with pytest.raises(DataError, match=r"dev\.json: expected SQuAD's JSON"):
         read(tmp_path, "[" * 100_000)
     (tmp_path / "dev.json").write_bytes(b'{"version": "1.1",\n "data": "\xff"}')
