@@ -60,8 +60,8 @@ def _with_defaults(name: str, files: Mapping[str, Path], above: tuple[str, ...] 
     """What a task's file says, and for what it does not say the tasks that it begins with."""
     tree = yaml.safe_load(files[name].read_text(encoding="utf-8")) or {}
     begun: dict[str, Any] = {}
-    names = tree.get("defaults") if isinstance(tree.get("defaults"), list) else []
-    for other in names:
+    names = tree.get("defaults")
+    for other in names if isinstance(names, list) else []:
         if isinstance(other, str) and other in files and other not in (*above, name):
             begun |= _with_defaults(other, files, (*above, name))
     return begun | tree

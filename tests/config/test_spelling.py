@@ -49,7 +49,6 @@ WRONG = [
     ("--optim.lr=3", "--optim.lr: settings are written without dashes: optim.lr=3"),
     ("seed=1,2", "seed=1,2: several values are a sweep; add -m"),
     ("task=null", "task, model and method are chosen by name"),
-    ("--cfg foo", "unknown value of --cfg 'foo'; known: all, hydra, job"),
     ("--info=foo", "unknown value of --info 'foo'"),
     ("--config-path /x", "unknown option '--config-path'"),
     ("--config-name x", "unknown option '--config-name'"),
