@@ -172,7 +172,7 @@ def test_ctrl_c_ends_a_fetch_at_once(hub: HubServer, tmp_path: Path) -> None:
 
 def test_another_host_gets_no_token(hub: HubServer, weights: bytes, tmp_path: Path) -> None:
     with HubServer(hub.root) as storage:
-        hub.storage = storage.url
+        hub.storage = storage.url.replace("127.0.0.1", "localhost")
         code, out, _ = fetch(hub, tmp_path, HF_TOKEN="hf_aSecretOfMine")
     assert (code, out) == (0, hashlib.sha256(weights).hexdigest())
     assert "Bearer hf_aSecretOfMine" in hub.tokens
