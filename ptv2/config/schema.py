@@ -434,6 +434,11 @@ class RunConfig(Frozen):
             raise ValueError(
                 f"head.kind=verbalizer: task {self.task.name} has none; expected task.verbalizer.text and words"
             )
+        if self.head.kind == "verbalizer" and self.tuning.prompts is None and self.tuning.backbone is None:
+            raise ValueError(
+                f"head.kind=verbalizer is the backbone's own head, and method={self.method} trains nothing else; "
+                "expected head.kind=linear"
+            )
         return self
 
     @model_validator(mode="after")

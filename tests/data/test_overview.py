@@ -166,5 +166,5 @@ def test_what_was_read_is_shown_before_the_backbone_is_looked_at(tmp_path: Path)
     os.close(master)
     assert process.wait() == 2
     lines = shown.decode().splitlines()
-    assert lines[0] == "data       task classification, from files"
+    assert lines[:2] == ["start      reading settings and data", "data       task classification, from files"]
     assert any(line.startswith("ptv2: error: ") for line in lines)

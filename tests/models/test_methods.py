@@ -7,6 +7,7 @@ import torch
 from tiny import FAMILY_CONFIGS, gradients, mean_loss, run_config, tiny_batch, tiny_model
 
 from ptv2.config.methods import METHODS, find_method
+from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, ModelError
 from ptv2.models.build import HeadSpec, PromptedModel, build_model, trainable_parameters
 
@@ -93,6 +94,17 @@ def test_half_precision_weights_take_no_small_updates() -> None:
     with pytest.raises(ConfigError, match=r"model\.dtype=bfloat16: bitfit would lose small updates"):
         build_model(run_config(config, "bitfit", dtype="bfloat16"), SPECS[0])
     assert build_model(run_config(config, "head-only", dtype="bfloat16"), SPECS[0]).backbone.dtype == torch.bfloat16
+
+
+def test_a_verbalizer_leaves_nothing_to_train_but_the_backbone() -> None:
+    """The language model's head belongs to the backbone: its biases are trained with bitfit, and nothing is without."""
+    task = {"name": "t", "shape": "classify", "source": "mini", "sources": {"mini": "t"}, "text": ["text"]}
+    words = {"text": ["{text} [MASK]"], "words": {"a": ["good"], "b": ["bad"]}}
+    whole = run_config({"model_type": "bert", **FAMILY_CONFIGS["bert"]}, "bitfit").model_dump(mode="json")
+    whole |= {"task": {**task, "verbalizer": words}, "head": {"kind": "verbalizer"}}
+    assert RunConfig.model_validate(whole).head.kind == "verbalizer"
+    with pytest.raises(ValueError, match=r"method=head-only trains nothing else; expected head\.kind=linear"):
+        RunConfig.model_validate({**whole, "method": "head-only"})
 
 
 def test_an_unknown_method_is_refused_with_the_list() -> None:

@@ -33,7 +33,7 @@ MASK, START = 6, 1
 ONE = ((7,), (8,))
 SEVERAL = ((7, 9), (8,), (10,))  # the last two stand for the same label
 TEXTS = [([11, 12], [13, 14, 15, 16]), ([17, 18, 19], [20, 21]), ([22, 23, 24, 25, 26], [])]
-METHODS = ["fine-tuning", "head-only", "bitfit", "prompt-tuning", "p-tuning-v2"]
+METHODS = ["fine-tuning", "prompt-tuning", "p-tuning-v2"]
 
 
 def spec_of(family: str, tokens: tuple[tuple[int, ...], ...]) -> HeadSpec:
