@@ -99,7 +99,7 @@ def test_half_precision_weights_take_no_small_updates() -> None:
 def test_a_verbalizer_leaves_nothing_to_train_but_the_backbone() -> None:
     """The language model's head belongs to the backbone: its biases are trained with bitfit, and nothing is without."""
     task = {"name": "t", "shape": "classify", "source": "mini", "sources": {"mini": "t"}, "text": ["text"]}
-    words = {"text": ["{text} [MASK]"], "words": {"a": ["good"], "b": ["bad"]}}
+    words = {"text": ["{text} {mask}"], "words": {"a": ["good"], "b": ["bad"]}}
     whole = run_config({"model_type": "bert", **FAMILY_CONFIGS["bert"]}, "bitfit").model_dump(mode="json")
     whole |= {"task": {**task, "verbalizer": words}, "head": {"kind": "verbalizer"}}
     assert RunConfig.model_validate(whole).head.kind == "verbalizer"
