@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from commandline import Command, Done, only_run, result_of, run
 from safetensors import safe_open
 
+from ptv2.runs.altered import with_checksum
 from ptv2.runs.record import read_status
 from ptv2.runs.weights import FILE
 
@@ -89,6 +91,24 @@ def test_in_tables_beside_the_others(data: Path, tmp_path: Path) -> None:
     assert run(["report", "--out", str(out), "--output", str(tmp_path / "r.html")], tmp_path / "streams").code == 0
     assert '"head-only"' in (tmp_path / "r.html").read_text(encoding="utf-8")
     assert {read_status(folder)["state"] for folder in out.iterdir() if folder.name.startswith("class")} == {"finished"}
+
+
+def test_a_run_of_a_method_that_is_not_known_hides_no_other(data: Path, tmp_path: Path) -> None:
+    """As one that a later version has made."""
+    out = tmp_path / "runs"
+    assert train("head-only", data, out, "trainer.max_steps=1").code == 0
+    folder = only_run(out)
+    later = shutil.copytree(folder, out / "classification-tiny-later-0123456789")
+    tree = json.loads((later / "result.json").read_text(encoding="utf-8"))
+    tree |= {"name": later.name, "method": "later", "config": {**tree["config"], "method": "later"}}
+    tree.pop("checksum")
+    (later / "result.json").write_text(json.dumps(with_checksum(tree)), encoding="utf-8")
+    for words in (["table"], ["list", "runs"], ["report", "--output", str(tmp_path / "r.html")]):
+        done = run([*words, "--out", str(out)], tmp_path / "streams")
+        assert done.code == 0, done.err
+    table = run(["table", "--out", str(out)], tmp_path / "streams")
+    assert "head-only" in table.out
+    assert f"left out: {later}: its configuration is not one of this version of ptv2" in table.err
 
 
 def test_plan_counts_it_beside_the_papers(data: Path, tmp_path: Path) -> None:

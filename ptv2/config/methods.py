@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ptv2.errors import ConfigError, unknown
-
 
 @dataclass(frozen=True)
 class Method:
@@ -30,15 +28,16 @@ class Method:
 
     @property
     def rate(self) -> Literal["backbone_lr", "prompt_lr", "head_lr"]:
-        """The setting of `optim` that gives what the method is about a learning rate of its own."""
+        """The setting of `optim` for the rate of what the method trains; where it is None, `optim.lr` holds."""
         if self.backbone is not None:
             return "backbone_lr"
         return "prompt_lr" if self.prompts is not None else "head_lr"
 
     @property
-    def passes(self) -> int:
-        """Operations of a training step for each parameter and token: 2 forward, 2 for the gradients of what flows
-        through the backbone, 2 for the gradients of its weights.
+    def operations(self) -> int:
+        """Operations of a training step for each parameter and token of the backbone.
+
+        2 for the forward pass, 2 for the gradients of hidden states, 2 for the gradients of weights.
         """
         if self.backbone == "all":
             return 6
@@ -59,10 +58,3 @@ METHODS = {
         Method(MULTITASK, "MPT-2", prompts="deep", several_tasks=True),
     )
 }
-
-
-def find_method(name: str) -> Method:
-    """The row of a method; raises `ConfigError` with the valid names for any other."""
-    if name not in METHODS:
-        raise ConfigError(unknown("method", name, METHODS))
-    return METHODS[name]

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from ptv2.config.methods import METHODS, MULTITASK, Method, find_method
+from ptv2.config.methods import METHODS, MULTITASK, Method
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import find_score, known_metrics
 from ptv2.tasks.readers import READERS
@@ -66,6 +66,12 @@ def _only_fields(template: str) -> str:
         if name is not None and (not name or spec or conversion or re.search(r"[.\[\]]", name)):
             raise ValueError("expected {FIELD} with the name of a field, and nothing else in the brackets")
     return template
+
+
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(unknown("method", name, METHODS))
+    return name
 
 
 Name = Annotated[str, AfterValidator(_fit_for_a_folder)]
@@ -305,7 +311,7 @@ class OptimConfig(Frozen):
     lr: Annotated[float, Field(gt=0, le=LARGEST)]
     prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
     head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
-    backbone_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr; fine-tuning only
+    backbone_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr; if the backbone is trained
     adamw: Literal["torch", "transformers-4"] = "torch"
     betas: tuple[Rate, Rate] = (0.9, 0.999)  # AdamW's decay rates of the two moments
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8  # AdamW's epsilon
@@ -401,7 +407,7 @@ class RunConfig(Frozen):
     task: TaskConfig
     data: DataConfig
     model: ModelConfig
-    method: Annotated[str, AfterValidator(lambda name: find_method(name).name)]  # what is trained
+    method: Annotated[str, AfterValidator(_known_method)]  # what is trained
     prompt: PromptConfig
     head: HeadConfig
     optim: OptimConfig

@@ -123,7 +123,7 @@ def work(job: Job) -> float:
     tokens = _tokens(job) * config.trainer.epochs
     if config.trainer.max_steps is not None:
         tokens = min(tokens, config.trainer.max_steps * config.trainer.batch_size * config.task.max_length)
-    return tokens * METHODS[config.method].passes
+    return tokens * METHODS[config.method].operations
 
 
 def _tokens(job: Job) -> float:
