@@ -207,9 +207,7 @@ def _fault(error: Exception) -> str:
     if isinstance(error, yaml.reader.ReaderError):
         return f"no YAML (character {error.position + 1} is {chr(int(error.character))!r})"
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None)
-    if problem is None:
-        problem = "nested too deeply" if isinstance(error, RecursionError) else first_line(error, 80)
+    problem = getattr(error, "problem", None) or first_line(error, 80)
     return f"line {mark.line + 1}: no YAML ({shorten(str(problem))})" if mark is not None else f"no YAML ({problem})"
 
 

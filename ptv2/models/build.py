@@ -62,16 +62,14 @@ class PromptedModel(nn.Module):
 
     def _freeze(self, cfg: ModelConfig) -> None:
         """Freeze the backbone, but for what the method trains of it; a language model's head counts as backbone."""
-        frozen: list[nn.Module] = [self.backbone]
-        if isinstance(self.head, VerbalizerHead):
-            frozen.append(self.head)
-        if self.pooler is not None and cfg.pooler == "published" and not self.family.context_pooler:
-            frozen.append(self.pooler)
-        for module in frozen:
+        language_model = [self.head] if isinstance(self.head, VerbalizerHead) else []
+        keeps_pooler = self.pooler is not None and cfg.pooler == "published" and not self.family.context_pooler
+        pooler = [self.pooler] if self.pooler is not None and keeps_pooler else []
+        for module in (self.backbone, *language_model, *pooler):
             module.requires_grad_(False)
         if self.method.backbone == "biases":
-            train_biases(self.backbone, self.family.model_type, *frozen[1:])
-        for module in frozen[:2] if isinstance(self.head, VerbalizerHead) else frozen[:1]:
+            train_biases(self.backbone, self.family.model_type, *language_model, *pooler)
+        for module in (self.backbone, *language_model):
             use_frozen_linear(module)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
