@@ -84,7 +84,9 @@ def training_notes(trainer: Trainer) -> list[str]:
         early = f"stopped early, after step {at.step} of {trainer.total}"
         found.append(f"{early}: {evaluations} without a better {trainer.headline}")
     if at.damaged_lines:
-        found.append(f"damaged lines of metrics.jsonl, left out when the run was continued: {at.damaged_lines}")
+        found.append(
+            f"lines of metrics.jsonl damaged, altered or lost before the run was continued: {at.damaged_lines}"
+        )
     return found
 
 

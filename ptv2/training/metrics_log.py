@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -18,19 +19,35 @@ class MetricsLog:
         self.path = path
         self._writes = writes
         self._waiting: list[str] = []
+        self._lines = 0
+        self._hash = hashlib.sha256()
 
-    def start_at(self, step: int, evaluated_at: int) -> int:
+    def start_at(self, step: int, evaluated_at: int, saved: dict[str, Any] | None = None) -> int:
         """Keep what is older than a state: losses up to `step`, evaluations up to `evaluated_at`.
 
+        Args:
+            step: the step of the state.
+            evaluated_at: the step of its last evaluation.
+            saved: the `fingerprint()` that the state was saved with.
+
         Returns:
-            How many lines were damaged and are left out. A last line that a kill has cut short is none of them.
+            How many lines were damaged, altered or lost. A last line that a kill has cut short does not count.
         """
         if not self._writes:
             return 0
         lines, damaged = _parse(self.path)
         older = [line for line in lines if line["step"] <= (evaluated_at if "dev" in line else step)]
-        write_text_whole(self.path, "".join(json.dumps(line) + "\n" for line in older))
-        return damaged
+        text = "".join(json.dumps(line) + "\n" for line in older)
+        write_text_whole(self.path, text)
+        self._lines, self._hash = 0, hashlib.sha256()
+        self._count(text)
+        if saved is None or self.fingerprint() == saved:
+            return damaged
+        return max(1, damaged, saved["lines"] - len(older))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells the written lines from altered ones: how many they are, and their SHA-256."""
+        return {"lines": self._lines, "sha256": self._hash.hexdigest()}
 
     def add(self, line: dict[str, Any]) -> None:
         """Add a line; an evaluation's is written at once, so that it can be watched."""
@@ -41,9 +58,15 @@ class MetricsLog:
     def flush(self) -> None:
         """Write what waits."""
         if self._writes and self._waiting:
+            text = "".join(self._waiting)
             with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
-                stream.write("".join(self._waiting))
+                stream.write(text)
+            self._count(text)
         self._waiting.clear()
+
+    def _count(self, text: str) -> None:
+        self._lines += text.count("\n")
+        self._hash.update(text.encode())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

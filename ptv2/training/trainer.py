@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -53,7 +54,7 @@ class Position:
     evaluate_seconds: float = 0.0
     examples: int = 0
     resumed: int = 0  # how often the run was continued
-    damaged_lines: int = 0  # of metrics.jsonl, left out when the run was continued
+    damaged_lines: int = 0  # of metrics.jsonl: damaged, altered or lost before the run was continued
 
 
 class Trainer:
@@ -303,7 +304,8 @@ class Trainer:
             }
         if self.accelerator.is_main_process:
             self.log.flush()
-            state.save_state(self.folder, self.at.step, tensors, {**asdict(self.at), "processes": len(randoms)})
+            record = {**asdict(self.at), "processes": len(randoms), "log": self.log.fingerprint()}
+            state.save_state(self.folder, self.at.step, tensors, record)
         self._saved_at = time.monotonic()
 
     def _save_before_giving_up(self) -> None:
@@ -325,7 +327,7 @@ class Trainer:
             self._open_log()
             return
         tensors, record = found
-        processes = record.pop("processes")
+        processes, log = record.pop("processes"), record.pop("log", None)
         if processes != self.accelerator.num_processes:
             raise RunError(
                 f"{self.folder}: was interrupted with {processes} processes and can only go on with as many, "
@@ -340,15 +342,15 @@ class Trainer:
         scaler = {name.removeprefix("scaler."): float(t) for name, t in tensors.items() if name.startswith("scaler.")}
         if scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(scaler)
-        self._open_log()
+        self._open_log(log)
         self.accelerator.wait_for_everyone()
 
-    def _open_log(self) -> None:
+    def _open_log(self, saved: dict[str, Any] | None = None) -> None:
         logged = self.at.step - bool(self.at.loss_steps)  # a loss of this step that waits is logged again
-        damaged = self.log.start_at(logged, self.at.evaluated_at)
+        damaged = self.log.start_at(logged, self.at.evaluated_at, saved)
         if damaged:
             self.at.damaged_lines += damaged
-            self.monitor.said(f"damaged lines of {self.log.path.name} left out: {damaged}")
+            self.monitor.said(f"lines of {self.log.path.name} damaged, altered or lost: {damaged}")
 
     def _load_best(self) -> None:
         assert self.at.best_file is not None

@@ -241,7 +241,50 @@ def test_damaged_lines_of_the_log_are_left_out(line: bytes, count: int, place: s
     found = outcome(again, again.fit())
     assert found["log"] == expected["log"]
     assert again.at.damaged_lines == count
-    assert any(f"damaged lines of metrics.jsonl left out: {count}" in text for text in steps.words)
+    assert any(f"lines of metrics.jsonl damaged, altered or lost: {count}" in text for text in steps.words)
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        (lambda lines: lines[1:], 1),
+        (lambda lines: lines[:1], None),
+        (lambda lines: [], None),
+        (lambda lines: [lines[0].replace(b'"step": 1', b'"step": 2'), *lines[1:]], 1),
+        (lambda lines: [lines[0].replace(b'"loss": ', b'"loss": 1'), *lines[1:]], 1),
+        (lambda lines: [lines[1], lines[0], *lines[2:]], 1),
+        (lambda lines: [*lines[:1], *lines], 1),
+    ],
+    ids=["first lost", "most lost", "all lost", "step altered", "loss altered", "exchanged", "repeated"],
+)
+def test_altered_log_is_noticed(
+    change: Callable[[list[bytes]], list[bytes]], count: int | None, tmp_path: Path
+) -> None:
+    """Lines that still read well, but are not those that were written before the state."""
+    settings = {"checkpoint_minutes": 0, "evaluate_every": 3}
+    interrupted(tmp_path, settings, 8)
+    log = tmp_path / "metrics.jsonl"
+    written = log.read_bytes().splitlines(keepends=True)
+    changed = change(written)
+    assert changed != written
+    log.write_bytes(b"".join(changed))
+    again = make_trainer(tmp_path, **settings)
+    again.fit()
+    assert again.at.damaged_lines == (count or len(written) - len(changed))
+
+
+def test_whole_log_after_a_kill_is_not_called_altered(tmp_path: Path) -> None:
+    """Lines that are newer than the state, or cut short, are written again."""
+    settings = {"checkpoint_minutes": 0, "evaluate_every": 3}
+    interrupted(tmp_path, settings, 8)
+    newest = max(tmp_path.glob("state-*"))
+    newest.unlink()
+    with (tmp_path / "metrics.jsonl").open("ab") as stream:
+        stream.write(b'{"step": 9, "lo')
+    again = make_trainer(tmp_path, **settings)
+    again.fit()
+    assert again.at.resumed == 1
+    assert again.at.damaged_lines == 0
 
 
 def test_other_number_of_processes_is_refused(tmp_path: Path) -> None:
