@@ -225,7 +225,7 @@ def count(config: RunConfig, options: argparse.Namespace) -> Any:
 
     from ptv2.models.build import HeadSpec
     from ptv2.models.configs import random_config
-    from ptv2.models.cost import count_step, without_contents
+    from ptv2.models.ledger import count_step, without_contents
     from ptv2.models.outline import outline
 
     with without_contents():

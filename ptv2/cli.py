@@ -11,7 +11,7 @@ from ptv2 import interruption  # all else is imported when Ctrl-C has its answer
 
 # word: (module with `main(arguments) -> exit code`, help)
 COMMANDS = {
-    "train": ("ptv2.commands.hydra_app", "train and evaluate a run, or a sweep of runs (-m)"),
+    "train": ("ptv2.commands.train", "train and evaluate a run, or a sweep of runs (-m)"),
     "evaluate": ("ptv2.commands.evaluate", "score a finished run again, on its own or on other data"),
     "predict": ("ptv2.commands.predict", "labels for new examples from a finished run"),
     "plan": ("ptv2.commands.plan", "memory and operations that a run would need, before any download"),
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # a panic of a library in Rust is no Exception
-        from ptv2.commands.fault_log import answer
+        from ptv2.console.fault_log import answer
 
         return _fail(*answer(error))
     finally:
@@ -86,11 +86,11 @@ def _run(words: list[str]) -> int:
         print(f"ptv2 {__version__}")
         return 0
     if words[0] in ("-sc", "--shell-completion"):
-        from ptv2.commands.completion import complete
+        from ptv2.completion import complete
 
         return complete(words)
     if words[0] == "train" and not {"-h", "--help"}.isdisjoint(words):
-        from ptv2.commands.train_help import show_help
+        from ptv2.console.train_help import show_help
 
         show_help(words[1:])
         return 0

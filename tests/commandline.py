@@ -28,11 +28,11 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "ptv2.cli",
-        "ptv2.commands.hydra_app",
         "ptv2.commands.train",
+        "ptv2.experiment.train",
         "ptv2.commands.evaluate",
         "ptv2.commands.predict",
-        "ptv2.commands.trained",
+        "ptv2.experiment.load",
         "ptv2.metrics.accuracy",
         "evaluate",
         "sklearn.metrics",

@@ -17,7 +17,7 @@ from commandline import TIMEOUT, Done, cache_folder
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 SHELL = """
 import json, os, sys, time
-import ptv2.commands.hydra_app, ptv2.commands.opening
+import ptv2.commands.train, ptv2.experiment.open
 from ptv2.cli import main
 if sys.argv[2] == "same":
     import huggingface_hub.hf_api, huggingface_hub._snapshot_download, ptv2.data.hub, ptv2.hub.progress

@@ -17,7 +17,7 @@ import pytest
 from commandline import run, train_words, write_sentences
 
 from ptv2.cli import COMMANDS
-from ptv2.commands import fault_log
+from ptv2.console import fault_log
 
 LINE = re.compile(r"a fault of ptv2, not of your input: KeyError: 'odd'; the traceback is in (\S+\.log)")
 TRAIN = ["task=mini-inference", "model=tiny", "trainer.max_steps=1", "data.limit.train=24", "data.limit.dev=8"]
@@ -179,7 +179,7 @@ def test_a_sweep_holds_one_backbone_at_a_time(tmp_path: Path) -> None:
 
 def watch_models(file: Path) -> None:
     """Write how many models are alive whenever another is built."""
-    from ptv2.commands import train
+    from ptv2.experiment import train
 
     gc.disable()
     gc.collect = lambda *_: 0

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ptv2.analysis.finding import Finding, cells
 from ptv2.collector import collector_paused
-from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell
 from ptv2.commands.evaluate import on_files
-from ptv2.commands.opening import open_trained
 from ptv2.config.methods import METHODS
+from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import out, tell
 from ptv2.errors import ConfigError, RunError, unknown
+from ptv2.experiment.open import open_trained
 from ptv2.files import write_text_whole
 
 # In the order they are made, with what the help says of them.
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     output = Path(options.output) if options.output else folder / "analysis"
 
     with collector_paused():
-        from ptv2.commands.analyses import Session
+        from ptv2.analysis.run import Session
 
         session = Session(folder, config, options.limit or None)
     sections = [f"# What {folder.name} does\n"]

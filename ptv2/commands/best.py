@@ -9,15 +9,15 @@ from typing import Any
 
 import yaml
 
-from ptv2.commands.arguments import Parser
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell, tell_command, warn_of_faults
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import OF_A_MACHINE
 from ptv2.config.methods import MULTITASK
 from ptv2.config.recipes import nested
 from ptv2.config.schema import RunConfig
+from ptv2.console.arguments import Parser
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.files import write_text_whole
 from ptv2.report.ranking import Setting, beyond, decisive, on_most_data, ranked, varying

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ptv2.collector import collector_paused
-from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell
-from ptv2.commands.opening import open_trained, trained_task
 from ptv2.config.schema import DataConfig, RunConfig
+from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import out, tell
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
+from ptv2.experiment.open import open_trained, trained_task
 from ptv2.report.classes import describe_classes
 from ptv2.runs.record import Result, read_result
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     examples = task.read(source.read(options.split))
 
     with collector_paused():
-        from ptv2.commands.trained import load_trained, predict_examples  # imports torch
+        from ptv2.experiment.load import load_trained, predict_examples  # imports torch
 
         trained = load_trained(folder, config, task)
     predictions = predict_examples(trained, examples, config)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptv2.collector import collector_paused
-from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.console import tell
-from ptv2.commands.opening import open_trained
 from ptv2.config.methods import METHODS
 from ptv2.config.schema import ModelConfig
+from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.output import tell
 from ptv2.errors import ModelError
+from ptv2.experiment.open import open_trained
 from ptv2.files import write_text_whole
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def main(arguments: list[str]) -> int:
         raise ModelError(f"{folder.name}: method {config.method} has no prompts; only prompts can be exported")
 
     with collector_paused():
-        from ptv2.commands.trained import load_trained
-        from ptv2.models.peft_adapter import write_adapter
-        from ptv2.models.peft_card import card
-        from ptv2.models.peft_format import to_peft
+        from ptv2.experiment.load import load_trained
+        from ptv2.interchange.card import card
+        from ptv2.interchange.peft_adapter import write_adapter
+        from ptv2.interchange.peft_format import to_peft
 
         trained = load_trained(folder, config)
     base, revision = _base(config.model, trained.model)

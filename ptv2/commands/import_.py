@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ptv2.collector import collector_paused
-from ptv2.commands.arguments import Parser
-from ptv2.commands.console import tell
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
+from ptv2.console.arguments import Parser
+from ptv2.console.output import tell
 from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.files import write_json_whole
 from ptv2.runs.directory import write_config
 
 if TYPE_CHECKING:
-    from ptv2.models.peft_adapter import Adapter
+    from ptv2.interchange.peft_adapter import Adapter
     from ptv2.tasks.load import AnyTask
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
     options = parser.parse_args(arguments)
 
-    from ptv2.models.peft_adapter import read_adapter, settings_of
+    from ptv2.interchange.peft_adapter import read_adapter, settings_of
 
     adapter = read_adapter(options.adapter)
     fixed = settings_of(adapter)
@@ -103,10 +103,10 @@ def _write(adapter: Adapter, config: RunConfig, source: Path) -> Path:
     with collector_paused():
         from transformers.utils import logging as transformers_logging
 
+        from ptv2.interchange.peft_adapter import WEIGHTS, check_kind
+        from ptv2.interchange.peft_format import load_adapter
         from ptv2.models.artifact import save_artifact
         from ptv2.models.build import HeadSpec, build_model
-        from ptv2.models.peft_adapter import WEIGHTS, check_kind
-        from ptv2.models.peft_format import load_adapter
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

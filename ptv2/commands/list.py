@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from ptv2.commands.arguments import Parser
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, show_facts, tell
 from ptv2.config import paths, recipes
+from ptv2.console.arguments import Parser
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import out, show_facts, tell
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
 
 

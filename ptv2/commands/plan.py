@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ptv2.collector import collector_paused
-from ptv2.commands.arguments import Parser
 from ptv2.config.compose import compose
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.recipes import describe_recipe
 from ptv2.config.schema import RunConfig
+from ptv2.console.arguments import Parser
 from ptv2.errors import ConfigError, Ptv2Error
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from ptv2.data.sources import Source
-    from ptv2.models.cost import StepCost
     from ptv2.models.heads import HeadKind, HeadSpec
+    from ptv2.models.ledger import StepCost
     from ptv2.tasks.load import AnyTask
 
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
@@ -204,7 +204,7 @@ def _count(
     import torch
 
     from ptv2.data.mixture import HEAD
-    from ptv2.models.cost import count_step, without_contents
+    from ptv2.models.ledger import count_step, without_contents
     from ptv2.models.outline import outline
     from ptv2.models.quantized import saved_bytes
 
@@ -254,8 +254,8 @@ def _record(config: RunConfig, work: Work, origin: str, needs: list[Need], refus
 def _show(config: RunConfig, work: Work, origin: str, needs: list[Need], refused: dict[str, str]) -> None:
     from rich.text import Text
 
-    from ptv2.commands.columns import Column, Table, show_table
-    from ptv2.commands.console import clock, out, tell
+    from ptv2.console.columns import Column, Table, show_table
+    from ptv2.console.output import clock, out, tell
     from ptv2.models.speed import product_rate, slow_precision, training_device
 
     trainer = config.trainer

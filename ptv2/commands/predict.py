@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptv2.collector import collector_paused
-from ptv2.commands.arguments import RUN_HELP, Parser
-from ptv2.commands.console import tell
-from ptv2.commands.opening import open_trained, trained_task
-from ptv2.commands.prediction_files import format_rows
+from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.output import tell
 from ptv2.errors import ConfigError, DataError
+from ptv2.experiment.open import open_trained, trained_task
+from ptv2.experiment.prediction_files import format_rows
 from ptv2.files import write_text_whole
 from ptv2.runs.processes import is_alone, is_main_process
 
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         examples = read_new(path, task, _note)
 
         with collector_paused():
-            from ptv2.commands.trained import load_trained, predict_examples  # imports torch
+            from ptv2.experiment.load import load_trained, predict_examples  # imports torch
 
             trained = load_trained(folder, config, task)
         predictions = predict_examples(trained, examples, config)

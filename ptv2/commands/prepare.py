@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptv2.commands.arguments import Lists, Parser
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import err, tell
+from ptv2.console.arguments import Lists, Parser
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import err, tell
 from ptv2.data.prepare import RELEASES
 from ptv2.data.prepare.parts import Part, Release, differences
 from ptv2.errors import ConfigError, unknown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptv2.commands.arguments import Parser
-from ptv2.commands.console import tell
+from ptv2.console.arguments import Parser
+from ptv2.console.output import tell
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.runs.directory import chosen_runs

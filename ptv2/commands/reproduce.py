@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ptv2.commands.arguments import Lists, Parser
 from ptv2.config import paths
+from ptv2.console.arguments import Lists, Parser
 from ptv2.reproduce.options import MARGIN, Options, read_settings
 
 EPILOG = """words:
@@ -48,10 +48,10 @@ def main(arguments: list[str]) -> int:
 
 def _reproduce(options: Options) -> int:
     if options.figure is not None:
-        from ptv2.reproduce.figures import reproduce_figure
+        from ptv2.reproduce.figure.make import reproduce_figure
 
         return reproduce_figure(options.figure, options)
-    from ptv2.reproduce.table import reproduce_table
+    from ptv2.reproduce.table.make import reproduce_table
 
     return reproduce_table(options)
 

@@ -6,9 +6,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ptv2.commands.arguments import Parser
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell, warn_of_faults
+from ptv2.console.arguments import Parser
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import out, tell, warn_of_faults
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables

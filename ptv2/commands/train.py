@@ -1,223 +1,169 @@
-"""`ptv2 train`: one run from its configuration to its result, readable from top to bottom."""
+"""`ptv2 train` as a Hydra application: one job, or a sweep in which a failing job does not stop the others."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
+import gc
+import os
+import re
+import sys
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from transformers.utils import logging as transformers_logging
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
-from ptv2.commands.console import RichMonitor
-from ptv2.commands.examples import Predictions, Prepared, prepare
-from ptv2.commands.opening import Opened, Read
-from ptv2.commands.overview import describe_data, log_overview, show_encoded
-from ptv2.commands.recording import (
-    notes,
-    recording,
-    runtime_record,
-    say_if_slow,
-    time_record,
-    training_notes,
-)
-from ptv2.commands.shared import train_shared
-from ptv2.config.recipes import describe_recipe
-from ptv2.files import json_lines, write_text_whole
-from ptv2.metrics import score_names
-from ptv2.metrics.accuracy import OF_CLASSES
-from ptv2.models.artifact import load_start, save_artifact
-from ptv2.models.build import PromptedModel, build_model, describe
-from ptv2.models.tokenizers import prompt_tokens
-from ptv2.runs.directory import SHARED, RunDirectory
-from ptv2.runs.record import Result, write_result
-from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory, release
-from ptv2.training.monitor import Chain, Monitor, Silent
-from ptv2.training.shard import build_spread, held_bytes
-from ptv2.training.trainer import Trainer
+from hydra_plugins.ptv2.grid_sweeper import make_default
+from ptv2.collector import collector_paused
+from ptv2.config import paths
+from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied, to_run_config
+from ptv2.config.plugins import broken_plugins, plugin_at_fault
+from ptv2.config.spelling import options_first
+from ptv2.console.fault_log import answer
+from ptv2.errors import ConfigError, Interrupted, Pruned, first_line, in_one_line
+from ptv2.runs.processes import is_main_process, is_started_by_user, note_start
+from ptv2.runs.record import Result
+from ptv2.streams import forgive_errors
+from ptv2.sweeps import outcomes
+from ptv2.sweeps.pruning import trial_of, watch_of
+from ptv2.sweeps.requeue import requeue_if_preempted
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-# Dev chooses; all other splits but the training set are scored once, with what it chose.
-UNSCORED = "train"
+LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # extras of ptv2
 
 
-def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Result:
-    """Train and evaluate one run that is not finished.
+def main(arguments: list[str]) -> int:
+    """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
+    note_start()
+    arguments, config_dir = options_first(arguments)
+    if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
+        arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
+    arguments, _ = options_first(implied(arguments))
+    paths.folders(config_dir)  # refuses files that Hydra must not see
+    sys.argv = ["ptv2 train", *arguments]
+    raised: list[Exception] = []
 
-    Args:
-        read: its data; None if only the part that tasks share is trained.
-        watch: is told of the training's progress, besides the user; of several tasks' before it it is not.
+    def job(config: DictConfig) -> outcomes.Outcome | None:
+        try:
+            return _job(config)
+        except Exception as error:
+            raised.append(error)  # raised below: Hydra would print a line of its own
+            return None
 
-    Returns:
-        The result, which the run's directory has too.
-
-    Raises:
-        Pruned: `watch` ended the training; the run has no result.
-        Ptv2Error: anything a user can mend; what was complete stays in the run's directory.
-    """
-    started = time.perf_counter()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    config, run, shared = opened.config, opened.run, opened.shared
-    accelerator = make_accelerator(config.trainer)
-    if read is None:
-        assert shared is not None
-        return train_shared(shared)
-    accelerator.wait_for_everyone()
-    say_if_slow(config.trainer, accelerator)
-    data = prepare(read, shown=accelerator.is_main_process)
-    overview = describe_data(data)
-    if accelerator.is_main_process:
-        show_encoded(overview)
-    begun = None
-    if shared is not None:
-        before = time.perf_counter()
-        begun = train_shared(shared, data.longest)
-        started += time.perf_counter() - before  # its record has it
-    tokens = prompt_tokens(config)
-    model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
+    broken_plugins()
+    outcomes.forget()
+    make_default()
+    app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
     try:
-        model.check_length(data.longest)
-        model.check_ids(data.highest)
-        if shared is not None:
-            load_start(model, shared.run.path / "artifact", config.task.name)
-        main = accelerator.is_main_process  # it alone writes
-        with run.locked() if main else nullcontext():
-            if accelerator.num_processes == 1 and (finished := run.result) is not None:
-                return finished  # another process ended it while this one read data and backbone
-            with recording(run) if main else nullcontext():
-                return _fit_and_record(data, overview, run, accelerator, model, begun, started, watch)
-    finally:
-        release(model)
+        app()
+    except COMPOSITION_ERRORS as error:
+        raise _explain_launching(str(error)) or explain(error, config_dir) from error
+    except (ImportError, AttributeError, TypeError) as error:
+        if (plugin := plugin_at_fault(error)) is None:
+            raise
+        raise ConfigError(f"the plugin {plugin} of Hydra does not work here: {first_line(error)}") from error
+    if raised:
+        raise raised[0]
+    ended = outcomes.ended()
+    for outcome in ended:
+        if outcome.signal is not None:
+            raise Interrupted(outcome.message, outcome.signal)
+    return 1 if any(outcome.state == "failed" for outcome in ended) else 0
 
 
-def _fit_and_record(
-    data: Prepared,
-    overview: dict[str, Any],
-    run: RunDirectory,
-    accelerator: Accelerator,
-    model: PromptedModel,
-    begun: Result | None,
-    started: float,
-    watch: Monitor | None,
-) -> Result:
-    config, task = data.config, data.task
+def _job(config: DictConfig) -> outcomes.Outcome | None:
+    """One job: a single run, whose errors are raised, or one of a sweep, whose end is returned whatever it is.
 
-    def dev(check: Callable[[], None]) -> dict[str, float]:
-        return data.score("dev", data.predictions("dev", model, accelerator, check))
+    None is a job that was not begun, because a signal stopped one before it in this process.
+    """
+    forgive_errors()  # a worker's are its own
+    overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        _run(config, overrides)
+        return None
+    if any(outcome.signal is not None for outcome in outcomes.ended()):
+        return None
+    from rich.text import Text
 
-    if accelerator.is_main_process:
-        log_overview(overview)
-    meter = MemoryMeter(accelerator.device)
-    others = [name for name in score_names(task.config.metric) if name not in OF_CLASSES]
-    shown = (
-        RichMonitor(run.path.name, task.config.headline, others)
-        if accelerator.is_main_process
-        else nullcontext(Silent())
-    )
-    with naming_memory(config.trainer), shown as monitor:
-        if (recipe := describe_recipe(config)) is not None:
-            monitor.said(recipe)
-        trainer = Trainer(
-            model,
-            data.encoded["train"],
-            dev,
-            task.config.headline,
-            config=config.trainer,
-            optim=config.optim,
-            seed=config.seed,
-            folder=run.path,
-            accelerator=accelerator,
-            monitor=Chain(monitor, watch) if watch else monitor,
-            compiled=config.model.compile,
+    from ptv2.console.output import err, tell
+
+    if not is_started_by_user():
+        err.is_interactive = False
+    number = int(HydraConfig.get().job.num)
+    if is_main_process():
+        trial = trial_of(HydraConfig.get())
+        named = f"job {number}" if trial is None else f"trial {trial}"
+        changed = [word for word in overrides if word not in sys.argv]  # the others stand in the command
+        tell(Text.assemble((named, "bold"), f"  {' '.join(changed or overrides)}"))
+    outcome = _outcome(config, number, overrides)
+    gc.collect()  # a traceback may refer to itself, and so keep the backbone of a run that failed
+    if outcome.state in ("failed", "pruned"):
+        tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
+    outcomes.note([outcome])
+    return outcome
+
+
+def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.Outcome:
+    """Run one job of a sweep; an error is its end, not that of the others."""
+    try:
+        result, folder, again = _run(config, overrides)
+    except Interrupted as error:
+        message, received = str(error), error.exit_code - 128
+        try:
+            requeue_if_preempted(received)
+        except Exception as refused:
+            message = f"{message}; {first_line(refused)}"
+        return outcomes.Outcome(number, overrides, "interrupted", message, signal=received)
+    except Pruned as error:
+        return outcomes.Outcome(number, overrides, "pruned", str(error))
+    except BrokenPipeError:
+        raise  # nobody listens any more, to the other jobs either
+    except Exception as error:
+        return outcomes.Outcome(number, overrides, "failed", in_one_line(answer(error)[0]))
+    score = result.dev[result.headline]
+    state = "finished before" if again else "finished"
+    message = f"dev {result.headline} {score:.2f}"
+    return outcomes.Outcome(number, overrides, state, message, score, str(folder))
+
+
+def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
+    run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
+    from ptv2.console.output import summary
+    from ptv2.experiment.open import finished_result, open_run, read_examples
+    from ptv2.experiment.overview import begin_job, show_read
+
+    begin_job()
+    opened = open_run(run_config)
+    result = finished_result(opened)
+    again = result is not None
+    if result is None:
+        read = None if opened.only_shared else read_examples(run_config, opened.source)
+        if read is not None and is_main_process():
+            show_read(read)
+        with collector_paused():
+            from ptv2.experiment.train import train  # imports torch, which wrong settings and data need not wait for
+
+        result = train(opened, read, watch=watch_of(HydraConfig.get(), run_config))
+    if is_main_process():
+        summary(result, opened.run.path, again=again)
+    return result, opened.run.path, again
+
+
+def _explain_launching(said: str) -> ConfigError | None:
+    """Hydra's word on a launcher that is not installed, or on a setting that a sweeper or launcher does not have."""
+    if found := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", said):
+        for plugin, reason in broken_plugins().items():
+            if plugin.startswith(f"hydra_{found[2].partition('_')[0]}"):
+                return ConfigError(f"hydra/{found[1]}={found[2]}: its plugin {plugin} cannot be imported ({reason})")
+    if (found := re.search(r"Could not find 'hydra/launcher/(\w+)'", said)) and found[1] in LAUNCHER_EXTRAS:
+        return ConfigError(
+            f"hydra/launcher={found[1]} is not installed: pip install 'ptv2[{LAUNCHER_EXTRAS[found[1]]}]'"
         )
-        at = trainer.fit()
-        scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
-        with trainer.finite(at.best_step or at.step):
-            predictions = {split: data.predictions(split, model, accelerator) for split in scored}
-    tests = {split: data.score(split, predictions[split]) for split in scored if split != "dev"}
-
-    def by_split(count: Callable[[Predictions, list[Any]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {split: counts for split in scored if (counts := count(predictions[split], data.examples[split]))}
-
-    total = time.perf_counter() - started
-    result = Result(
-        name=run.path.name,
-        task=config.task.name,
-        model=config.model.name,
-        method=config.method,
-        seed=config.seed,
-        headline=task.config.headline,
-        dev=at.best or {},
-        dev_last=at.last or {},
-        test=tests.pop("test", None),
-        tests=tests,
-        parts=by_split(task.parts),
-        confusion=by_split(task.confusion),
-        best_step=at.best_step or 0,
-        best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
-        steps=at.step,
-        steps_planned=trainer.total,
-        evaluations=at.evaluations,
-        parameters=describe(model),
-        data={**_data_record(data, predictions), "overview": overview},
-        time=time_record(at, total),
-        memory={**meter.record(), "weights": held_bytes(model)},
-        runtime=runtime_record(accelerator, at),
-        backbone=model.identity_record(),
-        config=config.model_dump(mode="json"),
-        notes=[*_begun_with(begun), *notes(data, model), *training_notes(trainer)],
-        shared=None if begun is None else _shared_record(begun),
-    )
-    if accelerator.is_main_process:
-        for split, rows in predictions.items():
-            _write_predictions(data, run, split, rows)
-        save_artifact(model, run.path / "artifact", {**task.state(), "task": config.task.name})
-        write_result(run.path, result)
-    accelerator.wait_for_everyone()
-    return result
-
-
-def _write_predictions(data: Prepared, run: RunDirectory, split: str, rows: Predictions) -> None:
-    task, examples, provenance = data.task, data.examples[split], data.source.provenance
-    write_text_whole(run.path / f"predictions-{split}.jsonl", json_lines(task.rows(rows, examples)))
-    write_text_whole(run.path / f"fractions-{split}.json", json.dumps(task.fractions(rows, examples)))
-    file = Path(provenance[split]) if split in provenance else None
-    for ending, text in task.official(rows, examples, file).items():
-        write_text_whole(run.path / f"official-{split}.{ending}", text)
-
-
-def _data_record(data: Prepared, predictions: dict[str, Predictions]) -> dict[str, Any]:
-    return {
-        "source": dict(data.source.provenance),
-        "fingerprint": data.source.fingerprint,
-        "examples": {split: len(part) for split, part in data.examples.items()},
-        "truncated": {split: part.truncated for split, part in data.encoded.items()},
-        "longest": {split: part.tokens.longest for split, part in data.encoded.items()},
-        "labels": {split: data.task.gold(part) for split, part in data.examples.items()},
-        "predicted": {split: data.task.answers(rows) for split, rows in predictions.items()},
-    }
-
-
-def _shared_record(begun: Result) -> dict[str, Any]:
-    """What a run's record says of the part that it began with."""
-    return {
-        "name": begun.name,
-        "tasks": begun.task.split("+"),
-        "data": begun.data["fingerprint"],
-        "dev": begun.dev,
-        "best_epoch": begun.best_epoch,
-        "steps": begun.steps,
-        "time": begun.time,
-    }
-
-
-def _begun_with(begun: Result | None) -> list[str]:
-    if begun is None:
-        return []
-    tasks = begun.task.replace("+", ", ")
-    return [f"began with the prompts of {SHARED}/{begun.name}, trained on {tasks} together"]
+    if found := re.search(r"Could not override '(hydra\.[\w.]+)'", said):
+        return ConfigError(
+            f"{found[1]}: no setting of what is chosen; the same command with --cfg hydra shows those there are"
+        )
+    if "INTERVAL_SWEEP" in said:
+        return ConfigError("an interval has no end of values to combine; expected hydra/sweeper=optuna, or values")
+    return None

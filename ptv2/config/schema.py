@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 from ptv2.config.methods import METHODS, MULTITASK, Method
+from ptv2.data.superglue import READERS
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import find_score, known_metrics
-from ptv2.tasks.readers import READERS
 
 
 def _no_truth_value(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """A model's shape without its weights: from `config.json` alone, or from the sizes that `conf/model` knows.
 
-Outlines are made and used inside `ptv2.models.cost.without_contents`.
+Outlines are made and used inside `ptv2.models.ledger.without_contents`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.checkpoints import resolve
 from ptv2.models.configs import attention_name, random_config, read_config
-from ptv2.models.cost import FUSED
 from ptv2.models.language_model import auto_class
+from ptv2.models.ledger import FUSED
 
 
 def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:

@@ -94,7 +94,7 @@ def show(outcomes: list[Outcome]) -> None:
     """A table with a row for each job."""
     if not outcomes or not is_main_process():
         return
-    from ptv2.commands.columns import Column, Table, show_table
+    from ptv2.console.columns import Column, Table, show_table
 
     settings_column = Column("settings", fold=24, least=24)
     common, changed = common_settings([outcome.overrides for outcome in outcomes])

@@ -7,8 +7,8 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 from rich.text import Text
 
-from ptv2.commands.columns import Column, Table, show_table
-from ptv2.commands.console import out, tell, tell_command
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import out, tell, tell_command
 from ptv2.runs.record import read_result
 from ptv2.sweeps.outcomes import coloured
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search

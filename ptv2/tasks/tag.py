@@ -13,9 +13,7 @@ import numpy as np
 
 from ptv2.config.schema import TaggingConfig, TaskConfig
 from ptv2.data.records import Record
-from ptv2.data.words import IGNORED, TaggedSet, encode_words
-from ptv2.errors import ConfigError, DataError, enumerate_some, quote, unknown_in_data
-from ptv2.tasks.spans import (
+from ptv2.data.tags import (
     UNTYPED,
     Scheme,
     are_bare_prefixes,
@@ -26,6 +24,8 @@ from ptv2.tasks.spans import (
     to_bio,
     with_types,
 )
+from ptv2.data.words import IGNORED, TaggedSet, encode_words
+from ptv2.errors import ConfigError, DataError, enumerate_some, quote, unknown_in_data
 from ptv2.tasks.task import Prediction, Task, in_percent
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
 from ptv2.data.labels import LabelSet, rare_labels, read_label, similar_labels
 from ptv2.data.records import Record
+from ptv2.data.superglue import READERS
 from ptv2.errors import DataError, enumerate_some
 from ptv2.metrics.accuracy import by_class, confusion
-from ptv2.tasks.readers import READERS
 from ptv2.tasks.task import Task, counts_by_name, in_percent
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ptv2.commands.columns import Column, Table, lay_out
+from ptv2.console.columns import Column, Table, lay_out
 
 SCORES = Table(
     columns=[

@@ -13,7 +13,7 @@ from tiny import run_config
 from ptv2.config.compose import compose
 from ptv2.models.build import HeadSpec, build_model, describe
 from ptv2.models.configs import random_config
-from ptv2.models.cost import StepCost, count_step, without_contents
+from ptv2.models.ledger import StepCost, count_step, without_contents
 from ptv2.models.outline import find_config, outline
 
 B, T, P, WIDTH, INNER, LAYERS, LABELS = 2, 16, 4, 64, 256, 4, 3

@@ -19,8 +19,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from ptv2.errors import ModelError
-from ptv2.models.build import HeadSpec, PromptedModel, build_model
-from ptv2.models.peft_adapter import (
+from ptv2.interchange.card import TRIED, code
+from ptv2.interchange.peft_adapter import (
     CONFIG,
     PICKLE,
     WEIGHTS,
@@ -30,8 +30,8 @@ from ptv2.models.peft_adapter import (
     settings_of,
     write_adapter,
 )
-from ptv2.models.peft_card import TRIED, code
-from ptv2.models.peft_format import LAYOUTS, load_adapter, to_peft
+from ptv2.interchange.peft_format import LAYOUTS, load_adapter, to_peft
+from ptv2.models.build import HeadSpec, PromptedModel, build_model
 
 SPECS = {
     kind: HeadSpec(kind, number)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from scipy.stats import ttest_rel
 
 from ptv2.metrics import entities
 from ptv2.report import statistics
-from ptv2.reproduce.layout import against_text
+from ptv2.reproduce.table.layout import against_text
 
 OURS = {1: 80.4, 2: 81.0, 3: 79.9, 5: 80.2}
 THEIRS = {1: 80.1, 2: 80.2, 3: 80.3, 4: 70.0}

@@ -18,8 +18,8 @@ from records import result
 
 from ptv2.config.compose import compose
 from ptv2.errors import Interrupted
-from ptv2.reproduce import execute
-from ptv2.reproduce.plan import Cell, Job
+from ptv2.reproduce.jobs import execute
+from ptv2.reproduce.jobs.plan import Cell, Job
 from ptv2.runs.record import write_result
 
 START = (

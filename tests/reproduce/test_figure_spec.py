@@ -9,8 +9,8 @@ import pytest
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.errors import ConfigError
-from ptv2.reproduce.figure_cells import cells_of, layer_groups, layers_of, level_cells, refuse_fixed_axis
-from ptv2.reproduce.figure_spec import read_figure
+from ptv2.reproduce.figure.cells import cells_of, layer_groups, layers_of, level_cells, refuse_fixed_axis
+from ptv2.reproduce.figure.spec import read_figure
 
 BASE = ("task=mini-inference", "model=tiny")
 RATES = """\

@@ -16,10 +16,11 @@ from ptv2.config.compose import compose
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report.points import read_points
-from ptv2.reproduce import figures, plan
-from ptv2.reproduce.figures import plan_figure, read_request, reproduce_figure
+from ptv2.reproduce.figure import make as figures
+from ptv2.reproduce.figure.make import plan_figure, read_request, reproduce_figure
+from ptv2.reproduce.jobs import plan
+from ptv2.reproduce.jobs.plan import Job
 from ptv2.reproduce.options import Options
-from ptv2.reproduce.plan import Job
 from ptv2.runs.record import Result, write_result
 
 SMALL = ("data.limit.train=8", "data.limit.dev=4")

@@ -12,11 +12,13 @@ from records import result
 
 from ptv2.config.compose import compose
 from ptv2.config.schema import RunConfig
-from ptv2.reproduce import cost, memory, plan_view
-from ptv2.reproduce.cost import Cost
+from ptv2.reproduce.jobs import cost
+from ptv2.reproduce.jobs import feasible as memory
+from ptv2.reproduce.jobs import show_plan as plan_view
+from ptv2.reproduce.jobs.cost import Cost
+from ptv2.reproduce.jobs.plan import Cell, Job, plan_jobs
+from ptv2.reproduce.jobs.timing import Clock, done, work
 from ptv2.reproduce.options import Options
-from ptv2.reproduce.plan import Cell, Job, plan_jobs
-from ptv2.reproduce.timing import Clock, done, work
 
 SMALL = ("task=mini-inference", "model=tiny", "trainer.epochs=3", "data.limit.train=100")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ptv2.errors import ConfigError
-from ptv2.reproduce import hub
+from ptv2.reproduce.jobs import hub
+from ptv2.reproduce.jobs.plan import Job
 from ptv2.reproduce.options import Options, read_settings
-from ptv2.reproduce.paper import published
-from ptv2.reproduce.plan import Job
-from ptv2.reproduce.spec import read_table
-from ptv2.reproduce.table_cells import plan_table, read_request
+from ptv2.reproduce.table.cells import plan_table, read_request
+from ptv2.reproduce.table.paper import published
+from ptv2.reproduce.table.spec import read_table
 
 MINE = """# Mine.
 title: Mine

@@ -17,16 +17,16 @@ import pytest
 from records import result
 
 from ptv2.config.compose import compose
-from ptv2.reproduce.as_latex import FIT, latex
-from ptv2.reproduce.as_markdown import markdown
-from ptv2.reproduce.entries import Entry, entries
-from ptv2.reproduce.execute import Outcome
-from ptv2.reproduce.layout import Document, lay_out
+from ptv2.reproduce.jobs.execute import Outcome
+from ptv2.reproduce.jobs.plan import Cell, Job
 from ptv2.reproduce.options import Options, read_settings
-from ptv2.reproduce.plan import Cell, Job
-from ptv2.reproduce.records import as_records, comma_separated
-from ptv2.reproduce.table import write_table
-from ptv2.reproduce.table_cells import Request, read_request
+from ptv2.reproduce.table.as_csv import as_records, comma_separated
+from ptv2.reproduce.table.as_latex import FIT, latex
+from ptv2.reproduce.table.as_markdown import markdown
+from ptv2.reproduce.table.cells import Request, read_request
+from ptv2.reproduce.table.entries import Entry, entries
+from ptv2.reproduce.table.layout import Document, lay_out
+from ptv2.reproduce.table.make import write_table
 
 SEEDS = (1, 2, 3)
 CONFIG = compose(["model=tiny", "task=mini-inference"])

@@ -175,6 +175,6 @@ def hide() -> None:
 
 def know_nobody() -> None:
     """Make this process expect a launcher that no package has."""
-    from ptv2.commands import hydra_app
+    from ptv2.commands import train as hydra_app
 
     hydra_app.LAUNCHER_EXTRAS["nobody"] = "somebody"

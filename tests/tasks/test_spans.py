@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptv2.data.columns import read_columns
-from ptv2.tasks.spans import Scheme, Span, odd_starts, scheme_of, spans, to_bio
+from ptv2.data.tags import Scheme, Span, odd_starts, scheme_of, spans, to_bio
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "conll04"
 
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_told(tags: str, scheme: Scheme, message: str) -> None:
 
 def test_reading_tags_does_not_import_what_takes_seconds() -> None:
     script = (
-        "import sys; from ptv2.tasks.spans import to_bio, scheme_of; from ptv2.data.columns import read_columns; "
+        "import sys; from ptv2.data.tags import to_bio, scheme_of; from ptv2.data.columns import read_columns; "
         "to_bio(['I-X'], scheme_of([['I-X']])); sys.exit(bool({'torch', 'evaluate', 'datasets'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

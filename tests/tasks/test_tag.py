@@ -22,10 +22,10 @@ from ptv2.data.formats import read_file
 from ptv2.data.props import read_props
 from ptv2.data.records import Record
 from ptv2.data.sources import Source
+from ptv2.data.tags import to_bio
 from ptv2.data.words import IGNORED, TaggedSet, mark_word_starts
 from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.load import load_task
-from ptv2.tasks.spans import to_bio
 from ptv2.tasks.tag import Sentence, Tag
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

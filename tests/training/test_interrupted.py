@@ -24,10 +24,10 @@ from commandline import (
     write_sentences,
 )
 
+from ptv2.runs import metrics_log
 from ptv2.runs.directory import state_of
 from ptv2.runs.lock import holder
 from ptv2.runs.record import read_status
-from ptv2.training import metrics_log
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
 

@@ -26,8 +26,8 @@ from sequences import check_evaluated, write_entities
 
 from ptv2.runs.directory import state_of
 from ptv2.runs.lock import holder
+from ptv2.runs.metrics_log import read_lines
 from ptv2.runs.weights import FILE
-from ptv2.training.metrics_log import read_lines
 
 LIMITS = {"train": 40, "dev": 16, "test": 8}
 MINI = ("mini-entities", "mini-roles", "mini-questions", "mini-inference")

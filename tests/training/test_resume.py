@@ -18,7 +18,8 @@ from trainers import Steps, make_trainer, outcome
 
 from ptv2 import files, tensor_files
 from ptv2.errors import Interrupted, RunError
-from ptv2.training import metrics_log, state, trainer
+from ptv2.runs import metrics_log
+from ptv2.training import state, trainer
 from ptv2.training.trainer import Trainer
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ptv2.data.prepare.given import Given, cells, find_given
 from ptv2.data.prepare.parts import Part, tagged
+from ptv2.data.tags import scheme_of, to_bio
 from ptv2.errors import DataError
-from ptv2.tasks.spans import scheme_of, to_bio
 
 # Tjong Kim Sang and De Meulder 2003, "Introduction to the CoNLL-2003 Shared Task", tables 1 and 2, without the
 # -DOCSTART- lines that the sentences there include (946, 216 and 231)

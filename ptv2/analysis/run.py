@@ -1,0 +1,263 @@
+"""The analyses of one finished run: each with its model, data and task, its numbers, words and figure."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ptv2.analysis import plots, probing, tables
+from ptv2.analysis.ablation import ablate, count_scores
+from ptv2.analysis.attention import attention_mass
+from ptv2.analysis.finding import Finding
+from ptv2.analysis.passes import bare, other_prompt
+from ptv2.analysis.probing import Probed
+from ptv2.analysis.vocabulary import Around, Nearest, nearest_tokens
+from ptv2.config.schema import RunConfig, Split
+from ptv2.console.output import working
+from ptv2.data.sources import open_source
+from ptv2.data.tokens import EncodedSet
+from ptv2.errors import DataError, RunError
+from ptv2.experiment.heads import head_spec
+from ptv2.experiment.load import load_trained
+from ptv2.models.build import PromptedModel, build_model
+from ptv2.models.prompts import ShallowPrompts
+from ptv2.models.tokenizers import prompt_tokens
+from ptv2.training.device import naming_memory
+from ptv2.training.predict import predict
+
+
+class Part(NamedTuple):
+    """Some examples of a split."""
+
+    examples: list[Any]
+    encoded: EncodedSet
+    words: str  # how many of how many
+
+
+class Session:
+    """A finished run, loaded for its analyses."""
+
+    def __init__(self, folder: Path, config: RunConfig, limit: int | None) -> None:
+        """Load what was trained; data are read when an analysis asks for them.
+
+        Args:
+            limit: records of a split at most, drawn from it, the same for every run; none: all.
+
+        Raises:
+            RunError: the run is not finished, or there are several processes.
+        """
+        self.config = config
+        self.limit = limit
+        self.trained = load_trained(folder, config)
+        self.model = self.trained.model
+        if (count := self.trained.accelerator.num_processes) > 1:
+            raise RunError(f"analyze works in one process, not in {count}; start it without accelerate launch")
+        self.title = f"{config.task.name}, {config.model.name}, {config.method}"
+
+    def make(self, name: str) -> Finding:
+        """One of attention, vocabulary, ablation and probing."""
+        makers = {
+            "attention": self.attention,
+            "vocabulary": self.vocabulary,
+            "ablation": self.ablation,
+            "probing": self.probing,
+        }
+        with naming_memory(self.config.trainer):
+            return makers[name]()
+
+    def attention(self) -> Finding:
+        """The share of attention on the prompts, beside an untrained prompt's and an even one."""
+        dev, size, device = self.dev, self.config.trainer.eval_batch_size, self.trained.accelerator
+        with working("attention", 2 * len(dev.encoded)) as done:
+            mass = attention_mass(self.model, dev.encoded, size, device, done)
+            with other_prompt(self.model, self.untrained):
+                before = attention_mass(self.model, dev.encoded, size, device, done)
+        what = (
+            f"share of attention that the text's tokens give to the {self.model.prompt_length} prompt tokens, mean "
+            f"over all tokens of {dev.words}; untrained: the prompt before any training; even: a head that looks at "
+            "all it sees alike"
+        )
+        share, first, even = (np.nanmean(values) for values in (mass.heads, before.heads, mass.even))
+        caption = (
+            f"Attention of the text on {self.model.prompt_length} prompt tokens, {dev.words}: in all "
+            f"{tables.percent(share)} %, untrained {tables.percent(first)} %, an even one {tables.percent(even)} %"
+        )
+        return Finding(
+            "attention",
+            what,
+            tables.attention_rows(mass, before),
+            tables.attention_summary(mass, before),
+            plots.draw_attention(mass, self.title, caption),
+        )
+
+    def vocabulary(self) -> Finding:
+        """The tokens that each prompt vector is nearest to, and how near that is."""
+        size = self.model.backbone.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        with working("vocabulary", size) as done:
+            found = nearest_tokens(self.model, self.untrained, self._around(), self.config.seed, done=done)
+        shallow = isinstance(self.model.prompts, ShallowPrompts)
+        compared = (
+            "prompt vectors and word embeddings"
+            if shallow
+            else "each layer's prompt keys and values (all heads joined) and those that the layer makes of each token "
+            "read as a text of its own"
+        )
+        what = (
+            f"cosine of {compared}, to the nearest of {size} tokens, mean over {self.model.prompt_length} prompt tokens"
+            "; untrained: the prompt before any training; random: normal vectors (a cosine knows no norm); token to "
+            "token: drawn tokens to the nearest other one; common: prompts to the mean of the vocabulary"
+        )
+        names = self._token_names(found)
+        caption = f"Nearest of {size} tokens to each of {self.model.prompt_length} prompt vectors; mean, one std. dev."
+        return Finding(
+            "vocabulary",
+            what,
+            tables.vocabulary_rows(found, names),
+            tables.vocabulary_summary(found, names),
+            plots.draw_vocabulary(found, self.title, caption),
+        )
+
+    def ablation(self) -> Finding:
+        """The metric without some layers' prompts."""
+        dev, headline = self.dev, self.config.task.headline
+        task, size, device = self.trained.task, self.config.trainer.eval_batch_size, self.trained.accelerator
+
+        def score() -> dict[str, float]:
+            scores = predict(self.model, dev.encoded, size, device)
+            return task.score(task.decode(scores, dev.examples, dev.encoded), dev.examples)
+
+        with working("ablation", count_scores(self.model)) as done:
+            found = ablate(self.model, score, done)
+        what = (
+            f"{headline} on {dev.words}, when prompts are taken away and nothing is trained again; the text stays at "
+            "its positions"
+        )
+        caption = f"Prompts taken away after training; {dev.words}"
+        return Finding(
+            "ablation",
+            what,
+            tables.ablation_rows(found),
+            tables.ablation_summary(found, headline),
+            plots.draw_ablation(found, headline, self.title, caption),
+        )
+
+    def probing(self) -> Finding:
+        """What is read off the hidden states, of this model and of the backbone as it was."""
+        if self.model.prompts is not None:
+            probed = {"with prompts": self._probed(self.model)}
+            with bare(self.model):
+                probed["without prompts"] = self._probed(self.model)
+            without = "the frozen backbone alone, its text from position 0"
+        else:
+            probed = {"fine-tuned": self._probed(self.model)}
+            pretrained = build_model(self.config, self.model.spec).to(self.trained.accelerator.device)
+            probed["pretrained"] = self._probed(pretrained)
+            without = "the backbone before training"
+        first, second = probed
+        one = probed[first]
+        what = (
+            f"{PROBED[self.model.spec.kind]}, read by logistic regression (L2, C={probing.STRENGTH:g}, standardized) "
+            f"off the hidden states after each number of layers: learned on {one.train} states of {self.train.words}, "
+            f"accuracy in percent on {one.dev} of {self.dev.words}; {second}: {without}; control: the most frequent "
+            "answer"
+        )
+        caption = f"Logistic regression on hidden states: {PROBED[self.model.spec.kind]}; {self.dev.words}"
+        return Finding(
+            "probing",
+            what,
+            tables.probing_rows(probed),
+            tables.probing_summary(probed),
+            plots.draw_probing(probed, self.title, caption),
+        )
+
+    @cached_property
+    def dev(self) -> Part:
+        """What is measured on."""
+        return self._read("dev")
+
+    @cached_property
+    def train(self) -> Part:
+        """What probes learn from."""
+        return self._read("train")
+
+    @cached_property
+    def untrained(self) -> Tensor:
+        """The folded prompt before any training, made again from the run's seed."""
+        spec = head_spec(self.trained.task, self.config)
+        prompts = build_model(self.config, spec, init_token_ids=prompt_tokens(self.config)).prompts
+        assert prompts is not None
+        prompts.fold()
+        return prompts.value().detach()
+
+    def _read(self, split: Split) -> Part:
+        config, task = self.config, self.trained.task
+        source = open_source(config)
+        if split not in source.splits:
+            raise DataError(f"task {config.task.name}: no {split} split; it has: {', '.join(source.splits)}")
+        records = source.read(split)
+        kept = probing.drawn(len(records), self.limit or len(records))
+        examples = task.read([records[number] for number in kept])
+        with working("encoding", len(examples)) as done:
+            encoded = task.encode(examples, self.trained.tokenizer, config.data.workers, done)
+        if not len(encoded):
+            raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
+        self.model.check_length(encoded.tokens.longest)
+        self.model.check_ids(encoded.tokens.highest)
+        some = f"{len(examples)} {split} examples"
+        if len(kept) < len(records):
+            some += f" ({len(kept)} of {len(records)} records, drawn)"
+        return Part(examples, encoded, some)
+
+    def _probed(self, model: PromptedModel) -> Probed:
+        spec, causal = model.spec, model.family.causal
+        train, dev = (probing.targets(part.encoded, spec, causal) for part in (self.train, self.dev))
+        states = (
+            self._states(model, self.train.encoded, train.tokens),
+            self._states(model, self.dev.encoded, dev.tokens),
+        )
+        layers = []
+        with working("probing", len(states[0])) as done:
+            for learned, scored in zip(*states, strict=True):
+                layers.append(probing.fit_probe(learned, train, scored, dev))
+                done(1)
+        return Probed(layers, probing.majority(train, dev), len(train.tokens), len(dev.tokens))
+
+    def _states(self, model: PromptedModel, encoded: EncodedSet, tokens: np.ndarray) -> list[np.ndarray]:
+        size, device = self.config.trainer.eval_batch_size, self.trained.accelerator
+        with working("hidden states", len(encoded)) as done:
+            return probing.hidden_states(model, encoded, tokens, size, device, done)
+
+    def _around(self) -> Around:
+        """What the tokenizer puts around a text; where it puts nothing, what it has for the beginning or the end."""
+        tokenizer: Any = self.trained.tokenizer
+        whole, inner = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (True, False))
+        starts = [start for start in range(len(whole)) if whole[start : start + len(inner)] == inner]
+        before, behind = whole[: starts[0]], whole[starts[0] + len(inner) :]
+        if not before:
+            first = next((t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id) if t is not None), None)
+            before = [] if first is None else [first]
+        return tuple(before), tuple(behind)
+
+    def _token_names(self, found: list[Nearest]) -> dict[int, str]:
+        """The tokens by number, as the tokenizer writes them; a vocabulary may have places without a token."""
+        numbers = sorted({int(token) for one in found for token in one.tokens.ravel()})
+        named = self.trained.tokenizer.convert_ids_to_tokens(numbers)
+        return {number: number_name(number, name) for number, name in zip(numbers, named, strict=True)}
+
+
+PROBED = {
+    "classification": "the label of a text, at the token that it is read at",
+    "verbalizer": "the label of a text, at the blank",
+    "choice": "the right choice, at the token that each choice's text is read at",
+    "tagging": "the tag of a word, at its first token",
+    "span": "whether a token is in the answer (as many that are as others of the context)",
+}
+
+
+def number_name(number: int, name: str | None) -> str:
+    """A token's text, or its number where the tokenizer has none."""
+    return f"#{number}" if name is None else name

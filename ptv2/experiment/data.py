@@ -1,0 +1,101 @@
+"""A task's examples to encoded sets, and back from scores to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ptv2.config.schema import RunConfig
+from ptv2.console.output import encoding
+from ptv2.data.mixture import OfHead
+from ptv2.data.sources import Source
+from ptv2.data.tokens import EncodedSet
+from ptv2.errors import DataError
+from ptv2.experiment.heads import head_spec
+from ptv2.experiment.open import Read
+from ptv2.models.build import HeadSpec, PromptedModel
+from ptv2.models.tokenizers import load_tokenizer
+from ptv2.tasks.load import AnyTask
+from ptv2.training.predict import predict
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Predictions = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task with the examples of its splits, as they were read and encoded."""
+
+    config: RunConfig
+    source: Source
+    task: AnyTask
+    examples: dict[str, list[Any]]
+    encoded: dict[str, EncodedSet]
+
+    @property
+    def head(self) -> HeadSpec:
+        """The head that the task needs."""
+        return head_spec(self.task, self.config)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return max(part.tokens.longest for part in self.encoded.values())
+
+    @property
+    def highest(self) -> int:
+        """The highest token id."""
+        return max(part.tokens.highest for part in self.encoded.values())
+
+    def predictions(
+        self,
+        split: str,
+        model: PromptedModel,
+        accelerator: Accelerator,
+        check: Callable[[], None] = lambda: None,
+        head: int | None = None,
+    ) -> Predictions:
+        """What `model` says of a split; on dev it chooses what decoding may choose.
+
+        Args:
+            check: see `predict`.
+            head: number of the task's head, where the model has several.
+        """
+        rows = self.encoded[split] if head is None else OfHead(self.encoded[split], head)
+        size = self.config.trainer.eval_batch_size
+        scores = predict(model, rows, size, accelerator, check, f"the {split} examples")
+        if split == "dev":
+            self.task.calibrate(scores, self.examples[split], self.encoded[split])
+        return self.task.decode(scores, self.examples[split], self.encoded[split])
+
+    def score(self, split: str, predictions: Predictions) -> dict[str, float]:
+        """The task's metrics, in percent."""
+        return self.task.score(predictions, self.examples[split])
+
+
+def prepare(read: Read, *, shown: bool) -> Prepared:
+    """Encode the task's data.
+
+    Args:
+        shown: whether to show a bar if that is long work.
+
+    Raises:
+        DataError: an example that cannot be cut to its length.
+    """
+    encoded = _encode(read.task, read.examples, read.config, shown)
+    return Prepared(read.config, read.source, read.task, read.examples, encoded)
+
+
+def _encode(task: AnyTask, examples: dict[str, list[Any]], config: RunConfig, shown: bool) -> dict[str, EncodedSet]:
+    tokenizer = load_tokenizer(config.model, task.words)
+    total = sum(len(part) for part in examples.values())
+    with encoding(total) if shown else nullcontext(lambda count: None) as done:
+        encoded = {s: task.encode(part, tokenizer, config.data.workers, done) for s, part in examples.items()}
+    for split, part in encoded.items():
+        if not len(part):
+            raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
+    return encoded

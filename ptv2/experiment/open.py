@@ -1,0 +1,189 @@
+"""What a command works on, found and refused before torch is imported: data, run, backbone, finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptv2.config.identity import shared_hash
+from ptv2.config.multitask import missing, shared_parts
+from ptv2.config.schema import RunConfig
+from ptv2.data.sources import Source, open_source
+from ptv2.errors import ConfigError, DataError, RunError
+from ptv2.models.checkpoints import check_backbone
+from ptv2.models.fingerprint import fingerprint
+from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, read_config
+from ptv2.runs.lock import check_free
+from ptv2.runs.processes import is_main_process
+from ptv2.runs.record import AGAIN, Result, cure
+from ptv2.runs.weights import ARTIFACT, fault_of_weights, read_artifact
+
+if TYPE_CHECKING:
+    from ptv2.data.cloze import Reading
+    from ptv2.tasks.load import AnyTask
+
+
+@dataclass(frozen=True)
+class Read:
+    """A task with the examples of its splits."""
+
+    config: RunConfig
+    source: Source
+    task: AnyTask
+    examples: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the part is that runs of several tasks begin with, known before anything of it is read."""
+
+    config: RunConfig  # of one of the runs that begin with it
+    parts: dict[str, RunConfig]  # by task
+    sources: dict[str, Source]
+    hash: str
+    run: SharedDirectory
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that is not trained yet, or was finished before."""
+
+    config: RunConfig
+    source: Source
+    run: RunDirectory
+    shared: Shared | None
+
+    @property
+    def only_shared(self) -> bool:
+        """Whether the run is the part that tasks share, and nothing after it."""
+        return self.config.multitask is not None and self.config.multitask.only_shared
+
+
+def open_run(config: RunConfig) -> Opened:
+    """Find the run's data and directory, and whatever can be known to be wrong before a backbone is loaded.
+
+    Raises:
+        ConfigError: `out` is no folder.
+        DataError: a folder or file is missing; of several tasks, all whose data are missing.
+        ModelError: the backbone is not to be had.
+        RunError: another process trains this run.
+    """
+    if Path(config.out).exists() and not Path(config.out).is_dir():
+        raise ConfigError(f"out={config.out}: a file; expected a folder for the runs")
+    shared = open_shared(config) if config.multitask else None
+    source = open_source(config)
+    run = RunDirectory(config, source.fingerprint, fingerprint(config.model), shared.hash if shared else None)
+    opened = Opened(config, source, run, shared)
+    if opened.only_shared and shared is not None:
+        opened = Opened(config, source, shared.run, shared)
+    if opened.run.result is None:
+        if is_main_process() and not opened.only_shared:
+            check_free(run.path)
+        check_backbone(config.model)
+    return opened
+
+
+def open_shared(config: RunConfig) -> Shared:
+    """Find out what the shared part of `config` is and where it is kept.
+
+    Raises:
+        DataError: names all tasks whose data are missing.
+    """
+    parts = shared_parts(config)
+    sources = for_each_task(parts, lambda name: open_source(parts[name]), config)
+    data = {name: source.fingerprint for name, source in sources.items()}
+    model = fingerprint(config.model)
+    return Shared(config, parts, sources, shared_hash(config, data, model), SharedDirectory(config, data, model))
+
+
+def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], config: RunConfig) -> dict[str, Any]:
+    """What `make` gives for each task, by name.
+
+    Raises:
+        DataError: all that it raised, in one.
+    """
+    made, faults = {}, {}
+    for name in parts:
+        try:
+            made[name] = make(name)
+        except DataError as error:
+            faults[name] = error
+    if faults:
+        raise missing(faults, config) from next(iter(faults.values()))
+    return made
+
+
+def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | None = None) -> Read:
+    """Read the task's data.
+
+    Args:
+        splits: those that are needed; None: all that there are.
+
+    Raises:
+        ConfigError: labels, choices and words that do not go together.
+        DataError: a split that is empty, or a record that is not right.
+    """
+    from ptv2.tasks.load import load_task  # imports numpy
+
+    task = load_task(config.task, source, reading=_reading(config))
+    wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
+    examples: dict[str, list[Any]] = {split: task.read(source.read(split)) for split in wanted}
+    for split in dict.fromkeys(("train", "dev", *wanted)):
+        if not examples.get(split):
+            raise DataError(f"task {config.task.name}: the {split} split has no examples")
+    return Read(config, source, task, examples)
+
+
+def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
+    """The finished run that a command's word means, and its configuration.
+
+    Raises:
+        RunError: there is no such run, it is not finished, or its weights are damaged.
+        ModelError: its backbone is not to be had.
+    """
+    folder = find_run(name, out)
+    config = read_config(folder)
+    if fault := fault_of_weights(folder):
+        if not any((folder / file).exists() for file in ("result.json", ARTIFACT)):
+            raise RunError(f"{folder}: the run is not finished; the same `ptv2 train` command goes on with it")
+        raise RunError(f"{folder}: {fault}; {cure(folder)}")
+    check_backbone(config.model)
+    return folder, config
+
+
+def trained_task(folder: Path, config: RunConfig) -> AnyTask:
+    """The task of a finished run, with the labels that it was trained on.
+
+    Raises:
+        ModelError: the run's artifact is damaged.
+    """
+    from ptv2.tasks.load import load_task  # imports numpy
+
+    return load_task(config.task, state=read_artifact((folder / ARTIFACT).parent)["extra"], reading=_reading(config))
+
+
+def _reading(config: RunConfig) -> Reading | None:
+    """How a language model is asked, which its configuration says; None unless the head is a verbalizer."""
+    if config.head.kind != "verbalizer":
+        return None
+    from ptv2.experiment.heads import reading  # imports torch
+
+    return reading(config)
+
+
+def finished_result(opened: Opened) -> Result | None:
+    """The result of a run that was finished before; its folder is tidied where a kill came at the very end of it.
+
+    Where a finished run is damaged and therefore made again, the user is told.
+    """
+    result = opened.run.result
+    if is_main_process():
+        if result is not None:
+            opened.run.tidy()
+        elif fault := opened.run.fault:
+            from ptv2.console.output import tell
+
+            tell(f"{opened.run.path}: {fault.removesuffix(f'; {AGAIN}')}; it is made again")
+    return result

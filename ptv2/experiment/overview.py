@@ -1,0 +1,109 @@
+"""What was read, said before the training and kept in a run's record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from ptv2.console.output import err, log
+from ptv2.data.overview import render, render_encoded, render_read, token_lengths
+
+if TYPE_CHECKING:
+    from ptv2.experiment.data import Prepared
+    from ptv2.experiment.open import Read
+
+_shown: dict[str, list[str]] = {}  # what this process showed last: jobs of a sweep often read the same
+_held: list[str] = []  # lines for a pipe or a file, which wait until nothing can be refused any more
+
+
+def begin_job() -> None:
+    """Forget what a refused job of the same sweep would have printed."""
+    if _held:
+        _held.clear()
+        _shown.clear()
+
+
+def show_read(read: Read) -> None:
+    """Print what was read, before anything is made of it.
+
+    A terminal has it at once. In a pipe or a file it waits for `log_overview`, so that a refusal is one line there.
+    """
+    _show("data", render_read(_describe_read(read)), "data       the same as in the job before")
+
+
+def show_encoded(overview: dict[str, Any]) -> None:
+    """Print how long the texts are, and what the most frequent answer would score."""
+    _show("tokens", render_encoded(overview), None)
+
+
+def log_overview(overview: dict[str, Any]) -> None:
+    """Write all of it to the run's log, and print what waited for the model to be ready."""
+    while _held:
+        err.print(Text(_held.pop(0)), soft_wrap=True)
+    for line in render(overview):
+        log.info("%s", line)
+
+
+def describe_data(data: Prepared) -> dict[str, Any]:
+    """The overview that `ptv2.data.overview.render` shows; names of files are relative to `data.dir`."""
+    overview = _describe_read(data)
+    for split, facts in overview["splits"].items():
+        encoded = data.encoded[split]
+        facts |= {
+            "always": None if split == "train" else _score_most_frequent(data, split),
+            "tokens": token_lengths(encoded.tokens.lengths),
+            "cut": encoded.truncated,
+            "cut_means": data.task.truncated.format(data.task.config.max_length),
+        }
+    return overview
+
+
+def _describe_read(data: Read | Prepared) -> dict[str, Any]:
+    task, source = data.task, data.source
+    splits = {
+        split: {
+            "examples": len(examples),
+            "file": source.files.get(split),
+            "counted": task.counted,
+            "labels": {name: count for name, count in task.gold(examples).items() if name not in task.uncounted},
+        }
+        for split, examples in data.examples.items()
+    }
+    return {
+        "origin": _origin(data),
+        "splits": splits,
+        "guesses": list(dict.fromkeys([*source.notes, *task.guesses()])),
+        "notes": task.notes(data.examples),
+    }
+
+
+def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
+    """Print lines; where they are those that were printed last, `instead`."""
+    again = _shown.get(what) == lines
+    _shown[what] = list(lines)
+    for line in lines if not again else [instead] if instead else []:
+        if err.file.isatty():
+            err.print(Text(line), soft_wrap=True)
+        else:
+            _held.append(line)
+
+
+def _score_most_frequent(data: Prepared, split: str) -> dict[str, Any] | None:
+    task = data.task
+    found = task.most_frequent(data.examples["train"], data.examples[split])
+    if found is None:
+        return None
+    answer, predictions = found
+    headline = task.config.headline
+    return {"answer": answer, "metric": headline, "score": task.score(predictions, data.examples[split])[headline]}
+
+
+def _origin(data: Read | Prepared) -> str:
+    config, sources = data.config, data.config.task.sources
+    if config.data.source == "mini":
+        return f"task {config.task.name}, made up by ptv2 ({sources.mini})"
+    if config.data.source == "hub" and sources.hub is not None:
+        return f"task {config.task.name}, from the hub's {sources.hub.repository}"
+    return f"task {config.task.name}, from files"

@@ -1,0 +1,235 @@
+"""The part that runs of method multitask-p-tuning-v2 begin with: one deep prompt trained on several tasks together.
+
+It is trained once for all runs that name the same tasks and settings, in a folder of its own below `<out>/shared/`.
+Source: the paper's MPT-2, as its authors describe it; they published no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from accelerate.utils import broadcast_object_list
+
+from ptv2.config.methods import MULTITASK
+from ptv2.console.output import RichMonitor, tell
+from ptv2.data.mixture import Mixture
+from ptv2.experiment.data import Prepared, prepare
+from ptv2.experiment.open import Shared, for_each_task, read_examples
+from ptv2.experiment.overview import describe_data, log_overview, show_encoded, show_read
+from ptv2.experiment.record import (
+    notes,
+    recording,
+    runtime_record,
+    say_if_slow,
+    time_record,
+    training_notes,
+)
+from ptv2.models.artifact import save_artifact
+from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
+from ptv2.models.tokenizers import prompt_tokens
+from ptv2.runs.directory import SharedDirectory
+from ptv2.runs.record import Result, write_result
+from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory, release
+from ptv2.training.monitor import Silent
+from ptv2.training.shard import build_spread, held_bytes
+from ptv2.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+HEADLINE = "mean"  # of the tasks' headlines on dev: what chooses the weights
+SPLITS = ("train", "dev")  # test sets are for the runs that go on from here
+
+
+def train_shared(shared: Shared, longest: int = 0) -> Result:
+    """Train the part, or on from where it stands, or find it finished; wait for a process that trains it now.
+
+    Args:
+        longest: tokens of a sequence that the run after it will have, so that it is refused before.
+
+    Raises:
+        Ptv2Error: anything a user can mend.
+    """
+    accelerator = make_accelerator(next(iter(shared.parts.values())).trainer, idle_heads=True)
+    if _agreed(accelerator, shared.run.result is not None):
+        if accelerator.is_main_process:
+            shared.run.tidy()  # in case a kill came between the result and the end of it
+            tell(f"{shared.run.path}: finished before")
+    else:
+        say_if_slow(next(iter(shared.parts.values())).trainer, accelerator)
+        read = for_each_task(shared.parts, lambda name: _prepare(shared, name, accelerator), shared.config)
+        prepared = {name: data for name, (data, _) in read.items()}
+        overviews = {name: overview for name, (_, overview) in read.items()}
+        model = _build(shared, prepared, accelerator)
+        model.check_length(max(longest, *(data.longest for data in prepared.values())))
+        model.check_ids(max(data.highest for data in prepared.values()))
+        try:
+            with _held(shared.run, accelerator):
+                if not _agreed(accelerator, shared.run.result is not None):
+                    with recording(shared.run) if accelerator.is_main_process else nullcontext():
+                        _fit_and_record(shared, prepared, overviews, model, accelerator)
+        finally:
+            release(model)
+            del model  # before the run that goes on from here loads its own
+    result = shared.run.result
+    assert result is not None
+    return result
+
+
+def _prepare(shared: Shared, name: str, accelerator: Accelerator) -> tuple[Prepared, dict[str, Any]]:
+    """Read and encode one task's data, and say what they are."""
+    read = read_examples(shared.parts[name], shared.sources[name], SPLITS)
+    if accelerator.is_main_process:
+        show_read(read)
+    data = prepare(read, shown=accelerator.is_main_process)
+    overview = describe_data(data)
+    if accelerator.is_main_process:
+        show_encoded(overview)
+    return data, overview
+
+
+def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerator) -> PromptedModel:
+    config = next(iter(shared.parts.values()))
+    heads = HeadSpec.of_tasks({name: data.head for name, data in prepared.items()})
+    tokens = prompt_tokens(config)
+    return build_spread(lambda: build_model(config, heads, tokens), config.trainer.shard, accelerator)
+
+
+def _fit_and_record(
+    shared: Shared,
+    prepared: dict[str, Prepared],
+    overviews: dict[str, dict[str, Any]],
+    model: PromptedModel,
+    accelerator: Accelerator,
+) -> None:
+    started = time.perf_counter()
+    config, run = next(iter(shared.parts.values())), shared.run
+    headlines = {name: f"{name}.{data.task.config.headline}" for name, data in prepared.items()}
+
+    def dev(check: Callable[[], None]) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for number, (name, data) in enumerate(prepared.items()):
+            predictions = data.predictions("dev", model, accelerator, check, head=number)
+            scores |= {f"{name}.{metric}": value for metric, value in data.score("dev", predictions).items()}
+        return {HEADLINE: statistics.fmean(scores[name] for name in headlines.values()), **scores}
+
+    if accelerator.is_main_process:
+        for overview in overviews.values():
+            log_overview(overview)
+    meter = MemoryMeter(accelerator.device)
+    shown = RichMonitor(run.path.name, HEADLINE, [*headlines.values()])
+    with naming_memory(config.trainer), shown if accelerator.is_main_process else nullcontext(Silent()) as monitor:
+        trainer = Trainer(
+            model,
+            _mixture(shared, prepared),
+            dev,
+            HEADLINE,
+            config=config.trainer,
+            optim=config.optim,
+            seed=config.seed,
+            folder=run.path,
+            accelerator=accelerator,
+            monitor=monitor,
+            compiled=config.model.compile,
+        )
+        at = trainer.fit()
+    if accelerator.is_main_process:
+        result = Result(
+            name=run.path.name,
+            task="+".join(prepared),
+            model=config.model.name,
+            method=MULTITASK,
+            seed=config.seed,
+            headline=HEADLINE,
+            dev=at.best or {},
+            dev_last=at.last or {},
+            test=None,
+            best_step=at.best_step or 0,
+            best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
+            steps=at.step,
+            steps_planned=trainer.total,
+            evaluations=at.evaluations,
+            parameters=describe(model),
+            data=_data_record(shared, prepared, overviews),
+            time=time_record(at, time.perf_counter() - started),
+            memory={**meter.record(), "weights": held_bytes(model)},
+            runtime=runtime_record(accelerator, at),
+            backbone=model.identity_record(),
+            config={**run.config, "task": {"name": "+".join(prepared)}},
+            notes=[
+                *(f"{name}: {note}" for name, data in prepared.items() for note in notes(data, model)),
+                *training_notes(trainer),
+            ],
+        )
+        states = {name: data.task.state() for name, data in prepared.items()}
+        save_artifact(model, run.path / "artifact", {"tasks": states}, to_go_on=True)
+        write_result(run.path, result)
+    accelerator.wait_for_everyone()
+
+
+def _mixture(shared: Shared, prepared: dict[str, Prepared]) -> Mixture:
+    assert shared.config.multitask is not None
+    return Mixture([data.encoded["train"] for data in prepared.values()], shared.config.multitask.temperature)
+
+
+def _data_record(shared: Shared, prepared: dict[str, Prepared], overviews: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The sums over tasks under the names that a run's record has, and each task's own under `tasks`."""
+    config = next(iter(shared.parts.values()))
+    mixture = _mixture(shared, prepared)
+    batches = dict(zip(prepared, mixture.counts(config.trainer.batch_size), strict=True))
+    fingerprints = {name: data.source.fingerprint for name, data in prepared.items()}
+    tasks = {
+        name: {
+            "source": dict(data.source.provenance),
+            "fingerprint": fingerprints[name],
+            "examples": {split: len(part) for split, part in data.examples.items()},
+            "rows": len(data.encoded["train"]),
+            "batches_an_epoch": batches[name],
+            "overview": overviews[name],
+        }
+        for name, data in prepared.items()
+    }
+    return {
+        "fingerprint": hashlib.sha256(json.dumps(fingerprints, sort_keys=True).encode()).hexdigest()[:16],
+        "examples": {split: sum(len(data.examples[split]) for data in prepared.values()) for split in SPLITS},
+        "predicted": {},
+        "tasks": tasks,
+    }
+
+
+@contextmanager
+def _held(run: SharedDirectory, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the folder for all processes of this training, after another that trains in it now.
+
+    The main process tells the others every few seconds that it waits, as they would not wait for it for long.
+    """
+    if not accelerator.is_main_process:
+        while not _agreed(accelerator, False):
+            pass
+        yield
+        return
+    waited: list[None] = []
+
+    def waiting() -> None:
+        if not waited:
+            tell(f"waiting for {run.path}: another process is training it")
+        waited.append(None)
+        _agreed(accelerator, False)
+
+    with run.locked(waiting):
+        _agreed(accelerator, True)
+        yield
+
+
+def _agreed(accelerator: Accelerator, value: bool) -> bool:
+    """What the main process says, on all."""
+    said = [value]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(said)
+    return said[0]

@@ -1,0 +1,287 @@
+"""Prompts and head of a model as an adapter of PEFT, and back.
+
+PEFT puts deep prompts ("prefix tuning") into the cache of a transformers model, shallow ones ("prompt tuning") before
+its input embeddings; pooler and head are those of transformers' class for the kind of task. So only what these classes
+compute can be written: `LAYOUTS` says for each model type where they keep it, and everything else is refused with its
+reason. Written from the source of PEFT 0.21.2 and compared with it in `tests/models/test_peft_format.py`.
+
+Letters: L layers, P prompt length, H key/value heads, D head size.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ptv2.errors import ModelError
+from ptv2.interchange.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
+from ptv2.models.attention import LayerPrompts
+from ptv2.models.build import PromptedModel
+from ptv2.models.heads import Head
+from ptv2.models.prompts import DeepPrompts, ShallowPrompts
+
+PEFT_VERSION = "0.21.2"
+_ROOT = "base_model."  # in front of the name of every module that PEFT saves whole
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where transformers' classes of one model type keep a head's parts.
+
+    `pooler` and `pooled` are the pooler's map (its output through tanh, as ours) and the linear map behind it in the
+    class for sequences; none: that class computes something else. `tokens` is the linear map of the class for tokens.
+    `span`: whether there is a class for questions. `deep`: whether the model takes a cache, which is how PEFT hands
+    prompts to the layers.
+    """
+
+    pooler: str | None = None
+    pooled: str | None = None
+    tokens: str | None = "classifier"
+    span: bool = True
+    deep: bool = True
+
+
+_ROBERTA = Layout("classifier.dense", "classifier.out_proj")
+LAYOUTS = {
+    "albert": Layout(deep=False),
+    "bert": Layout("bert.pooler.dense", "classifier"),
+    "camembert": _ROBERTA,
+    "data2vec-text": _ROBERTA,
+    "deberta": Layout(deep=False),
+    "deberta-v2": Layout(deep=False),
+    "distilbert": Layout(deep=False),
+    "electra": Layout(),  # its class for sequences has GELU where our pooler has tanh
+    "ernie": Layout("ernie.pooler.dense", "classifier"),
+    "eurobert": Layout(span=False, deep=False),
+    "gpt2": Layout(),
+    "gpt_neox": Layout(),
+    "llama": Layout(tokens="score"),
+    "mpnet": Layout(deep=False),
+    "opt": Layout(tokens=None),
+    "qwen3": Layout(tokens="score"),
+    "roberta": _ROBERTA,
+    "roberta-prelayernorm": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "xlm-roberta-xl": _ROBERTA,
+}
+
+
+def to_peft(
+    model: PromptedModel,
+    base: str,
+    revision: str | None = None,
+    extra: dict[str, Any] | None = None,
+    *,
+    positions_at_call: bool = False,
+) -> Adapter:
+    """What was trained of `model` as an adapter on the checkpoint `base`.
+
+    An MLP is folded away, and so are hidden vectors: the layers' frozen projections of them are keys and values.
+
+    Args:
+        extra: goes into the header, beside head and positions.
+        positions_at_call: whoever calls the adapter passes `position_ids` less P (see `prompt.positions=unshifted`).
+
+    Raises:
+        ModelError: PEFT has no way to compute what the model computes.
+    """
+    _refuse(model, positions_at_call)
+    task_type, parts = _head_parts(model)
+    assert model.prompts is not None
+    deep = isinstance(model.prompts, DeepPrompts)
+    prompt = _flat(_keys_and_values(model)) if deep else model.prompts.value()
+    header = {
+        "method": model.method.name,
+        "kind": model.spec.kind,
+        "num_labels": model.spec.num_labels,
+        "positions": model.positions,
+        "backbone": model.identity_record(),
+        **(extra or {}),
+    }
+    tensors = {EMBEDDINGS: prompt, **{_ROOT + name: tensor for name, tensor in parts.items()}}
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    return Adapter(
+        {**_config(model, prompt, task_type, parts), "base_model_name_or_path": base, "revision": revision},
+        copies,
+        header,
+    )
+
+
+def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
+    """Put an adapter's prompts and head on a model that was built for it (`settings_of`).
+
+    Raises:
+        ModelError: the adapter has parts that the model has not, or lacks some, or they have other shapes.
+    """
+    task_type, parts = _head_parts(model)
+    given = {name.removeprefix(_ROOT): tensor for name, tensor in adapter.tensors.items() if name != EMBEDDINGS}
+    if adapter.task_type == SEQUENCE and model.family.causal:  # one map on the last token, without bias
+        parts = {"score.weight": parts[next(name for name in parts if name.endswith(".weight"))]}
+        assert isinstance(model.head, Head)  # of these kinds every head is
+        with torch.no_grad():
+            model.head.linear.bias.zero_()
+    elif adapter.task_type == SPAN != task_type:
+        raise ModelError("PEFT drops token_type_ids and position_ids for QUESTION_ANS, and this model uses them")
+    elif adapter.task_type != task_type:
+        raise ModelError(f"the adapter is for {adapter.task_type}, and a head of kind {model.spec.kind} is {task_type}")
+    prompt = model.prompts.prompt if model.prompts is not None else None
+    assert prompt is not None  # settings_of asks for no MLP
+    values = adapter.tensors[EMBEDDINGS]
+    _check_fit(model, parts, given)
+    if values.numel() != prompt.numel():
+        want = (adapter.length, prompt.numel() // adapter.length)
+        raise ModelError(
+            f"the adapter's prompt is {tuple(values.shape)}, this backbone takes {want}: another backbone?"
+        )
+    with torch.no_grad():
+        prompt.copy_(_unflat(values, prompt.shape) if adapter.deep else values)
+        for name, tensor in parts.items():
+            tensor.copy_(given[name])
+
+
+def _check_fit(model: PromptedModel, parts: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    """Raise `ModelError` unless the adapter's modules are those of the model, in their shapes."""
+    if given.keys() != parts.keys():
+        lacking, odd = sorted(parts.keys() - given.keys()), sorted(given.keys() - parts.keys())
+        said = [f"lacks {', '.join(lacking)}"] if lacking else []
+        said += [f"has {', '.join(odd)}, for which a {model.family.model_type} model has no place"] if odd else []
+        raise ModelError(f"the adapter {' and '.join(said)}")
+    for name, tensor in parts.items():
+        if given[name].shape != tensor.shape:
+            raise ModelError(
+                f"the adapter's {name} is {tuple(given[name].shape)}, this task and backbone have {tuple(tensor.shape)}"
+            )
+
+
+def _config(model: PromptedModel, prompt: Tensor, task_type: str, parts: dict[str, Tensor]) -> dict[str, Any]:
+    """What adapter_config.json says of prompt and head; `prompt` is `[P, N]`, `parts` the head by PEFT's names."""
+    config, deep = model.config, isinstance(model.prompts, DeepPrompts)
+    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    modules = {re.sub(r"(\.dense|\.out_proj)?\.(weight|bias)$", "", name).rpartition(".")[2] for name in parts}
+    return {
+        "auto_mapping": None,
+        "inference_mode": True,
+        "modules_to_save": sorted(modules),
+        "num_attention_heads": kv_heads if deep else config.num_attention_heads,
+        "num_layers": config.num_hidden_layers,
+        "num_transformer_submodules": 1,
+        "num_virtual_tokens": prompt.shape[0],
+        "peft_type": PREFIX if deep else PROMPT,
+        "peft_version": PEFT_VERSION,
+        "task_type": task_type,
+        "token_dim": prompt.shape[1] // (2 * config.num_hidden_layers) if deep else prompt.shape[1],
+        **({"prefix_projection": False} if deep else {"prompt_tuning_init": "RANDOM"}),
+    }
+
+
+def _refuse(model: PromptedModel, positions_at_call: bool) -> None:
+    """Raise `ModelError` for prompts that PEFT cannot express."""
+    model_type, prompts = model.family.model_type, model.prompts
+    if prompts is None:
+        raise ModelError(f"PEFT: method {model.method.name} has no prompts; only prompts can be exported")
+    if isinstance(prompts, DeepPrompts):
+        if not _layout(model).deep:
+            raise ModelError(f"PEFT hands deep prompts over in a cache, which transformers' {model_type} does not take")
+        if len(prompts.layers) != model.config.num_hidden_layers:
+            raise ModelError(
+                f"PEFT puts prompts into all {model.config.num_hidden_layers} layers, this model has them in "
+                f"{len(prompts.layers)}: a prompt of zeros is not no prompt"
+            )
+        if not (model.positions == "shifted" or positions_at_call):
+            raise ModelError(
+                "PEFT begins texts at position P, this model at 0 (prompt.positions=unshifted); with "
+                "--position-ids-at-call the adapter is written, and every call must pass position_ids less P"
+            )
+    elif model.embedding == "published":
+        raise ModelError("PEFT embeds a text once, this model twice (prompt.embedding=published)")
+
+
+def _head_parts(model: PromptedModel) -> tuple[str, dict[str, Tensor]]:
+    """The task type of the class of transformers that has this head, and our parameters by that class's names."""
+    kind, layout, model_type = model.spec.kind, _layout(model), model.family.model_type
+    if kind not in ("classification", "choice", "tagging", "span"):
+        raise ModelError(f"PEFT has no class for a head of kind {kind}")
+    assert isinstance(model.head, Head)  # of these kinds every head is
+    plain = model.positions == "shifted" and getattr(model.config, "type_vocab_size", 0) <= 1
+    if kind == "span" and plain and layout.span:
+        return SPAN, _named("qa_outputs", model.head.linear)
+    # Otherwise the class for tokens has start and end as two labels: PEFT's own for questions drops what it is given of
+    # token_type_ids and position_ids (`PeftModelForQuestionAnswering.forward`).
+    if model.pooler is None:  # tagging, start and end, or the class for tokens read at one token
+        if layout.tokens is None:
+            raise ModelError(f"transformers has no class for tokens of {model_type}, which this head would need")
+        return TOKENS, _named(layout.tokens, model.head.linear)
+    if isinstance(model.prompts, ShallowPrompts):
+        raise ModelError(
+            "PEFT reads the pooler at the first prompt, this model at the text's first token; "
+            "a run with model.pooler=none can be exported"
+        )
+    if layout.pooler is None or layout.pooled is None:
+        raise ModelError(
+            f"transformers' class for sequences of {model_type} has another pooler than this model; "
+            "a run with model.pooler=none can be exported"
+        )
+    parts = _named(layout.pooled, model.head.linear)
+    in_base = not layout.pooler.startswith("classifier") and model.pooler_origin == "checkpoint"
+    if not in_base or model.pooler.dense.weight.requires_grad:
+        parts |= _named(layout.pooler, model.pooler.dense)
+    return SEQUENCE, parts
+
+
+def _layout(model: PromptedModel) -> Layout:
+    model_type = model.family.model_type
+    if model_type not in LAYOUTS:
+        raise ModelError(f"PEFT: {model_type} was not compared with it; known: {', '.join(LAYOUTS)}")
+    return LAYOUTS[model_type]
+
+
+def _named(name: str, linear: nn.Linear) -> dict[str, Tensor]:
+    return {f"{name}.{part}": parameter for part, parameter in linear.named_parameters()}
+
+
+@dataclass
+class _Recorder(LayerPrompts):
+    """Prompts that remember what each layer was given."""
+
+    given: dict[int, Tensor] = field(default_factory=dict)
+
+    def take(self, module: nn.Module, key: Tensor) -> tuple[Tensor, Tensor] | None:
+        pair = super().take(module, key)
+        if pair is not None:
+            layer = next(iter(self.taken - self.given.keys()))
+            self.given[layer] = torch.stack((pair[0][0], pair[1][0]))  # [2, H, P, D]
+        return pair
+
+
+@torch.no_grad()
+def _keys_and_values(model: PromptedModel) -> Tensor:
+    """The prompts of all layers as keys and values `[L, 2, H, P, D]`; hidden vectors are projected by one pass."""
+    assert isinstance(model.prompts, DeepPrompts)
+    value = model.prompts.value()
+    if model.prompts.form == "key-value":
+        return value
+    recorder = _Recorder(dict(zip(model.prompts.layers, value.unbind(0), strict=True)), form="hidden")
+    ids = torch.zeros(1, 2, dtype=torch.long, device=value.device)
+    training = model.backbone.training
+    try:
+        model.backbone.eval()(input_ids=ids, attention_mask=torch.ones_like(ids), prompts=recorder)
+    finally:
+        model.backbone.train(training)
+    return torch.stack([recorder.given[layer] for layer in model.prompts.layers])
+
+
+def _flat(values: Tensor) -> Tensor:
+    """`[L, 2, H, P, D]` as PEFT keeps it: `[P, L * 2 * H * D]`."""
+    return values.permute(3, 0, 1, 2, 4).flatten(1)
+
+
+def _unflat(rows: Tensor, shape: torch.Size) -> Tensor:
+    """The inverse of `_flat`, for the prompt's `shape`."""
+    layers, two, heads, length, head_dim = shape
+    return rows.view(length, layers, two, heads, head_dim).permute(1, 2, 3, 0, 4)

@@ -1,0 +1,205 @@
+"""What a reader must know of a table's numbers: how chosen, how tested, from which settings, what is missing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ptv2.config.multitask import in_override
+from ptv2.report.statistics import LEVEL, RESAMPLES
+from ptv2.reproduce.options import Options
+from ptv2.reproduce.table.cells import Request
+from ptv2.reproduce.table.entries import Entry
+from ptv2.runs.environment import in_words
+from ptv2.runs.sharing import PATHS, shareable_path, shareable_text
+
+QUOTES = ("'", '"')
+
+
+def caption(request: Request, entries: Sequence[Entry], options: Options) -> str:
+    """What the numbers are, how they were chosen and how they were tested."""
+    splits = {entry.split for entry in entries if entry.split}
+    parts = []
+    if "dev" in splits:
+        parts.append(
+            "On development sets the best epoch's score, chosen by that same set (optimistic, as in the paper); the "
+            "last epoch's stands in the list of comparisons."
+        )
+    if tests := sorted(splits - {"dev"}):
+        parts.append(f"On test sets ({', '.join(tests)}) scored once, with the weights of the best epoch on dev.")
+    parts.append("In percent, mean ± standard deviation over seeds (n - 1).")
+    if any(entry.comparison for entry in entries):
+        parts.append(_tests(request, entries, options.margin))
+    if any(entry.paper and not entry.paper.checked for entry in entries):
+        parts.append("† a number of the paper that was not seen again in a second source.")
+    return " ".join(parts)
+
+
+def notes(request: Request, entries: Sequence[Entry], options: Options) -> Iterator[str]:
+    """Recipes, marks, missing numbers, data and the command, a sentence or two each."""
+    yield f"Command: {command(request, options)}"
+    for texts in (_recipe, _marks, lambda entry: [clean(reason, options) for reason in entry.reasons]):
+        for text, found in _grouped(entries, texts).items():
+            yield f"{text}: {_listed(found, request)}."
+    if one := [entry for entry in entries if entry.one_answer]:
+        counts = {f"{_name(e)} ({e.one_answer} of {len(e.results)} seeds)" for e in one}
+        yield f"Models that give one answer to every example: {', '.join(sorted(counts))}."
+    yield from _data(entries)
+    yield from _costs(entries)
+    for place in in_words(_folders(entries)):
+        yield f"Made with {place}."
+
+
+def command(request: Request, options: Options) -> str:
+    """The words that make this table again; the folder of data is DIR."""
+    return _command(f"table={request.name}", request.seeds, options)
+
+
+def figure_command(name: str, seeds: Sequence[int], options: Options) -> str:
+    """The words that make a figure again; the folder of data is DIR."""
+    return _command(f"figure={name} task={options.task}", seeds, options)
+
+
+def _command(what: str, seeds: Sequence[int], options: Options) -> str:
+    words = [what]
+    words += [f"model={options.model}"] if options.model else []
+    words += ["data=DIR"] if options.data else []
+    for key in ("rows", "columns", "methods"):
+        if names := getattr(options, key):
+            words.append(f"{key}={','.join(names)}")
+    words.append(f"seeds={','.join(map(str, seeds))}")
+    words += [f"share={options.share}"] if options.share else []
+    words += [shlex.quote(_shareable_word(word, options)) for word in options.overrides]
+    words += ["--config-dir DIR"] if options.config_dir else []
+    return f"ptv2 reproduce {' '.join(words)}"
+
+
+def _tests(request: Request, entries: Sequence[Entry], margin: float) -> str:
+    baseline = next((m.shown for m in request.spec.methods if m.name == request.spec.against), "")
+    units = sorted({e.comparison.bootstrap.unit for e in entries if e.comparison and e.comparison.bootstrap})
+    drawn = (
+        f" The intervals are a bootstrap's with {RESAMPLES} draws of the scored set's units ({', '.join(units)}), the "
+        "same draw for both methods and all seeds, the metric computed anew for each; a 90 % interval inside the "
+        "margin says of other examples what ≈ says of other seeds."
+        if units
+        else ""
+    )
+    return (
+        f"Differences to {baseline} are over the seeds that both have. * differs (p < {LEVEL:g}, paired t-test over "
+        f"seeds); ≈ equivalent: within {margin:g} point{'' if margin == 1 else 's'} (p < {LEVEL:g}, two one-sided "
+        "t-tests over seeds), and then stands alone; a difference that is the same for every seed has no t-test "
+        f"(equal) and is equivalent if it is inside the margin.{drawn} p values are not corrected for the number of "
+        "comparisons."
+    )
+
+
+def _recipe(entry: Entry) -> Iterator[str]:
+    config = next((job.config for job in entry.jobs if job.config is not None), None)
+    if config is None:
+        return
+    if config.recipe is None:
+        yield "Settings: the method's defaults, ours"
+    else:
+        changed = f", but for {', '.join(sorted(config.recipe.changed))}" if config.recipe.changed else ""
+        if config.recipe.kind == "published":
+            yield f"Settings as published ({config.recipe.source}){changed}"
+        else:  # each with a source of its own, which stands in the JSON
+            yield f"Settings of ours (recipes that say what they were chosen from: ptv2 list recipes){changed}"
+
+
+def _marks(entry: Entry) -> Iterator[str]:
+    """What runs say of themselves that a reader must know; a verbalizer also where nothing has run."""
+    config = next((job.config for job in entry.jobs if job.config is not None), None)
+    if config is not None and config.head.kind == "verbalizer" and not entry.results:
+        yield "Verbalizer with the language-model head, where others have [CLS] and a linear head"
+    for result in entry.results:
+        yield from (note[:1].upper() + note[1:] for note in result.notes)
+
+
+def _grouped(entries: Sequence[Entry], texts: Callable[[Entry], Iterable[str]]) -> dict[str, list[Entry]]:
+    """The entries by the texts that `texts` gives for them, in the order of their first appearance."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for text in dict.fromkeys(texts(entry)):
+            groups.setdefault(text, []).append(entry)
+    return groups
+
+
+def _listed(entries: Sequence[Entry], request: Request) -> str:
+    """The places of entries, row by row: columns with all methods by their name alone, rows with all columns too."""
+    rows: dict[str, dict[str, list[str]]] = {}
+    for entry in entries:
+        place = entry.place
+        methods = rows.setdefault(place.row.shown, {}).setdefault(place.column.shown, [])
+        if place.method.shown not in methods:
+            methods.append(place.method.shown)
+    return "; ".join(f"{row} {_columns(columns, request)}" for row, columns in rows.items())
+
+
+def _columns(columns: Mapping[str, list[str]], request: Request) -> str:
+    alike = {tuple(methods) for methods in columns.values()}
+    if len(alike) > 1:
+        return ", ".join(f"{column}{_methods(methods, request)}" for column, methods in columns.items())
+    names = "all" if len(columns) == len({column.shown for column in request.columns}) else ", ".join(columns)
+    return f"{names}{_methods(next(iter(alike)), request)}"
+
+
+def _methods(methods: Sequence[str], request: Request) -> str:
+    return "" if len(methods) == len(request.methods) else f" ({', '.join(methods)})"
+
+
+def _name(entry: Entry) -> str:
+    place = entry.place
+    return f"{place.row.shown} {place.column.shown} {place.method.shown}"
+
+
+def _data(entries: Sequence[Entry]) -> Iterator[str]:
+    """Where each task's data came from, and how many examples they have."""
+    seen: dict[str, str] = {}
+    for entry in entries:
+        for result in entry.results[:1]:
+            source = result.data.get("source", {})
+            origin = "made up by this project" if "mini" in source else source.get("repository", "local files")
+            counts = ", ".join(f"{count} {split}" for split, count in result.data["examples"].items())
+            seen.setdefault(entry.place.column.shown, f"{entry.place.column.shown} ({origin}): {counts}")
+    if seen:
+        yield f"Examples: {'; '.join(seen.values())}."
+
+
+def _costs(entries: Sequence[Entry]) -> Iterator[str]:
+    costs = [entry.cost for entry in entries if entry.cost]
+    if costs:
+        kinds = " and ".join(sorted({f"{c.memory_of} ({c.device})" for c in costs if c.memory is not None}))
+        memory = f" Memory: the peak of {kinds}." if kinds else ""
+        if any(cost.memory is None for cost in costs):
+            memory += " Memory is left out of runs that were not the first training of their process."
+        shared = (
+            "; + time of the part that tasks share, once for all of them"
+            if any(c.shared_seconds for c in costs)
+            else ""
+        )
+        yield f"Train time: mean over seeds, without evaluation{shared}.{memory}"
+
+
+def _folders(entries: Sequence[Entry]) -> Iterator[Path]:
+    """Those of the runs whose numbers stand in the table."""
+    for entry in entries:
+        yield from (job.folder for job in entry.jobs if job.folder is not None and job.seed in entry.values)
+
+
+def clean(text: str, options: Options) -> str:
+    """A text without the places of this machine."""
+    if options.data is not None:
+        for folder in (options.data.resolve(), options.data):
+            text = text.replace(in_override(str(folder)), "DIR").replace(str(folder), "DIR")
+    return shareable_text(text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/"))
+
+
+def _shareable_word(word: str, options: Options) -> str:
+    """A setting without the places of this machine: of a folder elsewhere, as of a checkpoint, the name alone."""
+    key, equals, value = clean(word, options).partition("=")
+    if not equals or key.rpartition(".")[2] not in PATHS:
+        return f"{key}{equals}{value}"
+    path = shareable_path(value.strip("'\""))
+    return f"{key}={in_override(path) if value.startswith(QUOTES) else path}"
