@@ -6,6 +6,7 @@ import os
 import re
 import sys
 
+from ptv2.commands.verbs import COMMANDS
 from ptv2.config import paths
 from ptv2.errors import ConfigError
 from ptv2.runs.directory import find_runs
@@ -30,8 +31,6 @@ def complete(arguments: list[str]) -> int:
 
 
 def _candidates(words: list[str], next_word: bool) -> list[str]:
-    from ptv2.cli import COMMANDS
-
     if len(words) < 2 or (len(words) == 2 and not next_word):
         return sorted(COMMANDS)
     if words[1] == "list":

@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
-
-from ptv2.collector import collector_paused
-from ptv2.config import paths
-from ptv2.config.compose import compose
-from ptv2.config.multitask import in_override
-from ptv2.config.schema import RunConfig
 from ptv2.console.arguments import Parser
 from ptv2.console.output import tell
-from ptv2.errors import ConfigError, ModelError, quote
-from ptv2.files import write_json_whole
-from ptv2.runs.directory import write_config
-
-if TYPE_CHECKING:
-    from ptv2.interchange.peft_adapter import Adapter
-    from ptv2.tasks.load import AnyTask
+from ptv2.interchange.import_adapter import import_adapter
 
 
 def main(arguments: list[str]) -> int:
@@ -39,105 +20,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
     options = parser.parse_args(arguments)
 
-    from ptv2.interchange.peft_adapter import read_adapter, settings_of
-
-    adapter = read_adapter(options.adapter)
-    fixed = settings_of(adapter)
-    config = compose(
-        [
-            *_named(adapter, options.settings, options.config_dir),
-            *_free(options.settings, fixed),
-            *(f"{key}={value}" for key, value in fixed.items()),
-        ],
-        options.config_dir,
-    )
-    folder = _write(adapter, config, Path(options.adapter))
+    folder = import_adapter(options.adapter, options.settings, options.config_dir)
     tell(f"written: {folder}; `ptv2 evaluate {folder}` scores it")
     return 0
-
-
-def _named(adapter: Adapter, settings: list[str], config_dir: str | None) -> list[str]:
-    """Task and backbone as the adapter names them, where the settings do not."""
-    given = {setting.partition("=")[0] for setting in settings}
-    named = []
-    if "task" not in given:
-        task = adapter.header.get("task")
-        if task not in paths.choices("task", config_dir):
-            raise ConfigError("the adapter names no task of ptv2; expected task=NAME (see ptv2 list tasks)")
-        named.append(f"task={task}")
-    if not given & {"model", "model.path"}:
-        base = adapter.header.get("path") or adapter.config.get("base_model_name_or_path")
-        if not base:
-            raise ConfigError("the adapter names no backbone; expected model=NAME or model.path=FOLDER or hub id")
-        known = adapter.header.get("backbone") or {}
-        if known and not adapter.header.get("path") and not Path(base).is_dir():  # exported from a folder's backbone
-            raise ConfigError(
-                f"the adapter's backbone is a folder named {quote(base)} (SHA-256 of its weights: "
-                f"{known.get('sha256')}); expected model.path=FOLDER"
-            )
-        files = paths.choices("model", config_dir)
-        shipped = [name for name, file in files.items() if _yaml(file).get("path") == base]
-        revision = adapter.config.get("revision")
-        elsewhere = [
-            f"model.path={in_override(str(base))}",
-            *([f"model.revision={in_override(str(revision))}"] if revision else []),
-        ]
-        named += [f"model={shipped[0]}"] if shipped else elsewhere
-    return named
-
-
-def _free(settings: Iterable[str], fixed: dict[str, str]) -> list[str]:
-    """The settings, none of which may be one that the adapter decides."""
-    settings = list(settings)
-    for setting in settings:
-        key, equals, _ = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"{setting}: expected key=value")
-        if key.lstrip("+") in fixed:
-            raise ConfigError(f"{setting}: the adapter decides it ({key}={fixed[key.lstrip('+')]}); leave it out")
-    return settings
-
-
-def _write(adapter: Adapter, config: RunConfig, source: Path) -> Path:
-    """Build the model, put the adapter on it, and write the run's folder; the same import writes the same folder."""
-    with collector_paused():
-        from transformers.utils import logging as transformers_logging
-
-        from ptv2.interchange.peft_adapter import WEIGHTS, check_kind
-        from ptv2.interchange.peft_format import load_adapter
-        from ptv2.models.artifact import save_artifact
-        from ptv2.models.build import HeadSpec, build_model
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    task = _task(adapter, config)
-    check_kind(adapter, task.head)
-    model = build_model(config, HeadSpec(task.head, len(task.labels)))
-    trained_on = (adapter.header.get("backbone") or {}).get("sha256")
-    if trained_on not in (None, model.identity.sha256):
-        raise ModelError(f"{config.model.path}: not the weights that the adapter was trained on (SHA-256 {trained_on})")
-    load_adapter(model, adapter)
-
-    sha256 = hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
-    tree = {"config": config.model_dump(mode="json"), "deciding": {"adapter": sha256}}
-    backbone = json.dumps(model.identity_record(), sort_keys=True)
-    digest = hashlib.sha256((json.dumps(tree, sort_keys=True) + backbone).encode()).hexdigest()[:10]
-    folder = Path(config.out) / f"{config.task.name}-{config.model.name}-{config.method}-peft-{digest}"
-    save_artifact(model, folder / "artifact", {**task.state(), "task": config.task.name})
-    write_json_whole(folder / "status.json", {"state": "imported", "message": "an adapter of PEFT; not trained here"})
-    write_config(folder, **tree)
-    return folder
-
-
-def _task(adapter: Adapter, config: RunConfig) -> AnyTask:
-    """The task, with the labels that the adapter was exported with, or else those of the task or its data."""
-    from ptv2.data.sources import open_source
-    from ptv2.tasks.load import load_task
-
-    if adapter.header.get("task") == config.task.name and adapter.header.get("labels"):
-        return load_task(config.task, state=adapter.header)
-    return load_task(config.task, open_source(config))
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}

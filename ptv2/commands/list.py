@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ptv2.config import paths, recipes
 from ptv2.console.arguments import Parser
@@ -47,24 +43,13 @@ def _tasks(options: argparse.Namespace) -> Table:
     rows = []
     files = paths.choices("task", options.config_dir)
     for name, path in files.items():
-        tree = _with_defaults(name, files)
+        tree = paths.with_defaults(name, files)
         there = tree.get("sources")
         have = [one for one in ("hub", "files", "mini") if isinstance(there, dict) and there.get(one)]
         sources = " ".join(f"{source}*" if source == tree.get("source") else source for source in have)
         rows.append((name, sources, str(tree.get("headline", "accuracy")), paths.summary(path)))
     columns = [NAME, Column("data"), Column("metric"), TEXT]
     return Table(columns, rows, title="tasks", notes=["* used unless data.source= says otherwise"])
-
-
-def _with_defaults(name: str, files: Mapping[str, Path], above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a task's file says, and for what it does not say the tasks that it begins with."""
-    tree = yaml.safe_load(files[name].read_text(encoding="utf-8")) or {}
-    begun: dict[str, Any] = {}
-    names = tree.get("defaults")
-    for other in names if isinstance(names, list) else []:
-        if isinstance(other, str) and other in files and other not in (*above, name):
-            begun |= _with_defaults(other, files, (*above, name))
-    return begun | tree
 
 
 def _models(options: argparse.Namespace) -> Table:

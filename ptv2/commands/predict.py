@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -78,34 +77,16 @@ def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
         return
     if not is_alone():
         raise ConfigError("--input -: several processes cannot share standard input; expected a file")
+    from ptv2.tasks.new import ending_of
+
     data = sys.stdin.buffer.read()
     with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
-        path = Path(folder) / f"stdin{_ending(data, task)}"
+        path = Path(folder) / f"stdin{ending_of(data, task.config.shape)}"
         path.write_bytes(data)
         try:
             yield path
         except DataError as error:
             raise DataError(str(error).replace(f"{folder}/", "")) from error
-
-
-def _ending(data: bytes, task: Task[Any, Any]) -> str:
-    """The ending of a file's name that says what format the content has."""
-    text = data.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    first = text.partition("\n")[0]
-    if text.startswith(("{", "[")):
-        return ".jsonl" if _is_object(first) else ".json"
-    if task.config.shape == "tag":
-        return ".txt"
-    return ".tsv" if "\t" in first else ".csv"
-
-
-def _is_object(line: str) -> bool:
-    """Whether a line is a JSON object and not a whole file of rows."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and not isinstance(value.get("data"), list)
 
 
 def _note(text: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from ptv2.config.own_files import check_files
 from ptv2.errors import ConfigError
@@ -51,3 +54,14 @@ def _comments(path: Path) -> Iterator[str]:
         text = line.lstrip("# ").rstrip()
         if text and not text.startswith("@package"):
             yield text
+
+
+def with_defaults(name: str, files: Mapping[str, Path], above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a task's file says, and for what it does not say the tasks that it begins with."""
+    tree = yaml.safe_load(files[name].read_text(encoding="utf-8")) or {}
+    begun: dict[str, Any] = {}
+    names = tree.get("defaults")
+    for other in names if isinstance(names, list) else []:
+        if isinstance(other, str) and other in files and other not in (*above, name):
+            begun |= with_defaults(other, files, (*above, name))
+    return begun | tree

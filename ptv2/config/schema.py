@@ -21,7 +21,6 @@ from pydantic import (
 )
 
 from ptv2.config.methods import METHODS, MULTITASK, Method
-from ptv2.data.superglue import READERS
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import find_score, known_metrics
 
@@ -166,6 +165,9 @@ class VerbalizerConfig(Frozen):
         return text
 
 
+READERS = ("plain", "wsc", "copa", "multirc", "record")  # functions of ptv2/data/superglue.py
+
+
 class TaskConfig(Frozen):
     """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
@@ -177,7 +179,7 @@ class TaskConfig(Frozen):
     choices: list[Template] = []  # shape choose: one template per choice, its second segment
     template: int | None = None  # which of `templates` replaces `text`
     templates: dict[int, list[Template]] = {}  # the task's numbered templates
-    reader: str = "plain"  # how one record of the source becomes examples (ptv2/tasks/readers)
+    reader: str = "plain"  # how one record of the source becomes examples (ptv2/data/superglue.py)
     label: str = "label"  # field of the label
     labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; None: those in training data
     metric: str = "accuracy"  # what is scored: a module of ptv2.metrics

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, unknown
 from ptv2.screen import folded
 
 _NAME = re.compile(r"\s+\S.*?\s\s+(?=\S)")  # a word of a list, before what it means
@@ -34,3 +35,22 @@ class Parser(argparse.ArgumentParser):
             ConfigError: always.
         """
         raise ConfigError(f"{message} ({self.prog} --help says what there is)")
+
+
+def read_words(words: Sequence[str], keys: Collection[str], needed: Sequence[str] = ()) -> dict[str, str]:
+    """Words of the form key=value, by key.
+
+    Raises:
+        ConfigError: a word of another form, an unknown key, or one of `needed` that is missing.
+    """
+    values = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise ConfigError(f"{word}: expected key=value")
+        if key not in keys:
+            raise ConfigError(unknown("key", key, keys))
+        values[key] = value
+    if missing := [key for key in needed if key not in values]:
+        raise ConfigError(f"expected {' and '.join(f'{key}=NAME' for key in missing)}")
+    return values

@@ -1,0 +1,1 @@
+"""Adapters of PEFT: runs exported as such, and such imported as runs."""

@@ -1,0 +1,1 @@
+"""Backbones with prompts and heads."""

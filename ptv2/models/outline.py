@@ -1,25 +1,32 @@
-"""A model's shape without its weights: from `config.json` alone, or from the sizes that `conf/model` knows.
+"""A model's shape without its weights, from `config.json` alone or from the sizes that `conf/model` knows, and the cost
+of one training pass counted on it.
 
 Outlines are made and used inside `ptv2.models.ledger.without_contents`.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 from huggingface_hub import hf_hub_download
+from torch import Tensor
 from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig, RunConfig
+from ptv2.data.cloze import LabelWords
+from ptv2.data.mixture import HEAD
 from ptv2.errors import ModelError, Ptv2Error
 from ptv2.hub.fetch import fetching
 from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.checkpoints import resolve
 from ptv2.models.configs import attention_name, random_config, read_config
+from ptv2.models.heads import HeadKind
 from ptv2.models.language_model import auto_class
-from ptv2.models.ledger import FUSED
+from ptv2.models.ledger import FUSED, StepCost, count_step, without_contents
+from ptv2.models.quantized import saved_bytes
 
 
 def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:
@@ -63,3 +70,52 @@ def outline(cfg: RunConfig, head: HeadSpec, config: PreTrainedConfig) -> Prompte
     backbone = load_backbone(cfg.model, cfg.seed, given, language_model)
     drawn = cfg.model_copy(update={"prompt": cfg.prompt.model_copy(update={"init": "normal"})})
     return build_model(drawn, head, backbone=backbone)
+
+
+def pass_rows(config: RunConfig) -> int:
+    """The examples of one forward and backward pass of one process."""
+    return math.ceil(config.trainer.batch_size / config.trainer.accumulation)
+
+
+def count_pass(
+    config: RunConfig, head: HeadKind, labels: int, rows: int, length: int, shape: PreTrainedConfig
+) -> StepCost:
+    """Count one pass over `rows` texts of `length` tokens with a backbone of shape `shape`.
+
+    Raises:
+        Ptv2Error: the run would be refused too.
+    """
+    words = LabelWords.stand_in(labels) if head == "verbalizer" else None
+    return count_task(config, HeadSpec(head, labels, words), shape, (head, rows, length))
+
+
+def count_task(
+    config: RunConfig, heads: HeadSpec, shape: PreTrainedConfig, texts: tuple[HeadKind, int, int], number: int = 0
+) -> StepCost:
+    """Count one pass.
+
+    Args:
+        texts: the head that reads them, how many they are, and tokens of each.
+        number: of that head, where there are several.
+    """
+    head, rows, length = texts
+    half = config.trainer.precision != "fp32"
+    with without_contents():
+        model = outline(config, heads, shape)
+        model.check_length(length)
+        less = saved_bytes(model.backbone, config.model)
+        batch = {**_batch(head, rows, len(config.task.choices), length), HEAD: torch.tensor(number)}
+        return count_step(model, batch, half=half, less=less)
+
+
+def _batch(head: str, rows: int, choices: int, length: int) -> dict[str, Tensor]:
+    """Inputs and labels of one pass, as the data would give them."""
+
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.long)
+
+    shape = (rows, choices, length) if head == "choice" else (rows, length)
+    batch = {"input_ids": zeros(*shape), "attention_mask": torch.ones(shape, dtype=torch.long)}
+    if head == "span":
+        return {**batch, "start_positions": zeros(rows), "end_positions": zeros(rows)}
+    return {**batch, "labels": zeros(*shape) if head == "tagging" else zeros(rows)}

@@ -13,6 +13,7 @@ from ptv2.config.identity import BOOKKEEPING, SHALLOW
 from ptv2.config.methods import METHODS
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
+from ptv2.errors import RunError, unknown
 from ptv2.report.tables import same_settings
 from ptv2.runs.record import Result
 
@@ -23,6 +24,8 @@ NAMING = (
     *("model.name", "model.path", "model.revision", "model.sha256", "model.config", "model.trust_remote_code"),
     *("multitask.tasks", "multitask.only_shared"),
 )
+
+CHOOSING = ("task", "model", "method", "headline")  # fields of results by which runs are chosen
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,18 @@ def decisive(config: RunConfig) -> dict[str, Any]:
 def beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
     """What differs from a default."""
     return {key: value for key, value in settings.items() if key not in default or default[key] != value}
+
+
+def choose_results(results: Sequence[Result], asked: Mapping[str, str], folder: str) -> list[Result]:
+    """The runs with a task, model, method and headline, those of `CHOOSING` that are asked for.
+
+    Raises:
+        RunError: there are none; with what there is in `folder`.
+    """
+    chosen = list(results)
+    for key in (key for key in CHOOSING if key in asked):
+        known = {str(getattr(result, key)) for result in chosen}
+        if asked[key] not in known:
+            raise RunError(f"{unknown(key, asked[key], known)} (finished runs in {folder}/)")
+        chosen = [result for result in chosen if getattr(result, key) == asked[key]]
+    return chosen

@@ -1,0 +1,1 @@
+"""Folders of runs: their names, records, logs and locks."""

@@ -1,0 +1,1 @@
+"""Shapes of tasks: how records become examples, scores predictions, and predictions numbers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,3 +38,23 @@ def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda tex
     if unusable is not None:
         note(f"right answers are left out: {unusable}")
     return examples
+
+
+def ending_of(data: bytes, shape: str) -> str:
+    """The ending of a file's name that says what format the content has."""
+    text = data.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    first = text.partition("\n")[0]
+    if text.startswith(("{", "[")):
+        return ".jsonl" if _is_object(first) else ".json"
+    if shape == "tag":
+        return ".txt"
+    return ".tsv" if "\t" in first else ".csv"
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line is a JSON object and not a whole file of rows."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and not isinstance(value.get("data"), list)

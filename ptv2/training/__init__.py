@@ -1,0 +1,1 @@
+"""The training loop and what it needs: optimizer, states on disk, processes and devices."""

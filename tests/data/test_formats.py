@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sequences import conll12, props, questions, roles
 
+from ptv2.config import schema
 from ptv2.config.compose import compose
 from ptv2.config.schema import TaskConfig
+from ptv2.data import superglue
 from ptv2.data.formats import format_of, read_file
 from ptv2.errors import DataError
 
@@ -136,3 +138,8 @@ def test_no_such_file(task: str, tmp_path: Path) -> None:
     for name in ("none.jsonl", "none.txt", "none.props", "none.json", "none.v4_gold_conll"):
         with pytest.raises(DataError, match=f"^{tmp_path / name}: "):
             read_file(tmp_path / name, on_files(task))
+
+
+def test_configuration_knows_every_reader_of_records() -> None:
+    """The schema imports no readers, so that a wrong setting is answered without them."""
+    assert list(schema.READERS) == list(superglue.READERS)

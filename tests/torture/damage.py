@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commandline import Done, wait_until
+from commandline import Done, result_of, wait_until
 
 from torture import scenarios
 from torture.frame import Campaign, Trial, call, judge, limit_memory, tail
@@ -155,7 +155,9 @@ class Damage(Campaign):
             return
         expected = whole if all_runs else {name: digest for name, digest in whole.items() if name in found}
         removed = victim.name if "removed" in trial.about or _is_lost_log(victim) else None
-        trial.faults += [fault for fault in differences(expected, found) if not _is_no_matter(fault, removed)]
+        faults = [fault for fault in differences(expected, found) if not _is_no_matter(fault, removed)]
+        named = [f"{name}.log " for name in found if _names_lost_lines(out / name)]
+        trial.faults += [fault for fault in faults if not fault.startswith(tuple(named))]
 
     # Looking at a damaged run
 
@@ -231,6 +233,11 @@ def _numbers(text: str) -> list[str]:
 def _is_lost_log(victim: Path) -> bool:
     """Whether a log was lost to a folder in its place, which is put aside: nothing is made again for that."""
     return victim.name == "log.txt" and not victim.is_file()
+
+
+def _names_lost_lines(run: Path) -> bool:
+    """Whether a run's record says that lines of its log were lost or altered while it was interrupted."""
+    return any("metrics.jsonl" in note for note in result_of(run)["notes"])
 
 
 def _is_no_matter(fault: str, removed: str | None) -> bool:

@@ -1,0 +1,1 @@
+"""Figures of several runs: their description, jobs, points and files."""

@@ -93,8 +93,7 @@ def _examples(config: RunConfig) -> int:
 
 
 def _count(config: RunConfig) -> Cost:
-    from ptv2.commands.plan import count_pass, pass_rows
-    from ptv2.models.outline import find_config
+    from ptv2.models.outline import count_pass, find_config, pass_rows
 
     shape, _ = find_config(config.model)
     head: HeadKind = "verbalizer" if config.head.kind == "verbalizer" else HEADS[config.task.shape]

@@ -14,9 +14,13 @@ from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError, DiskFullError, ModelError, NetworkError, Ptv2Error
 from ptv2.models.fingerprint import fingerprint
 from ptv2.reproduce.jobs.data_root import DataRoot, describe, why_no_files
-from ptv2.reproduce.jobs.feasible import why_hopeless, why_too_large
-from ptv2.reproduce.jobs.hub import why_no_hub_data, why_no_weights
-from ptv2.reproduce.jobs.language_model import why_no_language_model
+from ptv2.reproduce.jobs.feasible import (
+    why_hopeless,
+    why_no_hub_data,
+    why_no_language_model,
+    why_no_weights,
+    why_too_large,
+)
 from ptv2.runs.directory import RunDirectory, state_of
 
 NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone are not to be had here

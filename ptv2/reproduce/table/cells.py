@@ -10,7 +10,7 @@ from ptv2.config.methods import MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.jobs.data_root import DataRoot, Described, describe, why_no_files
-from ptv2.reproduce.jobs.hub import why_no_hub_data
+from ptv2.reproduce.jobs.feasible import why_no_hub_data
 from ptv2.reproduce.jobs.plan import Cell, Job, plan_jobs
 from ptv2.reproduce.options import Options, chosen
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant, read_table
