@@ -1,4 +1,4 @@
-"""BitFit and a head alone through every command, as the other methods."""
+"""BitFit, LoRA and a head alone through every command, as the other methods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ptv2.runs.altered import with_checksum
 from ptv2.runs.record import read_status
 from ptv2.runs.weights import FILE
 
-METHODS = ("bitfit", "head-only")
+METHODS = ("bitfit", "head-only", "lora")
 ROWS = [{"sentence": f"the {word} tale {i}", "label": word} for i in range(30) for word in ("bright", "dull")]
 WORDS = ["task=classification", "model=tiny", "trainer.epochs=3", "trainer.batch_size=8", "optim.lr=0.01"]
 
@@ -41,11 +41,12 @@ def test_from_training_to_predictions(method: str, data: Path, tmp_path: Path) -
     folder = only_run(out)
     result = result_of(folder)
     groups = result["parameters"]["groups"]
-    assert set(groups) == ({"head", "backbone"} if method == "bitfit" else {"head"})
+    assert set(groups) == ({"head"} if method == "head-only" else {"head", "backbone"})
     assert result["parameters"]["percent"] < 50
     with safe_open(folder / "artifact" / FILE, "pt") as file:
         names = list(file.keys())
-    assert all(name.startswith(("head.", "pooler.")) or name.endswith("bias") for name in names)
+    ending = {"bitfit": "bias", "lora": ".default.weight", "head-only": "nothing of the backbone"}[method]
+    assert all(name.startswith(("head.", "pooler.")) or name.endswith(ending) for name in names)
 
     again = run(["evaluate", folder.name, "--out", str(out), "--split", "test"], tmp_path)
     assert again.code == 0, again.err
@@ -78,15 +79,16 @@ def test_a_killed_run_ends_as_one_that_was_not(method: str, data: Path, tmp_path
 
 def test_in_tables_beside_the_others(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs"
-    sweep = ["method=fine-tuning,head-only,bitfit,p-tuning-v2", "seed=1,2", "-m"]
+    sweep = ["method=fine-tuning,head-only,bitfit,lora,p-tuning-v2", "seed=1,2", "-m"]
     done = run(["train", *WORDS, f"data.dir={data}", f"out={out}", *sweep], tmp_path / "streams")
     assert done.code == 0, done.err
     table = run(["table", "--out", str(out), "--headline", "--format", "csv"], tmp_path / "streams")
     assert table.code == 0, table.err
     rows = list(csv.DictReader(io.StringIO(table.out)))
-    assert [row["method"] for row in rows[::2]] == ["fine-tuning", "head-only", "bitfit", "p-tuning-v2"]
+    assert [row["method"] for row in rows[::2]] == ["fine-tuning", "head-only", "bitfit", "lora", "p-tuning-v2"]
     settings = {row["method"]: row["settings"] for row in rows}
     assert settings["bitfit"] == settings["head-only"] == "lr 0.01, 3 epochs, batch 8"
+    assert settings["lora"] == "rank 8, lr 0.01, 3 epochs, batch 8"
     assert run(["table", "--out", str(out)], tmp_path / "streams").out.count("bitfit") == 3
     assert run(["report", "--out", str(out), "--output", str(tmp_path / "r.html")], tmp_path / "streams").code == 0
     assert '"head-only"' in (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -111,12 +113,13 @@ def test_a_run_of_a_method_that_is_not_known_hides_no_other(data: Path, tmp_path
     assert f"left out: {later}: its configuration is not one of this version of ptv2" in table.err
 
 
-def test_plan_counts_it_beside_the_papers(data: Path, tmp_path: Path) -> None:
-    done = run(["plan", *WORDS[:2], f"data.dir={data}", "method=bitfit", "--json"], tmp_path)
+@pytest.mark.parametrize("method", ["bitfit", "lora"])
+def test_plan_counts_it_beside_the_papers(method: str, data: Path, tmp_path: Path) -> None:
+    done = run(["plan", *WORDS[:2], f"data.dir={data}", f"method={method}", "--json"], tmp_path)
     assert done.code == 0, done.err
     counts = json.loads(done.out)["methods"]
-    assert list(counts) == ["fine-tuning", "bitfit", "prompt-tuning", "p-tuning-v2"]
-    assert counts["bitfit"]["trained"] < counts["fine-tuning"]["trained"]
+    assert sorted(counts) == sorted(["fine-tuning", method, "prompt-tuning", "p-tuning-v2"])
+    assert counts[method]["trained"] < counts["fine-tuning"]["trained"]
 
 
 @pytest.mark.parametrize("method", METHODS)

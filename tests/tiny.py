@@ -102,6 +102,7 @@ def run_config(
     prompt: dict[str, Any] | None = None,
     seed: int = 3,
     head: dict[str, Any] | None = None,
+    lora: dict[str, Any] | None = None,
     **model_settings: Any,
 ) -> RunConfig:
     """A run on a random backbone of configuration `model` (with `model_type`), every dropout 0."""
@@ -114,6 +115,7 @@ def run_config(
             "method": method,
             "prompt": {"length": 4, "dropout": 0.0, **(prompt or {})},
             "head": {"dropout": 0.0, **(head or {})},
+            "lora": lora or {},
             "optim": {"lr": 0.01},
             "trainer": {},
             "seed": seed,

@@ -63,7 +63,8 @@ def make_trainer(
     folder.mkdir(parents=True, exist_ok=True)
     if model is None:
         prompt = {"dropout": dropout}
-        model = tiny_model("bert", method, prompt=prompt, hidden_dropout=dropout, attention_dropout=dropout)
+        rates = {"hidden_dropout": dropout, "attention_dropout": dropout, "lora": {"dropout": dropout}}
+        model = tiny_model("bert", method, prompt=prompt, **rates)
         model.head.dropout.p = dropout
     settings = TrainerConfig(**{"batch_size": 4, "epochs": 2, "eval_batch_size": 5, "device": "cpu", **config})
     accelerator = make_accelerator(settings)

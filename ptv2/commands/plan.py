@@ -13,6 +13,7 @@ from ptv2.config.multitask import in_override
 from ptv2.console.arguments import Parser
 from ptv2.errors import ConfigError, Ptv2Error
 from ptv2.experiment.needs import Need, count_work, method_need, open_data, run_need, shared_need
+from ptv2.experiment.open import check_package
 
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
 what the framework itself takes, and memory that its allocator holds unused. Times come from a matrix product
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         if (given := getattr(options, name)) is not None and given < 1:
             raise ConfigError(f"--{name}={given}: expected 1 or more")
     config = compose(options.settings, options.config_dir)
+    check_package(config)
     plain = [word for word in options.settings if not word.startswith(("method=", "multitask.", "+multitask."))]
 
     from ptv2.models.checkpoints import check_folder

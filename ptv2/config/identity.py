@@ -85,14 +85,12 @@ def deciding(
     tree.pop("multitask")
     if shared is not None:
         tree["multitask"] = shared
-    prompts = METHODS[config.method].prompts
-    if prompts is None:
-        tree.pop("prompt")
-    elif prompts == "shallow":
+    method = METHODS[config.method]
+    if method.prompts == "shallow":
         tree["prompt"] = {key: tree["prompt"][key] for key in SHALLOW}
     else:
         tree["prompt"].pop("embedding")
-    return tree
+    return {key: value for key, value in tree.items() if key not in method.ignored}
 
 
 # Letters of all tasks' names in the name of a folder, at most.

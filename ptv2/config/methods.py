@@ -15,16 +15,19 @@ class Method:
     """One method. The head is trained by all of them.
 
     `short` is its name in narrow tables. `prompts` says where prompts are put, `backbone` what of the backbone is
-    trained. `of_paper` methods are those that the paper compares on one task; `ptv2 plan` always shows them.
-    `several_tasks`: a training on several tasks together comes first.
+    trained: all weights, the biases, or low-rank matrices beside frozen weights. `of_paper` methods are those that the
+    paper compares on one task; `ptv2 plan` always shows them.
+    `several_tasks`: a training on several tasks together comes first. `package`: what must be installed besides ptv2;
+    the extra has the same name.
     """
 
     name: str
     short: str
     prompts: Literal["deep", "shallow"] | None = None
-    backbone: Literal["all", "biases"] | None = None
+    backbone: Literal["all", "biases", "lora"] | None = None
     of_paper: bool = False
     several_tasks: bool = False
+    package: str | None = None
 
     @property
     def rate(self) -> Literal["backbone_lr", "prompt_lr", "head_lr"]:
@@ -32,6 +35,12 @@ class Method:
         if self.backbone is not None:
             return "backbone_lr"
         return "prompt_lr" if self.prompts is not None else "head_lr"
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """The sections of a configuration that are of other methods: they decide nothing about a run of this one."""
+        ignored = {"prompt"} if self.prompts is None else set()
+        return frozenset(ignored if self.backbone == "lora" else {*ignored, "lora"})
 
     @property
     def operations(self) -> int:
@@ -53,6 +62,7 @@ METHODS = {
         Method(BASELINE, "FT", backbone="all", of_paper=True),
         Method("head-only", "HO"),
         Method("bitfit", "BF", backbone="biases"),
+        Method("lora", "LoRA", backbone="lora", package="peft"),
         Method("prompt-tuning", "PT", prompts="shallow", of_paper=True),
         Method("p-tuning-v2", "PT-2", prompts="deep", of_paper=True),
         Method(MULTITASK, "MPT-2", prompts="deep", several_tasks=True),

@@ -301,6 +301,18 @@ class PromptConfig(Frozen):
     embedding: Literal["once", "published"] = "once"  # prompt-tuning only
 
 
+class LoraConfig(Frozen):
+    """Two narrow matrices beside linear maps of the backbone, as PEFT knows them; method lora only."""
+
+    rank: Positive = 8  # rows of A and columns of B
+    alpha: Annotated[float, Field(gt=0, le=LARGEST)] = 16.0  # the product counts alpha / rank times
+    dropout: Rate = 0.0  # on the input of A
+    # query-value: the attention's query and value maps, or the one map that gives them; all-linear: every linear map of
+    # the backbone; a list: names of linear maps, or the ends of names
+    targets: Literal["query-value", "all-linear"] | Annotated[list[str], Field(min_length=1)] = "query-value"
+    bias: Literal["none", "all", "lora_only"] = "none"  # biases that are trained too: of the backbone, of the targets
+
+
 class HeadConfig(Frozen):
     """`kind`: `linear` is a new linear map, `verbalizer` the checkpoint's language-model head over label words."""
 
@@ -417,6 +429,7 @@ class RunConfig(Frozen):
     seed: Seed
     out: Folder = "runs"
     recipe: RecipeRecord | None = None
+    lora: LoraConfig = LoraConfig()  # method lora
     multitask: MultitaskConfig | None = None  # method multitask-p-tuning-v2
 
     @property

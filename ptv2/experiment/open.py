@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptv2.config.identity import shared_hash
+from ptv2.config.methods import METHODS
 from ptv2.config.multitask import missing, shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import Source, open_source
@@ -65,7 +67,7 @@ def open_run(config: RunConfig) -> Opened:
     """Find the run's data and directory, and whatever can be known to be wrong before a backbone is loaded.
 
     Raises:
-        ConfigError: `out` is no folder.
+        ConfigError: `out` is no folder, or the method needs a package that is not installed.
         DataError: a folder or file is missing; of several tasks, all whose data are missing.
         ModelError: the backbone is not to be had.
         RunError: another process trains this run.
@@ -81,8 +83,16 @@ def open_run(config: RunConfig) -> Opened:
     if opened.run.result is None:
         if is_main_process() and not opened.only_shared:
             check_free(run.path)
+        check_package(config)
         check_backbone(config.model)
     return opened
+
+
+def check_package(config: RunConfig) -> None:
+    """Raise `ConfigError` unless what the method needs besides ptv2 is installed."""
+    package = METHODS[config.method].package
+    if package is not None and find_spec(package) is None:
+        raise ConfigError(f"method={config.method} needs {package.upper()}; pip install 'ptv2[{package}]'")
 
 
 def open_shared(config: RunConfig) -> Shared:
@@ -141,6 +151,7 @@ def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
 
     Raises:
         RunError: there is no such run, it is not finished, or its weights are damaged.
+        ConfigError: its method needs a package that is not installed.
         ModelError: its backbone is not to be had.
     """
     folder = find_run(name, out)
@@ -149,6 +160,7 @@ def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
         if not any((folder / file).exists() for file in ("result.json", ARTIFACT)):
             raise RunError(f"{folder}: the run is not finished; the same `ptv2 train` command goes on with it")
         raise RunError(f"{folder}: {fault}; {cure(folder)}")
+    check_package(config)
     check_backbone(config.model)
     return folder, config
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ptv2.config.methods import METHODS
 from ptv2.config.schema import TrainerConfig
 from ptv2.console.output import log, log_file, tell
 from ptv2.errors import Interrupted, Pruned
@@ -99,8 +98,8 @@ def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
         )
     if config.head.kind == "verbalizer":
         origin = "a random" if config.model.path == "config:" else "the checkpoint's"
-        trained = METHODS[config.method].backbone
-        state = {"all": "trained", "biases": "its biases trained", None: "frozen"}[trained]
+        trained = [parameter.requires_grad for parameter in model.head.parameters()]
+        state = "trained" if all(trained) else "its biases trained" if any(trained) else "frozen"
         found.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
         found.append("mini data are made up by this project; the numbers say nothing about a real task")

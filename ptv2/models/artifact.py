@@ -118,6 +118,7 @@ def _belonging(model: PromptedModel) -> dict[str, Any]:
         "head": _describe_head(model.spec),
         "pooler": model.pooler is not None,
         "prompt": prompt,
+        "lora": model.lora,
     }
 
 

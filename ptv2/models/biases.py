@@ -7,17 +7,20 @@ from torch import nn
 from ptv2.errors import ModelError
 
 
-def train_biases(backbone: nn.Module, model_type: str, *beside: nn.Module) -> None:
+def train_biases(backbone: nn.Module, model_type: str, *beside: nn.Module, asked: str = "method=bitfit") -> None:
     """Let the biases of a frozen `backbone`, and of the modules `beside` it, be trained.
 
     A bias is a parameter named `bias`, or whose name ends so (DeBERTa's `q_bias`, XLNet's `r_w_bias`).
+
+    Args:
+        asked: the setting that asks for it.
 
     Raises:
         ModelError: the backbone has none, as Llama.
     """
     if not _train(backbone):
         raise ModelError(
-            f"method=bitfit trains biases, and a {model_type} backbone has none; expected another method or backbone"
+            f"{asked} trains biases, and a {model_type} backbone has none; expected another method or backbone"
         )
     for module in beside:
         _train(module)

@@ -23,6 +23,7 @@ from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
 from ptv2.models.heads import AnyHead, HeadSpec, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
+from ptv2.models.lora import add_lora
 from ptv2.models.positions import Positions, check_length, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 from ptv2.models.seeding import seeded
@@ -46,9 +47,9 @@ class PromptedModel(nn.Module):
         self.head = head
         self.prompts = prompts
         self.spec = spec
-        use_compact_dropout(self)
         self.method: Method = cfg.tuning
         self.embedding = cfg.prompt.embedding
+        self.lora = cfg.lora.model_dump(mode="json") if self.method.backbone == "lora" else None
         self.family: Family = backbone.family
         self.config = backbone.config
         self.identity: Identity = backbone.identity
@@ -58,17 +59,21 @@ class PromptedModel(nn.Module):
         self.positions: Positions = cfg.prompt.positions if self.method.prompts == "deep" else "shifted"
         self._token_types = getattr(backbone.config, "type_vocab_size", 0) > 1
         if self.method.backbone != "all":
-            self._freeze(cfg.model)
+            self._freeze(cfg)
+        use_compact_dropout(self)
 
-    def _freeze(self, cfg: ModelConfig) -> None:
+    def _freeze(self, cfg: RunConfig) -> None:
         """Freeze the backbone, but for what the method trains of it; a language model's head counts as backbone."""
         language_model = [self.head] if isinstance(self.head, VerbalizerHead) else []
-        keeps_pooler = self.pooler is not None and cfg.pooler == "published" and not self.family.context_pooler
+        keeps_pooler = self.pooler is not None and cfg.model.pooler == "published" and not self.family.context_pooler
         pooler = [self.pooler] if self.pooler is not None and keeps_pooler else []
         for module in (self.backbone, *language_model, *pooler):
             module.requires_grad_(False)
         if self.method.backbone == "biases":
             train_biases(self.backbone, self.family.model_type, *language_model, *pooler)
+        elif self.method.backbone == "lora":
+            generator = seeded(cfg.seed, "lora")
+            add_lora(self.backbone, cfg.lora, self.family.model_type, generator, *language_model, *pooler)
         for module in (self.backbone, *language_model):
             use_frozen_linear(module)
 
@@ -209,13 +214,14 @@ def build_model(
             )
         if cfg.tuning.prompts == "deep" and cfg.prompt.form == "memory":
             raise ConfigError("prompt.init=vocabulary gives what follows the norm; choose prompt.form=hidden with it")
-    if cfg.tuning.backbone is not None and cfg.model.dtype != "float32":
+    changed = _what_changes_the_backbone(cfg)
+    if changed is not None and cfg.model.dtype != "float32":
         raise ConfigError(
-            f"model.dtype={cfg.model.dtype}: {cfg.method} would lose small updates in it; expected float32, with "
+            f"model.dtype={cfg.model.dtype}: {changed} would lose small updates in it; expected float32, with "
             "trainer.precision=bf16 for its speed"
         )
-    if cfg.tuning.backbone is not None and cfg.model.quantization != "none":
-        raise ConfigError(f"model.quantization={cfg.model.quantization}: {cfg.method} cannot train it; expected none")
+    if changed is not None and cfg.model.quantization != "none":
+        raise ConfigError(f"model.quantization={cfg.model.quantization}: {changed} cannot train it; expected none")
     verbalizer = head.kind == "verbalizer"
     if verbalizer and cfg.model.quantization != "none":
         raise ConfigError(
@@ -226,6 +232,13 @@ def build_model(
     width, generator = output_width(backbone.config), seeded(cfg.seed, "head")
     new_head = build_head(head, width, cfg.head, generator, backbone.language_model)
     return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
+
+
+def _what_changes_the_backbone(cfg: RunConfig) -> str | None:
+    """What trains the backbone's own weights, in the user's words; None: nothing, or only what stands beside them."""
+    if cfg.tuning.backbone == "lora":
+        return None if cfg.lora.bias == "none" else f"lora.bias={cfg.lora.bias}"
+    return None if cfg.tuning.backbone is None else cfg.method
 
 
 def trainable_parameters(model: nn.Module) -> Groups:

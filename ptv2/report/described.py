@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ptv2.config.methods import METHODS
-from ptv2.config.schema import PromptConfig, TrainerConfig
+from ptv2.config.schema import LoraConfig, PromptConfig, TrainerConfig
 from ptv2.runs.record import Result
 
 
@@ -31,6 +32,8 @@ def describe_settings(group: Sequence[Result]) -> str:
         words += [f"{prompt['init']} init"] if prompt["init"] != "normal" else []
         usual = PromptConfig.model_fields["dropout"].default
         words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
+    if method.backbone == "lora":
+        words = [*_describe_lora(config["lora"]), *words]
     if (dropout := config["model"]["hidden_dropout"]) is not None:
         words.append(f"dropout {dropout:g}")
     if (size := config["trainer"]["batch_size"]) != TrainerConfig.model_fields["batch_size"].default:
@@ -46,6 +49,17 @@ def describe_settings(group: Sequence[Result]) -> str:
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)
+
+
+def _describe_lora(lora: Mapping[str, Any]) -> list[str]:
+    usual = LoraConfig()
+    words = [f"rank {lora['rank']}"]
+    words += [f"alpha {lora['alpha']:g}"] if lora["alpha"] != usual.alpha else []
+    if (targets := lora["targets"]) != usual.targets:
+        words.append(targets if isinstance(targets, str) else f"at {'+'.join(targets)}")
+    words += [f"LoRA dropout {lora['dropout']:g}"] if lora["dropout"] != usual.dropout else []
+    words += [f"bias {lora['bias']}"] if lora["bias"] != usual.bias else []
+    return words
 
 
 def describe_length(group: Sequence[Result]) -> str:

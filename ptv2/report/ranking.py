@@ -92,10 +92,9 @@ def decisive(config: RunConfig) -> dict[str, Any]:
     unused = ["task.verbalizer"] if config.head.kind == "linear" else []
     left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING, *unused))
     kept = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
-    prompts = METHODS[config.method].prompts
-    if prompts is None:
-        return {key: value for key, value in kept.items() if not key.startswith("prompt.")}
-    if prompts == "shallow":
+    method = METHODS[config.method]
+    kept = {key: value for key, value in kept.items() if key.partition(".")[0] not in method.ignored}
+    if method.prompts == "shallow":
         known = {f"prompt.{name}" for name in SHALLOW}
         return {key: value for key, value in kept.items() if not key.startswith("prompt.") or key in known}
     return kept

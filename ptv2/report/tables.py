@@ -230,8 +230,8 @@ def _group(result: Result) -> str:
         tasks = [_same_task(entry) for entry in shared["tasks"]]
         config["multitask"] = {**shared, "only_shared": False, "tasks": tasks}
         config["data"] = (result.shared or {}).get("data")
-    if METHODS[result.method].prompts is None:
-        config.pop("prompt")
+    for section in METHODS[result.method].ignored:
+        config.pop(section)
     config["task"] = _told_apart(config["task"])
     config["model"] = {key: value for key, value in config["model"].items() if key != "scale"}
     config["trainer"] = {

@@ -16,7 +16,18 @@ import psutil
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("ptv2", "torch", "transformers", "accelerate", "datasets", "evaluate", "tokenizers", "hydra-core", "numpy")
+PACKAGES = (
+    "ptv2",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "tokenizers",
+    "hydra-core",
+    "numpy",
+    "peft",
+)
 
 
 def environment() -> dict[str, Any]:

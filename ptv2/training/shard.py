@@ -1,4 +1,4 @@
-"""A frozen backbone spread over processes, prompts and head whole on each of them.
+"""A frozen backbone spread over processes, what is trained whole on each of them.
 
 torch's `fully_shard` keeps a part of every frozen weight on each process and gathers a layer while it is used; the
 gradients of what is trained are averaged by Accelerate as without sharding. Accelerate's own FSDP plugin shards the
@@ -29,7 +29,7 @@ def build_spread(build: Callable[[], PromptedModel], shard: bool, accelerator: A
     A machine's processes build one after another, so that its memory need not hold several whole checkpoints at once.
 
     Raises:
-        ConfigError: one process, or a backbone that is trained or quantized.
+        ConfigError: one process, or a backbone that is trained as a whole or quantized.
     """
     if not shard:
         return build()
@@ -59,14 +59,14 @@ def in_turn(accelerator: Accelerator) -> Iterator[None]:
 
 
 def _shard(model: PromptedModel, mesh: DeviceMesh) -> None:
-    if model.method.backbone is not None:
+    if model.method.backbone == "all":
         raise ConfigError(
             f"trainer.shard=true spreads frozen weights; method={model.method.name} trains the backbone's; expected "
             "trainer.shard=false"
         )
     if not all(parameter.is_floating_point() for parameter in model.backbone.parameters()):
         raise ConfigError("trainer.shard=true cannot spread a quantized backbone; expected model.quantization=none")
-    frozen = set(model.backbone.parameters())
+    frozen = {parameter for parameter in model.backbone.parameters() if not parameter.requires_grad}
     whole = {parameter for parameter in model.parameters() if parameter not in frozen}
     options: dict[str, Any] = {"mesh": mesh, "ignored_params": whole, "reshard_after_forward": True}
     for layer in layers(model.backbone, model.config.num_hidden_layers):

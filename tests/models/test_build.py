@@ -24,7 +24,7 @@ from ptv2.errors import ModelError
 from ptv2.models.build import HeadSpec, build_model, describe, trainable_parameters
 from ptv2.training.optim import build_optimizer
 
-METHODS = ["fine-tuning", "prompt-tuning", "p-tuning-v2"]
+METHODS = ["fine-tuning", "lora", "prompt-tuning", "p-tuning-v2"]
 SPECS = [HeadSpec("classification", 3), HeadSpec("choice", 2), HeadSpec("tagging", 5), HeadSpec("span", 2)]
 POOLED = HeadSpec("classification", 3)
 

@@ -27,7 +27,7 @@ BERT: dict[str, Any] = {
     "max_position_embeddings": 64,
 }
 LAYER = 4 * WIDTH**2 + 2 * WIDTH * INNER  # weights of a layer's products
-METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2")
+METHODS = ("fine-tuning", "lora", "prompt-tuning", "p-tuning-v2")
 
 
 def step_cost(
@@ -86,6 +86,16 @@ def test_deep_prompts_cost_2_n_t_and_2_n_t_from_the_first_prompted_layer_on(laye
     own = 2 * 3 * WIDTH**2 * t  # no gradient goes into queries, keys and values of the first prompted layer
     reached = products(t, LAYERS - first) - own
     assert cost.backward == reached + sum(5 * attention(T, length) for length in lengths[first:]) + 2 * HEAD
+
+
+def test_lora_costs_4_n_t_and_its_own_products() -> None:
+    cost = step_cost("lora")
+    t = B * T
+    narrow = 2 * 8 * WIDTH * t  # operations of A or B beside one map, at rank 8
+    assert cost.forward == products(t) + LAYERS * (2 * attention(T, T) + 4 * narrow) + HEAD
+    # A and B have gradients of weights and of inputs, but for the inputs of the first layer, which need none there.
+    first = 3 * 2 * WIDTH**2 * t + 2 * narrow
+    assert cost.backward == products(t) - first + LAYERS * (5 * attention(T, T) + 8 * narrow) + 2 * HEAD
 
 
 def test_shallow_prompts_cost_4_n_of_text_and_prompt() -> None:

@@ -87,6 +87,7 @@ CASES: dict[str, tuple[dict[str, Any], int | None]] = {
         {"method": "fine-tuning", "optim": {"lr": 1e-3, "adamw": "transformers-4", "weight_decay": 0.1}},
         10,
     ),
+    "lora": ({"method": "lora"}, 10),
     "early stopping": ({"epochs": 8, "patience": 2, "evaluate_every": 3}, None),
     "bf16, accumulation": ({"precision": "bf16", "accumulation": 2, "epochs": 1}, 5),
 }

@@ -42,7 +42,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "settings", [("method=p-tuning-v2", "model.gradient_checkpointing=true"), ("method=prompt-tuning",)]
+    "settings",
+    [
+        ("method=p-tuning-v2", "model.gradient_checkpointing=true"),
+        ("method=prompt-tuning",),
+        ("method=lora", "lora.bias=all"),
+    ],
 )
 def test_two_processes_with_half_of_the_backbone_each_are_one(
     settings: tuple[str, ...], data: Path, tmp_path: Path

@@ -61,7 +61,7 @@ def all_details(runs: Sequence[Shown], settings: Mapping[str, str]) -> dict[str,
 def _settings(run: Shown) -> Flat:
     """A run's settings without those that say nothing about it; the recipe is told apart, shared tasks by name."""
     method = METHODS.get(run.method)
-    silent = {"recipe"} | ({"prompt"} if method is not None and method.prompts is None else set())
+    silent = {"recipe"} | (method.ignored if method is not None else set())
     config = {key: value for key, value in run.config.items() if key not in silent}
     if shared := config.get("multitask"):
         config["multitask"] = {**shared, "tasks": {entry["task"]["name"]: entry for entry in shared["tasks"]}}

@@ -104,7 +104,7 @@ def _count(config: RunConfig) -> Cost:
 
 def _key(config: RunConfig) -> str:
     """A hash over the settings that the count depends on, and the code that counts."""
-    tree: dict[str, Any] = config.model_dump(mode="json", include={"model", "method", "prompt", "head"})
+    tree: dict[str, Any] = config.model_dump(mode="json", include={"model", "method", "prompt", "lora", "head"})
     trainer, task = config.trainer, config.task
     tree["trainer"] = [trainer.batch_size, trainer.accumulation, trainer.precision]
     tree["task"] = [task.shape, task.max_length, len(task.choices), label_count(config)]
