@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import Any, TypedDict
 
-if TYPE_CHECKING:
-    import datasets
+# Numerators and denominators by score, with a value for each unit. The ratio of their sums over any units, such as a
+# resampled test set, is the score of these units; of several pairs the mean ratio.
+Fractions = dict[str, list[tuple[list[float], list[float]]]]
 
 OF_CLASSES = ("macro_f1", "mcc")
 SCORES = ("accuracy", *OF_CLASSES)
@@ -17,6 +18,7 @@ Macro-F1 is the mean F1 of the classes that occur among the predictions or the r
 counts it; a class that occurs on one side alone has an F1 of 0. MCC is the Matthews correlation of predictions and
 references, from -1 to 1, and 0 for a model that gives one answer to everything. Higher is better."""
 CITATION = ""
+FEATURES = {"predictions": "int64", "references": "int64"}
 INPUTS = """
 Args:
     predictions (list of int): predicted classes.
@@ -27,7 +29,7 @@ Returns:
 
 
 class ClassScores(TypedDict):
-    """What is counted of one class. A rate whose denominator is zero is None."""
+    """Scores and counts of one class. A rate whose denominator is zero is None."""
 
     precision: float | None
     recall: float | None
@@ -42,24 +44,35 @@ def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, fl
     Raises:
         ValueError: there are no predictions, or not as many as references.
     """
-    _check(predictions, references)
-    right = sum(prediction == reference for prediction, reference in zip(predictions, references, strict=True))
     return {
-        "accuracy": right / len(references),
+        "accuracy": accuracy(predictions, references),
         "macro_f1": macro_f1(predictions, references),
         "mcc": mcc(predictions, references),
     }
 
 
-def macro_f1(predictions: Sequence[int], references: Sequence[int]) -> float:
-    """The mean F1 of the classes that occur among the predictions or the references."""
+def check_pairs(predictions: Sequence[Any], references: Sequence[Any]) -> None:
+    """Raise `ValueError` if there are no predictions, or not as many as references."""
+    if not predictions or len(predictions) != len(references):
+        raise ValueError(f"expected one prediction per reference, got {len(predictions)} for {len(references)}")
+
+
+def accuracy(predictions: Sequence[int], references: Sequence[int]) -> float:
+    """Return the share of right predictions; `ValueError` as `check_pairs`."""
+    check_pairs(predictions, references)
+    right = sum(prediction == reference for prediction, reference in zip(predictions, references, strict=True))
+    return right / len(references)
+
+
+def macro_f1(predictions: Sequence[int], references: Sequence[int], classes: Sequence[int] | None = None) -> float:
+    """Return the mean F1 of `classes`, or else of those that occur among the predictions or the references."""
     from sklearn.metrics import f1_score
 
-    return float(f1_score(references, predictions, average="macro", zero_division=0))
+    return float(f1_score(references, predictions, labels=classes, average="macro", zero_division=0))
 
 
 def mcc(predictions: Sequence[int], references: Sequence[int]) -> float:
-    """The Matthews correlation; 0 where predictions or references are all of one class."""
+    """Return the Matthews correlation; 0 where predictions or references are all of one class."""
     from sklearn.metrics import matthews_corrcoef
 
     if len({*predictions, *references}) == 1:
@@ -68,7 +81,7 @@ def mcc(predictions: Sequence[int], references: Sequence[int]) -> float:
 
 
 def by_class(predictions: Sequence[int], references: Sequence[int], classes: int) -> list[ClassScores]:
-    """Return precision, recall and F1 of each of the classes 0 to `classes` - 1, with its numbers.
+    """Return precision, recall, F1 and counts of each of the classes 0 to `classes` - 1.
 
     Raises:
         ValueError: as `score`.
@@ -76,7 +89,7 @@ def by_class(predictions: Sequence[int], references: Sequence[int], classes: int
     import numpy as np
     from sklearn.metrics import precision_recall_fscore_support
 
-    _check(predictions, references)
+    check_pairs(predictions, references)
     rates = precision_recall_fscore_support(references, predictions, labels=range(classes), zero_division=np.nan)
     predicted = np.bincount(predictions, minlength=classes)
     return [
@@ -92,46 +105,28 @@ def by_class(predictions: Sequence[int], references: Sequence[int], classes: int
 
 
 def confusion(predictions: Sequence[int], references: Sequence[int], classes: int) -> list[list[int]]:
-    """How often each class (row) is taken for each class (column), `[classes, classes]`.
+    """Count how often each class (row) is taken for each class (column), `[classes, classes]`.
 
     Raises:
         ValueError: as `score`.
     """
     from sklearn.metrics import confusion_matrix
 
-    _check(predictions, references)
+    check_pairs(predictions, references)
     counts: list[list[int]] = confusion_matrix(references, predictions, labels=range(classes)).tolist()
     return counts
-
-
-def _check(predictions: Sequence[int], references: Sequence[int]) -> None:
-    if not predictions or len(predictions) != len(references):
-        raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
 
 
 def _defined(rate: float) -> float | None:
     return float(rate) if rate == rate else None
 
 
-def fractions(
-    predictions: Sequence[int], references: Sequence[int]
-) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return `accuracy` as `(numerators, denominators)`, one or more of these, whose sums over examples give it.
-
-    Resampled examples then give the score of the resampled set, without the predictions. The scores `OF_CLASSES` are no
-    such ratios: they need the predictions.
+def fractions(predictions: Sequence[int], references: Sequence[int]) -> Fractions:
+    """Return the `Fractions` of `accuracy` over examples; the scores `OF_CLASSES` are no such ratios.
 
     Raises:
         ValueError: as `score`.
     """
-    _check(predictions, references)
+    check_pairs(predictions, references)
     right = [float(prediction == reference) for prediction, reference in zip(predictions, references, strict=True)]
     return {"accuracy": [(right, [1.0] * len(right))]}
-
-
-def features() -> datasets.Features:
-    """Types of a prediction and of its reference, for `evaluate`."""
-    import datasets
-
-    whole = datasets.Value("int64")
-    return datasets.Features({"predictions": whole, "references": whole})

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ptv2.metrics.accuracy import mcc
-
-if TYPE_CHECKING:
-    import datasets
+from ptv2.metrics.accuracy import FEATURES as FEATURES
+from ptv2.metrics.accuracy import Fractions, accuracy, check_pairs, macro_f1, mcc
+from ptv2.metrics.accuracy import fractions as accuracy_fractions
 
 SCORES = ("accuracy", "f1_macro", "mcc")
 OTHER_NAMES = {"macro_f1": "f1_macro"}  # what classification tasks call it
@@ -42,48 +40,30 @@ def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, fl
     Raises:
         ValueError: there are no predictions, not as many as references, or a class outside 0 to 2.
     """
-    if not predictions or len(predictions) != len(references):
-        raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
-    if strange := sorted({*predictions, *references} - set(CLASSES)):
-        raise ValueError(f"expected the classes 0, 1 and 2, got {strange}")
-    pairs = list(zip(predictions, references, strict=True))
+    _check(predictions, references)
     return {
-        "accuracy": sum(prediction == reference for prediction, reference in pairs) / len(pairs),
-        "f1_macro": sum(_f1(pairs, label) for label in CLASSES) / len(CLASSES),
+        "accuracy": accuracy(predictions, references),
+        "f1_macro": macro_f1(predictions, references, CLASSES),
         "mcc": mcc(predictions, references),
     }
 
 
-def fractions(
-    predictions: Sequence[int], references: Sequence[int]
-) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return scores as `(numerators, denominators)` whose sums over examples give them; for F1 one of these a class.
-
-    Resampled examples then give the score of the resampled set, as the mean of the fractions, without the predictions.
-    The Matthews correlation is no such mean.
+def fractions(predictions: Sequence[int], references: Sequence[int]) -> Fractions:
+    """Return the `Fractions` of `accuracy` and `f1_macro` over examples; the Matthews correlation is no such ratio.
 
     Raises:
         ValueError: as `score`.
     """
-    score(predictions, references)  # the checks
+    _check(predictions, references)
     pairs = list(zip(predictions, references, strict=True))
-    each = [
+    of_classes = [
         ([2.0 * (p == r == label) for p, r in pairs], [float((p == label) + (r == label)) for p, r in pairs])
         for label in CLASSES
     ]
-    return {"accuracy": [([float(p == r) for p, r in pairs], [1.0] * len(pairs))], "f1_macro": each}
+    return {**accuracy_fractions(predictions, references), "f1_macro": of_classes}
 
 
-def _f1(pairs: Sequence[tuple[int, int]], label: int) -> float:
-    """F1 of one class over (prediction, reference) pairs; 0 where the class does not occur."""
-    both = sum(prediction == label and reference == label for prediction, reference in pairs)
-    either = sum((prediction == label) + (reference == label) for prediction, reference in pairs)
-    return 2 * both / either if either else 0.0
-
-
-def features() -> datasets.Features:
-    """Types of a prediction and of its reference, for `evaluate`."""
-    import datasets
-
-    whole = datasets.Value("int64")
-    return datasets.Features({"predictions": whole, "references": whole})
+def _check(predictions: Sequence[int], references: Sequence[int]) -> None:
+    check_pairs(predictions, references)
+    if strange := sorted({*predictions, *references} - set(CLASSES)):
+        raise ValueError(f"expected the classes 0, 1 and 2, got {strange}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import datasets
+from ptv2.metrics.accuracy import Fractions, check_pairs
 
 SCORES = ("f1a", "exact_match")
 UNIT = "question"  # what `fractions` has a value for
@@ -22,6 +21,10 @@ CITATION = """@inproceedings{khashabi2018multirc,
   pages={252--262},
   year={2018}
 }"""
+FEATURES = {
+    "predictions": {"idx": {"paragraph": "int64", "question": "int64", "answer": "int64"}, "prediction": "int64"},
+    "references": "int64",
+}
 INPUTS = """
 Args:
     predictions (list of dict): for every answer {"idx": {"paragraph": int, "question": int, "answer": int},
@@ -38,50 +41,34 @@ def score(predictions: Sequence[Mapping[str, Any]], references: Sequence[int]) -
     Raises:
         ValueError: there are no predictions, not as many as references, or an answer is judged twice.
     """
-    if not predictions or len(predictions) != len(references):
-        raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
-    answers = {(p["idx"]["paragraph"], p["idx"]["question"], p["idx"]["answer"]) for p in predictions}
-    if len(answers) != len(predictions):
-        raise ValueError(f"expected every answer once, got {len(predictions)} predictions for {len(answers)} answers")
-    both = either = 0
-    all_right: dict[tuple[int, int], bool] = defaultdict(lambda: True)
-    for prediction, reference in zip(predictions, references, strict=True):
-        said = prediction["prediction"]
-        both += said == reference == 1
-        either += (said == 1) + (reference == 1)
-        all_right[prediction["idx"]["paragraph"], prediction["idx"]["question"]] &= said == reference
+    both, either, right = _by_question(predictions, references)
     return {
-        "f1a": 2 * both / either if either else 0.0,
-        "exact_match": sum(all_right.values()) / len(all_right),
+        "f1a": sum(both) / sum(either) if any(either) else 0.0,
+        "exact_match": sum(right) / len(right),
     }
 
 
-def fractions(
-    predictions: Sequence[Mapping[str, Any]], references: Sequence[int]
-) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over questions give it.
-
-    Resampled questions then give the score of the resampled set, without the predictions.
+def fractions(predictions: Sequence[Mapping[str, Any]], references: Sequence[int]) -> Fractions:
+    """Return the `Fractions` of each score over questions.
 
     Raises:
         ValueError: as `score`.
     """
-    score(predictions, references)  # the checks
-    rows: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 1.0])
+    both, either, right = _by_question(predictions, references)
+    return {"f1a": [(both, either)], "exact_match": [(right, [1.0] * len(right))]}
+
+
+def _by_question(predictions: Sequence[Mapping[str, Any]], references: Sequence[int]) -> list[list[float]]:
+    """Numerator and denominator of F1a, and 1 where all answers are judged rightly: three lists over questions."""
+    check_pairs(predictions, references)
+    answers = {(p["idx"]["paragraph"], p["idx"]["question"], p["idx"]["answer"]) for p in predictions}
+    if len(answers) != len(predictions):
+        raise ValueError(f"expected every answer once, got {len(predictions)} predictions for {len(answers)} answers")
+    questions: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 1.0])
     for prediction, reference in zip(predictions, references, strict=True):
-        said = prediction["prediction"]
-        row = rows[prediction["idx"]["paragraph"], prediction["idx"]["question"]]
-        row[0] += 2.0 * (said == reference == 1)
-        row[1] += (said == 1) + (reference == 1)
-        row[2] *= said == reference
-    both, either, right = ([row[i] for row in rows.values()] for i in range(3))
-    return {"f1a": [(both, either)], "exact_match": [(right, [1.0] * len(rows))]}
-
-
-def features() -> datasets.Features:
-    """Types of a prediction and of its reference, for `evaluate`."""
-    import datasets
-
-    whole = datasets.Value("int64")
-    prediction = {"idx": {"paragraph": whole, "question": whole, "answer": whole}, "prediction": whole}
-    return datasets.Features({"predictions": prediction, "references": whole})
+        judged = prediction["prediction"]
+        row = questions[prediction["idx"]["paragraph"], prediction["idx"]["question"]]
+        row[0] += 2.0 * (judged == reference == 1)
+        row[1] += (judged == 1) + (reference == 1)
+        row[2] *= judged == reference
+    return [list(column) for column in zip(*questions.values(), strict=True)]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import datasets
+from ptv2.metrics.accuracy import Fractions
+from ptv2.metrics.squad import Rows, as_fractions, mean_scores, normalize, pair_rows
 
 SCORES = ("f1", "exact_match")
 UNIT = "query"  # what `fractions` has a value for
@@ -24,6 +20,11 @@ CITATION = """@article{zhang2018record,
   journal={arXiv preprint arXiv:1810.12885},
   year={2018}
 }"""
+_IDX = {"passage": "int64", "query": "int64"}
+FEATURES = {
+    "predictions": {"idx": _IDX, "prediction_text": "string"},
+    "references": {"idx": _IDX, "answers": ["string"]},
+}
 INPUTS = """
 Args:
     predictions (list of dict): {"idx": {"passage": int, "query": int}, "prediction_text": str}, at most one a query, in
@@ -33,84 +34,44 @@ Returns:
     f1 (float), exact_match (float).
 """
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-
-def score(predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def score(predictions: Rows, references: Rows) -> dict[str, float]:
     """Return `f1` and `exact_match`.
 
     Raises:
         ValueError: there are no references, a reference has no answer, or a query occurs twice or is not known.
     """
-    scores = _scores(predictions, references)
-    return {name: sum(one[name] for one in scores) / len(scores) for name in SCORES}
+    return mean_scores(_scores(predictions, references))
 
 
-def fractions(
-    predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]
-) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over queries give it.
-
-    Resampled queries then give the score of the resampled set, without the predictions.
+def fractions(predictions: Rows, references: Rows) -> Fractions:
+    """Return the `Fractions` of each score over queries.
 
     Raises:
         ValueError: as `score`.
     """
-    scores = _scores(predictions, references)
-    return {name: [([one[name] for one in scores], [1.0] * len(scores))] for name in SCORES}
+    return as_fractions(_scores(predictions, references))
 
 
-def normalize(text: str) -> str:
-    """Lower case without punctuation, articles and surplus spaces, in the order of SQuAD's scorer."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
-
-
-def _scores(
-    predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]
-) -> list[dict[str, float]]:
+def _scores(predictions: Rows, references: Rows) -> list[dict[str, float]]:
     """The two scores of each query, in the order of the references."""
-    if not references:
-        raise ValueError("expected at least one reference, got none")
-    said = _by_query(predictions, "predictions")
-    right = _by_query(references, "references")
-    if strange := sorted(said.keys() - right.keys()):
-        raise ValueError(f"expected predictions for queries of the references only, got (passage, query) {strange[0]}")
+    pairs = pair_rows(predictions, references, lambda row: (row["idx"]["passage"], row["idx"]["query"]), "query")
     scores = []
-    for query, reference in right.items():
+    for query, (prediction, reference) in pairs.items():
         if not reference["answers"]:
             raise ValueError(f"expected at least one right answer, got none for (passage, query) {query}")
-        if query not in said:
+        if prediction is None:
             scores.append(dict.fromkeys(SCORES, 0.0))
             continue
-        text = said[query]["prediction_text"]
+        text = prediction["prediction_text"]
         exact = max(normalize(text) == normalize(answer) for answer in reference["answers"])
         f1 = max(_f1(text, answer) for answer in reference["answers"])
         scores.append({"f1": f1, "exact_match": float(exact)})
     return scores
 
 
-def _by_query(rows: Sequence[Mapping[str, Any]], what: str) -> dict[tuple[int, int], Mapping[str, Any]]:
-    """Rows by (passage, query)."""
-    found = {(row["idx"]["passage"], row["idx"]["query"]): row for row in rows}
-    if len(found) != len(rows):
-        raise ValueError(f"expected every query once in the {what}, got {len(rows)} rows for {len(found)} queries")
-    return found
-
-
 def _f1(prediction: str, answer: str) -> float:
     """F1 over the words of two texts, repeated words counted as often as both have them; 0 where one is empty."""
-    said, right = normalize(prediction).split(), normalize(answer).split()
-    common = (Counter(said) & Counter(right)).total()
-    return 2 * common / (len(said) + len(right)) if common else 0.0
-
-
-def features() -> datasets.Features:
-    """Types of a prediction and of its reference, for `evaluate`."""
-    import datasets
-
-    whole, text = datasets.Value("int64"), datasets.Value("string")
-    idx = {"passage": whole, "query": whole}
-    prediction = {"idx": idx, "prediction_text": text}
-    reference = {"idx": idx, "answers": datasets.Sequence(text)}
-    return datasets.Features({"predictions": prediction, "references": reference})
+    predicted, right = normalize(prediction).split(), normalize(answer).split()
+    common = (Counter(predicted) & Counter(right)).total()
+    return 2 * common / (len(predicted) + len(right)) if common else 0.0

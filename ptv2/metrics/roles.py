@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ptv2.metrics import entities
-
-if TYPE_CHECKING:
-    import datasets
+from ptv2.metrics.accuracy import Fractions
+from ptv2.metrics.entities import FEATURES as FEATURES
+from ptv2.metrics.entities import Tags
 
 SCORES = ("f1", "precision", "recall", "f1_with_v")
 UNIT = "predicate"  # what `fractions` has a value for
@@ -29,7 +27,7 @@ CITATION = """@inproceedings{carreras2005introduction,
 }"""
 INPUTS = """
 Args:
-    predictions (list of list of str): for every predicate the predicted BIO tags, one a token. An I- that continues
+    predictions (list of list of str): for every predicate the predicted BIO tags, one per token. An I- that continues
         nothing (after O or another label) begins a span, as in conlleval.
     references (list of list of str): the right tags, in the same order.
 Returns:
@@ -42,19 +40,17 @@ _CONTINUED = "C-"
 Argument = tuple[str, tuple[tuple[int, int], ...]]  # label, and its pieces (start, end) from left to right
 
 
-def score(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> dict[str, float]:
+def score(predictions: Tags, references: Tags) -> dict[str, float]:
     """Return `f1`, `precision`, `recall` and `f1_with_v`; each is 0 where there is nothing to divide by.
 
     Raises:
-        ValueError: there are no predictions, not as many as references, not one tag a token, or a malformed tag.
+        ValueError: there are no predictions, not as many as references, not one tag per token, or a malformed tag.
     """
-    said, right, both = (counts.total() for counts in _counts(predictions, references))
-    return {**entities.rates(both, said, right), "f1_with_v": entities.score(predictions, references)["f1"]}
+    official = entities.score(predictions, references, arguments)
+    return {**official, "f1_with_v": entities.score(predictions, references)["f1"]}
 
 
-def by_type(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-) -> dict[str, dict[str, float | int]]:
+def by_type(predictions: Tags, references: Tags) -> dict[str, dict[str, float | int]]:
     """Return `f1`, `precision`, `recall` and `support` (right arguments) of every label, sorted by label.
 
     The arguments are those of the official scorer: no `V`, and `C-X` within `X`.
@@ -62,35 +58,26 @@ def by_type(
     Raises:
         ValueError: as `score`.
     """
-    said, right, both = _counts(predictions, references)
-    return {
-        label: {**entities.rates(both[label], said[label], right[label]), "support": right[label]}
-        for label in sorted(said | right)
-    }
+    return entities.by_type(predictions, references, arguments)
 
 
-def fractions(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over predicates give it.
-
-    Resampled predicates then give the score of the resampled set, without the predictions.
+def fractions(predictions: Tags, references: Tags) -> Fractions:
+    """Return the `Fractions` of each score over predicates.
 
     Raises:
         ValueError: as `score`.
     """
-    rows = [_counts([p], [r]) for p, r in zip(predictions, references, strict=True)]
-    own = entities.as_fractions([[both.total(), said.total(), right.total()] for said, right, both in rows])
-    return {**own, "f1_with_v": entities.fractions(predictions, references)["f1"]}
+    official = entities.fractions(predictions, references, arguments)
+    return {**official, "f1_with_v": entities.fractions(predictions, references)["f1"]}
 
 
 def arguments(tags: Sequence[str]) -> list[Argument]:
-    """The arguments of one predicate without `V`: pieces `C-X` joined to the last `X` before them.
+    """Return the arguments of one predicate without `V`: pieces `C-X` joined to the last `X` before them.
 
     Raises:
         ValueError: a tag is not O, B-LABEL or I-LABEL.
     """
-    found: list[tuple[str, list[tuple[int, int]]]] = []
+    pieces: list[tuple[str, list[tuple[int, int]]]] = []  # of each argument, in the order of its first
     latest: dict[str, list[tuple[int, int]]] = {}
     for label, start, end in entities.chunks(tags):
         whole = label.removeprefix(_CONTINUED)
@@ -98,32 +85,5 @@ def arguments(tags: Sequence[str]) -> list[Argument]:
             latest[whole].append((start, end))
         else:
             latest[whole] = [(start, end)]
-            found.append((whole, latest[whole]))
-    return [(label, tuple(extent)) for label, extent in found if label != _PREDICATE]
-
-
-def _counts(
-    predictions: Sequence[Sequence[str]],
-    references: Sequence[Sequence[str]],
-) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """How many arguments of each label are predicted, are right, and both."""
-    if not predictions or len(predictions) != len(references):
-        raise ValueError(f"expected one prediction a reference, got {len(predictions)} for {len(references)}")
-    said: Counter[str] = Counter()
-    right: Counter[str] = Counter()
-    both: Counter[str] = Counter()
-    for number, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        if len(prediction) != len(reference):
-            raise ValueError(f"expected one tag a token, got {len(prediction)} for {len(reference)} in row {number}")
-        found, expected = set(arguments(prediction)), set(arguments(reference))
-        for counts, members in ((said, found), (right, expected), (both, found & expected)):
-            counts.update(label for label, _ in members)
-    return said, right, both
-
-
-def features() -> datasets.Features:
-    """Types of a prediction and of its reference, for `evaluate`."""
-    import datasets
-
-    tags = datasets.Sequence(datasets.Value("string"))
-    return datasets.Features({"predictions": tags, "references": tags})
+            pieces.append((whole, latest[whole]))
+    return [(label, tuple(extent)) for label, extent in pieces if label != _PREDICATE]

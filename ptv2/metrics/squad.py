@@ -6,11 +6,10 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    import datasets
+from ptv2.metrics.accuracy import Fractions
 
 SCORES = ("f1", "exact_match")
 UNIT = "question"  # what `fractions` has a value for
@@ -35,6 +34,10 @@ CITATION = """@inproceedings{rajpurkar2016squad,
   pages={784--789},
   year={2018}
 }"""
+FEATURES = {
+    "predictions": {"id": "string", "prediction_text": "string"},
+    "references": {"id": "string", "answers": {"text": ["string"]}},
+}
 INPUTS = """
 Args:
     predictions (list of dict): {"id": str, "prediction_text": str}, at most one a question, in any order; the empty
@@ -48,6 +51,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 Rows = Sequence[Mapping[str, Any]]
+K = TypeVar("K", str, tuple[int, int])
 
 
 class Threshold(NamedTuple):
@@ -63,24 +67,30 @@ def score(predictions: Rows, references: Rows) -> dict[str, float]:
     Raises:
         ValueError: there are no references, or a question occurs twice or is not known.
     """
-    scores = _by_question(predictions, references)
-    return {name: sum(one[name] for one in scores.values()) / len(scores) for name in SCORES}
+    return mean_scores(_by_question(predictions, references).values())
 
 
-def fractions(predictions: Rows, references: Rows) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """Return each score as `(numerators, denominators)`, one or more of these, whose sums over questions give it.
+def mean_scores(scores: Collection[Mapping[str, float]]) -> dict[str, float]:
+    """Average the `SCORES` of questions."""
+    return {name: sum(one[name] for one in scores) / len(scores) for name in SCORES}
 
-    Resampled questions then give the score of the resampled set, without the predictions.
+
+def fractions(predictions: Rows, references: Rows) -> Fractions:
+    """Return the `Fractions` of each score over questions.
 
     Raises:
         ValueError: as `score`.
     """
-    scores = _by_question(predictions, references).values()
+    return as_fractions(_by_question(predictions, references).values())
+
+
+def as_fractions(scores: Collection[Mapping[str, float]]) -> Fractions:
+    """Return the `SCORES` of questions as `Fractions`."""
     return {name: [([one[name] for one in scores], [1.0] * len(scores))] for name in SCORES}
 
 
 def by_kind(predictions: Rows, references: Rows) -> dict[str, dict[str, float | int]]:
-    """`f1`, `exact_match` and `total` of the questions that have an answer and of those that have none, apart.
+    """Return `f1`, `exact_match` and `total` of the questions with an answer and of those without, apart.
 
     Returns:
         Results under `has_answer` (if there are such) and `no_answer`; nothing where all questions have an answer.
@@ -94,25 +104,21 @@ def by_kind(predictions: Rows, references: Rows) -> dict[str, dict[str, float | 
         kinds["has_answer" if reference["answers"]["text"] else "no_answer"].append(scores[reference["id"]])
     if not kinds["no_answer"]:
         return {}
-    return {
-        kind: {**{name: sum(one[name] for one in group) / len(group) for name in SCORES}, "total": len(group)}
-        for kind, group in kinds.items()
-        if group
-    }
+    return {kind: {**mean_scores(group), "total": len(group)} for kind, group in kinds.items() if group}
 
 
 def best_threshold(
     no_answer_scores: Mapping[str, float], predictions: Rows, references: Rows, by: str = "f1"
 ) -> Threshold:
-    """The threshold for answering nothing that gives the highest mean of the score `by` (`f1` or `exact_match`).
+    """Find the threshold for answering nothing that gives the highest mean of the score `by` (`f1` or `exact_match`).
 
-    The same as the official script's where no two questions have the same no-answer score. Where some have, the script
-    may name a mean that no threshold gives, as it also looks between them; here the mean is always the one that the
-    threshold gives, so one below all scores is returned where it is best to answer nothing.
+    It is the official script's where all no-answer scores differ. Where some are equal, the script may return a mean
+    that no threshold gives, as it also looks between them. Here the mean is always that of the threshold; where it is
+    best to answer nothing, the threshold is below all scores.
 
     Args:
-        no_answer_scores: by question id; the higher, the rather it has no answer.
-        predictions: for every question the text that is given when it is answered, rules of `score`.
+        no_answer_scores: by question id; the higher, the likelier there is no answer.
+        predictions: for every question the text that is given if it is answered, as for `score`.
 
     Raises:
         ValueError: as `score`, or a question without no-answer score or prediction.
@@ -139,39 +145,48 @@ def best_threshold(
 
 
 def normalize(text: str) -> str:
-    """Lower case without punctuation, articles and surplus spaces, in the order of the official scripts."""
+    """Lower the case and remove punctuation, articles and surplus spaces, in the order of the official scripts."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
 def _by_question(predictions: Rows, references: Rows) -> dict[str, dict[str, float]]:
     """The two scores of each question of the references, by its id."""
-    if not references:
-        raise ValueError("expected at least one reference, got none")
-    said = _unique(predictions, "predictions")
-    right = _unique(references, "references")
-    if strange := sorted(said.keys() - right.keys()):
-        raise ValueError(f"expected predictions for questions of the references only, got one for {strange[0]}")
+    pairs = pair_rows(predictions, references, lambda row: str(row["id"]), "question")
     version_2 = any(not row["answers"]["text"] for row in references)
+    f1 = _f1_version_2 if version_2 else _f1
     scores: dict[str, dict[str, float]] = {}
-    for name, reference in right.items():
-        if name not in said:
+    for name, (prediction, reference) in pairs.items():
+        if prediction is None:
             scores[name] = dict.fromkeys(SCORES, 0.0)
             continue
         answers = [normalize(answer) for answer in reference["answers"]["text"]]
         if version_2:
             answers = [answer for answer in answers if answer] or [""]
-        text = normalize(said[name]["prediction_text"])
-        f1 = _f1_version_2 if version_2 else _f1
+        text = normalize(prediction["prediction_text"])
         scores[name] = {"f1": _best(f1, text, answers), "exact_match": _best(str.__eq__, text, answers)}
     return scores
 
 
-def _unique(rows: Rows, what: str) -> dict[str, Mapping[str, Any]]:
-    """Rows by id."""
-    found = {row["id"]: row for row in rows}
-    if len(found) != len(rows):
-        raise ValueError(f"expected every question once in the {what}, got {len(rows)} rows for {len(found)} questions")
-    return found
+def pair_rows(
+    predictions: Rows, references: Rows, key: Callable[[Mapping[str, Any]], K], unit: str
+) -> dict[K, tuple[Mapping[str, Any] | None, Mapping[str, Any]]]:
+    """Pair each reference with its prediction (None: there is none), by `key`, in the order of the references.
+
+    Args:
+        key: tells which `unit` a row is about.
+
+    Raises:
+        ValueError: there are no references, or a unit occurs twice, or among the predictions only.
+    """
+    if not references:
+        raise ValueError("expected at least one reference, got none")
+    predicted, right = ({key(row): row for row in rows} for rows in (predictions, references))
+    for side, rows, found in (("predictions", predictions, predicted), ("references", references, right)):
+        if len(found) != len(rows):
+            raise ValueError(f"expected every {unit} once in the {side}, got {len(rows)} rows for {len(found)}")
+    if strange := predicted.keys() - right.keys():
+        raise ValueError(f"expected predictions for a {unit} of the references only, got one for {sorted(strange)[0]}")
+    return {name: (predicted.get(name), row) for name, row in right.items()}
 
 
 def _best(compare: Callable[[str, str], float], text: str, answers: Sequence[str]) -> float:
@@ -180,24 +195,14 @@ def _best(compare: Callable[[str, str], float], text: str, answers: Sequence[str
 
 def _f1(text: str, answer: str) -> float:
     """F1 over the words of two normalised texts, repeated words as often as both have them; 0 where one is empty."""
-    said, right = text.split(), answer.split()
-    common = (Counter(said) & Counter(right)).total()
+    predicted, right = text.split(), answer.split()
+    common = (Counter(predicted) & Counter(right)).total()
     if not common:
         return 0.0
-    precision, recall = common / len(said), common / len(right)
+    precision, recall = common / len(predicted), common / len(right)
     return 2 * precision * recall / (precision + recall)  # in this form to round as the official scripts do
 
 
 def _f1_version_2(text: str, answer: str) -> float:
     """As `_f1`, but two empty texts agree."""
     return _f1(text, answer) if text and answer else float(text == answer)
-
-
-def features() -> datasets.Features:
-    """Types of a prediction and of its reference, for `evaluate`."""
-    import datasets
-
-    text = datasets.Value("string")
-    prediction = {"id": text, "prediction_text": text}
-    reference = {"id": text, "answers": {"text": datasets.Sequence(text)}}
-    return datasets.Features({"predictions": prediction, "references": reference})

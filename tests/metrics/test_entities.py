@@ -150,7 +150,7 @@ def test_the_metric_object_takes_sentences_of_any_length() -> None:
     [
         ([], [], "got 0 for 0"),
         ([["O"]], [["O"], ["O"]], "got 1 for 2"),
-        ([["O"], ["O"]], [["O"], ["O", "O"]], "expected 2 predicted tags for sentence 1, got 1"),
+        ([["O"], ["O"]], [["O"], ["O", "O"]], "expected one tag per token, got 1 for 2 in row 1"),
         ([["O", "S-PER"]], [["O", "O"]], r"expected O, B-TYPE or I-TYPE, got 'S-PER' \(tag 2 of 2\)"),
         ([["O"]], [["B"]], "got 'B'"),
         ([["O"]], [["B-"]], "got 'B-'"),
