@@ -1,4 +1,4 @@
-"""`ptv2 export RUN --to peft --output DIR`: a finished run's prompts and head as an adapter that PEFT loads."""
+"""`ptv2 export RUN --to peft --output DIR`: a finished run's prompts or LoRA, and head, as an adapter for PEFT."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """Write the adapter's two files, and a README.md with the code that gives the run's scores in PEFT."""
-    parser = Parser(prog="ptv2 export", description="A finished run's prompts and head as an adapter for PEFT.")
+    parser = Parser(
+        prog="ptv2 export", description="A finished run's prompts or LoRA, and its head, as an adapter for PEFT."
+    )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--to", choices=["peft"], required=True, help="the format")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the adapter")
@@ -34,8 +36,10 @@ def main(arguments: list[str]) -> int:
     folder, config = open_trained(options.run, options.out)
     if config.model.path == "config:":
         raise ModelError(f"{folder.name}: its backbone has random weights, and PEFT needs a checkpoint to load it on")
-    if METHODS[config.method].prompts is None:
-        raise ModelError(f"{folder.name}: method {config.method} has no prompts; only prompts can be exported")
+    if not METHODS[config.method].exported:
+        raise ModelError(
+            f"{folder.name}: method {config.method} has neither prompts nor LoRA; only these can be exported"
+        )
 
     with collector_paused():
         from ptv2.experiment.load import load_trained

@@ -43,6 +43,11 @@ class Method:
         return frozenset(ignored if self.backbone == "lora" else {*ignored, "lora"})
 
     @property
+    def exported(self) -> bool:
+        """Whether what the method trains can become an adapter of PEFT."""
+        return self.prompts is not None or self.backbone == "lora"
+
+    @property
     def operations(self) -> int:
         """Operations of a training step for each parameter and token of the backbone.
 

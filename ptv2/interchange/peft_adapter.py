@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 HEADER = "ptv2"  # key of our JSON object in the weights' metadata, which PEFT does not read
-PREFIX, PROMPT = "PREFIX_TUNING", "PROMPT_TUNING"
+PREFIX, PROMPT, LORA = "PREFIX_TUNING", "PROMPT_TUNING", "LORA"
 SEQUENCE, TOKENS, SPAN = "SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"
 EMBEDDINGS = "prompt_embeddings"
 
@@ -69,7 +69,8 @@ class Adapter:
 
     @property
     def length(self) -> int:
-        return int(self.config["num_virtual_tokens"])
+        """Prompt tokens; LoRA has none."""
+        return int(self.config.get("num_virtual_tokens", 0))
 
 
 def settings_of(adapter: Adapter) -> dict[str, str]:

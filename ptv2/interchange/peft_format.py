@@ -1,4 +1,4 @@
-"""Prompts and head of a model as an adapter of PEFT, and back.
+"""Prompts or LoRA, and the head, of a model as an adapter of PEFT; prompts also back.
 
 PEFT puts deep prompts ("prefix tuning") into the cache of a transformers model, shallow ones ("prompt tuning") before
 its input embeddings; pooler and head are those of transformers' class for the kind of task. So only what these classes
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ptv2.errors import ModelError
+from ptv2.interchange.lora_format import lora_config, lora_tensors
 from ptv2.interchange.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.attention import LayerPrompts
 from ptv2.models.build import PromptedModel
@@ -25,7 +26,8 @@ from ptv2.models.heads import Head
 from ptv2.models.prompts import DeepPrompts, ShallowPrompts
 
 PEFT_VERSION = "0.21.2"
-_ROOT = "base_model."  # in front of the name of every module that PEFT saves whole
+_ROOT = "base_model."  # in front of the name of every module that PEFT saves whole beside prompts
+_TUNED = "base_model.model."  # in front of every name where PEFT put layers of its own into the model
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,20 @@ class Layout:
 
 _ROBERTA = Layout("classifier.dense", "classifier.out_proj")
 LAYOUTS = {
-    "albert": Layout(deep=False),
+    "albert": Layout("albert.pooler", "classifier", deep=False),
     "bert": Layout("bert.pooler.dense", "classifier"),
     "camembert": _ROBERTA,
     "data2vec-text": _ROBERTA,
-    "deberta": Layout(deep=False),
-    "deberta-v2": Layout(deep=False),
-    "distilbert": Layout(deep=False),
+    "deberta": Layout("pooler.dense", "classifier", deep=False),
+    "deberta-v2": Layout("pooler.dense", "classifier", deep=False),
+    "distilbert": Layout(deep=False),  # its class for sequences has ReLU there
     "electra": Layout(),  # its class for sequences has GELU where our pooler has tanh
     "ernie": Layout("ernie.pooler.dense", "classifier"),
     "eurobert": Layout(span=False, deep=False),
     "gpt2": Layout(),
     "gpt_neox": Layout(),
     "llama": Layout(tokens="score"),
-    "mpnet": Layout(deep=False),
+    "mpnet": Layout("classifier.dense", "classifier.out_proj", deep=False),
     "opt": Layout(tokens=None),
     "qwen3": Layout(tokens="score"),
     "roberta": _ROBERTA,
@@ -91,9 +93,6 @@ def to_peft(
     """
     _refuse(model, positions_at_call)
     task_type, parts = _head_parts(model)
-    assert model.prompts is not None
-    deep = isinstance(model.prompts, DeepPrompts)
-    prompt = _flat(_keys_and_values(model)) if deep else model.prompts.value()
     header = {
         "method": model.method.name,
         "kind": model.spec.kind,
@@ -102,12 +101,19 @@ def to_peft(
         "backbone": model.identity_record(),
         **(extra or {}),
     }
-    tensors = {EMBEDDINGS: prompt, **{_ROOT + name: tensor for name, tensor in parts.items()}}
+    if model.prompts is None:
+        config = lora_config(model)
+        tensors = {_TUNED + name: tensor for name, tensor in (lora_tensors(model, task_type) | parts).items()}
+    else:
+        deep = isinstance(model.prompts, DeepPrompts)
+        prompt = _flat(_keys_and_values(model)) if deep else model.prompts.value()
+        config = _prompt_config(model, prompt)
+        tensors = {EMBEDDINGS: prompt, **{_ROOT + name: tensor for name, tensor in parts.items()}}
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     return Adapter(
-        {**_config(model, prompt, task_type, parts), "base_model_name_or_path": base, "revision": revision},
+        {**config, **_common_config(task_type, parts), "base_model_name_or_path": base, "revision": revision},
         copies,
         header,
     )
@@ -159,32 +165,38 @@ def _check_fit(model: PromptedModel, parts: dict[str, Tensor], given: dict[str, 
             )
 
 
-def _config(model: PromptedModel, prompt: Tensor, task_type: str, parts: dict[str, Tensor]) -> dict[str, Any]:
-    """What adapter_config.json says of prompt and head; `prompt` is `[P, N]`, `parts` the head by PEFT's names."""
-    config, deep = model.config, isinstance(model.prompts, DeepPrompts)
-    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+def _common_config(task_type: str, parts: dict[str, Tensor]) -> dict[str, Any]:
+    """What adapter_config.json says of every adapter; `parts` is the head by PEFT's names."""
     modules = {re.sub(r"(\.dense|\.out_proj)?\.(weight|bias)$", "", name).rpartition(".")[2] for name in parts}
     return {
         "auto_mapping": None,
         "inference_mode": True,
         "modules_to_save": sorted(modules),
+        "peft_version": PEFT_VERSION,
+        "task_type": task_type,
+    }
+
+
+def _prompt_config(model: PromptedModel, prompt: Tensor) -> dict[str, Any]:
+    """What adapter_config.json says of a prompt `[P, N]`."""
+    config, deep = model.config, isinstance(model.prompts, DeepPrompts)
+    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return {
         "num_attention_heads": kv_heads if deep else config.num_attention_heads,
         "num_layers": config.num_hidden_layers,
         "num_transformer_submodules": 1,
         "num_virtual_tokens": prompt.shape[0],
         "peft_type": PREFIX if deep else PROMPT,
-        "peft_version": PEFT_VERSION,
-        "task_type": task_type,
         "token_dim": prompt.shape[1] // (2 * config.num_hidden_layers) if deep else prompt.shape[1],
         **({"prefix_projection": False} if deep else {"prompt_tuning_init": "RANDOM"}),
     }
 
 
 def _refuse(model: PromptedModel, positions_at_call: bool) -> None:
-    """Raise `ModelError` for prompts that PEFT cannot express."""
+    """Raise `ModelError` for what PEFT cannot express."""
     model_type, prompts = model.family.model_type, model.prompts
-    if prompts is None:
-        raise ModelError(f"PEFT: method {model.method.name} has no prompts; only prompts can be exported")
+    if not model.method.exported:
+        raise ModelError(f"PEFT: method {model.method.name} has neither prompts nor LoRA; only these can be exported")
     if isinstance(prompts, DeepPrompts):
         if not _layout(model).deep:
             raise ModelError(f"PEFT hands deep prompts over in a cache, which transformers' {model_type} does not take")
@@ -229,7 +241,7 @@ def _head_parts(model: PromptedModel) -> tuple[str, dict[str, Tensor]]:
         )
     parts = _named(layout.pooled, model.head.linear)
     in_base = not layout.pooler.startswith("classifier") and model.pooler_origin == "checkpoint"
-    if not in_base or model.pooler.dense.weight.requires_grad:
+    if not in_base or any(parameter.requires_grad for parameter in model.pooler.parameters()):
         parts |= _named(layout.pooler, model.pooler.dense)
     return SEQUENCE, parts
 

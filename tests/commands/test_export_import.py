@@ -73,6 +73,13 @@ def test_the_card_works_with_the_backbone_beside_it(
 ) -> None:
     """As somebody else has it: other folders, no ptv2 run."""
     adapter = shutil.copytree(exported, tmp_path / "adapter")
+    assert_card_answers(adapter, base, trained, data, tmp_path, monkeypatch)
+
+
+def assert_card_answers(
+    adapter: Path, base: Path, trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card's code, the backbone beside it, gives the probabilities of `ptv2 predict`."""
     shutil.copytree(base, adapter / base.name)
     card = (adapter / "README.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
@@ -163,7 +170,7 @@ def test_an_altered_weight_is_seen(trained: Path, exported: Path, base: Path, da
     ("settings", "message"),
     [
         (["model=tiny"], "its backbone has random weights, and PEFT needs a checkpoint"),
-        (["method=fine-tuning"], "method fine-tuning has no prompts"),
+        (["method=fine-tuning"], "method fine-tuning has neither prompts nor LoRA"),
     ],
 )
 def test_runs_that_cannot_be_exported(
@@ -176,6 +183,24 @@ def test_runs_that_cannot_be_exported(
     assert message in done.error
     assert done.code == 2
     assert not (tmp_path / "a").exists()
+
+
+def test_lora_is_an_adapter_like_any_other(
+    data: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card's code, with PEFT alone, answers as `ptv2 predict`."""
+    settings = ["method=lora", "lora.rank=2", "trainer.batch_size=8", "trainer.epochs=2", "optim.lr=0.03"]
+    words = ["train", "task=classification", f"data.dir={data}", f"model.path='{base}'", f"out={tmp_path / 'runs'}"]
+    done = run([*words, *settings], tmp_path)
+    assert done.code == 0, done.err
+    trained, adapter = only_run(tmp_path / "runs"), tmp_path / "adapter"
+    done = run(["export", str(trained), "--to", "peft", "--output", str(adapter)], tmp_path)
+    assert done.code == 0, done.err
+    assert done.err.splitlines()[-1] == f"written: {adapter} (LORA, SEQ_CLS)"
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (config["r"], config["lora_alpha"], config["target_modules"]) == (2, 16, ["query", "value"])
+    assert_card_answers(adapter, base, trained, data, tmp_path, monkeypatch)
+    assert "peft_type is LORA, expected one of PREFIX_TUNING" in import_run(adapter, tmp_path).error
 
 
 SECRET = "${oc.env:PTV2_SECRET}"

@@ -59,10 +59,16 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def build(
-    base: Path | str, kind: str = "classification", method: str = "p-tuning-v2", pooler: str = "none", **prompt: Any
+    base: Path | str,
+    kind: str = "classification",
+    method: str = "p-tuning-v2",
+    pooler: str = "none",
+    lora: dict[str, Any] | None = None,
+    **prompt: Any,
 ) -> PromptedModel:
-    """A model on the checkpoint `base` whose prompts and head are far from nothing."""
-    config = run_config(None, method, prompt, path=str(base), hidden_dropout=None, attention_dropout=None)
+    """A model on the checkpoint `base` whose prompts, or LoRA, and head are far from nothing."""
+    off = {"hidden_dropout": None, "attention_dropout": None}
+    config = run_config(None, method, prompt, path=str(base), lora={"rank": 4, "alpha": 1, **(lora or {})}, **off)
     config = config.model_copy(update={"model": config.model.model_copy(update={"config": {}, "pooler": pooler})})
     model = build_model(config, SPECS[kind]).eval()
     generator = torch.Generator().manual_seed(7)
@@ -97,8 +103,10 @@ def scores_in_peft(model: PromptedModel, adapter: Adapter, folder: Path, batch: 
 
 def assert_same_scores(model: PromptedModel, base: Path | str, folder: Path, **options: Any) -> Adapter:
     """Export, load with PEFT, compare the scores of real tokens; returns what was written."""
-    write_adapter(to_peft(model, str(base), **options), folder)
-    adapter = read_adapter(folder)
+    adapter = to_peft(model, str(base), **options)
+    write_adapter(adapter, folder)
+    if model.prompts is not None:
+        adapter = read_adapter(folder)
     batch = batch_for(model, types=True)
     with torch.no_grad():
         ours = model(batch)["scores"]
@@ -144,6 +152,39 @@ def test_shallow_prompts_give_the_same_scores(family: str, kind: str, bases: dic
     assert_same_scores(build(bases[family], kind, "prompt-tuning"), bases[family], tmp_path)
 
 
+@pytest.mark.parametrize(("family", "kind"), [(f, k) for f in sorted(LAYOUTS) for k in kinds(f)])
+def test_lora_gives_the_same_scores(family: str, kind: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    if family == "opt" and kind != "span":
+        pytest.skip("transformers has no class for its tokens")
+    adapter = assert_same_scores(build(bases[family], kind, "lora", positions="unshifted"), bases[family], tmp_path)
+    assert len(adapter.config["target_modules"]) in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "lora"),
+    [
+        ("roberta", {"targets": "all-linear"}),  # whose head has maps of the same names
+        ("gpt2", {"targets": "all-linear"}),
+        ("albert", {"targets": "all-linear", "bias": "all"}),
+        ("bert", {"targets": ["key", "output.dense"], "bias": "lora_only"}),
+        ("bert", {"bias": "all"}),
+        ("deberta", {"bias": "all"}),
+    ],
+    ids=str,
+)
+def test_all_of_lora_comes_along(family: str, lora: dict[str, Any], bases: dict[str, Path], tmp_path: Path) -> None:
+    pooler = "published" if LAYOUTS[family].pooler else "none"
+    assert_same_scores(build(bases[family], "classification", "lora", pooler, lora), bases[family], tmp_path)
+
+
+@pytest.mark.parametrize("pooler", ["published", "trained"])
+@pytest.mark.parametrize("family", [name for name in sorted(LAYOUTS) if LAYOUTS[name].pooler])
+def test_poolers_come_along_with_lora(family: str, pooler: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    """Also those that PEFT reads at another place behind shallow prompts."""
+    adapter = assert_same_scores(build(bases[family], "classification", "lora", pooler), bases[family], tmp_path)
+    assert adapter.task_type == "SEQ_CLS"
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
@@ -174,7 +215,7 @@ def test_unshifted_positions_need_a_word_at_every_call(
 @pytest.mark.parametrize(
     ("family", "settings", "message"),
     [
-        ("bert", {"method": "fine-tuning"}, "method fine-tuning has no prompts"),
+        ("bert", {"method": "fine-tuning"}, "method fine-tuning has neither prompts nor LoRA"),
         ("bert", {"layers": "last-2"}, "all 3 layers, this model has them in 2"),
         ("bert", {"method": "prompt-tuning", "pooler": "published"}, r"at the first prompt.*model\.pooler=none"),
         ("bert", {"method": "prompt-tuning", "embedding": "published"}, "embeds a text once, this model twice"),
