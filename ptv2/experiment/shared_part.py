@@ -12,39 +12,77 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 
 from ptv2.config.methods import MULTITASK
-from ptv2.console.output import RichMonitor, tell
+from ptv2.console.output import tell
 from ptv2.data.mixture import Mixture
 from ptv2.experiment.data import Prepared, prepare
+from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Shared, for_each_task, read_examples
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded, show_read
-from ptv2.experiment.record import (
-    notes,
-    recording,
-    runtime_record,
-    say_if_slow,
-    time_record,
-    training_notes,
-)
-from ptv2.models.artifact import save_artifact
-from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe
+from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
+from ptv2.models.artifact import load_start, save_artifact
+from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.tokenizers import prompt_tokens
-from ptv2.runs.directory import SharedDirectory
+from ptv2.runs.directory import SHARED, SharedDirectory
 from ptv2.runs.record import Result, write_result
-from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory, release
-from ptv2.training.monitor import Silent
-from ptv2.training.shard import build_spread, held_bytes
-from ptv2.training.trainer import Trainer
+from ptv2.training.device import make_accelerator, release
+from ptv2.training.shard import build_spread
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 HEADLINE = "mean"  # of the tasks' headlines on dev: what chooses the weights
 SPLITS = ("train", "dev")  # test sets are for the runs that go on from here
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with: nothing, or the shared part's prompts."""
+
+    part: Result | None = None
+    artifact: Path | None = None
+    seconds: float = 0.0  # that it took now; its own record has them
+
+    def load(self, model: PromptedModel, task: str) -> None:
+        """Put the prompts, and the head of `task` if the part has one, on a model."""
+        if self.artifact is not None:
+            load_start(model, self.artifact, task)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a run's record notes of it."""
+        if self.part is None:
+            return []
+        tasks = self.part.task.replace("+", ", ")
+        return [f"began with the prompts of {SHARED}/{self.part.name}, trained on {tasks} together"]
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What a run's record says of the part."""
+        if self.part is None:
+            return None
+        fields = ("name", "dev", "best_epoch", "steps", "time")
+        record = {field: getattr(self.part, field) for field in fields}
+        return {**record, "tasks": self.part.task.split("+"), "data": self.part.data["fingerprint"]}
+
+
+def begin(shared: Shared | None, longest: int) -> Start:
+    """Train or find the shared part, if a run begins with one.
+
+    Args:
+        longest: see `train_shared`.
+    """
+    if shared is None:
+        return Start()
+    before = time.perf_counter()
+    part = train_shared(shared, longest)
+    return Start(part, shared.run.path / "artifact", time.perf_counter() - before)
 
 
 def train_shared(shared: Shared, longest: int = 0) -> Result:
@@ -73,7 +111,9 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
             with _held(shared.run, accelerator):
                 if not _agreed(accelerator, shared.run.result is not None):
                     with recording(shared.run) if accelerator.is_main_process else nullcontext():
-                        _fit_and_record(shared, prepared, overviews, model, accelerator)
+                        config = next(iter(shared.parts.values()))
+                        fit = Fit(config, shared.run.path, model, accelerator, time.perf_counter())
+                        _fit_and_record(shared, prepared, overviews, fit)
         finally:
             release(model)
             del model  # before the run that goes on from here loads its own
@@ -102,14 +142,9 @@ def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerat
 
 
 def _fit_and_record(
-    shared: Shared,
-    prepared: dict[str, Prepared],
-    overviews: dict[str, dict[str, Any]],
-    model: PromptedModel,
-    accelerator: Accelerator,
+    shared: Shared, prepared: dict[str, Prepared], overviews: dict[str, dict[str, Any]], fit: Fit
 ) -> None:
-    started = time.perf_counter()
-    config, run = next(iter(shared.parts.values())), shared.run
+    model, accelerator = fit.model, fit.accelerator
     headlines = {name: f"{name}.{data.task.config.headline}" for name, data in prepared.items()}
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
@@ -122,54 +157,23 @@ def _fit_and_record(
     if accelerator.is_main_process:
         for overview in overviews.values():
             log_overview(overview)
-    meter = MemoryMeter(accelerator.device)
-    shown = RichMonitor(run.path.name, HEADLINE, [*headlines.values()])
-    with naming_memory(config.trainer), shown if accelerator.is_main_process else nullcontext(Silent()) as monitor:
-        trainer = Trainer(
-            model,
-            _mixture(shared, prepared),
-            dev,
-            HEADLINE,
-            config=config.trainer,
-            optim=config.optim,
-            seed=config.seed,
-            folder=run.path,
-            accelerator=accelerator,
-            monitor=monitor,
-            compiled=config.model.compile,
-        )
-        at = trainer.fit()
+    fit.run(_mixture(shared, prepared), dev, HEADLINE, others=[*headlines.values()])
     if accelerator.is_main_process:
         result = Result(
-            name=run.path.name,
+            **fit.record(),
             task="+".join(prepared),
-            model=config.model.name,
             method=MULTITASK,
-            seed=config.seed,
-            headline=HEADLINE,
-            dev=at.best or {},
-            dev_last=at.last or {},
             test=None,
-            best_step=at.best_step or 0,
-            best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
-            steps=at.step,
-            steps_planned=trainer.total,
-            evaluations=at.evaluations,
-            parameters=describe(model),
             data=_data_record(shared, prepared, overviews),
-            time=time_record(at, time.perf_counter() - started),
-            memory={**meter.record(), "weights": held_bytes(model)},
-            runtime=runtime_record(accelerator, at),
-            backbone=model.identity_record(),
-            config={**run.config, "task": {"name": "+".join(prepared)}},
+            config={**shared.run.config, "task": {"name": "+".join(prepared)}},
             notes=[
                 *(f"{name}: {note}" for name, data in prepared.items() for note in notes(data, model)),
-                *training_notes(trainer),
+                *training_notes(fit.trainer),
             ],
         )
         states = {name: data.task.state() for name, data in prepared.items()}
-        save_artifact(model, run.path / "artifact", {"tasks": states}, to_go_on=True)
-        write_result(run.path, result)
+        save_artifact(model, shared.run.path / "artifact", {"tasks": states}, to_go_on=True)
+        write_result(shared.run.path, result)
     accelerator.wait_for_everyone()
 
 

@@ -12,34 +12,27 @@ from typing import TYPE_CHECKING, Any
 from transformers.utils import logging as transformers_logging
 
 from ptv2.config.recipes import describe_recipe
-from ptv2.console.output import RichMonitor
 from ptv2.experiment.data import Predictions, Prepared, prepare
+from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Opened, Read
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded
-from ptv2.experiment.record import (
-    notes,
-    recording,
-    runtime_record,
-    say_if_slow,
-    time_record,
-    training_notes,
-)
-from ptv2.experiment.shared_part import train_shared
+from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
+from ptv2.experiment.shared_part import Start, begin, train_shared
 from ptv2.files import json_lines, write_text_whole
 from ptv2.metrics import score_names
 from ptv2.metrics.accuracy import OF_CLASSES
-from ptv2.models.artifact import load_start, save_artifact
-from ptv2.models.build import PromptedModel, build_model, describe
+from ptv2.models.artifact import save_artifact
+from ptv2.models.build import build_model
 from ptv2.models.tokenizers import prompt_tokens
-from ptv2.runs.directory import SHARED, RunDirectory
+from ptv2.runs.directory import RunDirectory
 from ptv2.runs.record import Result, write_result
-from ptv2.training.device import MemoryMeter, make_accelerator, naming_memory, release
-from ptv2.training.monitor import Chain, Monitor, Silent
-from ptv2.training.shard import build_spread, held_bytes
+from ptv2.training.device import make_accelerator, release
+from ptv2.training.monitor import Monitor
+from ptv2.training.shard import build_spread
 from ptv2.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    pass
 
 # Dev chooses; all other splits but the training set are scored once, with what it chose.
 UNSCORED = "train"
@@ -50,7 +43,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
 
     Args:
         read: its data; None if only the part that tasks share is trained.
-        watch: is told of the training's progress, besides the user; of several tasks' before it it is not.
+        watch: told of the training's progress too, but not of the shared part's.
 
     Returns:
         The result, which the run's directory has too.
@@ -73,105 +66,60 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
     overview = describe_data(data)
     if accelerator.is_main_process:
         show_encoded(overview)
-    begun = None
-    if shared is not None:
-        before = time.perf_counter()
-        begun = train_shared(shared, data.longest)
-        started += time.perf_counter() - before  # its record has it
+    start = begin(shared, data.longest)
     tokens = prompt_tokens(config)
     model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
     try:
         model.check_length(data.longest)
         model.check_ids(data.highest)
-        if shared is not None:
-            load_start(model, shared.run.path / "artifact", config.task.name)
+        start.load(model, config.task.name)
         main = accelerator.is_main_process  # it alone writes
         with run.locked() if main else nullcontext():
             if accelerator.num_processes == 1 and (finished := run.result) is not None:
                 return finished  # another process ended it while this one read data and backbone
             with recording(run) if main else nullcontext():
-                return _fit_and_record(data, overview, run, accelerator, model, begun, started, watch)
+                fit = Fit(config, run.path, model, accelerator, started + start.seconds)
+                return _fit_and_record(fit, data, overview, run, start, watch)
     finally:
         release(model)
 
 
 def _fit_and_record(
-    data: Prepared,
-    overview: dict[str, Any],
-    run: RunDirectory,
-    accelerator: Accelerator,
-    model: PromptedModel,
-    begun: Result | None,
-    started: float,
-    watch: Monitor | None,
+    fit: Fit, data: Prepared, overview: dict[str, Any], run: RunDirectory, start: Start, watch: Monitor | None
 ) -> Result:
-    config, task = data.config, data.task
+    config, task, model, accelerator = data.config, data.task, fit.model, fit.accelerator
+    scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
+    predictions: dict[str, Predictions] = {}
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
         return data.score("dev", data.predictions("dev", model, accelerator, check))
 
+    def predict(trainer: Trainer) -> None:
+        with trainer.finite(trainer.at.best_step or trainer.at.step):
+            predictions.update({split: data.predictions(split, model, accelerator) for split in scored})
+
     if accelerator.is_main_process:
         log_overview(overview)
-    meter = MemoryMeter(accelerator.device)
     others = [name for name in score_names(task.config.metric) if name not in OF_CLASSES]
-    shown = (
-        RichMonitor(run.path.name, task.config.headline, others)
-        if accelerator.is_main_process
-        else nullcontext(Silent())
-    )
-    with naming_memory(config.trainer), shown as monitor:
-        if (recipe := describe_recipe(config)) is not None:
-            monitor.said(recipe)
-        trainer = Trainer(
-            model,
-            data.encoded["train"],
-            dev,
-            task.config.headline,
-            config=config.trainer,
-            optim=config.optim,
-            seed=config.seed,
-            folder=run.path,
-            accelerator=accelerator,
-            monitor=Chain(monitor, watch) if watch else monitor,
-            compiled=config.model.compile,
-        )
-        at = trainer.fit()
-        scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
-        with trainer.finite(at.best_step or at.step):
-            predictions = {split: data.predictions(split, model, accelerator) for split in scored}
+    recipe = describe_recipe(config)
+    fit.run(data.encoded["train"], dev, task.config.headline, others=others, first=recipe, watch=watch, then=predict)
     tests = {split: data.score(split, predictions[split]) for split in scored if split != "dev"}
 
     def by_split(count: Callable[[Predictions, list[Any]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return {split: counts for split in scored if (counts := count(predictions[split], data.examples[split]))}
 
-    total = time.perf_counter() - started
     result = Result(
-        name=run.path.name,
+        **fit.record(),
         task=config.task.name,
-        model=config.model.name,
         method=config.method,
-        seed=config.seed,
-        headline=task.config.headline,
-        dev=at.best or {},
-        dev_last=at.last or {},
         test=tests.pop("test", None),
         tests=tests,
         parts=by_split(task.parts),
         confusion=by_split(task.confusion),
-        best_step=at.best_step or 0,
-        best_epoch=round((at.best_step or 0) / trainer.steps_per_epoch, 2),
-        steps=at.step,
-        steps_planned=trainer.total,
-        evaluations=at.evaluations,
-        parameters=describe(model),
         data={**_data_record(data, predictions), "overview": overview},
-        time=time_record(at, total),
-        memory={**meter.record(), "weights": held_bytes(model)},
-        runtime=runtime_record(accelerator, at),
-        backbone=model.identity_record(),
         config=config.model_dump(mode="json"),
-        notes=[*_begun_with(begun), *notes(data, model), *training_notes(trainer)],
-        shared=None if begun is None else _shared_record(begun),
+        notes=[*start.notes, *notes(data, model), *training_notes(fit.trainer)],
+        shared=start.record,
     )
     if accelerator.is_main_process:
         for split, rows in predictions.items():
@@ -201,23 +149,3 @@ def _data_record(data: Prepared, predictions: dict[str, Predictions]) -> dict[st
         "labels": {split: data.task.gold(part) for split, part in data.examples.items()},
         "predicted": {split: data.task.answers(rows) for split, rows in predictions.items()},
     }
-
-
-def _shared_record(begun: Result) -> dict[str, Any]:
-    """What a run's record says of the part that it began with."""
-    return {
-        "name": begun.name,
-        "tasks": begun.task.split("+"),
-        "data": begun.data["fingerprint"],
-        "dev": begun.dev,
-        "best_epoch": begun.best_epoch,
-        "steps": begun.steps,
-        "time": begun.time,
-    }
-
-
-def _begun_with(begun: Result | None) -> list[str]:
-    if begun is None:
-        return []
-    tasks = begun.task.replace("+", ", ")
-    return [f"began with the prompts of {SHARED}/{begun.name}, trained on {tasks} together"]

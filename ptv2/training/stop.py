@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -54,6 +53,6 @@ class StopRequest:
 def _answer() -> None:
     """Say at once on a terminal that Ctrl-C was heard: the step, or the state to be saved, may take a while."""
     if is_main_process() and is_started_by_user():
-        with suppress(OSError, ValueError):
-            if sys.stderr.isatty():
+        with suppress(OSError):
+            if os.isatty(2):  # sys.stderr may be a stand-in of Rich's, which says no in older versions
                 os.write(2, b"\r\x1b[Kstopping after this step (Ctrl-C again: at once, nothing more is saved)\n")

@@ -175,6 +175,6 @@ def hide() -> None:
 
 def know_nobody() -> None:
     """Make this process expect a launcher that no package has."""
-    from ptv2.commands import train as hydra_app
+    from ptv2.sweeps import launching
 
-    hydra_app.LAUNCHER_EXTRAS["nobody"] = "somebody"
+    launching.LAUNCHER_EXTRAS["nobody"] = "somebody"
