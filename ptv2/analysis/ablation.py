@@ -1,4 +1,4 @@
-"""The metric without the prompts of a layer, and with those of one layer only."""
+"""The metrics without the prompts of one layer, and with those of one layer only."""
 
 from __future__ import annotations
 
@@ -14,40 +14,39 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Ablation:
-    """Metrics in percent. Layers without prompts of their own are in neither mapping; shallow prompts have no layer."""
+    """Metrics in percent, by layer where layers have prompts; shallow prompts belong to no layer."""
 
     whole: Metrics
     none: Metrics
-    without: dict[int, Metrics]  # all prompts but this layer's
-    only: dict[int, Metrics]  # this layer's prompts and no others
+    without: dict[int, Metrics]  # without this layer's prompts
+    only: dict[int, Metrics]  # with this layer's prompts alone
 
 
 def ablate(model: PromptedModel, score: Callable[[], Metrics], done: Done = nothing) -> Ablation:
-    """Score the model with some of its prompts taken away; nothing is trained again, and positions stay.
+    """Score the model with some of its prompts removed; nothing is trained again, and positions stay.
 
     Args:
-        score: the metrics of the model as it is when called.
+        score: returns the metrics of the model as it is at the time.
         done: called with 1 after each of `count_scores(model)` scores.
     """
     layers = model.prompts.layers if isinstance(model.prompts, DeepPrompts) else ()
 
-    def scored(kept: tuple[int, ...] | None) -> Metrics:
-        if kept is None:
-            found = score()
-        else:
-            with only_at(model, kept):
-                found = score()
+    def score_with(*chosen: int) -> Metrics:
+        with only_at(model, chosen):
+            metrics = score()
         done(1)
-        return found
+        return metrics
 
+    whole = score()
+    done(1)
     return Ablation(
-        whole=scored(None),
-        none=scored(()),
-        without={layer: scored(tuple(other for other in layers if other != layer)) for layer in layers},
-        only={layer: scored((layer,)) for layer in layers},
+        whole,
+        none=score_with(),
+        without={layer: score_with(*(other for other in layers if other != layer)) for layer in layers},
+        only={layer: score_with(layer) for layer in layers},
     )
 
 
 def count_scores(model: PromptedModel) -> int:
-    """How often `ablate` scores."""
+    """How many scores `ablate` computes."""
     return 2 + 2 * (len(model.prompts.layers) if isinstance(model.prompts, DeepPrompts) else 0)

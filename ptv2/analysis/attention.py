@@ -1,7 +1,7 @@
 """How much of the attention goes to the prompts, by layer and head.
 
-While it is measured the backbone's attention is written out by a function registered like those of
-`ptv2.models.attention`; the listener travels with the prompts, and one layer's weights exist at a time.
+Meanwhile the backbone computes its attention explicitly, by a function registered as those of `ptv2.models.attention`
+are. The listener is passed along with the prompts, and only one layer's weights exist at a time.
 
 Letters: B rows, T text tokens, P prompt length, S keys (P + T), H key/value heads, D head size.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from ptv2.analysis.passes import Batch, Done, nothing, passes
+from ptv2.analysis.passes import Batch, Done, hooked, nothing, passes
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import ModelError
 from ptv2.models.attention import AttentionOutput, LayerPrompts, eager_attention, with_prompts
@@ -29,25 +29,25 @@ from ptv2.models.families import FAMILIES
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# Backbones that make their own masks look for this ending: attention written out adds its mask.
+# Backbones that make their own masks look for the ending `eager`, whose masks are added to the scores.
 NAME = "ptv2_watched_eager"
-BUDGET = 2**26  # attention weights of one layer that are held at once
+BUDGET = 2**26  # attention weights of one layer that are in memory at once
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer's attention. Keys and values have the prompt's in front."""
+    """One call of a layer's attention. Keys and values begin with those of the prompt."""
 
     layer: int
     key: Tensor  # [B, H, S, D]
     value: Tensor
-    mask: Tensor | None  # [B or 1, heads or 1, T, S], what is added to the scores
+    mask: Tensor | None  # [B or 1, heads or 1, T, S], added to the scores
     weights: Tensor  # [B, heads, T, S]
 
 
 @dataclass
 class Watched(LayerPrompts):
-    """The prompts of one pass, with somebody who is told of every attention call, in the order of layers."""
+    """The prompts of one pass, with a listener that gets every attention call, in the order of layers."""
 
     see: Callable[[Call], None] = lambda call: None
     seen: int = 0
@@ -58,7 +58,7 @@ class Mass:
     """Shares of attention, 0 to 1; means over the tokens of the text. NaN in layers without a prompt."""
 
     heads: np.ndarray  # [layers, heads]
-    even: np.ndarray  # [layers]; what a head would give that looks at all it sees alike
+    even: np.ndarray  # [layers]; of a head that looks at everything it sees equally
 
 
 def watched_attention(
@@ -70,7 +70,7 @@ def watched_attention(
     prompts: Watched,
     **options: Any,
 ) -> AttentionOutput:
-    """Attention written out, with prompts, that shows `prompts.see` what it did."""
+    """Eager attention with prompts that hands each call to `prompts.see`."""
 
     def stock(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
@@ -85,13 +85,13 @@ def watched_attention(
 
 @contextmanager
 def watching(model: PromptedModel, see: Callable[[Call], None]) -> Iterator[None]:
-    """Within, `see` is called with each layer's attention, pass by pass.
+    """Call `see` with each layer's attention, pass by pass, while the context is open.
 
     Raises:
         ModelError: a backbone whose attention cannot be watched.
     """
     backbone: Any = model.backbone
-    own = backbone.config._attn_implementation
+    implementation = backbone.config._attn_implementation
     adapted: list[Any] = [module for module in backbone.modules() if hasattr(module, "attention_name")]
     names = [module.attention_name for module in adapted]
     layers = backbone.config.num_hidden_layers
@@ -99,7 +99,7 @@ def watching(model: PromptedModel, see: Callable[[Call], None]) -> Iterator[None
         f"attention of a {model.family.model_type} backbone does not go through transformers' AttentionInterface; "
         f"it can be watched in: {', '.join(FAMILIES)}"
     )
-    if not own.startswith("ptv2_") and not adapted:
+    if not implementation.startswith("ptv2_") and not adapted:
         raise refusal
     last: list[Watched] = []
 
@@ -113,31 +113,26 @@ def watching(model: PromptedModel, see: Callable[[Call], None]) -> Iterator[None
         if last[0].seen != layers:
             raise refusal
 
-    hooks = [
-        backbone.register_forward_pre_hook(before, with_kwargs=True),
-        backbone.register_forward_hook(after),
-    ]
     try:
         if not adapted:
             backbone.set_attn_implementation(NAME)
         for module in adapted:
             module.attention_name = NAME
-        yield
+        with hooked(backbone, before, after):
+            yield
     finally:
         if not adapted:
-            backbone.set_attn_implementation(own)
+            backbone.set_attn_implementation(implementation)
         for module, name in zip(adapted, names, strict=True):
             module.attention_name = name
-        for hook in hooks:
-            hook.remove()
 
 
 def attention_mass(
     model: PromptedModel, data: EncodedSet, batch_size: int, accelerator: Accelerator, done: Done = nothing
 ) -> Mass:
-    """The share of attention that each head gives to the prompt, as a mean over all tokens of all texts.
+    """Measure the share of attention that each head gives to the prompt, as a mean over all tokens of all texts.
 
-    Neither padding nor shallow prompts count as tokens that look.
+    The attention of padding and of shallow prompts is not counted.
 
     Raises:
         ModelError: see `watching`.
@@ -176,7 +171,7 @@ def attention_mass(
 
 
 def _even(call: Call, first: int, columns: int) -> Tensor:
-    """The prompt's share of the columns that a query sees, `[B or 1, T or 1]`."""
+    """The prompt's share of the keys that a query may see, `[B or 1, T or 1]`."""
     mask, keys = call.mask, call.weights.shape[-1]
     if mask is None:
         return call.weights.new_full((1, 1), columns / keys, dtype=torch.float32)
@@ -185,7 +180,7 @@ def _even(call: Call, first: int, columns: int) -> Tensor:
 
 
 def _fitting(model: PromptedModel, data: EncodedSet, batch_size: int) -> int:
-    """Rows of a batch whose attention weights are within the budget; one at least."""
+    """The rows of a batch whose attention weights fit `BUDGET`; at least one."""
     text = data.tokens.longest + model.prompt_length
     sequences = len(data.tokens) // max(1, len(data))
     return max(1, min(batch_size, BUDGET // (model.config.num_attention_heads * text**2 * sequences)))

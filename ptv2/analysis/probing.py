@@ -1,6 +1,6 @@
-"""How well a linear classifier reads the answer off the hidden states of each layer.
+"""How well a linear classifier reads the answer from the hidden states of each layer.
 
-Which states, by kind of head:
+Which states it reads, by kind of head:
 
 | head           | a state                                                | its class |
 |----------------|--------------------------------------------------------|-----------|
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptv2.analysis.passes import Batch, Done, nothing, passes
+from ptv2.analysis.passes import Batch, Done, hooked, nothing, passes
 from ptv2.data.arrays import ranges
 from ptv2.data.encode import TextSet
 from ptv2.data.tokens import EncodedSet
@@ -36,18 +36,18 @@ from ptv2.models.heads import HeadSpec
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-MOST = 5000  # states that a classifier learns from, and as many that it is scored on
-# Inverse strength of the L2 penalty on standardized states: there are often as few of them as they are wide.
+MOST = 5000  # states that a classifier learns from, and that it is scored on, each
+# Inverse strength of the L2 penalty on standardized states, which are often no more than they are wide.
 STRENGTH = 0.01
 
 
 @dataclass(frozen=True)
 class Targets:
-    """States that are probed: tokens by their number in the flat arrays of a set, and their classes."""
+    """The states to probe: tokens by their index in the flat arrays of a set, and their classes."""
 
     tokens: np.ndarray  # [N] int64
     classes: np.ndarray  # [N] int64
-    group: int = 1  # states that are answered together, one of them with class 1: choices
+    group: int = 1  # states per answer: choices, of which one has class 1
 
 
 @dataclass(frozen=True)
@@ -55,40 +55,40 @@ class Probe:
     """Scores of one classifier, in percent."""
 
     accuracy: float
-    macro_f1: float  # mean over classes, which frequent ones do not rule
+    macro_f1: float  # unweighted mean over classes
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Classifiers at each depth; the first is the embeddings, before any layer."""
+    """Scores of the classifiers at each depth; the first reads the embeddings, before any layer."""
 
     layers: list[Probe]
-    majority: Probe  # what always the most frequent answer of the training states gets
+    majority: Probe  # of always giving the training states' most frequent answer
     train: int
     dev: int
 
 
 def targets(data: EncodedSet, spec: HeadSpec, causal: bool) -> Targets:
-    """The states to probe in a labelled set, at most `MOST` of them, drawn at random.
+    """Choose the states to probe in a labelled set: at most `MOST`, drawn at random.
 
     Args:
-        causal: a text is read at its last token.
+        causal: whether a text is read at its last token.
 
     Raises:
         DataError: nothing to probe.
     """
-    found = _all_targets(data, spec, causal)
-    groups = len(found.tokens) // found.group
+    every = _all_targets(data, spec, causal)
+    groups = len(every.tokens) // every.group
     if not groups:
         raise DataError("probing found no answer in the examples")
-    kept = (drawn(groups, MOST // found.group)[:, None] * found.group + np.arange(found.group)).ravel()
-    return Targets(found.tokens[kept], found.classes[kept], found.group)
+    chosen = (drawn(groups, MOST // every.group)[:, None] * every.group + np.arange(every.group)).ravel()
+    return Targets(every.tokens[chosen], every.classes[chosen], every.group)
 
 
 def drawn(count: int, most: int) -> np.ndarray:
-    """At most `most` of the numbers below `count`, ascending: the same ones for every run.
+    """At most `most` of the numbers below `count`, ascending, the same for every run.
 
-    Not at even distances, since the answers of some data sets come in a cycle.
+    Drawn, not evenly spaced, since the answers of some data sets repeat in a cycle.
     """
     if count <= most:
         return np.arange(count)
@@ -103,10 +103,10 @@ def hidden_states(
     accelerator: Accelerator,
     done: Done = nothing,
 ) -> list[np.ndarray]:
-    """The states of `tokens` `[N]` (numbers in the flat arrays of `data`) at each depth, `[N, W]` each.
+    """The hidden states of `tokens` `[N]` (indices into the flat arrays of `data`), `[N, W]` at each depth.
 
     Returns:
-        The embeddings, and what each layer gives; the last as the head gets it.
+        The embeddings, then each layer's output; the last one as the head gets it.
 
     Raises:
         ModelError: a backbone that does not give its hidden states.
@@ -115,8 +115,8 @@ def hidden_states(
     sequence = np.searchsorted(starts, tokens, side="right") - 1
     offset = tokens - starts[sequence]
     states: list[np.ndarray] = []
-    at = np.zeros(0, dtype=np.int64)  # which of `tokens` are in the batch, the sequence of each, and its place there
-    text = place = torch.zeros(0, dtype=torch.long)
+    at = np.zeros(0, dtype=np.int64)  # which of `tokens` are in the batch; of each the row, and the position there
+    row = position = torch.zeros(0, dtype=torch.long)
     length = 0  # of the batch's texts
 
     def before(_: nn.Module, args: tuple[Any, ...], inputs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -131,33 +131,26 @@ def hidden_states(
         if not states:
             states.extend(np.empty((len(tokens), layer.shape[-1]), dtype=np.float32) for layer in layers)
         first = layers[-1].shape[1] - length  # shallow prompts
-        for kept, layer in zip(states, layers, strict=True):
-            kept[at] = layer[text, first + place].float().cpu().numpy()
+        for array, layer in zip(states, layers, strict=True):
+            array[at] = layer[row, first + position].float().cpu().numpy()
 
     def step(rows: list[int], batch: Batch) -> None:
-        nonlocal at, text, place, length
+        nonlocal at, row, position, length
         length = batch["input_ids"].shape[-1]
         numbers = (np.asarray(rows)[:, None] * width + np.arange(width)).ravel()  # of the batch's sequences
         order = np.argsort(numbers)
         where = np.searchsorted(numbers[order], sequence).clip(max=len(numbers) - 1)
         at = np.flatnonzero(numbers[order][where] == sequence)
-        text, place = torch.from_numpy(order[where[at]]), torch.from_numpy(offset[at])
+        row, position = torch.from_numpy(order[where[at]]), torch.from_numpy(offset[at])
         model(batch)
 
-    hooks = [
-        model.backbone.register_forward_pre_hook(before, with_kwargs=True),
-        model.backbone.register_forward_hook(after),
-    ]
-    try:
+    with hooked(model.backbone, before, after):
         passes(model, data, np.unique(sequence // width), batch_size, accelerator, step, done)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return states
 
 
 def fit_probe(train: np.ndarray, train_targets: Targets, dev: np.ndarray, dev_targets: Targets) -> Probe:
-    """Logistic regression on standardized states `[N, W]`, scored on others."""
+    """Fit a logistic regression to standardized states `[N, W]`, and score it on others."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -167,28 +160,28 @@ def fit_probe(train: np.ndarray, train_targets: Targets, dev: np.ndarray, dev_ta
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
     probe.fit(train, train_targets.classes)
     if dev_targets.group > 1:
-        return _of_choices(probe.decision_function(dev), dev_targets)
-    return _scored(probe.predict(dev), dev_targets.classes)
+        return _score_choices(probe.decision_function(dev), dev_targets)
+    return _score(probe.predict(dev), dev_targets.classes)
 
 
 def majority(train: Targets, dev: Targets) -> Probe:
-    """What always the most frequent answer of `train` gets on `dev`."""
+    """The score on `dev` of always giving the most frequent answer of `train`."""
     if train.group > 1:
         answers = train.classes.reshape(-1, train.group).argmax(1)
         best = np.bincount(answers, minlength=train.group).argmax()
-        return _of_choices(np.tile(np.arange(train.group) == best, len(dev.classes) // dev.group), dev)
-    return _scored(np.full_like(dev.classes, np.bincount(train.classes).argmax()), dev.classes)
+        return _score_choices(np.tile(np.arange(train.group) == best, len(dev.classes) // dev.group), dev)
+    return _score(np.full_like(dev.classes, np.bincount(train.classes).argmax()), dev.classes)
 
 
-def _of_choices(scores: np.ndarray, dev: Targets) -> Probe:
-    return _scored(scores.reshape(-1, dev.group).argmax(1), dev.classes.reshape(-1, dev.group).argmax(1))
+def _score_choices(scores: np.ndarray, dev: Targets) -> Probe:
+    return _score(scores.reshape(-1, dev.group).argmax(1), dev.classes.reshape(-1, dev.group).argmax(1))
 
 
-def _scored(found: np.ndarray, right: np.ndarray) -> Probe:
+def _score(predicted: np.ndarray, gold: np.ndarray) -> Probe:
     from sklearn.metrics import f1_score
 
-    macro = f1_score(right, found, average="macro", zero_division=0.0)
-    return Probe(100 * float((found == right).mean()), 100 * float(macro))
+    macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
+    return Probe(100 * float((predicted == gold).mean()), 100 * float(macro))
 
 
 def _all_targets(data: EncodedSet, spec: HeadSpec, causal: bool) -> Targets:
@@ -201,17 +194,15 @@ def _all_targets(data: EncodedSet, spec: HeadSpec, causal: bool) -> Targets:
     assert isinstance(data, TextSet)
     assert data.labels is not None
     starts, labels = data.tokens.starts, data.labels
-    read = starts[1:] - 1 if causal else starts[:-1]
+    tokens = starts[1:] - 1 if causal else starts[:-1]
     if spec.kind == "choice":
         right = np.arange(data.width) == labels[:, None]
-        return Targets(read, right.astype(np.int64).ravel(), data.width)
-    if spec.words is not None:
-        read = _blanks(data, spec)
-    return Targets(read, labels)
+        return Targets(tokens, right.astype(np.int64).ravel(), data.width)
+    return Targets(tokens if spec.words is None else _blanks(data, spec), labels)
 
 
 def _blanks(data: EncodedSet, spec: HeadSpec) -> np.ndarray:
-    """Where each example's first label word is read: at its mask, or at the token before it."""
+    """The token at which each example's first label word is read: its mask, or the token before it."""
     words, tokens = spec.words, data.tokens
     assert words is not None
     if words.reading == "mask":
@@ -222,7 +213,7 @@ def _blanks(data: EncodedSet, spec: HeadSpec) -> np.ndarray:
 
 
 def _answers(data: SpanSet) -> Targets:
-    """Tokens of the answers, and as many others of the contexts of the same windows."""
+    """The tokens of the answers, and as many others from the contexts of the same windows."""
     assert data.start_positions is not None
     assert data.end_positions is not None
     starts = data.tokens.starts
@@ -234,6 +225,6 @@ def _answers(data: SpanSet) -> Targets:
     others[inside] = False
     outside = np.flatnonzero(others)
     outside = outside[drawn(len(outside), len(inside))]
-    found = np.concatenate((inside, outside))
-    order = np.argsort(found)
-    return Targets(found[order], (np.arange(len(found)) < len(inside)).astype(np.int64)[order])
+    tokens = np.concatenate((inside, outside))
+    order = np.argsort(tokens)
+    return Targets(tokens[order], (order < len(inside)).astype(np.int64))

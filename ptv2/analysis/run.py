@@ -1,4 +1,4 @@
-"""The analyses of one finished run: each with its model, data and task, its numbers, words and figure."""
+"""The analyses of one finished run: each with its numbers, its texts and its figure."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from ptv2.training.device import naming_memory
 from ptv2.training.predict import predict
 
 
-class Part(NamedTuple):
+class Sample(NamedTuple):
     """Some examples of a split."""
 
     examples: list[Any]
     encoded: EncodedSet
-    words: str  # how many of how many
+    size: str  # in words: how many of how many
 
 
 class Session:
     """A finished run, loaded for its analyses."""
 
     def __init__(self, folder: Path, config: RunConfig, limit: int | None) -> None:
-        """Load what was trained; data are read when an analysis asks for them.
+        """Load the trained model; data are read when an analysis needs them.
 
         Args:
-            limit: records of a split at most, drawn from it, the same for every run; none: all.
+            limit: records of a split, at most, drawn from it, the same for every run; None: all.
 
         Raises:
             RunError: the run is not finished, or there are several processes.
@@ -59,18 +59,13 @@ class Session:
         self.title = f"{config.task.name}, {config.model.name}, {config.method}"
 
     def make(self, name: str) -> Finding:
-        """One of attention, vocabulary, ablation and probing."""
-        makers = {
-            "attention": self.attention,
-            "vocabulary": self.vocabulary,
-            "ablation": self.ablation,
-            "probing": self.probing,
-        }
+        """Make one analysis: attention, vocabulary, ablation or probing."""
         with naming_memory(self.config.trainer):
-            return makers[name]()
+            finding: Finding = getattr(self, name)()
+            return finding
 
     def attention(self) -> Finding:
-        """The share of attention on the prompts, beside an untrained prompt's and an even one."""
+        """The share of attention on the prompts, beside that on an untrained prompt and an even one."""
         dev, size, device = self.dev, self.config.trainer.eval_batch_size, self.trained.accelerator
         with working("attention", 2 * len(dev.encoded)) as done:
             mass = attention_mass(self.model, dev.encoded, size, device, done)
@@ -78,31 +73,26 @@ class Session:
                 before = attention_mass(self.model, dev.encoded, size, device, done)
         what = (
             f"share of attention that the text's tokens give to the {self.model.prompt_length} prompt tokens, mean "
-            f"over all tokens of {dev.words}; untrained: the prompt before any training; even: a head that looks at "
+            f"over all tokens of {dev.size}; untrained: the prompt before any training; even: a head that looks at "
             "all it sees alike"
         )
         share, first, even = (np.nanmean(values) for values in (mass.heads, before.heads, mass.even))
         caption = (
-            f"Attention of the text on {self.model.prompt_length} prompt tokens, {dev.words}: in all "
+            f"Attention of the text on {self.model.prompt_length} prompt tokens, {dev.size}: in all "
             f"{tables.percent(share)} %, untrained {tables.percent(first)} %, an even one {tables.percent(even)} %"
         )
-        return Finding(
-            "attention",
-            what,
-            tables.attention_rows(mass, before),
-            tables.attention_summary(mass, before),
-            plots.draw_attention(mass, self.title, caption),
-        )
+        figure = plots.draw_attention(mass, self.title, caption)
+        rows, summary = tables.attention_rows(mass, before), tables.attention_summary(mass, before)
+        return Finding("attention", what, rows, summary, figure)
 
     def vocabulary(self) -> Finding:
-        """The tokens that each prompt vector is nearest to, and how near that is."""
+        """The tokens nearest to each prompt vector, and how near they are."""
         size = self.model.backbone.get_input_embeddings().num_embeddings  # type: ignore[operator]
         with working("vocabulary", size) as done:
-            found = nearest_tokens(self.model, self.untrained, self._around(), self.config.seed, done=done)
-        shallow = isinstance(self.model.prompts, ShallowPrompts)
+            nearest = nearest_tokens(self.model, self.untrained, self._around(), self.config.seed, done=done)
         compared = (
             "prompt vectors and word embeddings"
-            if shallow
+            if isinstance(self.model.prompts, ShallowPrompts)
             else "each layer's prompt keys and values (all heads joined) and those that the layer makes of each token "
             "read as a text of its own"
         )
@@ -111,15 +101,11 @@ class Session:
             "; untrained: the prompt before any training; random: normal vectors (a cosine knows no norm); token to "
             "token: drawn tokens to the nearest other one; common: prompts to the mean of the vocabulary"
         )
-        names = self._token_names(found)
+        names = self._token_names(nearest)
         caption = f"Nearest of {size} tokens to each of {self.model.prompt_length} prompt vectors; mean, one std. dev."
-        return Finding(
-            "vocabulary",
-            what,
-            tables.vocabulary_rows(found, names),
-            tables.vocabulary_summary(found, names),
-            plots.draw_vocabulary(found, self.title, caption),
-        )
+        figure = plots.draw_vocabulary(nearest, self.title, caption)
+        rows, summary = tables.vocabulary_rows(nearest, names), tables.vocabulary_summary(nearest, names)
+        return Finding("vocabulary", what, rows, summary, figure)
 
     def ablation(self) -> Finding:
         """The metric without some layers' prompts."""
@@ -131,22 +117,19 @@ class Session:
             return task.score(task.decode(scores, dev.examples, dev.encoded), dev.examples)
 
         with working("ablation", count_scores(self.model)) as done:
-            found = ablate(self.model, score, done)
+            ablation = ablate(self.model, score, done)
         what = (
-            f"{headline} on {dev.words}, when prompts are taken away and nothing is trained again; the text stays at "
+            f"{headline} on {dev.size}, when prompts are taken away and nothing is trained again; the text stays at "
             "its positions"
         )
-        caption = f"Prompts taken away after training; {dev.words}"
+        caption = f"Prompts taken away after training; {dev.size}"
+        figure = plots.draw_ablation(ablation, headline, self.title, caption)
         return Finding(
-            "ablation",
-            what,
-            tables.ablation_rows(found),
-            tables.ablation_summary(found, headline),
-            plots.draw_ablation(found, headline, self.title, caption),
+            "ablation", what, tables.ablation_rows(ablation), tables.ablation_summary(ablation, headline), figure
         )
 
     def probing(self) -> Finding:
-        """What is read off the hidden states, of this model and of the backbone as it was."""
+        """What a classifier reads from the hidden states of this model, and of the backbone before training."""
         if self.model.prompts is not None:
             probed = {"with prompts": self._probed(self.model)}
             with bare(self.model):
@@ -158,71 +141,64 @@ class Session:
             probed["pretrained"] = self._probed(pretrained)
             without = "the backbone before training"
         first, second = probed
-        one = probed[first]
+        states = probed[first]
         what = (
             f"{PROBED[self.model.spec.kind]}, read by logistic regression (L2, C={probing.STRENGTH:g}, standardized) "
-            f"off the hidden states after each number of layers: learned on {one.train} states of {self.train.words}, "
-            f"accuracy in percent on {one.dev} of {self.dev.words}; {second}: {without}; control: the most frequent "
-            "answer"
+            f"off the hidden states after each number of layers: learned on {states.train} states of {self.train.size}"
+            f", accuracy in percent on {states.dev} of {self.dev.size}; {second}: {without}; control: the most "
+            "frequent answer"
         )
-        caption = f"Logistic regression on hidden states: {PROBED[self.model.spec.kind]}; {self.dev.words}"
-        return Finding(
-            "probing",
-            what,
-            tables.probing_rows(probed),
-            tables.probing_summary(probed),
-            plots.draw_probing(probed, self.title, caption),
-        )
+        caption = f"Logistic regression on hidden states: {PROBED[self.model.spec.kind]}; {self.dev.size}"
+        figure = plots.draw_probing(probed, self.title, caption)
+        return Finding("probing", what, tables.probing_rows(probed), tables.probing_summary(probed), figure)
 
     @cached_property
-    def dev(self) -> Part:
-        """What is measured on."""
+    def dev(self) -> Sample:
+        """The examples that analyses measure on."""
         return self._read("dev")
 
     @cached_property
-    def train(self) -> Part:
-        """What probes learn from."""
+    def train(self) -> Sample:
+        """The examples that probes learn from."""
         return self._read("train")
 
     @cached_property
     def untrained(self) -> Tensor:
-        """The folded prompt before any training, made again from the run's seed."""
+        """The folded prompt before training, made again from the run's seed."""
         spec = head_spec(self.trained.task, self.config)
         prompts = build_model(self.config, spec, init_token_ids=prompt_tokens(self.config)).prompts
         assert prompts is not None
         prompts.fold()
         return prompts.value().detach()
 
-    def _read(self, split: Split) -> Part:
+    def _read(self, split: Split) -> Sample:
         config, task = self.config, self.trained.task
         source = open_source(config)
         if split not in source.splits:
             raise DataError(f"task {config.task.name}: no {split} split; it has: {', '.join(source.splits)}")
         records = source.read(split)
-        kept = probing.drawn(len(records), self.limit or len(records))
-        examples = task.read([records[number] for number in kept])
+        chosen = probing.drawn(len(records), self.limit or len(records))
+        examples = task.read([records[number] for number in chosen])
         with working("encoding", len(examples)) as done:
             encoded = task.encode(examples, self.trained.tokenizer, config.data.workers, done)
         if not len(encoded):
             raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
         self.model.check_length(encoded.tokens.longest)
         self.model.check_ids(encoded.tokens.highest)
-        some = f"{len(examples)} {split} examples"
-        if len(kept) < len(records):
-            some += f" ({len(kept)} of {len(records)} records, drawn)"
-        return Part(examples, encoded, some)
+        size = f"{len(examples)} {split} examples"
+        if len(chosen) < len(records):
+            size += f" ({len(chosen)} of {len(records)} records, drawn)"
+        return Sample(examples, encoded, size)
 
     def _probed(self, model: PromptedModel) -> Probed:
         spec, causal = model.spec, model.family.causal
-        train, dev = (probing.targets(part.encoded, spec, causal) for part in (self.train, self.dev))
-        states = (
-            self._states(model, self.train.encoded, train.tokens),
-            self._states(model, self.dev.encoded, dev.tokens),
-        )
+        train, dev = (probing.targets(sample.encoded, spec, causal) for sample in (self.train, self.dev))
+        states = self._states(model, self.train.encoded, train.tokens)
+        dev_states = self._states(model, self.dev.encoded, dev.tokens)
         layers = []
-        with working("probing", len(states[0])) as done:
-            for learned, scored in zip(*states, strict=True):
-                layers.append(probing.fit_probe(learned, train, scored, dev))
+        with working("probing", len(states)) as done:
+            for of_train, of_dev in zip(states, dev_states, strict=True):
+                layers.append(probing.fit_probe(of_train, train, of_dev, dev))
                 done(1)
         return Probed(layers, probing.majority(train, dev), len(train.tokens), len(dev.tokens))
 
@@ -232,7 +208,7 @@ class Session:
             return probing.hidden_states(model, encoded, tokens, size, device, done)
 
     def _around(self) -> Around:
-        """What the tokenizer puts around a text; where it puts nothing, what it has for the beginning or the end."""
+        """The special tokens that the tokenizer puts around a text; without any, its token for the start or end."""
         tokenizer: Any = self.trained.tokenizer
         whole, inner = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (True, False))
         starts = [start for start in range(len(whole)) if whole[start : start + len(inner)] == inner]
@@ -242,11 +218,11 @@ class Session:
             before = [] if first is None else [first]
         return tuple(before), tuple(behind)
 
-    def _token_names(self, found: list[Nearest]) -> dict[int, str]:
-        """The tokens by number, as the tokenizer writes them; a vocabulary may have places without a token."""
-        numbers = sorted({int(token) for one in found for token in one.tokens.ravel()})
-        named = self.trained.tokenizer.convert_ids_to_tokens(numbers)
-        return {number: number_name(number, name) for number, name in zip(numbers, named, strict=True)}
+    def _token_names(self, nearest: list[Nearest]) -> dict[int, str]:
+        """The texts of tokens by id; an id that the tokenizer has no token for is its own name."""
+        ids = sorted({int(token) for vectors in nearest for token in vectors.tokens.ravel()})
+        names = self.trained.tokenizer.convert_ids_to_tokens(ids)
+        return {token: f"#{token}" if name is None else name for token, name in zip(ids, names, strict=True)}
 
 
 PROBED = {
@@ -256,8 +232,3 @@ PROBED = {
     "tagging": "the tag of a word, at its first token",
     "span": "whether a token is in the answer (as many that are as others of the context)",
 }
-
-
-def number_name(number: int, name: str | None) -> str:
-    """A token's text, or its number where the tokenizer has none."""
-    return f"#{number}" if name is None else name

@@ -1,4 +1,4 @@
-"""The numbers of each analysis as rows: all of them for the CSV, and fewer, rounded, for a reader."""
+"""The numbers of each analysis as rows: all for the CSV, and fewer, rounded, for a reader."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptv2.analysis.finding import Row
 from ptv2.analysis.probing import Probed
 from ptv2.analysis.vocabulary import Nearest
 
-SHOWN = 3  # vectors of a place whose nearest tokens a reader sees
+SHOWN = 3  # nearest tokens in the summary, at most
 
 
 def attention_rows(mass: Mass, untrained: Mass) -> list[Row]:
@@ -46,61 +46,61 @@ def attention_summary(mass: Mass, untrained: Mass) -> list[Row]:
     ]
 
 
-def vocabulary_rows(found: Sequence[Nearest], names: Mapping[int, str]) -> list[Row]:
-    """The nearest tokens of every prompt vector; `names` are the tokens by number."""
+def vocabulary_rows(nearest: Sequence[Nearest], names: Mapping[int, str]) -> list[Row]:
+    """The nearest tokens of every prompt vector; `names` are the tokens' texts by id."""
     return [
         {
-            "layer": one.layer,
-            "part": one.part,
+            "layer": vectors.layer,
+            "part": vectors.kind,
             "prompt": prompt,
             "rank": rank + 1,
             "token": names[token],
             "token_id": int(token),
-            "cosine": round(float(one.cosines[prompt, rank]), 6),
-            "nearest_untrained": round(float(one.untrained[prompt]), 6),
-            "nearest_random": round(float(one.random[prompt]), 6),
-            "token_to_token": round(float(one.between[prompt]), 6),
-            "common": round(float(one.common[prompt]), 6),
+            "cosine": round(float(vectors.cosines[prompt, rank]), 6),
+            "nearest_untrained": round(float(vectors.untrained[prompt]), 6),
+            "nearest_random": round(float(vectors.random[prompt]), 6),
+            "token_to_token": round(float(vectors.between[prompt]), 6),
+            "common": round(float(vectors.common[prompt]), 6),
         }
-        for one in found
-        for (prompt, rank), token in np.ndenumerate(one.tokens)
+        for vectors in nearest
+        for (prompt, rank), token in np.ndenumerate(vectors.tokens)
     ]
 
 
-def vocabulary_summary(found: Sequence[Nearest], names: Mapping[int, str]) -> list[Row]:
-    """Means over the vectors of each place, and the closest pairs there."""
+def vocabulary_summary(nearest: Sequence[Nearest], names: Mapping[int, str]) -> list[Row]:
+    """Means over the keys, values or embeddings of each layer, and the tokens closest to any of them."""
     return [
         {
-            "layer": "input" if one.layer is None else one.layer,
-            "part": one.part,
-            "trained": f"{one.cosines[:, 0].mean():.3f}",
-            "untrained": f"{one.untrained.mean():.3f}",
-            "random": f"{one.random.mean():.3f}",
-            "token to token": f"{one.between.mean():.3f}",
-            "common": f"{one.common.mean():.3f}",
-            "closest tokens": _closest(one, names),
+            "layer": "input" if vectors.layer is None else vectors.layer,
+            "part": vectors.kind,
+            "trained": f"{vectors.cosines[:, 0].mean():.3f}",
+            "untrained": f"{vectors.untrained.mean():.3f}",
+            "random": f"{vectors.random.mean():.3f}",
+            "token to token": f"{vectors.between.mean():.3f}",
+            "common": f"{vectors.common.mean():.3f}",
+            "closest tokens": _closest(vectors, names),
         }
-        for one in found
+        for vectors in nearest
     ]
 
 
-def ablation_rows(found: Ablation) -> list[Row]:
-    """All metrics, in percent, of each set of prompts."""
-    sets: list[tuple[str, int | None, Metrics]] = [("all", None, found.whole), ("none", None, found.none)]
-    sets += [("without", layer, metrics) for layer, metrics in found.without.items()]
-    sets += [("only", layer, metrics) for layer, metrics in found.only.items()]
+def ablation_rows(ablation: Ablation) -> list[Row]:
+    """All metrics, in percent, with each set of prompts."""
+    sets: list[tuple[str, int | None, Metrics]] = [("all", None, ablation.whole), ("none", None, ablation.none)]
+    sets += [("without", layer, metrics) for layer, metrics in ablation.without.items()]
+    sets += [("only", layer, metrics) for layer, metrics in ablation.only.items()]
     return [
-        {"prompts": kept, "layer": layer, **{name: round(value, 4) for name, value in metrics.items()}}
-        for kept, layer, metrics in sets
+        {"prompts": prompts, "layer": layer, **{name: round(value, 4) for name, value in metrics.items()}}
+        for prompts, layer, metrics in sets
     ]
 
 
-def ablation_summary(found: Ablation, headline: str) -> list[Row]:
+def ablation_summary(ablation: Ablation, headline: str) -> list[Row]:
     """The headline metric, by layer."""
-    whole = found.whole[headline]
-    first = "all layers" if found.without else "the prompt"
-    pairs = [(first, found.none, found.whole)]
-    pairs += [(str(layer), found.without[layer], found.only[layer]) for layer in found.without]
+    whole = ablation.whole[headline]
+    first = "all layers" if ablation.without else "the prompt"
+    pairs = [(first, ablation.none, ablation.whole)]
+    pairs += [(str(layer), ablation.without[layer], ablation.only[layer]) for layer in ablation.without]
     return [
         {
             "layer": layer,
@@ -120,18 +120,18 @@ def probing_rows(probed: Mapping[str, Probed]) -> list[Row]:
             "layers_passed": depth,
             "accuracy": round(probe.accuracy, 4),
             "macro_f1": round(probe.macro_f1, 4),
-            "majority_accuracy": round(found.majority.accuracy, 4),
-            "majority_macro_f1": round(found.majority.macro_f1, 4),
+            "majority_accuracy": round(probes.majority.accuracy, 4),
+            "majority_macro_f1": round(probes.majority.macro_f1, 4),
         }
-        for name, found in probed.items()
-        for depth, probe in enumerate(found.layers)
+        for name, probes in probed.items()
+        for depth, probe in enumerate(probes.layers)
     ]
 
 
 def probing_summary(probed: Mapping[str, Probed]) -> list[Row]:
-    """The kinds of states side by side."""
+    """The scores of each kind of states side by side."""
     control = next(iter(probed.values())).majority
-    depths = zip(*(found.layers for found in probed.values()), strict=True)
+    depths = zip(*(probes.layers for probes in probed.values()), strict=True)
     return [
         {
             "layers passed": "0 (embeddings)" if depth == 0 else depth,
@@ -145,11 +145,11 @@ def probing_summary(probed: Mapping[str, Probed]) -> list[Row]:
 
 
 def percent(share: float) -> str:
-    """A share of 1 in percent."""
+    """Format a share between 0 and 1 in percent."""
     return f"{100 * share:.1f}"
 
 
-def _closest(one: Nearest, names: Mapping[int, str]) -> str:
-    order = np.argsort(-one.cosines[:, 0], kind="stable")
-    tokens = dict.fromkeys(names[token] for token in one.tokens[order, 0].tolist())  # several vectors may share one
+def _closest(vectors: Nearest, names: Mapping[int, str]) -> str:
+    order = np.argsort(-vectors.cosines[:, 0], kind="stable")
+    tokens = dict.fromkeys(names[token] for token in vectors.tokens[order, 0].tolist())  # several vectors may share one
     return ", ".join(list(tokens)[:SHOWN])

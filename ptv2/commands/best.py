@@ -13,7 +13,8 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
-from ptv2.report.best_recipe import count_of, recipe_file, recipe_place, recipe_text, short_value
+from ptv2.report.best_recipe import recipe_file, recipe_place, recipe_text, short_value
+from ptv2.report.formats import count_of
 from ptv2.report.ranking import CHOOSING, Setting, choose_results, on_most_data, ranked, varying
 from ptv2.report.usable import usable_results
 from ptv2.runs.directory import find_runs
@@ -88,7 +89,7 @@ def _ranking(name: str, settings: Sequence[Setting], rows: int) -> Table:
     runs = sum(len(setting.runs) for setting in settings)
     title = f"{name}: {count_of(len(settings), 'setting')}, {count_of(runs, 'run')}"
     columns = [Column(f"dev {first.headline}"), Column("seeds", fold=8)]
-    lines = [[setting.told, ", ".join(map(str, setting.seeds))] for setting in settings[:rows]]
+    lines = [[setting.score_text, ", ".join(map(str, setting.seeds))] for setting in settings[:rows]]
     if keys:
         columns.append(Column("settings that differ", fold=30, least=30))
         for line, setting in zip(lines, settings, strict=False):

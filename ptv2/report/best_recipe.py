@@ -14,26 +14,27 @@ from ptv2.config.identity import OF_A_MACHINE
 from ptv2.config.methods import MULTITASK
 from ptv2.config.recipes import nested
 from ptv2.config.schema import RunConfig
+from ptv2.report.formats import count_of
 from ptv2.report.ranking import Setting, beyond, decisive
 
 
 def recipe_place(setting: Setting, config_dir: str | None) -> tuple[str, str, str] | str:
-    """Task, model and method as files of conf/ are called, by which a recipe is found; or why there are none."""
+    """The names in conf/ of task, model and method, by which a recipe is found; or a text that says which has none."""
     run = setting.runs[0]
-    found = []
+    names = []
     for group, name in (("task", run.task), ("model", run.model)):
         files = paths.choices(group, config_dir)
         file = next((stem for stem, path in files.items() if _yaml(path).get("name") == name), None)
         if file is None:
             return f"{group} {name} is no file of {group}/ (ptv2 list {group}s; --config-dir DIR for one of your own)"
-        found.append(file)
-    return found[0], found[1], run.method
+        names.append(file)
+    return names[0], names[1], run.method
 
 
 def recipe_text(
     name: str, settings: Sequence[Setting], config: RunConfig, where: tuple[str, str, str], config_dir: str | None
 ) -> str:
-    """The best settings as a file: what differs from the defaults that there would be without it."""
+    """The text of a recipe file: the settings of the best that differ from the defaults."""
     best = settings[0]
     task, model, method = where
     # The shared part of multitask-p-tuning-v2 needs its tasks' data; the rest of its defaults are p-tuning-v2's.
@@ -44,18 +45,18 @@ def recipe_text(
     differing = {key: value for key, value in differing.items() if key not in OF_A_MACHINE}
     seeds = f"seed{'s' if len(best.seeds) > 1 else ''} {', '.join(map(str, best.seeds))}"
     hashes = ", ".join(run.name.rpartition("-")[2] for run in best.runs)
-    score = f"dev {best.runs[0].headline} {best.told} over {seeds}, first of {count_of(len(settings), 'setting')}"
+    score = f"dev {best.runs[0].headline} {best.score_text} over {seeds}, first of {count_of(len(settings), 'setting')}"
     source = f"ptv2 best {name}: {score}; runs {hashes}"
     tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
-    # A word that crosses the width stays on its line.
+    # YAML folds the line only between words.
     return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=48)
 
 
 def recipe_file(where: tuple[str, str, str], folder: str) -> tuple[Path, str]:
-    """The file where `--config-dir` finds a recipe, and the word that asks for it where a shipped recipe would win.
+    """The file where `--config-dir` finds a recipe, and the word that asks for it if a shipped recipe would win.
 
     Args:
-        where: task, model and method as files of conf/ are called.
+        where: names of task, model and method in conf/.
         folder: the `--config-dir`.
     """
     task, model, method = where
@@ -66,17 +67,12 @@ def recipe_file(where: tuple[str, str, str], folder: str) -> tuple[Path, str]:
     return path.with_stem(f"{method}-best"), f" recipe={task}/{model}/{method}-best"
 
 
-def count_of(number: int, what: str) -> str:
-    """A number with its noun, in the plural where there are several."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def _yaml(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def short_value(value: Any) -> str:
-    """A setting's value as a recipe or a command would have it."""
+    """Format a setting's value as a recipe or a command writes it."""
     if value is None:
         return "null"
     return f"{value:g}" if isinstance(value, float) else str(value)

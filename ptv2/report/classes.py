@@ -1,4 +1,4 @@
-"""The scores of single classes in one line; all of them stand in `result.json` and on the report's page."""
+"""The scores of single classes in one line; `result.json` and the report's page have all of them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Any
 
 from ptv2.errors import enumerate_some, shorten
 
-# So many classes are listed with their F1, in their own order; of more, the lowest.
-LISTED = 4
+LISTED = 4  # so many classes are listed in their own order; of more than these, the lowest
 LOWEST = 3
 NAME = 24  # letters of a label
 
 
 def describe_classes(rows: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """F1 of each class, or of the lowest; which are never predicted, and which never right.
+    """Describe F1 of each class, or of the lowest; which classes are never predicted, and which have no examples.
 
     Args:
-        rows: by label `f1` (in percent, or None), `support` and `predicted`; other rows give None.
+        rows: by label `f1` (in percent, or None), `support` and `predicted`; None is returned for other rows.
     """
     if not rows or not all({"f1", "support", "predicted"} <= row.keys() for row in rows.values()):
         return None

@@ -1,20 +1,21 @@
-"""Settings of runs in a few words: what was done, where that is less than what was planned."""
+"""The settings of runs in a few words; how long they trained is told as it was, also where more was planned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptv2.config.methods import METHODS
 from ptv2.config.schema import LoraConfig, PromptConfig, TrainerConfig
+from ptv2.report.formats import count_of
 from ptv2.runs.record import Result
 
 
 def describe_settings(group: Sequence[Result]) -> str:
-    """What tells the setting of runs from other settings, in a table.
+    """Describe what tells these runs from others in a table.
 
     Args:
-        group: runs that differ in the seed only.
+        group: runs that differ in nothing but the seed.
     """
     result = group[0]
     config = result.config
@@ -63,23 +64,18 @@ def _describe_lora(lora: Mapping[str, Any]) -> list[str]:
 
 
 def describe_length(group: Sequence[Result]) -> str:
-    """How long runs of one setting trained: `10 epochs`, or what was done (`3-5 of 10 epochs`, `40 steps`)."""
+    """Describe how long runs of one setting trained: `10 epochs`, `3-5 of 10 epochs`, `40 steps`."""
     trainer = group[0].config["trainer"]
     epochs, limit = trainer["epochs"], trainer.get("max_steps")
     if limit is not None and any(run.steps_planned == limit for run in group):
-        return _counted([f"{run.steps}" for run in sorted(group, key=lambda run: run.steps)], "step")
+        span = _range([str(steps) for steps in sorted(run.steps for run in group)])
+        return f"{span} step{'' if span == '1' else 's'}"
     done = sorted(epochs * run.steps / run.steps_planned if run.steps_planned else 0.0 for run in group)
     if done[0] == epochs:
-        return _counted([f"{epochs}"], "epoch")
-    return f"{_range(f'{value:.3g}' for value in done)} of {_counted([f'{epochs}'], 'epoch')}"
+        return count_of(epochs, "epoch")
+    return f"{_range([f'{value:.3g}' for value in done])} of {count_of(epochs, 'epoch')}"
 
 
-def _counted(numbers: Sequence[str], unit: str) -> str:
-    text = _range(numbers)
-    return f"{text} {unit}{'' if text == '1' else 's'}"
-
-
-def _range(numbers: Iterable[str]) -> str:
-    """The first and last of numbers in their order, or the one that all are."""
-    listed = list(numbers)
-    return listed[0] if listed[0] == listed[-1] else f"{listed[0]}-{listed[-1]}"
+def _range(numbers: Sequence[str]) -> str:
+    """The first and last of sorted numbers, or one where both are the same."""
+    return numbers[0] if numbers[0] == numbers[-1] else f"{numbers[0]}-{numbers[-1]}"

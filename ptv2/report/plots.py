@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ptv2.files import write_bytes_whole
+from ptv2.report.statistics import spread_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ _STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """The values of one place on the x axis, one a seed."""
+    """The values at one x, one per seed."""
 
     x: float | str
     values: tuple[float, ...]
@@ -69,12 +70,12 @@ class Mark:
     @property
     def spread(self) -> float:
         """Standard deviation (n - 1); 0 for one value."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+        return spread_of(self.values) or 0.0
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A series; its marks stand in the order of the x axis."""
+    """A series, with its marks in the order of the x axis."""
 
     name: str
     marks: tuple[Mark, ...]
@@ -90,7 +91,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Words:
-    """What is written on a figure; `caption` says what the marks are and stands below the title."""
+    """The texts on a figure; `caption`, below the title, says what the marks are."""
 
     title: str
     caption: str
@@ -99,7 +100,7 @@ class Words:
 
 
 def draw_curves(curves: Sequence[Curve], levels: Sequence[Level], words: Words, scale: Scale) -> Figure:
-    """Means as lines over a band of one standard deviation; on a category axis dots with error bars, and each seed.
+    """Draw means as lines over a band of one standard deviation; on a category axis as dots with error bars and seeds.
 
     Args:
         scale: `linear` and `log` need numbers as x; `category` takes anything and keeps the order of first appearance.
@@ -120,9 +121,9 @@ def draw_curves(curves: Sequence[Curve], levels: Sequence[Level], words: Words, 
 
 @contextmanager
 def drawing(words: Words, height: float = 2.6) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes in this house's style, titled and labelled; `height` in inches.
+    """A figure with one pair of axes in our style, titled and labelled; `height` in inches.
 
-    Save it with `save`; what is drawn inside the context has the style, and its layout is computed on saving.
+    What is drawn within the context has the style; `save` computes the layout.
     """
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -140,71 +141,70 @@ def drawing(words: Words, height: float = 2.6) -> Iterator[tuple[Figure, Axes]]:
 
 
 def add_legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
-    """Name what has these labels below the axes, in as many columns as a paper's column has room for."""
+    """Add a legend with these labels below the axes, in as many columns as fit."""
     if not names:
         return
     labelled = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     handles = [labelled[name] for name in names]
-    longest = max(len(name) for name in names) + 6  # the sample of its line takes as much room as six letters
+    longest = max(len(name) for name in names) + 6  # the line's sample is as wide as six letters
     columns = max(1, min(len(names), 62 // longest))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.4)
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png and `stem`.svg, each whole; equal figures are equal bytes under one version of matplotlib."""
+    """Write `stem`.png and `stem`.svg; equal figures give equal bytes with the same version of matplotlib."""
     from matplotlib import style
 
-    written = []
-    for kind, nothing in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+    paths = []
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         stream = io.BytesIO()
         with style.context(["default", _STYLE]):
-            figure.savefig(stream, format=kind, dpi=DPI, metadata=nothing)
+            figure.savefig(stream, format=kind, dpi=DPI, metadata=metadata)
         path = stem.with_name(f"{stem.name}.{kind}")
         write_bytes_whole(path, stream.getvalue())
-        written.append(path)
-    return written
+        paths.append(path)
+    return paths
+
+
+def _look(number: int, label: str) -> dict[str, Any]:
+    """Colour, marker and label of the series with this number."""
+    colour = COLOURS[number % len(COLOURS)]
+    face = "white" if number % 2 else colour
+    marker = MARKERS[number % len(MARKERS)]
+    return {"color": colour, "marker": marker, "markerfacecolor": face, "label": label, "zorder": 3}
 
 
 def _draw_lines(axes: Axes, curves: Sequence[Curve], scale: Scale) -> None:
-    places = sorted({float(mark.x) for curve in curves for mark in curve.marks})
-    many = len(places) > 25  # markers would touch
+    ticks = sorted({float(mark.x) for curve in curves for mark in curve.marks})
+    many = len(ticks) > 25  # markers would touch
     for i, curve in enumerate(curves):
         x = [float(mark.x) for mark in curve.marks]
         mean = [mark.mean for mark in curve.marks]
         colour = COLOURS[i % len(COLOURS)]
-        axes.plot(
-            x,
-            mean,
-            color=colour,
-            marker=MARKERS[i % len(MARKERS)],
-            markevery=max(1, len(x) // 8) if many else 1,
-            markerfacecolor="white" if i % 2 else colour,
-            linestyle=LINES[i % len(LINES)],
-            label=curve.name,
-            zorder=3,
-        )
+        markevery = max(1, len(x) // 8) if many else 1
+        axes.plot(x, mean, **_look(i, curve.name), linestyle=LINES[i % len(LINES)], markevery=markevery)
         low = [mark.mean - mark.spread for mark in curve.marks]
         high = [mark.mean + mark.spread for mark in curve.marks]
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
-        if len(x) == 1:  # no band is as wide as one place
+        if len(x) == 1:  # a band needs two points
             axes.errorbar(x, mean, curve.marks[0].spread, color=colour, capsize=2.5, elinewidth=0.9, zorder=2)
     if scale == "log":
         axes.set_xscale("log")
     if not many:
-        shown = _apart(places, scale)
-        axes.set_xticks(shown, [f"{place:g}" for place in shown])
+        ticks = _apart(ticks, scale)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
 
 
-def _apart(places: Sequence[float], scale: Scale) -> list[float]:
-    """Those of the places whose labels do not touch, the last one always among them."""
-    at = [math.log(place) for place in places] if scale == "log" else list(places)
-    room = 0.075 * (at[-1] - at[0])
-    kept: list[int] = []
-    for i in reversed(range(len(places))):
-        if not kept or at[kept[-1]] - at[i] >= room:
-            kept.append(i)
-    return [places[i] for i in reversed(kept)]
+def _apart(ticks: Sequence[float], scale: Scale) -> list[float]:
+    """The ticks whose labels do not touch, the last one always among them."""
+    positions = [math.log(tick) for tick in ticks] if scale == "log" else list(ticks)
+    room = 0.075 * (positions[-1] - positions[0])
+    chosen: list[int] = []
+    for i in reversed(range(len(ticks))):
+        if not chosen or positions[chosen[-1]] - positions[i] >= room:
+            chosen.append(i)
+    return [ticks[i] for i in reversed(chosen)]
 
 
 def _draw_dots(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -214,21 +214,10 @@ def _draw_dots(axes: Axes, curves: Sequence[Curve]) -> None:
         shift = (i - (len(curves) - 1) / 2) * step
         x = [names.index(str(mark.x)) + shift for mark in curve.marks]
         colour = COLOURS[i % len(COLOURS)]
-        for place, mark in zip(x, curve.marks, strict=True):
-            axes.plot([place + 0.06] * len(mark.values), mark.values, ".", color=colour, markersize=2, alpha=0.6)
-        axes.errorbar(
-            x,
-            [mark.mean for mark in curve.marks],
-            [mark.spread for mark in curve.marks],
-            color=colour,
-            marker=MARKERS[i % len(MARKERS)],
-            markerfacecolor="white" if i % 2 else colour,
-            linestyle="none",
-            capsize=2.5,
-            elinewidth=0.9,
-            label=curve.name,
-            zorder=3,
-        )
+        for centre, mark in zip(x, curve.marks, strict=True):
+            axes.plot([centre + 0.06] * len(mark.values), mark.values, ".", color=colour, markersize=2, alpha=0.6)
+        means, spreads = zip(*((mark.mean, mark.spread) for mark in curve.marks), strict=True)
+        axes.errorbar(x, means, spreads, **_look(i, curve.name), linestyle="none", capsize=2.5, elinewidth=0.9)
     width = max(8, 44 // len(names))
     axes.set_xticks(range(len(names)), [textwrap.fill(name, width) for name in names])
     axes.set_xlim(-0.6, len(names) - 0.4)

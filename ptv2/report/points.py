@@ -1,14 +1,15 @@
-"""What a figure shows, value by value: gathered from runs, written as CSV, and read back to draw it again."""
+"""The values that a figure shows: gathered from runs, written as CSV, and read back to draw it again."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ptv2.errors import RunError
+from ptv2.report.formats import format_csv
 from ptv2.report.plots import Curve, Level, Mark
 
 
@@ -33,16 +34,12 @@ COLUMNS = tuple(field.name for field in fields(Point))
 
 
 def comma_separated(points: Sequence[Point]) -> str:
-    """The points as CSV, one a line, in the order given."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(astuple(point) for point in points)
-    return stream.getvalue()
+    """The points as CSV, one per line, in the order given."""
+    return format_csv(COLUMNS, map(asdict, points))
 
 
 def read_points(path: Path) -> list[Point]:
-    """The points of a CSV file that `comma_separated` made.
+    """Read a CSV file that `comma_separated` made.
 
     Raises:
         RunError: it is not such a file.
@@ -62,20 +59,21 @@ def read_points(path: Path) -> list[Point]:
 
 
 def curves(points: Sequence[Point], *, numeric: bool) -> list[Curve]:
-    """The series in order of appearance; places are in the order of numbers, or else of appearance."""
-    found = []
-    for name in dict.fromkeys(point.series for point in points if point.x):
-        own = [point for point in points if point.series == name]
-        places = list(dict.fromkeys(point.x for point in own))
-        if numeric:
-            places.sort(key=float)
-        marks = [Mark(x, tuple(point.value for point in own if point.x == x)) for x in places]
-        found.append(Curve(name, tuple(marks)))
-    return found
+    """The series in order of appearance; their marks in the order of x if `numeric`, else of appearance."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for point in points:
+        if point.x:
+            values.setdefault(point.series, {}).setdefault(point.x, []).append(point.value)
+    return [
+        Curve(name, tuple(Mark(x, tuple(by_x[x])) for x in (sorted(by_x, key=float) if numeric else by_x)))
+        for name, by_x in values.items()
+    ]
 
 
 def levels(points: Sequence[Point]) -> list[Level]:
     """The horizontal lines in order of appearance."""
-    flat = [point for point in points if not point.x]
-    names = dict.fromkeys(point.series for point in flat)
-    return [Level(name, tuple(point.value for point in flat if point.series == name)) for name in names]
+    values: dict[str, list[float]] = {}
+    for point in points:
+        if not point.x:
+            values.setdefault(point.series, []).append(point.value)
+    return [Level(name, tuple(of_level)) for name, of_level in values.items()]

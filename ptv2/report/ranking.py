@@ -14,10 +14,12 @@ from ptv2.config.methods import METHODS
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
+from ptv2.report.formats import format_score
+from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
 from ptv2.runs.record import Result
 
-# What says which task, data and model it is, and which runs; the rest is what a recipe may hold.
+# Settings that name the task, data, model and run; a recipe may hold the rest.
 NAMING = (
     *("seed", "out", "recipe", "method", "data"),
     *("task.name", "task.source", "task.sources", "task.templates"),
@@ -30,13 +32,13 @@ CHOOSING = ("task", "model", "method", "headline")  # fields of results by which
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in the seed only, sorted by it."""
+    """Runs that differ in nothing but the seed, sorted by it."""
 
     runs: tuple[Result, ...]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What decides their numbers, by key, task and model apart."""
+        """The settings that decide their numbers, by key; without those that name task and model."""
         return decisive(RunConfig.model_validate(self.runs[0].config))
 
     @property
@@ -53,25 +55,24 @@ class Setting:
         return [run.dev[run.headline] for run in self.runs]
 
     @property
-    def told(self) -> str:
+    def score_text(self) -> str:
         """Mean and, of several runs, standard deviation (n - 1)."""
-        spread = f" ± {statistics.stdev(self.scores):.2f}" if len(self.runs) > 1 else ""
-        return f"{self.mean:.2f}{spread}"
+        return format_score(self.mean, spread_of(self.scores), digits=2)
 
 
 def ranked(results: Iterable[Result], least_seeds: int = 1) -> list[Setting]:
-    """The settings with as many seeds or more, the best on dev first; of equals the one that trains less."""
+    """Rank settings with at least `least_seeds` seeds: the best on dev first; of equals the one that trains less."""
     groups = [Setting(tuple(sorted(runs, key=lambda run: run.seed))) for runs in same_settings(results)]
 
-    def place(setting: Setting) -> tuple[float, int, str]:
+    def rank(setting: Setting) -> tuple[float, int, str]:
         trained = int(setting.runs[0].parameters["trained"])
         return -setting.mean, trained, json.dumps(setting.settings, sort_keys=True)
 
-    return sorted((group for group in groups if len(group.runs) >= least_seeds), key=place)
+    return sorted((group for group in groups if len(group.runs) >= least_seeds), key=rank)
 
 
 def on_most_data(results: Sequence[Result]) -> list[Result]:
-    """The runs on one and the same data: those with most training examples, and of these those with most runs."""
+    """The runs that share their data: of several data sets those with most training examples, then with most runs."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         key = json.dumps([result.data["fingerprint"], result.data["examples"], result.headline], sort_keys=True)
@@ -80,36 +81,35 @@ def on_most_data(results: Sequence[Result]) -> list[Result]:
 
 
 def varying(settings: Sequence[Setting]) -> list[str]:
-    """The keys in which the settings differ, in the order of the configuration."""
+    """The keys whose values differ among the settings, in the order of the configuration."""
     keys = dict.fromkeys(key for setting in settings for key in setting.settings)
     values = {key: {json.dumps(setting.settings.get(key)) for setting in settings} for key in keys}
     return [key for key in keys if len(values[key]) > 1]
 
 
 def decisive(config: RunConfig) -> dict[str, Any]:
-    """The settings that decide numbers, by key, without those that name the task, its data, the model and the run."""
+    """The settings that decide numbers, by key; without those that name the task, its data, the model and the run."""
     pairs = flat(config.model_dump(mode="json"))
     unused = ["task.verbalizer"] if config.head.kind == "linear" else []
-    left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING, *unused))
-    kept = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
-    method = METHODS[config.method]
-    kept = {key: value for key, value in kept.items() if key.partition(".")[0] not in method.ignored}
-    if method.prompts == "shallow":
+    ignored = METHODS[config.method].ignored
+    left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING, *unused, *ignored))
+    settings = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
+    if METHODS[config.method].prompts == "shallow":
         known = {f"prompt.{name}" for name in SHALLOW}
-        return {key: value for key, value in kept.items() if not key.startswith("prompt.") or key in known}
-    return kept
+        return {key: value for key, value in settings.items() if not key.startswith("prompt.") or key in known}
+    return settings
 
 
 def beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """What differs from a default."""
+    """The settings that differ from a default."""
     return {key: value for key, value in settings.items() if key not in default or default[key] != value}
 
 
 def choose_results(results: Sequence[Result], asked: Mapping[str, str], folder: str) -> list[Result]:
-    """The runs with a task, model, method and headline, those of `CHOOSING` that are asked for.
+    """Choose runs by their fields: those of `CHOOSING` that `asked` names.
 
     Raises:
-        RunError: there are none; with what there is in `folder`.
+        RunError: no run has such a value; with those that runs in `folder` have.
     """
     chosen = list(results)
     for key in (key for key in CHOOSING if key in asked):

@@ -14,17 +14,21 @@ from __future__ import annotations
 
 import json
 import statistics as basic
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ptv2.report.formats import format_p
+
 RESAMPLES = 2000
 LEVEL = 0.05
+MARGIN = 1.0  # points within which two methods count as equivalent, unless asked otherwise
 TOLERANCE = 1e-9  # points; scores are ratios of counts in floating point, so equal differences differ by rounding
+EQUAL = "equal"  # in the place of p
 SEED = 0  # of the resampling, so that a table is the same file each time
-PART = 4_000_000  # drawn numbers that are held at once
+CHUNK = 4_000_000  # drawn numbers that are held at once
 
 # A score as the mean of ratios of sums: numerators and denominators, each `[units]`.
 Fractions = list[tuple[np.ndarray, np.ndarray]]
@@ -32,7 +36,7 @@ Fractions = list[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The resampled difference: its 95 % interval, two-sided p, and the 90 % interval that equivalence asks for."""
+    """The resampled difference: its 95 % interval, two-sided p, and the 90 % interval that decides equivalence."""
 
     low: float
     high: float
@@ -45,7 +49,7 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against the baseline, in points; what could not be computed is None."""
+    """A method less the baseline, in points; None for what could not be computed."""
 
     seeds: tuple[int, ...]
     difference: float
@@ -66,6 +70,11 @@ class Comparison:
         return self.p is not None and self.p < LEVEL
 
     @property
+    def shown_p(self) -> str:
+        """p of the test over seeds as tables show it: `equal` where all differences agree, nothing without a test."""
+        return EQUAL if self.equal else format_p(self.p)
+
+    @property
     def within(self) -> bool | None:
         """Whether the difference is within the margin by the bootstrap: its 90 % interval lies inside."""
         if self.bootstrap is None:
@@ -79,7 +88,7 @@ def compare(
     margin: float,
     bootstrap: Bootstrap | None = None,
 ) -> Comparison | None:
-    """Compare scores by seed; none where no seed is common."""
+    """Compare scores by seed; None without a common seed."""
     seeds = tuple(sorted(set(ours) & set(theirs)))
     if not seeds:
         return None
@@ -93,6 +102,11 @@ def compare(
         bootstrap,
         all_equal(differences),
     )
+
+
+def spread_of(values: Collection[float]) -> float | None:
+    """Standard deviation (n - 1); None below two values."""
+    return basic.stdev(values) if len(values) > 1 else None
 
 
 def all_equal(differences: Sequence[float]) -> bool:
@@ -136,17 +150,16 @@ def bootstrap(ours: Sequence[Fractions], theirs: Sequence[Fractions], unit: str 
         return None
     (size,) = sizes
     draw = np.random.default_rng(SEED)
-    rows = max(1, PART // size)
-    parts = []
+    rows = max(1, CHUNK // size)
+    chunks = []
     for start in range(0, RESAMPLES, rows):
         count = min(rows, RESAMPLES - start)
-        times = np.stack([np.bincount(draw.integers(0, size, size), minlength=size) for _ in range(count)]).astype(
-            float
-        )
-        parts.append(_mean_score(times, ours) - _mean_score(times, theirs))
-    found = np.sort(np.concatenate(parts))
-    low, low_90, high_90, high = np.quantile(found, [0.025, 0.05, 0.95, 0.975])
-    tail = min(np.sum(found <= 0), np.sum(found >= 0))
+        counts = [np.bincount(draw.integers(0, size, size), minlength=size) for _ in range(count)]
+        times = np.stack(counts).astype(float)
+        chunks.append(_mean_score(times, ours) - _mean_score(times, theirs))
+    differences = np.concatenate(chunks)
+    low, low_90, high_90, high = np.quantile(differences, [0.025, 0.05, 0.95, 0.975])
+    tail = min(np.sum(differences <= 0), np.sum(differences >= 0))
     p = min(1.0, 2 * (1 + float(tail)) / (1 + RESAMPLES))  # the sample itself counts as one of the draws
     return Bootstrap(float(low), float(high), p, float(low_90), float(high_90), size, unit)
 
@@ -155,7 +168,7 @@ def score_of(fractions: Fractions, times: np.ndarray | None = None) -> np.ndarra
     """The score in percent of each drawn set.
 
     Args:
-        times: `[sets, units]` how often each unit was drawn; none: once each, one set.
+        times: `[sets, units]` how often each unit was drawn; None: one set, with every unit once.
     """
     ratios = []
     for over, under in fractions:
@@ -166,14 +179,16 @@ def score_of(fractions: Fractions, times: np.ndarray | None = None) -> np.ndarra
 
 
 def read_fractions(run: Path, split: str, score: str) -> tuple[Fractions, str] | None:
-    """What each unit of a run's split adds to a score, and what the units are; none in runs that kept no such file."""
+    """What each unit of a run's split adds to a score, and the unit's name; None for runs without such a file."""
     path = run / f"fractions-{split}.json"
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        found = [(np.array(over, dtype=float), np.array(under, dtype=float)) for over, under in tree["scores"][score]]
+        fractions = [
+            (np.array(over, dtype=float), np.array(under, dtype=float)) for over, under in tree["scores"][score]
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found, str(tree["unit"])
+    return fractions, str(tree["unit"])
 
 
 def _mean_score(times: np.ndarray, runs: Sequence[Fractions]) -> np.ndarray:

@@ -1,12 +1,10 @@
-"""From the records of finished runs to a table: mean and spread over seeds, and a paired test against fine-tuning.
+"""Tables of finished runs: mean and spread over seeds, and a paired test against fine-tuning.
 
-Runs belong together if their configurations differ in the seed only. Nothing here can train.
+Runs belong together if their configurations differ in nothing but the seed.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,16 +17,15 @@ from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
-from ptv2.report.statistics import all_equal, paired_p
+from ptv2.report.formats import format_csv, format_markdown, format_score
+from ptv2.report.statistics import EQUAL, MARGIN, Comparison, compare, spread_of
 from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
-
-EQUAL = "equal"  # in the column of p
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting of one method on one task: values by seed and what they cost."""
+    """One setting of one method on one task: scores by seed, and what the runs cost."""
 
     task: str
     data: str
@@ -37,12 +34,12 @@ class Row:
     settings: str
     metrics: dict[str, dict[int, float]]  # metric: seed: value in percent
     headline: str
-    dev: float  # mean headline on dev: whatever the table shows, nothing else may choose between settings
+    dev: float  # mean headline on dev, which alone may choose between settings, whatever split the table shows
     examples: int  # training examples
     trained_percent: float
     seconds: float  # mean training time
-    one_class: int  # runs whose model gives one answer to every example
-    processors: tuple[str, ...]  # that they were trained on in half precision, as far as records say
+    one_class: int  # runs whose model gives the same answer to every example
+    processors: tuple[str, ...]  # of runs in half precision, as far as records say
     runs: dict[int, str]  # seed: name of its run
 
     @property
@@ -53,28 +50,27 @@ class Row:
         return statistics.fmean(self.metrics[metric].values())
 
     def spread(self, metric: str) -> float | None:
-        """Standard deviation over seeds (n - 1); none for one seed."""
-        values = list(self.metrics[metric].values())
-        return statistics.stdev(values) if len(values) > 1 else None
+        """Standard deviation over seeds (n - 1); None for one seed."""
+        return spread_of(self.metrics[metric].values())
 
 
 def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
-    """Group finished runs into rows, sorted by task, model, method; runs without `split` are left out.
+    """Group finished runs into rows, sorted by task, model, method.
 
-    So is what several runs began with: its numbers are means over tasks.
+    Runs without scores on `split` are left out, and so are shared parts, whose scores are means over tasks.
     """
-    scored = [r for r in results if _metrics(r, split) is not None and not of_several_tasks(r)]
-    made = [_row(group, split) for group in same_settings(scored)]
-    return sorted(made, key=lambda r: (r.task, r.data, r.model, list(METHODS).index(r.method), r.settings))
+    scored = [r for r in results if r.scores(split) is not None and not of_several_tasks(r)]
+    table = [_row(group, split) for group in same_settings(scored)]
+    return sorted(table, key=lambda r: (r.task, r.data, r.model, list(METHODS).index(r.method), r.settings))
 
 
 def of_several_tasks(result: Result) -> bool:
-    """Whether this is what several runs of method multitask-p-tuning-v2 began with."""
+    """Whether this is the shared part of runs of method multitask-p-tuning-v2."""
     return SHARED in result.config
 
 
 def same_settings(results: Iterable[Result]) -> list[list[Result]]:
-    """Runs that differ in the seed only (and in where or how they were made), each group in the order of the runs."""
+    """Group runs that differ in nothing but the seed and where or how they were made, in the order of the runs."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(_group(result), []).append(result)
@@ -82,10 +78,7 @@ def same_settings(results: Iterable[Result]) -> list[list[Result]]:
 
 
 def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
-    """The fine-tuning row on the same task, data and model: the best of them by the mean headline on dev.
-
-    The same score chose its checkpoints, as others cannot be compared.
-    """
+    """The fine-tuning row with the same task, data, model and headline; of several the best by its mean on dev."""
     if row.method == BASELINE:
         return None
     kind = (row.task, row.data, row.model, row.headline)
@@ -93,48 +86,34 @@ def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
     return max(same, key=lambda r: r.dev, default=None)
 
 
-def paired(row: Row, baseline: Row, metric: str) -> tuple[float, float | None]:
-    """Mean difference to the baseline over the seeds that both have, and p of a paired t-test.
-
-    p is None below two common seeds, and where the difference is the same for each of them.
-    """
-    ours, theirs = row.metrics[metric], baseline.metrics[metric]
-    common = sorted(set(ours) & set(theirs))
-    if not common:
-        return row.mean(metric) - baseline.mean(metric), None
-    differences = [ours[seed] - theirs[seed] for seed in common]
-    return statistics.fmean(differences), paired_p(differences)
+def compare_rows(row: Row, baseline: Row, metric: str) -> Comparison:
+    """Compare a row with the baseline over their common seeds; without any, the difference of means, untested."""
+    untested = Comparison((), row.mean(metric) - baseline.mean(metric), None, None, MARGIN, None)
+    return compare(row.metrics[metric], baseline.metrics[metric], MARGIN) or untested
 
 
 HEADER = (
-    "task",
-    "model",
-    "method",
-    "settings",
-    "metric",
-    "score",
-    "seeds",
-    "vs fine-tuning",
-    "p",
-    "trained %",
-    "train time",
+    *("task", "model", "method", "settings", "metric", "score", "seeds", "vs fine-tuning", "p"),
+    *("trained %", "train time"),
+)
+CSV_COLUMNS = (
+    *("task", "data", "model", "method", "settings", "split", "metric", "seed", "value"),
+    *("train_examples", "trained_percent"),
 )
 
 
 def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The table as text, a line for each row and metric, the headline first."""
+    """The table as text: one line per row and metric, the headline first."""
     lines: list[tuple[str, ...]] = []
     for row in table:
         for metric in sorted(row.metrics, key=lambda name: (name != row.headline, name)):
-            spread = row.spread(metric)
-            score = f"{row.mean(metric):.1f}" + (f" ± {spread:.1f}" if spread is not None else "")
+            score = format_score(row.mean(metric), row.spread(metric))
             if row.one_class:
                 score += f" (one class: {row.one_class} of {row.seeds})"
             difference, p = "", ""
             if (baseline := baseline_of(row, table)) and metric in baseline.metrics:
-                change, value = paired(row, baseline, metric)
-                difference = f"{change:+.1f}"
-                p = EQUAL if _equal(row, baseline, metric) else _chance(value)
+                comparison = compare_rows(row, baseline, metric)
+                difference, p = f"{comparison.difference:+.1f}", comparison.shown_p
             seeds = str(len(row.metrics[metric]))  # runs of earlier versions may lack one
             cost = (f"{row.trained_percent:.3g}", minutes(row.seconds))
             lines.append((row.task, row.model, row.method, row.settings, metric, score, seeds, difference, p, *cost))
@@ -142,15 +121,13 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def markdown(table: Sequence[Row], split: str) -> str:
-    """The table as Markdown, with what its numbers are."""
-    body = cells(table)
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    lines += ["| " + " | ".join(line) + " |" for line in body]
-    return "\n".join(lines) + "\n\n" + " ".join([footnote(split), *notes(table)]) + "\n"
+    """The table as Markdown, with its footnote and notes."""
+    text = " ".join([footnote(split), *notes(table)])
+    return "\n".join([*format_markdown(HEADER, cells(table)), "", text]) + "\n"
 
 
 def footnote(split: str) -> str:
-    """What the numbers of a table are."""
+    """The sentences that say what the numbers of a table are."""
     chosen = (
         "Scores are on dev, at the best epoch by the headline metric on that same dev set "
         "(optimistic, as in the paper)."
@@ -164,59 +141,39 @@ def footnote(split: str) -> str:
 
 
 def notes(table: Sequence[Row]) -> list[str]:
-    """What else a reader of this very table must know, a sentence each."""
-    found = []
-    if len(places := dict.fromkeys(place for row in table for place in row.processors)) > 1:
-        found.append(
-            f"Half precision on {len(places)} kinds of processors, which round differently, so that equal settings and "
-            f"seeds need not give equal scores: {'; '.join(places)}."
+    """What else a reader of this table must know, one sentence each."""
+    sentences = []
+    if len(processors := dict.fromkeys(name for row in table for name in row.processors)) > 1:
+        sentences.append(
+            f"Half precision on {len(processors)} kinds of processors, which round differently, so that equal settings "
+            f"and seeds need not give equal scores: {'; '.join(processors)}."
         )
     lacking = {name for row in table for name, values in row.metrics.items() if len(values) < len(row.runs)}
     if lacking:
-        found.append(f"Not every run has {', '.join(sorted(lacking))}: the column of seeds counts those that do.")
-    return found
+        sentences.append(f"Not every run has {', '.join(sorted(lacking))}: the column of seeds counts those that do.")
+    return sentences
 
 
 def comma_separated(table: Sequence[Row], split: str) -> str:
-    """One line for each row, metric and seed, for other programs."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        [
-            "task",
-            "data",
-            "model",
-            "method",
-            "settings",
-            "split",
-            "metric",
-            "seed",
-            "value",
-            "train_examples",
-            "trained_percent",
-        ]
+    """The table as CSV, for other programs: one line per row, metric and seed."""
+    lines = (
+        vars(row)
+        | {"split": split, "metric": metric, "seed": seed, "value": f"{value:.4f}"}
+        | {"train_examples": row.examples, "trained_percent": f"{row.trained_percent:.4f}"}
+        for row in table
+        for metric, values in sorted(row.metrics.items())
+        for seed, value in sorted(values.items())
     )
-    for row in table:
-        for metric, values in sorted(row.metrics.items()):
-            for seed, value in sorted(values.items()):
-                numbers = [f"{value:.4f}", row.examples, f"{row.trained_percent:.4f}"]
-                writer.writerow(
-                    [row.task, row.data, row.model, row.method, row.settings, split, metric, seed, *numbers]
-                )
-    return stream.getvalue()
+    return format_csv(CSV_COLUMNS, lines)
 
 
 def minutes(seconds: float) -> str:
-    """Seconds as 62:03."""
+    """Format seconds as 62:03."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def _metrics(result: Result, split: str) -> dict[str, float] | None:
-    return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
-
-
 def _whole(result: Result) -> dict[str, Any]:
-    """The configuration with all settings of today: those newer than the run have the value it was made with."""
+    """The configuration with all of today's settings; those newer than the run have the value it was made with."""
     try:
         return RunConfig.model_validate(result.config).model_dump(mode="json")
     except ValidationError as error:
@@ -224,29 +181,24 @@ def _whole(result: Result) -> dict[str, Any]:
 
 
 def _group(result: Result) -> str:
-    kept = {key: value for key, value in _whole(result).items() if key not in ("seed", "out", "data", "recipe")}
-    config = {key: value for key, value in kept.items() if value is not None}
+    """A text that is the same for runs of one row."""
+    left_out = ("seed", "out", "data", "recipe")
+    config = {key: value for key, value in _whole(result).items() if key not in left_out and value is not None}
     if shared := config.get("multitask"):
-        tasks = [_same_task(entry) for entry in shared["tasks"]]
+        tasks = [[_without_source(entry["task"]), entry["data"]["limit"]] for entry in shared["tasks"]]
         config["multitask"] = {**shared, "only_shared": False, "tasks": tasks}
         config["data"] = (result.shared or {}).get("data")
     for section in METHODS[result.method].ignored:
         config.pop(section)
-    config["task"] = _told_apart(config["task"])
-    config["model"] = {key: value for key, value in config["model"].items() if key != "scale"}
-    config["trainer"] = {
-        k: v for k, v in config["trainer"].items() if k not in ("device", "checkpoint_minutes", "halve_on_oom", "shard")
-    }
+    config["task"] = _without_source(config["task"])
+    config["model"].pop("scale")
+    for key in ("device", "checkpoint_minutes", "halve_on_oom", "shard"):
+        config["trainer"].pop(key)
     return json.dumps([config, result.data["fingerprint"], result.data["examples"]], sort_keys=True)
 
 
-def _same_task(entry: Mapping[str, Any]) -> list[Any]:
-    """One task of a shared part, wherever its data are."""
-    return [_told_apart(entry["task"]), entry["data"]["limit"]]
-
-
-def _told_apart(task: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells two settings of a task apart."""
+def _without_source(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a task, wherever its data are."""
     return {k: v for k, v in task.items() if v is not None and k not in ("source", "sources", "scale")}
 
 
@@ -254,9 +206,8 @@ def _row(group: Sequence[Result], split: str) -> Row:
     first = group[0]
     values: dict[str, dict[int, float]] = {}
     for result in group:
-        for metric, value in (_metrics(result, split) or {}).items():
+        for metric, value in (result.scores(split) or {}).items():
             values.setdefault(metric, {})[result.seed] = value
-    predicted = [result.data["predicted"].get(split, {}) for result in group]
     return Row(
         task=first.task,
         data=f"{first.data['fingerprint']}/{first.data['examples']['train']}",
@@ -269,7 +220,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         examples=first.data["examples"]["train"],
         trained_percent=first.parameters["percent"],
         seconds=statistics.fmean(result.time["train"] for result in group),
-        one_class=sum(len(counts) > 1 and sum(n > 0 for n in counts.values()) == 1 for counts in predicted),
+        one_class=sum(gives_one_answer(result, split) for result in group),
         processors=_processors(group),
         runs={result.seed: result.name for result in group},
     )
@@ -281,13 +232,7 @@ def _processors(group: Sequence[Result]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(name) for run in group if (name := run.runtime.get("processor"))))
 
 
-def _equal(row: Row, baseline: Row, metric: str) -> bool:
-    """Whether the difference to the baseline is the same for all of several seeds."""
-    ours, theirs = row.metrics[metric], baseline.metrics.get(metric, {})
-    return all_equal([ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()])
-
-
-def _chance(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<0.01" if p < 0.005 else f"{p:.2f}"
+def gives_one_answer(result: Result, split: str | None) -> bool:
+    """Whether a run's model gives the same one of several answers to every example of a split."""
+    counts = result.data.get("predicted", {}).get(split) or {}
+    return len(counts) > 1 and sum(count > 0 for count in counts.values()) == 1

@@ -1,4 +1,4 @@
-"""The results that tables can show, and why others cannot: one bad run never hides the good ones."""
+"""The results that tables can show, and why they cannot show others: one bad run never hides the good ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from ptv2.runs.record import AGAIN, Result, read_result, read_status
 
 @dataclass(frozen=True)
 class Fault:
-    """A run that is left out, and why, in one line that says what mends it."""
+    """A run that is left out; `reason` says why and what mends it, in one line."""
 
     folder: Path
     reason: str
 
 
 def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
-    """The results of finished runs, and the runs whose results are damaged or of another version.
-
-    Runs that are not finished are in neither.
-    """
+    """The results of finished runs, and the runs whose results are damaged or of another version; no others."""
     results, faults = [], []
     for folder in folders:
         try:
@@ -43,11 +40,17 @@ def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
 
 
 def why_no_table(result: Result) -> str | None:
-    """Why no table can show a result; None if tables can, or would leave it out as one of several tasks."""
+    """Why no table can show a result; None if tables can, or leave it out as one of several tasks."""
     try:
         tables.rows([result])
     except RunError as error:
         return str(error)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # the record's free parts
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # in parts of the record that have no schema
         return f"{result.name}: result.json: damaged result ({type(error).__name__}: {str(error)[:80]}); {AGAIN}"
     return None

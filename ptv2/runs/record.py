@@ -56,6 +56,15 @@ class Result:
     schema: int = SCHEMA
 
     @property
+    def splits(self) -> list[str]:
+        """The names of the sets that it has scores on: dev, test and further test sets."""
+        return ["dev", *(["test"] if self.test is not None else []), *self.tests]
+
+    def scores(self, split: str) -> dict[str, float] | None:
+        """The scores on a split, or those of `dev_last`; None if there are none."""
+        return {"dev": self.dev, "dev_last": self.dev_last, "test": self.test, **self.tests}.get(split)
+
+    @property
     def all_notes(self) -> list[str]:
         """Its notes, after those on its data."""
         return [text for texts in _overview_texts(self.data).values() for text in texts] + self.notes

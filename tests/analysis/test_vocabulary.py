@@ -24,7 +24,7 @@ def search(model: PromptedModel, count: int = 3) -> Found:
     done: list[int] = []
     found = nearest_tokens(model, untrained, AROUND, seed=1, count=count, done=done.append)
     assert sum(done) == VOCABULARY
-    return {(one.layer, one.part): one for one in found}
+    return {(one.layer, one.kind): one for one in found}
 
 
 def expect_planted(found: Found, layer: int | None, part: str) -> None:

@@ -134,7 +134,7 @@ def test_large_sets_are_drawn_in_parts_with_the_same_numbers(monkeypatch: pytest
     draw = np.random.default_rng(3)
     ours, theirs = [spans(draw, 30, 0.7)], [spans(draw, 30, 0.6)]
     whole = statistics.bootstrap(ours, theirs)
-    monkeypatch.setattr(statistics, "PART", 30 * 7)
+    monkeypatch.setattr(statistics, "CHUNK", 30 * 7)
     assert statistics.bootstrap(ours, theirs) == whole
 
 

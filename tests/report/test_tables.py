@@ -61,26 +61,29 @@ def test_one_seed_has_no_spread() -> None:
 
 def test_pairs_are_the_seeds_that_both_have(results: list[Result]) -> None:
     rows = by_method(results)
-    difference, p = tables.paired(rows["p-tuning-v2"], rows["fine-tuning"], "accuracy")
-    assert difference == pytest.approx(statistics.fmean([81.0 - 80.0, 85.0 - 82.0]))
-    assert p == pytest.approx(ttest_rel([81.0, 85.0], [80.0, 82.0]).pvalue)
+    found = tables.compare_rows(rows["p-tuning-v2"], rows["fine-tuning"], "accuracy")
+    assert found.difference == pytest.approx(statistics.fmean([81.0 - 80.0, 85.0 - 82.0]))
+    assert found.p == pytest.approx(ttest_rel([81.0, 85.0], [80.0, 82.0]).pvalue)
     line = cell(results, "p-tuning-v2")
-    assert (line["vs fine-tuning"], line["p"]) == ("+2.0", f"{p:.2f}")
+    assert (line["vs fine-tuning"], line["p"]) == ("+2.0", f"{found.p:.2f}")
     assert cell(results, "fine-tuning")["vs fine-tuning"] == ""
 
 
 def test_no_p_without_two_pairs_or_where_all_differences_are_equal(results: list[Result]) -> None:
     rows = by_method([*results, result("prompt-tuning", 11, 70.0)])
-    assert tables.paired(rows["prompt-tuning"], rows["fine-tuning"], "accuracy") == (-10.0, None)
+    found = tables.compare_rows(rows["prompt-tuning"], rows["fine-tuning"], "accuracy")
+    assert (found.difference, found.p) == (-10.0, None)
     shifted = [result("prompt-tuning", seed, value - 1) for seed, value in FINE.items()]
     rows = by_method([*results, *shifted])
-    assert tables.paired(rows["prompt-tuning"], rows["fine-tuning"], "accuracy") == (-1.0, None)
+    found = tables.compare_rows(rows["prompt-tuning"], rows["fine-tuning"], "accuracy")
+    assert (found.difference, found.p) == (-1.0, None)
 
 
 def test_without_a_common_seed_the_means_are_compared(results: list[Result]) -> None:
     others = [result("prompt-tuning", seed, 70.0) for seed in (1, 2)]
     rows = by_method([*results, *others])
-    assert tables.paired(rows["prompt-tuning"], rows["fine-tuning"], "accuracy") == (-12.0, None)
+    found = tables.compare_rows(rows["prompt-tuning"], rows["fine-tuning"], "accuracy")
+    assert (found.difference, found.p) == (-12.0, None)
 
 
 def test_every_metric_has_a_line_the_headline_first(results: list[Result]) -> None:

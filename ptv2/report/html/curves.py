@@ -14,17 +14,17 @@ from ptv2.runs.metrics_log import read_lines
 
 @dataclass(frozen=True)
 class Curves:
-    """Loss by step, and the headline on dev by step and epoch."""
+    """Training loss by step, and the headline metric on dev by step and epoch."""
 
-    loss: tuple[tuple[int, float], ...] = ()  # step, mean of the logged losses since the point before
+    loss: tuple[tuple[int, float], ...] = ()  # step, mean of the losses that were logged since the previous point
     dev: tuple[tuple[int, float, float], ...] = ()  # step, epoch, headline in percent
     step: int = 0  # the last one that was logged
 
 
 def read_curves(path: Path, headline: str, points: int) -> Curves:
-    """The curves of one metrics file, each of at most `points` points; empty if there is none, or no text in it.
+    """Read the curves of one metrics file; empty if there is none, or it is no text.
 
-    The evaluations that are kept hold the first, the last and the best one.
+    Each is thinned to at most `points` points; of the evaluations the first, the last and the best one stay.
     """
     loss: list[tuple[int, float]] = []
     dev: list[tuple[int, float, float]] = []
@@ -46,14 +46,14 @@ def read_curves(path: Path, headline: str, points: int) -> Curves:
 
 
 def _means(values: Sequence[tuple[int, float]], points: int) -> list[tuple[int, float]]:
-    """At most `points` means over neighbours, each at its last step."""
+    """At most `points` means over neighbouring values, each at the last step of its group."""
     width = max(1, math.ceil(len(values) / points))
-    parts = (values[start : start + width] for start in range(0, len(values), width))
-    return [(part[-1][0], fmean(value for _, value in part)) for part in parts]
+    groups = (values[start : start + width] for start in range(0, len(values), width))
+    return [(group[-1][0], fmean(value for _, value in group)) for group in groups]
 
 
 def _chosen(values: Sequence[tuple[int, float, float]], points: int) -> list[tuple[int, float, float]]:
-    """At most `points` of the values: evenly spread ones with both ends, one of them moved to the first best."""
+    """At most `points` of the values, evenly spread and with both ends; the nearest one is swapped for the best."""
     count = len(values)
     if count <= points:
         return list(values)

@@ -1,4 +1,4 @@
-"""The details of runs as JSON for the page's script; what many runs share is there once."""
+"""The details of runs as JSON for the page's script; what many runs share is written once."""
 
 from __future__ import annotations
 
@@ -14,36 +14,35 @@ from ptv2.report.html.settings import Flat, common, difference
 from ptv2.report.html.shown import Shown
 from ptv2.runs.record import Result, shareable_data
 
-DIGITS = 6  # of measured numbers; settings are told exactly
-MATRIX = 30  # so many classes have a confusion matrix; more cannot be looked over
-LISTED = 40  # confusions of more classes, the most frequent ones
+DIGITS = 6  # of measured numbers; settings are written exactly
+MATRIX = 30  # classes of a confusion matrix, at most; a larger one is hard to read
+LISTED = 40  # confusions that are listed of more classes
 
 
 class Pool:
-    """Values by their place in a list that holds each of them once."""
+    """A list that holds each value once."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        self._places: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
 
-    def place(self, value: Any) -> int:
-        """Where `value` is, or now stands."""
-        text = json.dumps(value, sort_keys=True)
-        if text not in self._places:
-            self._places[text] = len(self.values)
+    def number(self, value: Any) -> int:
+        """The value's index in the list, to which it is added if it is new."""
+        number = self._numbers.setdefault(json.dumps(value, sort_keys=True), len(self.values))
+        if number == len(self.values):
             self.values.append(value)
-        return self._places[text]
+        return number
 
 
 def all_details(runs: Sequence[Shown], settings: Mapping[str, str]) -> dict[str, Any]:
-    """What the script needs to know.
+    """Everything that the page's script draws from.
 
     Args:
-        settings: what tables call the settings of runs, by a run's name, the same for all seeds.
+        settings: by a run's name, how tables describe its settings, the same for all seeds.
 
     Returns:
-        runs (in their order), common (by task and method: the settings that most of its runs have), and pool (what
-        runs point to by its place).
+        runs (in their order), common (by task and method, the settings that most runs have), and pool (values that runs
+        refer to by their index).
     """
     configs = [_settings(run) for run in runs]
     kinds: dict[str, dict[str, list[Flat]]] = {}
@@ -59,7 +58,7 @@ def all_details(runs: Sequence[Shown], settings: Mapping[str, str]) -> dict[str,
 
 
 def _settings(run: Shown) -> Flat:
-    """A run's settings without those that say nothing about it; the recipe is told apart, shared tasks by name."""
+    """A run's settings by dotted key, without the recipe and prompts that its method does not have."""
     method = METHODS.get(run.method)
     silent = {"recipe"} | (method.ignored if method is not None else set())
     config = {key: value for key, value in run.config.items() if key not in silent}
@@ -69,8 +68,8 @@ def _settings(run: Shown) -> Flat:
 
 
 def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any]:
-    own, lacking = difference(config, usual)
-    told = {
+    differing, lacking = difference(config, usual)
+    details = {
         "name": run.name,
         "folder": run.folder,
         "seed": run.seed,
@@ -78,16 +77,16 @@ def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any
         "model": run.model,
         "method": run.method,
         "headline": run.headline,
-        "own": own,
+        "own": differing,
         "lacking": lacking,
         "recipe": plain(run.config.get("recipe")),
-        "environment": pool.place(plain(run.environment)),
+        "environment": pool.number(plain(run.environment)),
         **_curves(run.curves),
     }
-    return told | (_record(run.result, pool) if run.result else {})
+    return details | (_result_details(run.result, pool) if run.result else {})
 
 
-def _record(result: Result, pool: Pool) -> dict[str, Any]:
+def _result_details(result: Result, pool: Pool) -> dict[str, Any]:
     scores = {"dev, best": result.dev, "dev, last": result.dev_last}
     scores |= {"test": result.test} if result.test is not None else {}
     data = {key: value for key, value in shareable_data(result.data).items() if key not in ("labels", "predicted")}
@@ -96,43 +95,43 @@ def _record(result: Result, pool: Pool) -> dict[str, Any]:
         "steps": [result.best_step, plain(result.best_epoch, DIGITS), result.steps, result.steps_planned],
         "evaluations": result.evaluations,
         "parameters": plain(result.parameters, DIGITS),
-        "data": pool.place(plain(data)),
+        "data": pool.number(plain(data)),
         "answers": _answers(result),
         "parts": {split: _columns(rows, pool) for split, rows in result.parts.items()},
         "confusion": {split: _confusion(result, split, pool) for split in result.confusion},
         "time": plain(result.time, DIGITS),
         "memory": plain(result.memory),
-        "runtime": pool.place(plain(result.runtime)),
-        "backbone": pool.place(plain(result.backbone)),
+        "runtime": pool.number(plain(result.runtime)),
+        "backbone": pool.number(plain(result.backbone)),
         "shared": plain(result.shared, DIGITS),
         "notes": result.notes,
     }
 
 
 def _columns(rows: Mapping[str, Mapping[str, Any]], pool: Pool) -> dict[str, Any]:
-    """A table of scores by class or type: where its names and its columns' names stand, and a list for each row."""
+    """A table of scores by class or type: the indices of its names and column names, and one list per row."""
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     return {
-        "names": pool.place(list(rows)),
-        "columns": pool.place(columns),
+        "names": pool.number(list(rows)),
+        "columns": pool.number(columns),
         "rows": [plain([row.get(name) for name in columns], DIGITS) for row in rows.values()],
     }
 
 
 def _confusion(result: Result, split: str, pool: Pool) -> dict[str, Any]:
-    """How often one class is taken for another: `[right, predicted, count]` with classes by number.
+    """How often one class is taken for another: `[right, predicted, count]`, classes by index.
 
-    Of more than `MATRIX` classes these are the most frequent confusions, at most `LISTED` of the `kinds` that there
-    are; all of them together are `wrong` of `total` examples.
+    Of more than `MATRIX` classes only the most frequent confusions, at most `LISTED` of the `kinds` that occur; all
+    confusions together are `wrong` of `total` examples.
     """
     counts = result.confusion[split]
     labels = list(dict.fromkeys([*result.parts.get(split, {}), *counts, *(p for row in counts.values() for p in row)]))
     number = {label: index for index, label in enumerate(labels)}
-    cells = [(number[right], number[said], count) for right, row in counts.items() for said, count in row.items()]
+    cells = [(number[gold], number[answer], n) for gold, row in counts.items() for answer, n in row.items()]
     whole = len(labels) <= MATRIX
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))
     return {
-        "labels": pool.place(labels),
+        "labels": pool.number(labels),
         "whole": whole,
         "cells": cells if whole else wrong[:LISTED],
         "kinds": len(wrong),
@@ -142,28 +141,24 @@ def _confusion(result: Result, split: str, pool: Pool) -> dict[str, Any]:
 
 
 def _answers(result: Result) -> dict[str, dict[str, list[int]]]:
-    """By split and label: how often it is right, how often the model said it; where there are no scores by type."""
-    gold, said = result.data.get("labels", {}), result.data.get("predicted", {})
+    """By split and label: how often it is right, and how often predicted; only of splits without scores by class."""
+    gold, predicted = result.data.get("labels", {}), result.data.get("predicted", {})
     return {
         split: {label: [gold[split].get(label, 0), counts.get(label, 0)] for label in {**gold[split], **counts}}
-        for split, counts in said.items()
+        for split, counts in predicted.items()
         if split in gold and split not in result.parts
     }
 
 
 def _curves(curves: Curves) -> dict[str, Any]:
-    """Columns, which are shorter than rows."""
-    return {
-        "loss": [list(column) for column in zip(*((step, _short(loss, 4)) for step, loss in curves.loss), strict=True)],
-        "dev": [
-            list(column)
-            for column in zip(*((s, _short(epoch, 4), _short(value, 4)) for s, epoch, value in curves.dev), strict=True)
-        ],
-    }
+    """Learning curves as columns, which take less room than rows."""
+    loss = [(step, _short(loss, 4)) for step, loss in curves.loss]
+    dev = [(step, _short(epoch, 4), _short(value, 4)) for step, epoch, value in curves.dev]
+    return {name: list(map(list, zip(*rows, strict=True))) for name, rows in (("loss", loss), ("dev", dev))}
 
 
 def plain(value: Any, digits: int | None = None) -> Any:
-    """The same for JSON, which has no word for NaN and infinity, and only text as keys."""
+    """A value for JSON, whose keys are text, and which has no NaN or infinity: they become None."""
     if isinstance(value, float):
         return _short(value, digits) if math.isfinite(value) else None
     if isinstance(value, Mapping):

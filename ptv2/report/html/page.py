@@ -1,9 +1,10 @@
-"""The page: tables as HTML, everything else as JSON that its script draws when it is asked for."""
+"""The page: tables as HTML, everything else as JSON, which the page's script draws on demand."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -23,14 +24,14 @@ SCRIPTS = ("charts.js", "page.js")
 
 
 def render(runs: Sequence[Shown], figures: Sequence[Path] = (), title: str = "ptv2 report") -> str:
-    """The page's text.
+    """Render the page.
 
     Args:
         figures: SVG files, shown as they are (as images: their scripts do not run, and they load nothing).
     """
     results = [run.result for run in runs if run.counted and run.result]
-    places = {run.name: index for index, run in enumerate(runs)}
-    splits = [_split(split, results, places) for split in _splits(results)]
+    numbers = {run.name: index for index, run in enumerate(runs)}
+    splits = [_split(split, results, numbers) for split in _splits(results)]
     settings = {
         name: row["lines"][0]["settings"] for split in splits[:1] for row in split["rows"] for name in row["runs"]
     }
@@ -66,57 +67,55 @@ def render(runs: Sequence[Shown], figures: Sequence[Path] = (), title: str = "pt
 
 
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return made
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment
 
 
 def _splits(results: Iterable[tables.Result]) -> list[str]:
-    """dev, test and the further test sets, as far as a run has scores on them."""
-    results = list(results)
-    have = ["dev"] * bool(results) + ["test"] * any(result.test is not None for result in results)
-    return have + sorted({name for result in results for name in result.tests})
+    """The splits that a run has scores on: dev, test and further test sets."""
+    names = {name for result in results for name in result.splits}
+    return [*(name for name in ("dev", "test") if name in names), *sorted(names - {"dev", "test"})]
 
 
-def _split(split: str, results: Iterable[tables.Result], places: dict[str, int]) -> dict[str, Any]:
-    """The table of one split, a row for each setting, with a line for each of its metrics."""
-    made: list[dict[str, Any]] = []
+def _split(split: str, results: Iterable[tables.Result], numbers: dict[str, int]) -> dict[str, Any]:
+    """The table of one split: one row per setting, with one line per metric; `numbers` are the runs' by name."""
+    rows: list[dict[str, Any]] = []
     for _, group in groupby(tables.rows(results, split), key=lambda row: (row.task, row.data, row.model)):
-        table = list(group)  # all that a baseline is looked for in
+        table = list(group)  # among these the baseline is found
         lines = iter(tables.cells(table))
         for row in table:
-            told = [dict(zip(tables.HEADER, next(lines), strict=True)) for _ in row.metrics]
-            seeds = [
-                (seed, row.metrics[row.headline][seed], places.get(name)) for seed, name in sorted(row.runs.items())
-            ]
-            made.append({"row": row, "lines": told, "seeds": seeds, "runs": row.runs.values()})
-    footnote = " ".join([tables.footnote(split), *tables.notes([one["row"] for one in made])])
-    return {"name": split, "footnote": footnote, "rows": made}
+            texts = [dict(zip(tables.HEADER, next(lines), strict=True)) for _ in row.metrics]
+            scores = row.metrics[row.headline]
+            seeds = [(seed, scores[seed], numbers.get(name)) for seed, name in sorted(row.runs.items())]
+            rows.append({"row": row, "lines": texts, "seeds": seeds, "runs": row.runs.values()})
+    footnote = " ".join([tables.footnote(split), *tables.notes([shown["row"] for shown in rows])])
+    return {"name": split, "footnote": footnote, "rows": rows}
 
 
 def _points(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the chart of scores draws, in the order of the table's rows."""
+    """The points of the chart of scores, in the order of the table's rows."""
     return [
         {
             "task": row.task,
             "model": row.model,
             "method": row.method,
-            "settings": made["lines"][0]["settings"],
+            "settings": shown["lines"][0]["settings"],
             "metric": row.headline,
             "percent": row.trained_percent,
             "mean": row.mean(row.headline),
             "spread": row.spread(row.headline),
             "seeds": row.seeds,
         }
-        for made in rows
-        for row in [made["row"]]
+        for shown in rows
+        for row in [shown["row"]]
     ]
 
 
 def _choices(runs: Sequence[Shown], methods: Sequence[str]) -> dict[str, list[str]]:
-    """What the filter offers."""
+    """The choices of the page's filter."""
     return {
         "task": sorted({run.task for run in runs} - {""}),
         "model": sorted({run.model for run in runs} - {""}),
@@ -125,8 +124,8 @@ def _choices(runs: Sequence[Shown], methods: Sequence[str]) -> dict[str, list[st
 
 
 def _counts(states: Iterable[str]) -> dict[str, int]:
-    found = list(states)
-    return {state: found.count(state) for state in sorted(set(found), key=lambda state: (state != "finished", state))}
+    counts = Counter(states)
+    return {state: counts[state] for state in sorted(counts, key=lambda state: (state != "finished", state))}
 
 
 def _image(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Configurations told by what differs: one common setting for many runs, and for each run its own."""
+"""Configurations by what differs: the settings that most runs share, and those of each run that differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Flat = dict[str, Any]  # dotted key: value
 
 
 def common(configs: Iterable[Flat]) -> Flat:
-    """For each key that most of the configurations have, its most frequent value; the first seen of equals."""
+    """The most frequent value of each key that most configurations have; the first seen of equally frequent ones."""
     configs = list(configs)
     counts: dict[str, Counter[str]] = {}
     for config in configs:
@@ -22,9 +22,9 @@ def common(configs: Iterable[Flat]) -> Flat:
 
 
 def difference(config: Flat, base: Flat) -> tuple[Flat, list[str]]:
-    """What `config` sets otherwise than `base`, and which keys of `base` it lacks."""
-    own = {key: value for key, value in config.items() if key not in base or _text(value) != _text(base[key])}
-    return own, [key for key in base if key not in config]
+    """The settings of `config` that differ from those of `base`, and the keys of `base` that it lacks."""
+    differing = {key: value for key, value in config.items() if key not in base or _text(value) != _text(base[key])}
+    return differing, [key for key in base if key not in config]
 
 
 def _text(value: Any) -> str:

@@ -22,13 +22,13 @@ WITHOUT_A_WORD = "its process ended without a word; the same command goes on fro
 
 @dataclass(frozen=True)
 class Shown:
-    """A run; `task`, `model` and `method` are empty and `seed` none where its files do not tell them."""
+    """A run; `task`, `model` and `method` are empty and `seed` is None if its files do not tell."""
 
     name: str
     folder: str  # relative to where the page is made, as pages are shared
-    state: str  # finished, running, interrupted, pruned, failed, unreadable, unknown; left out: no table can have it
+    state: str  # finished, running, interrupted, pruned, failed, unreadable, unknown, or left out (of all tables)
     message: str
-    time: str  # of the last word in status.json, UTC
+    time: str  # of the last entry in status.json, UTC
     task: str
     model: str
     method: str
@@ -46,10 +46,10 @@ class Shown:
 
 
 def read_shown(folder: Path, points: int) -> Shown:
-    """Read a run's folder; what cannot be read is said in `message`, so that one torn file costs one run.
+    """Read a run's folder; `message` says what cannot be read, so that a torn file costs no other run.
 
     Args:
-        points: of each learning curve at most.
+        points: of each learning curve, at most.
     """
     status = read_status(folder)
     state, message, result = state_of(folder), str(status.get("message", "")), None
@@ -59,7 +59,7 @@ def read_shown(folder: Path, points: int) -> Shown:
         config = result.config if result else read_config(folder).model_dump(mode="json")
     except RunError as error:
         state, message = "unreadable", str(error).removeprefix(f"{folder}/")
-        with suppress(RunError):  # what it was meant to be is known still
+        with suppress(RunError):  # its settings may be readable still
             config = read_config(folder).model_dump(mode="json")
     if result and (why := _why_left_out(result, folder)):
         state, message = "left out", why
@@ -90,19 +90,19 @@ def read_shown(folder: Path, points: int) -> Shown:
 
 
 def _why_left_out(result: Result, folder: Path) -> str | None:
-    """Why no table can have this result: it is of several tasks, or of a version with other settings."""
-    told = why_no_table(result)
-    if told is None and not tables.of_several_tasks(result):
+    """Why tables leave this result out: it is damaged, of several tasks, or of a version with other settings."""
+    reason = why_no_table(result)
+    if reason is None and not tables.of_several_tasks(result):
         return None
     try:
         read_config(folder)
     except RunError as plainer:
         return str(plainer)
-    return told
+    return reason
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one if there is none."""
+    """The JSON object in a file; an empty one if there is none."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
