@@ -64,7 +64,7 @@ def _run(words: list[str]) -> int:
         lines = "\n".join(f"  {word:10}{text}" for word, (_, text) in COMMANDS.items())
         print(HELP.format(commands=lines))
         return 0
-    if words[0] in ("-V", "--version"):
+    if words[0] in ("-V", "--version") or (words[0] == "train" and "--version" in words):
         from ptv2 import __version__
 
         print(f"ptv2 {__version__}")
@@ -82,6 +82,9 @@ def _run(words: list[str]) -> int:
         from ptv2.errors import Ptv2Error, unknown
 
         raise Ptv2Error(unknown("command", words[0], COMMANDS))
+    from ptv2.variables import check_variables
+
+    check_variables()
     if words[0] == "train":
         _say_that_it_starts(words[1:])
     command = import_module(COMMANDS[words[0]][0])

@@ -8,7 +8,7 @@ from ptv2.analysis.finding import Finding, cells
 from ptv2.collector import collector_paused
 from ptv2.commands.evaluate import on_files
 from ptv2.config.methods import METHODS
-from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.arguments import RUN_HELP, Parser, a_folder
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.errors import ConfigError, RunError, unknown
@@ -36,9 +36,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(ANALYSES)} (default: all that apply)")
     parser.add_argument("--limit", type=int, default=1000, help="records of a split, drawn (default: 1000; 0: all)")
-    parser.add_argument("--output", metavar="DIR", help="where the files go (default: analysis/ in the run's folder)")
-    parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "--output", type=a_folder, metavar="DIR", help="where the files go (default: analysis/ in the run's folder)"
+    )
+    parser.add_argument(
+        "--data-dir", type=a_folder, help="files of the same task in this folder, instead of the run's own data"
+    )
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
     if options.limit < 0:
         raise ConfigError(f"--limit {options.limit}: expected a number of records, or 0 for all")

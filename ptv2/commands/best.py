@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.config import paths
 from ptv2.config.schema import RunConfig
-from ptv2.console.arguments import Parser, read_words
+from ptv2.console.arguments import Parser, a_folder, read_words
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError
@@ -32,8 +32,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="*", metavar="key=value", help=asking)
     parser.add_argument("--least-seeds", type=int, default=1, metavar="N", help="only settings with N seeds or more")
     parser.add_argument("--rows", type=int, default=10, help="settings shown (default: 10)")
-    parser.add_argument("--write", metavar="DIR", help="write DIR/recipe/TASK/MODEL/METHOD.yaml, for --config-dir DIR")
-    parser.add_argument("--config-dir", help="a folder with your own task/ and model/ files")
+    parser.add_argument(
+        "--write", type=a_folder, metavar="DIR", help="write DIR/recipe/TASK/MODEL/METHOD.yaml, for --config-dir DIR"
+    )
+    parser.add_argument("--config-dir", type=a_folder, help="a folder with your own task/ and model/ files")
     options = parser.parse_intermixed_args(arguments)
     asked = read_words(options.words, (*CHOOSING, "out"), needed=("task", "model"))
     folder = asked.pop("out", "runs")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ptv2.collector import collector_paused
 from ptv2.config.schema import DataConfig, RunConfig
-from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.arguments import RUN_HELP, Parser, a_folder
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.data.sources import open_source
@@ -21,8 +23,10 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--split", default="dev", help="train, dev (default), test or another of the task's")
-    parser.add_argument("--data-dir", help="files of the same task in this folder, instead of the run's own data")
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "--data-dir", type=a_folder, help="files of the same task in this folder, instead of the run's own data"
+    )
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
     result = read_result(folder)
@@ -55,6 +59,8 @@ def on_files(config: RunConfig, folder: str) -> RunConfig:
     """The configuration with all of the files in `folder` as its data."""
     if config.task.sources.files is None:
         raise ConfigError(f"--data-dir: task {config.task.name} does not say how to read it from files")
+    if not Path(folder).is_dir():
+        raise DataError(f"--data-dir {folder}: no such folder")
     data = DataConfig(source="files", dir=folder)
     return config.model_copy(update={"data": data})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ptv2.collector import collector_paused
 from ptv2.config.methods import METHODS
 from ptv2.config.schema import ModelConfig
-from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.arguments import RUN_HELP, Parser, a_folder
 from ptv2.console.output import tell
 from ptv2.errors import ModelError
 from ptv2.experiment.open import open_trained
@@ -25,13 +25,13 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--to", choices=["peft"], required=True, help="the format")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the adapter")
+    parser.add_argument("--output", type=a_folder, required=True, metavar="DIR", help="folder for the adapter")
     parser.add_argument(
         "--position-ids-at-call",
         action="store_true",
         help="also with prompt.positions=unshifted: every call must then pass position_ids, as the README.md shows",
     )
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
     if config.model.path == "config:":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptv2.console.arguments import Parser
+from ptv2.console.arguments import Parser, a_folder
 from ptv2.console.output import tell
 from ptv2.interchange.import_adapter import import_adapter
 
@@ -10,14 +10,14 @@ from ptv2.interchange.import_adapter import import_adapter
 def main(arguments: list[str]) -> int:
     """Write a run with the adapter's prompts and head; it has no result of its own until `ptv2 evaluate` scores it."""
     parser = Parser(prog="ptv2 import", description="An adapter of PEFT as a run that evaluate and predict take.")
-    parser.add_argument("adapter", help="folder with adapter_config.json and adapter_model.safetensors")
+    parser.add_argument("adapter", type=a_folder, help="folder with adapter_config.json and adapter_model.safetensors")
     parser.add_argument(
         "settings",
         nargs="*",
         metavar="key=value",
         help="settings as `ptv2 train` takes them: task= (its data and labels), model= (the adapter names one), out=",
     )
-    parser.add_argument("--config-dir", help="a folder with your own task/, model/ and method/ files")
+    parser.add_argument("--config-dir", type=a_folder, help="a folder with your own task/, model/ and method/ files")
     options = parser.parse_args(arguments)
 
     folder = import_adapter(options.adapter, options.settings, options.config_dir)

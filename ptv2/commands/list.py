@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ptv2.config import paths, recipes
-from ptv2.console.arguments import Parser
+from ptv2.console.arguments import Parser, a_folder
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, show_facts, tell
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
@@ -18,8 +18,10 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; only names if left out")
     parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
-    parser.add_argument("--config-dir", help="a folder with your own task/, model/, method/ and recipe/ files")
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "--config-dir", type=a_folder, help="a folder with your own task/, model/, method/ and recipe/ files"
+    )
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
     if options.types and options.what != "models":
         parser.error("--types goes with models: ptv2 list models --types")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptv2.collector import collector_paused
-from ptv2.console.arguments import RUN_HELP, Parser
+from ptv2.console.arguments import RUN_HELP, Parser, a_file, a_folder, a_path
 from ptv2.console.output import tell
+from ptv2.data.formats import describe_files
 from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.experiment.prediction_files import format_rows
@@ -30,20 +31,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument(
         "--input",
+        type=a_path,
         required=True,
         help="a file as the task reads it (.jsonl, .csv, .tsv, ...), or - for standard input; labels are not needed",
     )
     parser.add_argument(
         "--output",
+        type=a_file,
         help="file for the rows: JSON lines, or a table if its name ends in .csv or .tsv (default: printed)",
     )
     parser.add_argument(
-        "--official", metavar="STEM", help="also write what the task's official scorer reads, as STEM.<ending>"
+        "--official",
+        type=a_path,
+        metavar="STEM",
+        help="also write what the task's official scorer reads, as STEM.<ending>",
     )
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
     options = parser.parse_args(arguments)
-    if options.output and Path(options.output).is_dir():
-        raise ConfigError(f"--output {options.output}: a folder; expected the name of a file")
     folder, config = open_trained(options.run, options.out)
     task = trained_task(folder, config)
     with _input(options.input, task) as path:
@@ -71,15 +75,25 @@ def main(arguments: list[str]) -> int:
 
 @contextmanager
 def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
-    """The input's path; standard input is kept in a file for as long as the context is entered."""
-    if name != STANDARD:
-        yield Path(name)
+    """The input's path; standard input, or a pipe's, is kept in a file for as long as the context is entered.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    path = Path(name)
+    fault = None if path.exists() or name == STANDARD else "no such file"
+    if path.is_dir() and task.config.shape != "tag":
+        fault = "a folder"
+    if fault:
+        raise DataError(f"--input {name}: {fault}; expected {describe_files(task.config)}")
+    if name != STANDARD and (path.is_file() or path.is_dir()):
+        yield path
         return
     if not is_alone():
-        raise ConfigError("--input -: several processes cannot share standard input; expected a file")
+        raise ConfigError(f"--input {name}: several processes cannot share a stream; expected a file")
     from ptv2.tasks.new import ending_of
 
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read() if name == STANDARD else path.read_bytes()
     with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
         path = Path(folder) / f"stdin{ending_of(data, task.config.shape)}"
         path.write_bytes(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptv2.console.arguments import Lists, Parser
+from ptv2.console.arguments import Lists, Parser, a_folder, a_path
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import err, tell
 from ptv2.data.prepare import RELEASES
@@ -52,9 +52,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=Lists,
     )
     parser.add_argument("corpus", help=f"one of: {', '.join(RELEASES)}")
-    parser.add_argument("--from", dest="base", required=True, metavar="DIR", help="the folder or archive you have")
-    parser.add_argument("--to", metavar="DIR", help="folder of the new files (default: data/CORPUS)")
-    parser.add_argument("--treebank", metavar="DIR", help="the Penn Treebank (LDC99T42), for conll05's words")
+    parser.add_argument(
+        "--from", type=a_path, dest="base", required=True, metavar="DIR", help="the folder or archive you have"
+    )
+    parser.add_argument("--to", type=a_folder, metavar="DIR", help="folder of the new files (default: data/CORPUS)")
+    parser.add_argument(
+        "--treebank", type=a_folder, metavar="DIR", help="the Penn Treebank (LDC99T42), for conll05's words"
+    )
     parser.add_argument(
         "--allow-mismatch", action="store_true", help="write also if the counts are not the published ones"
     )

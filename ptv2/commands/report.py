@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptv2.console.arguments import Parser
+from ptv2.console.arguments import Parser, a_file, a_folder
 from ptv2.console.output import tell
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
@@ -23,10 +23,10 @@ def main(arguments: list[str]) -> int:
         nargs="*",
         help="runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)",
     )
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
-    parser.add_argument("--output", default="report.html", help="the page (default: report.html)")
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--output", type=a_file, default="report.html", help="the page (default: report.html)")
     parser.add_argument("--title", default="ptv2 report", help="its title (default: ptv2 report)")
-    parser.add_argument("--figures", metavar="DIR", help="show the SVG files of this folder too")
+    parser.add_argument("--figures", type=a_folder, metavar="DIR", help="show the SVG files of this folder too")
     options = parser.parse_args(arguments)
     folders = chosen_runs(options.runs, options.out)
     if not folders:

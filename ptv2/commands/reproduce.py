@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptv2.config import paths
-from ptv2.console.arguments import Lists, Parser
+from ptv2.console.arguments import Lists, Parser, a_folder
 from ptv2.reproduce.options import MARGIN, Options, read_settings
 
 EPILOG = """words:
@@ -40,7 +40,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--plan", action="store_true", help="print the runs and their cost; run nothing")
     parser.add_argument("--collect", action="store_true", help="write from the runs that there are; run nothing")
     parser.add_argument("--anyway", action="store_true", help="also run what looks too large for this machine")
-    parser.add_argument("--config-dir", help="a folder with your own table/, task/, model/ and method/ files")
+    parser.add_argument(
+        "--config-dir", type=a_folder, help="a folder with your own table/, task/, model/ and method/ files"
+    )
     given = parser.parse_intermixed_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     return _reproduce(read_settings(given.words, **flags))

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ptv2.console.arguments import Parser
+from ptv2.console.arguments import Parser, a_file, a_folder
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, warn_of_faults
 from ptv2.errors import RunError
@@ -34,12 +34,12 @@ def main(arguments: list[str]) -> int:
         nargs="*",
         help="runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)",
     )
-    parser.add_argument("--out", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
     parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")
     parser.add_argument("--headline", action="store_true", help="only the metric that chose the weights")
     parser.add_argument("--format", choices=["text", "md", "csv"], help="default: text, or the output file's ending")
-    parser.add_argument("--output", help="write to this file instead")
+    parser.add_argument("--output", type=a_file, help="write to this file instead")
     options = parser.parse_args(arguments)
     rows = tables.rows([r for r in _results(options) if not options.task or r.task in options.task], options.split)
     if not rows:

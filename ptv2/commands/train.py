@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from itertools import pairwise
 
 import hydra
@@ -13,6 +16,7 @@ from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.config import paths
 from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied
 from ptv2.config.plugins import broken_plugins, plugin_at_fault
+from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import options_first
 from ptv2.errors import ConfigError, Interrupted, first_line
 from ptv2.runs.processes import note_start
@@ -45,7 +49,8 @@ def main(arguments: list[str]) -> int:
     make_default()
     app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
     try:
-        app()
+        with _answering_for_package(arguments):
+            app()
     except COMPOSITION_ERRORS as error:
         raise explain_launching(str(error)) or explain(error, config_dir) from error
     except (ImportError, AttributeError, TypeError) as error:
@@ -59,3 +64,18 @@ def main(arguments: list[str]) -> int:
         if outcome.signal is not None:
             raise Interrupted(outcome.message, outcome.signal)
     return 1 if any(outcome.state == "failed" for outcome in ended) else 0
+
+
+@contextmanager
+def _answering_for_package(arguments: list[str]) -> Iterator[None]:
+    """Say in our words that there is no such part of the settings, where `--package` names one."""
+    asked = next((value for name, value in pairwise(arguments) if name in ("--package", "-p")), None)
+    if asked is None:
+        yield
+        return
+    with redirect_stderr(StringIO()):
+        try:
+            yield
+        except SystemExit as error:
+            names = ", ".join(RunConfig.model_fields)
+            raise ConfigError(f"--package {asked}: no such part, or one without a value; known: {names}") from error

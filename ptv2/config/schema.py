@@ -64,7 +64,20 @@ def _only_fields(template: str) -> str:
     for _, name, spec, conversion in parts:
         if name is not None and (not name or spec or conversion or re.search(r"[.\[\]]", name)):
             raise ValueError("expected {FIELD} with the name of a field, and nothing else in the brackets")
+    _has_fields(template)
     return template
+
+
+def _no_double_brackets(template: str) -> None:
+    if found := re.search(r"\{\{\s*([\w.-]+)\s*\}\}", template):  # other programs' notation; here it is plain text
+        raise ValueError(f"expected one pair of brackets, {{{found[1]}}}, where a field is meant")
+
+
+def _has_fields(template: str) -> None:
+    """Refuse a template that is the same text in every example."""
+    _no_double_brackets(template)
+    if "{" in template and all(name is None for _, name, _, _ in string.Formatter().parse(template)):
+        raise ValueError("expected {FIELD} with the name of a field, or the name alone")
 
 
 def _known_method(name: str) -> str:
@@ -160,6 +173,8 @@ class VerbalizerConfig(Frozen):
     @field_validator("text")
     @classmethod
     def _has_one_blank(cls, text: list[str]) -> list[str]:
+        for template in text:
+            _no_double_brackets(template)
         if sum(template.count("{mask}") for template in text) != 1:
             raise ValueError("expected {mask} once")
         return text

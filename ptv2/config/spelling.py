@@ -17,7 +17,9 @@ SWEEP = ("-m", "--multirun")
 CONFIG_DIR = ("--config-dir", "-cd")
 # Hydra's options that `ptv2 train` takes.
 WITH_VALUE = (*CONFIG_DIR, "--cfg", "-c", "--package", "-p", "--info", "-i")
-ALONE = (*SWEEP, "--help", "-h", "--hydra-help", "--resolve", "--run", "-r", "--version")
+ALONE = (*SWEEP, "--help", "-h", "--resolve", "--run", "-r", "--version")
+# What a command does instead of another.
+MODES = {"--multirun": "-m", "--cfg": "-c", "--info": "-i", "--run": "-r"}
 
 _SHOWN = ("job", "hydra", "all")
 _INFORMED = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -58,6 +60,8 @@ def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
             settings.append(word)
         elif word in ALONE:
             options.append(word)
+        elif name in ALONE:
+            raise ConfigError(f"{name}: takes no value")
         elif name in WITH_VALUE:
             value = value if equals else next(waiting, "")
             if not value:
@@ -72,7 +76,17 @@ def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
             raise ConfigError(unknown("option", name, [*WITH_VALUE, *ALONE]))
     if len(folders) > 1:
         raise ConfigError(f"--config-dir: given {len(folders)} times; expected one folder")
+    _check_modes(options)
     return [*options, *settings], folders[0] if folders else None
+
+
+def _check_modes(options: Sequence[str]) -> None:
+    modes = [name for name, short in MODES.items() if name in options or short in options]
+    if len(modes) > 1:
+        raise ConfigError(f"{' and '.join(modes)}: expected one of them")
+    for name, short in (("--package", "-p"), ("--resolve", "--resolve")):
+        if (name in options or short in options) and "--cfg" not in modes:
+            raise ConfigError(f"{name}: says what --cfg shows; expected --cfg job beside it")
 
 
 def _spelled(word: str, sweep: bool) -> str:

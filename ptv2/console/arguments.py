@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ptv2.errors import ConfigError, unknown
@@ -25,6 +27,39 @@ class Lists(argparse.HelpFormatter):
 RUN_HELP = "a run's folder, its name or its hash, or a beginning of these that no other run has"
 
 
+def a_path(text: str) -> str:
+    """A path as it was typed, with the user's home for `~`; no path is refused.
+
+    Raises:
+        argparse.ArgumentTypeError: nothing was typed.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return os.path.expanduser(text)
+
+
+def a_folder(text: str) -> str:
+    """`a_path` of a folder that is there or may be made.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a file.
+    """
+    if (path := Path(a_path(text))).exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file; expected a folder")
+    return a_path(text)
+
+
+def a_file(text: str) -> str:
+    """`a_path` of a file to be written.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a folder.
+    """
+    if Path(a_path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder; expected the name of a file")
+    return a_path(text)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's parser without the usage in front of its errors."""
 
@@ -34,6 +69,8 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
+        if message.startswith("argument -"):
+            message = message.removeprefix("argument ")
         raise ConfigError(f"{message} ({self.prog} --help says what there is)")
 
 

@@ -32,12 +32,14 @@ def answer(error: BaseException) -> tuple[str, int]:
         return "out of memory; `ptv2 plan` with the same settings says what a run needs", TrainingError.exit_code
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
         code = DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
-        return f"{error.filename or 'writing'}: {error.strerror}", code
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        fault = "a file is there; expected a folder" if in_the_way else error.strerror
+        return f"{error.filename or 'writing'}: {fault}", code
     if has_full_disk(error):
         return first_line(error), DiskFullError.exit_code
-    from ptv2.hub.environment import environment_fault
+    from ptv2.variables import fault_of_variable
 
-    if (fault := environment_fault(error)) is not None:
+    if (fault := fault_of_variable(error)) is not None:
         return fault, Ptv2Error.exit_code
     log = _write(error)
     where = f"the traceback is in {log}" if log else f"{SHOW}=1 shows the traceback"

@@ -27,13 +27,21 @@ def format_of(path: Path, task: TaskConfig) -> Format:
     named = task.sources.files.format if task.sources.files else "auto"
     if named != "auto":
         return named
-    if path.name.endswith("gold_conll") or path.is_dir():
+    if path.name.endswith("gold_conll") or (path.is_dir() and task.shape == "tag"):
         return "conll12"
     if path.suffix == ".props":
         return "props"
     if path.suffix in records.READERS and path.suffix != ".json":
         return "records"
     return {"tag": "columns", "extract": "squad"}.get(task.shape, "records")  # type: ignore[return-value]
+
+
+def describe_files(task: TaskConfig) -> str:
+    """What a file may be that the task is to read, for messages."""
+    rows = f"a file whose name ends in {', '.join(sorted(records.READERS))}"
+    if task.shape == "extract":
+        return f"SQuAD's JSON, or {rows}"
+    return f"a file with a word in each line, or {rows}" if task.shape == "tag" else rows
 
 
 def read_file(

@@ -76,7 +76,8 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> li
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: unknown format '{path.suffix}'; known: {', '.join(sorted(READERS))}")
+        fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
+        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}")
     records = [Record(fields, where) for where, fields in reader(path, note)]
     if not records:
         raise DataError(f"{path}: the file has no records")

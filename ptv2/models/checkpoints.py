@@ -67,9 +67,10 @@ def _named(path: str, revision: str | None) -> str:
 
 def check_folder(cfg: ModelConfig) -> None:
     """Raise `ModelError` if `cfg.path` can only be a folder and there is none; a name on the hub is owner/name."""
-    is_path = cfg.path.startswith(("/", ".", "~")) or cfg.path.count("/") > 1
+    is_path = cfg.path.startswith(("/", ".", "~")) or cfg.path.count("/") > 1 or Path(cfg.path).is_file()
     if is_path and not Path(cfg.path).is_dir():
-        raise ModelError(f"{cfg.path}: no such folder; expected one with config.json, tokenizer.json and weights")
+        fault = "a file" if Path(cfg.path).is_file() else "no such folder"
+        raise ModelError(f"{cfg.path}: {fault}; expected a folder with config.json, tokenizer.json and weights")
 
 
 def check_backbone(cfg: ModelConfig) -> None:

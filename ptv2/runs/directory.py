@@ -265,9 +265,15 @@ def is_run(folder: Path) -> bool:
 
 
 def find_runs(folders: list[str]) -> list[Path]:
-    """All runs at or directly below the folders, sorted by name."""
+    """All runs at or directly below the folders, sorted by name.
+
+    Raises:
+        RunError: one of them is a file.
+    """
     runs: set[Path] = set()
     for folder in map(Path, folders):
+        if folder.is_file():
+            raise RunError(f"{folder}: a file; expected a folder with runs")
         if is_run(folder):
             runs.add(folder)
         elif folder.is_dir():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -194,12 +195,7 @@ class TextTask(Task[Example, TextSet]):
         Raises:
             DataError: a field is missing or not text.
         """
-        if "{" not in template:
-            return text_of(record, template)
-        try:
-            return template.format_map(_TextFields(record))
-        except (ValueError, IndexError, AttributeError, TypeError) as error:
-            raise DataError(f"task.text: '{template}' is no template: {error}") from error
+        return "".join(text + (text_of(record, field) if field else "") for text, field in _parts(template))
 
     def _label(self, record: Record, labelled: bool) -> int | None:
         if not labelled:
@@ -213,15 +209,12 @@ def _classes(predictions: Sequence[dict[str, Any]], examples: Sequence[Example])
     return [p["class"] for p in predictions], [e.label for e in examples if e.label is not None]
 
 
-class _TextFields(dict[str, str]):
-    """Fields of a record for `str.format_map`; only those that a template names must be text."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__()
-        self._record = record
-
-    def __missing__(self, name: str) -> str:
-        return text_of(self._record, name)
+@cache
+def _parts(template: str) -> list[tuple[str, str | None]]:
+    """The template's own texts, each with the name of the field behind it, if there is one."""
+    if "{" not in template:
+        return [("", template)]
+    return [(text, field) for text, field, _, _ in string.Formatter().parse(template)]
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

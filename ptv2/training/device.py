@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
 from torch import nn
 
 from ptv2.config.schema import TrainerConfig
-from ptv2.errors import ConfigError, TrainingError, first_line, has_no_memory
+from ptv2.errors import ConfigError, NetworkError, TrainingError, first_line, has_no_memory
+from ptv2.variables import fault_of_variable
 
 
 def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Accelerator:
@@ -27,6 +29,7 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
 
     Raises:
         ConfigError: fp16 without a GPU, or variables of the environment that Accelerate does not take.
+        NetworkError: the processes do not meet.
     """
     AcceleratorState._reset_state()  # a sweep's runs may differ in precision; accelerate keeps the first one otherwise
     precision = {"fp32": "no"}.get(config.precision, config.precision)
@@ -36,8 +39,22 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
         raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if idle_heads else None
     try:
-        return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
-    except (ValueError, ImportError) as error:  # of variables that torchrun and accelerate set
+        return Accelerator(
+            cpu=cpu,
+            mixed_precision=precision,
+            # Said outright, or variables that `accelerate launch` sets would scale the gradients or compile the model.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+            dynamo_backend="no",
+            kwargs_handlers=handlers,
+        )
+    except (ValueError, ImportError, RuntimeError) as error:  # of variables that torchrun and accelerate set
+        if (fault := fault_of_variable(error)) is not None:
+            raise ConfigError(fault) from error
+        if isinstance(error, torch.distributed.DistError):
+            place = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
+            raise NetworkError(f"the processes do not meet at {place} (MASTER_ADDR): {first_line(error)}") from error
+        if isinstance(error, RuntimeError):
+            raise
         raise ConfigError(f"the environment (WORLD_SIZE, LOCAL_RANK, ACCELERATE_...): {first_line(error)}") from error
 
 

@@ -223,7 +223,8 @@ def test_wrong_standard_input_has_no_path(trained: Path, tmp_path: Path) -> None
 
 def test_output_into_a_folder_is_refused(trained: Path, data: Path, tmp_path: Path) -> None:
     done = predict(trained, data / "test.jsonl", tmp_path, "--output", str(tmp_path))
-    assert (done.code, done.error) == (2, f"--output {tmp_path}: a folder; expected the name of a file")
+    assert done.code == 2
+    assert done.error.startswith(f"--output: {tmp_path} is a folder; expected the name of a file")
 
 
 def test_files_of_runs_made_before_are_no_matter(trained: Path, tmp_path: Path) -> None:

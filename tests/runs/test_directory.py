@@ -220,7 +220,9 @@ def test_runs_are_found_at_and_below_folders(out: Path) -> None:
     assert runs == sorted(runs)
     assert find_runs([str(runs[0]), str(out)]) == runs
     assert find_runs([str(runs[1])]) == [runs[1]]
-    assert find_runs([str(out / "nowhere"), str(out / "notes.txt")]) == []
+    assert find_runs([str(out / "nowhere")]) == []
+    with pytest.raises(RunError, match=r"notes\.txt: a file; expected a folder with runs"):
+        find_runs([str(out / "notes.txt")])
 
 
 def test_a_run_by_folder_name_and_hash(out: Path) -> None:

@@ -1,0 +1,77 @@
+"""Variables of the environment that libraries read: wrong values are refused by name, empty ones are not set."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from ptv2.errors import ConfigError, shorten
+
+PREFIXES = ("ACCELERATE_", "DATASETS_", "FSDP_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_")
+READERS = ("/accelerate/", "/huggingface_hub/constants.py", "/datasets/config.py", "/transformers/utils/hub.py")
+# Whole numbers that say which of several processes this is, and their bounds.
+PROCESSES = {
+    "WORLD_SIZE": (1, 10**6),
+    "LOCAL_WORLD_SIZE": (1, 10**6),
+    "RANK": (0, 10**6),
+    "LOCAL_RANK": (-1, 10**6),
+    "MASTER_PORT": (0, 65535),
+}
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+SWITCHES = ("1", "on", "yes", "true", "0", "off", "no", "false")  # other words mean "online" to the hub's library
+
+
+def check_variables() -> None:
+    """Refuse values that would make libraries fail, or go to the network, and unset what is empty.
+
+    Raises:
+        ConfigError: with the variable, its value and what was expected.
+    """
+    for name, value in list(os.environ.items()):
+        if not value.strip() and (name.startswith(PREFIXES) or name in (*PROCESSES, "MASTER_ADDR", "OMP_NUM_THREADS")):
+            del os.environ[name]  # libraries would take it for a number, or for a path
+    for name in OFFLINE:
+        if (value := os.environ.get(name, "0")).lower() not in SWITCHES:
+            raise ConfigError(f"{name}={shorten(value, 60)}: expected 1 or 0")
+    numbers = {name: _number(name, *bounds) for name, bounds in PROCESSES.items() if name in os.environ}
+    size, rank = numbers.get("WORLD_SIZE", 1), numbers.get("RANK", 0)
+    if rank >= size:
+        told = f"WORLD_SIZE={size}" if "WORLD_SIZE" in numbers else "WORLD_SIZE, which is not set"
+        raise ConfigError(f"RANK={rank}: expected less than {told}")
+    several = [
+        f"{name}={numbers[name]}"
+        for name, least in (("WORLD_SIZE", 2), ("LOCAL_RANK", 0))
+        if numbers.get(name, -1) >= least
+    ]
+    missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if several and missing:
+        raise ConfigError(
+            f"{several[0]} asks for one of several processes, but {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set; `accelerate launch` and `torchrun` set all of them"
+        )
+
+
+def _number(name: str, least: int, most: int) -> int:
+    value = os.environ[name]
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise ConfigError(f"{name}={shorten(value, 60)}: expected a whole number from {least} to {most}")
+    return number
+
+
+def fault_of_variable(error: BaseException) -> str | None:
+    """What to say of an error that a library raised about a variable's value; None for any other error."""
+    files = [frame.filename.replace(os.sep, "/") for frame in traceback.extract_tb(error.__traceback__)]
+    if not isinstance(error, ValueError | RuntimeError) or not any(r in file for r in READERS for file in files):
+        return None
+    message = str(error).lower()
+    for name, value in sorted(os.environ.items()):
+        said = (repr(value).lower(), f" {value.lower()}")
+        if name.startswith(PREFIXES) and value and (said[0] in message or message.endswith(said[1])):
+            kinds = {"truth value": "true or false", "int()": "a number", "float": "a number"}
+            kind = next((kind for words, kind in kinds.items() if words in message), "another value")
+            return f"{name}={shorten(value, 60)}: expected {kind}; change it, or unset it"
+    return None
