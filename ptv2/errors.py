@@ -20,6 +20,8 @@ NO_MEMORY_WORDS = (
     "can't start new thread",
     "ThreadPoolBuildError",
 )
+ONEDNN_WORDS = ("could not create a primitive", "could not create a memory", "could not execute a primitive")
+SHORT = 2**30  # bytes
 
 
 class Ptv2Error(Exception):
@@ -103,14 +105,29 @@ def has_full_disk(error: BaseException) -> bool:
 def has_no_memory(error: BaseException) -> bool:
     """Whether an error, or one that led to it, is memory that the system did not give.
 
-    Python, the system's loader, torch, C++ and Rust have an error each for it.
+    Python, the system's loader, torch, C++ and Rust have an error each for it; oneDNN's says nothing of memory.
     """
     return any(
         isinstance(link, MemoryError)
         or (isinstance(link, OSError) and link.errno == errno.ENOMEM)
         or (not isinstance(link, Ptv2Error) and any(words in str(link) for words in NO_MEMORY_WORDS))
+        or (isinstance(link, RuntimeError) and str(link).startswith(ONEDNN_WORDS) and is_memory_short())
         for link in causes_of(error)
     )
+
+
+def is_memory_short() -> bool:
+    """Whether the system, or a limit of this process, leaves less than `SHORT` bytes."""
+    import resource
+
+    import psutil
+
+    process = psutil.Process().memory_info()
+    for kind, used in ((resource.RLIMIT_AS, process.vms), (resource.RLIMIT_DATA, process.rss)):
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY and limit - used < SHORT:
+            return True
+    return bool(psutil.virtual_memory().available < SHORT)
 
 
 LINE = 300  # characters of an error's line

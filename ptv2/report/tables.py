@@ -41,6 +41,7 @@ class Row:
     one_class: int  # runs whose model gives the same answer to every example
     processors: tuple[str, ...]  # of runs in half precision, as far as records say
     runs: dict[int, str]  # seed: name of its run
+    repeats: tuple[str, ...] = ()  # what records say of examples that also stand in train
 
     @property
     def seeds(self) -> int:
@@ -151,7 +152,8 @@ def notes(table: Sequence[Row]) -> list[str]:
     lacking = {name for row in table for name, values in row.metrics.items() if len(values) < len(row.runs)}
     if lacking:
         sentences.append(f"Not every run has {', '.join(sorted(lacking))}: the column of seeds counts those that do.")
-    return sentences
+    repeats = {f"{row.task}: {note}." for row in table for note in row.repeats}
+    return [*sentences, *sorted(repeats)]
 
 
 def comma_separated(table: Sequence[Row], split: str) -> str:
@@ -223,6 +225,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         one_class=sum(gives_one_answer(result, split) for result in group),
         processors=_processors(group),
         runs={result.seed: result.name for result in group},
+        repeats=tuple(dict.fromkeys(note for result in group for note in result.notes_on_repeats)),
     )
 
 

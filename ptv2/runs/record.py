@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ptv2.data.repeats import IN_TRAIN
 from ptv2.errors import RunError, enumerate_some
 from ptv2.files import write_json_whole
 from ptv2.runs.altered import altered_files, hash_files, is_altered, with_checksum
@@ -68,6 +69,11 @@ class Result:
     def all_notes(self) -> list[str]:
         """Its notes, after those on its data."""
         return [text for texts in _overview_texts(self.data).values() for text in texts] + self.notes
+
+    @property
+    def notes_on_repeats(self) -> list[str]:
+        """Those on examples that also stand in train."""
+        return [note for note in _overview_texts(self.data).get("notes", []) if note.startswith(IN_TRAIN)]
 
 
 def write_result(folder: Path, result: Result) -> None:

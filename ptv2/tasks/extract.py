@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,6 +84,10 @@ class Extract(Task[Question, SpanSet]):
     def item(self, example: Question) -> QuestionItem:
         """What encoding takes of an example."""
         return example.id, example.question, example.context, example.span, example.answers is not None
+
+    def seen(self, example: Question) -> tuple[Hashable, Hashable | None]:
+        """Question and context; several stretches may answer it."""
+        return (example.question, example.context), None
 
     def describe(self, example: Question) -> dict[str, Any]:
         """The question, and all answers that count as right; an empty list where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -112,6 +112,10 @@ class Tag(Task[Sentence, TaggedSet]):
         tags = None if example.tags is None else tuple(self.numbers.get(tag, IGNORED) for tag in example.tags)
         predicate = () if example.predicate is None else (example.words[example.predicate],)
         return example.where, example.words, predicate, tags
+
+    def seen(self, example: Sentence) -> tuple[Hashable, Hashable | None]:
+        """Words and the predicate among them, and the tags."""
+        return (example.words, example.predicate), example.tags
 
     def describe(self, example: Sentence) -> dict[str, Any]:
         """Words, the number of the predicate among them, and the right tags."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +73,10 @@ class Task(ABC, Generic[E, S]):
     @abstractmethod
     def item(self, example: E) -> Any:
         """What encoding takes of an example, in values that JSON can hold."""
+
+    @abstractmethod
+    def seen(self, example: E) -> tuple[Hashable, Hashable | None]:
+        """What a model reads of an example, and the one right answer; None where it is not known or one of several."""
 
     def encode(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,10 @@ class TextTask(Task[Example, TextSet]):
     def item(self, example: Example) -> TextItem | ClozeItem:
         """What encoding takes of an example."""
         return example.id, example.sequences, example.label
+
+    def seen(self, example: Example) -> tuple[Hashable, Hashable | None]:
+        """The segments, and the number of the class."""
+        return example.sequences, example.label
 
     def describe(self, example: Example) -> dict[str, Any]:
         """The text (a list of both where there are two segments), and the name of the right label."""

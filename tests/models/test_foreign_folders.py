@@ -196,3 +196,22 @@ def test_shards_without_their_index_are_refused(sharded: Path) -> None:
     (sharded / "model.safetensors.index.json").unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors"):
         hash_weights(sharded, "m")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    value: float, dtype: str, whole: Path, sharded: Path, data: Path, tmp_path: Path
+) -> None:
+    for model in (whole, sharded):
+        damaged = shutil.copytree(model, tmp_path / "damaged" / model.name)
+        file = sorted(damaged.glob("*.safetensors"))[-1]
+        weights = load_file(file)
+        name = sorted(weights)[-1]
+        weights[name].view(-1)[-1] = value
+        save_file(weights, file, {"format": "pt"})
+        done = train(damaged, data, tmp_path, f"model.dtype={dtype}")
+        assert done.code == 2
+        assert done.error.startswith(f"{file}: ")
+        assert done.error.endswith(f"{name} has values that are NaN or infinite; expected finite weights")
+        assert not (tmp_path / "out").exists()

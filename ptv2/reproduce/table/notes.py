@@ -114,7 +114,7 @@ def _marks(entry: Entry) -> Iterator[str]:
     if config is not None and config.head.kind == "verbalizer" and not entry.results:
         yield "Verbalizer with the language-model head, where others have [CLS] and a linear head"
     for result in entry.results:
-        yield from (note[:1].upper() + note[1:] for note in result.notes)
+        yield from (note[:1].upper() + note[1:] for note in [*result.notes_on_repeats, *result.notes])
 
 
 def _grouped(entries: Sequence[Entry], texts: Callable[[Entry], Iterable[str]]) -> dict[str, list[Entry]]:
