@@ -25,7 +25,7 @@ STOPPING = 60  # seconds that jobs have to save their state when the sweep is st
 
 
 class RayLauncher(Launcher):
-    """Hands jobs to Ray, which runs as many at a time as it has CPUs and GPUs for; see conf/hydra/launcher/ray.yaml"""
+    """Hands jobs to Ray, which runs as many at a time as it has CPUs and GPUs for; see conf/hydra/launcher/ray.yaml."""
 
     def __init__(self, init: DictConfig, remote: DictConfig) -> None:
         """Args: keywords of `ray.init`, and those of `ray.remote` for a job."""

@@ -39,7 +39,7 @@ class Recipe:
     settings: dict[str, Any]
 
     def over(self, other: Recipe | None) -> Recipe:
-        """This recipe where it says something, and the other where it does not."""
+        """The settings of this recipe, and of another where this one says nothing."""
         below = {} if other is None else other.settings
         return Recipe(self.name, self.kind, self.source, {**below, **self.settings})
 

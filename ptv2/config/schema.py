@@ -127,6 +127,8 @@ class FilesSource(Frozen):
 
 
 class Sources(Frozen):
+    """Where a task's data may come from; `data.source` chooses one."""
+
     hub: HubSource | None = None
     files: FilesSource | None = None
     mini: str | None = None  # which of the made-up data sets
@@ -267,6 +269,8 @@ class TaskConfig(Frozen):
 
 
 class DataConfig(Frozen):
+    """Which data are read, and how many of them."""
+
     source: Source
     dir: Folder | None = None
     split: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the training examples that become dev
@@ -337,6 +341,8 @@ class HeadConfig(Frozen):
 
 
 class OptimConfig(Frozen):
+    """The optimizer, and rates by what they train."""
+
     lr: Annotated[float, Field(gt=0, le=LARGEST)]
     prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
     head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr

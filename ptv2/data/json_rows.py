@@ -48,7 +48,7 @@ def check_characters(value: Any, where: str) -> None:
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """ "FILE:LINE" and the object of each line that is not blank.
+    """Each line that is not blank: "FILE:LINE" and its object.
 
     Raises:
         DataError: with file, line and what was expected.

@@ -60,7 +60,7 @@ def multirc(fields: Fields) -> Iterator[Fields]:
 
 
 def record(fields: Fields) -> Iterator[Fields]:
-    """One binary example an entity and query: is this the entity behind `@placeholder`?"""
+    """One binary example for each entity and query: whether it is the entity behind `@placeholder`."""
     if "qas" in fields:  # the official release
         text = fields["passage"]["text"]
         entities = [_marked(text, span) for span in fields["passage"]["entities"]]

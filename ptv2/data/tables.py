@@ -16,7 +16,7 @@ Rows = Iterator[tuple[str, dict[str, str]]]
 
 
 def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
-    """ "FILE:LINE" and fields of each record of a CSV file.
+    """Each record of a CSV file: "FILE:LINE" and its fields.
 
     A file whose header has no comma may separate fields by semicolons or tabs.
 
@@ -43,7 +43,7 @@ def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
 
 
 def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
-    """ "FILE:LINE" and fields of each record of a TSV file.
+    """Each record of a TSV file: "FILE:LINE" and its fields.
 
     Fields are as they stand, as in GLUE's files, unless the quotation marks can only be those of a program that writes
     tables (pandas, a spreadsheet): then cells are what was put into it.

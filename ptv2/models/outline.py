@@ -1,5 +1,6 @@
-"""A model's shape without its weights, from `config.json` alone or from the sizes that `conf/model` knows, and the cost
-of one training pass counted on it.
+"""A model's shape without its weights, and the cost of one training pass counted on it.
+
+The shape is that of `config.json` alone, or of the sizes that `conf/model` knows.
 
 Outlines are made and used inside `ptv2.models.ledger.without_contents`.
 """

@@ -39,6 +39,7 @@ class PromptedMPNet(MPNetModel):
         if mask is not None:  # additive: the library's eager masks are
             bias = bias + mask
         states = [hidden]
+        layer: Any
         for layer in self.encoder.layer:
             block = layer.attention
             attended = self._attend(block.attn, hidden, bias, prompts)

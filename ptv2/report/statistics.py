@@ -124,7 +124,7 @@ def paired_p(differences: Sequence[float]) -> float | None:
 
 
 def equivalence_p(differences: Sequence[float], margin: float) -> float | None:
-    """p of the two one-sided tests that the mean lies within `margin`: the larger of the two; None below two seeds.
+    """The p of two one-sided tests that the mean lies within `margin`: the larger of the two; None below two seeds.
 
     Equal differences have no spread: p is what the tests tend to as the spread vanishes, 0 inside the margin, else 1.
     """

@@ -90,9 +90,7 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    """One line: an object that says its step and holds a loss or the scores of an evaluation, all of
-    them finite numbers; None if it does not.
-    """
+    """One line's object: its step with a loss or the scores of an evaluation, finite numbers all; else None."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):  # no UTF-8 is a ValueError too

@@ -97,7 +97,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 
 def random_state() -> dict[str, Tensor]:
-    """This process's random states that dropout draws from."""
+    """The random states of this process, which dropout draws from."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()

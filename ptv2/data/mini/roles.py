@@ -15,6 +15,8 @@ ROLES = ("V", "A0", "A1", "A2", "AM-TMP", "AM-LOC")
 
 
 class Phrase(NamedTuple):
+    """Words, and the roles that they play."""
+
     text: str
     parts: dict[int, str] = {}  # noqa: RUF012 - predicate number -> role; never changed
 

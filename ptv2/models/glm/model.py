@@ -68,6 +68,8 @@ class Glm2021MLP(nn.Module):
 
 
 class Glm2021Layer(GradientCheckpointingLayer):
+    """Attention and a feed-forward part, each after its norm and added to what came in."""
+
     def __init__(self, config: Glm2021Config, layer_idx: int) -> None:
         super().__init__()
         self.attention = Glm2021Attention(config, layer_idx)
@@ -79,6 +81,8 @@ class Glm2021Layer(GradientCheckpointingLayer):
 
 
 class Glm2021PreTrainedModel(PreTrainedModel):
+    """What transformers asks of a model's classes."""
+
     config_class = Glm2021Config
     base_model_prefix = "glm"
     supports_gradient_checkpointing = True

@@ -1,4 +1,4 @@
-"""A laid-out table as LaTeX, for `\\usepackage{booktabs,graphicx}`."""
+"""A laid-out table as LaTeX that uses the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIT = "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%"
 
 
 def latex(document: Document) -> str:
-    """Floats for `\\usepackage{booktabs,graphicx}`: a tabular for each grid, then one with comparisons and costs."""
+    """Floats that use booktabs and graphicx: a tabular for each grid, then one with comparisons and costs."""
     label = re.sub(r"\W+", "-", document.name.lower()).strip("-")
     lines = [
         "% needs \\usepackage{booktabs,graphicx}",
