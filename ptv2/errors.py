@@ -144,8 +144,8 @@ def unknown(kind: str, name: str, known: Iterable[str], below: str = "") -> str:
     choices = sorted(set(known))
     near = get_close_matches(name[:80], choices, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ";"
-    place = f" below {below.rstrip('.')}" if below else ""
-    start = f"unknown {kind} '{shorten(name)}'{hint} known{place}: "
+    scope = f" below {below.rstrip('.')}" if below else ""
+    start = f"unknown {kind} '{shorten(name)}'{hint} known{scope}: "
     return start + _list([choice.removeprefix(below) for choice in choices], LINE - len(start))
 
 

@@ -145,8 +145,8 @@ def fsync_folder(folder: str | Path) -> None:
 
 def cache_folder() -> Path | None:
     """Where files are kept that only save time; None if the user has no home."""
-    if own := os.environ.get("PTV2_CACHE"):
-        return Path(own)
+    if folder := os.environ.get("PTV2_CACHE"):
+        return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # the standard says to take no notice of others
         return Path(base) / "ptv2"

@@ -40,13 +40,13 @@ def fold(
         word: a pattern of what stays together.
     """
     lines: list[tuple[int, int]] = []
-    for found in re.finditer(word, text):
+    for match in re.finditer(word, text):
         room = width - (indent if len(lines) > 1 else 0)
-        fits = measure(text[lines[-1][0] : found.end()]) <= room if lines else False
-        if lines and (fits or measure(found[0]) > width - indent):
-            lines[-1] = (lines[-1][0], found.end())
+        fits = measure(text[lines[-1][0] : match.end()]) <= room if lines else False
+        if lines and (fits or measure(match[0]) > width - indent):
+            lines[-1] = (lines[-1][0], match.end())
         else:
-            lines.append((found.start() if lines else 0, found.end()))  # blanks before the first word stay
+            lines.append((match.start() if lines else 0, match.end()))  # blanks before the first word stay
     return lines or [(0, 0)]
 
 

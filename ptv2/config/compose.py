@@ -99,8 +99,8 @@ def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf
 def _others(task: list[str], overrides: list[str], runtime: RuntimeConf) -> dict[str, Any]:
     """The configuration with the task that the words of `task` say, and model and method as in `overrides`."""
     same = [word for word in overrides if re.match(r"method=|model[.=]", word)]  # recipes go by these
-    own = [source.path for source in runtime.config_sources if source.schema == "file"]
-    return _to_tree(_compose([*same, *task], [path for path in own if Path(path) != paths.conf_dir()])[0])
+    folders = [source.path for source in runtime.config_sources if source.schema == "file"]
+    return _to_tree(_compose([*same, *task], [path for path in folders if Path(path) != paths.conf_dir()])[0])
 
 
 def _to_tree(config: DictConfig) -> dict[str, Any]:
@@ -113,17 +113,17 @@ def _to_tree(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in composed.items() if key != "ours"}
 
 
-def _check_texts(value: Any, place: str = "") -> None:
+def _check_texts(value: Any, above: str = "") -> None:
     """Refuse texts that no file can hold: bytes of the command line that are no UTF-8, half a character in a file."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            _check_texts(str(key), f"{place}, a key")
-            _check_texts(inner, f"{place}.{key}".strip("."))
+            _check_texts(str(key), f"{above}, a key")
+            _check_texts(inner, f"{above}.{key}".strip("."))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            _check_texts(inner, f"{place}.{number}")
+            _check_texts(inner, f"{above}.{number}")
     elif isinstance(value, str) and re.search("[\ud800-\udfff]", value):
-        raise ConfigError(f"{place.strip(', ')}: {quote(value)} is not text in UTF-8")
+        raise ConfigError(f"{above.strip(', ')}: {quote(value)} is not text in UTF-8")
 
 
 def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
@@ -139,27 +139,27 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(unknown(group or "config", name, set(error.options) | set(paths.choices(group, config_dir))))
     if missing := re.search(r"Missing mandatory value: .*full_key: (\S+)", text, re.DOTALL):
         return ConfigError(f"{missing[1]} has no default; expected {missing[1]}=VALUE")
-    if found := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):
-        needed = [group for group in ("task", "model", "method") if group not in found[1].split(", ")]
+    if match := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):
+        needed = [group for group in ("task", "model", "method") if group not in match[1].split(", ")]
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
-    if found := re.search(r"Interpolation key '([\w.]+)' not found", text):
+    if match := re.search(r"Interpolation key '([\w.]+)' not found", text):
         return ConfigError(
-            f"{_key_in(text)} is taken from {found[1]}, which has no value; "
+            f"{_key_in(text)} is taken from {match[1]}, which has no value; "
             "expected it on the command line or in a file"
         )
     if "Recursive interpolation" in text:
         return ConfigError(f"{_key_in(text)} is taken from itself; expected a value or another setting")
-    if found := re.search(r"Environment variable '([^']+)' not found", text):
-        return ConfigError(f"{_key_in(text)} is taken from the environment variable {found[1]}, which is not set")
+    if match := re.search(r"Environment variable '([^']+)' not found", text):
+        return ConfigError(f"{_key_in(text)} is taken from the environment variable {match[1]}, which is not set")
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:
         inside = "" if absent[1] in override[1].split(".") else f".{absent[1]}"  # KEY={NAME: VALUE}
         return ConfigError(_unknown_key(f"{override[1]}{inside}"))
-    if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
-        return ConfigError(unknown(found[1], found[2], paths.choices(found[1], config_dir)))
-    if found := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
-        return ConfigError(_unknown_key(found[1] or found[2]))
+    if match := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
+        return ConfigError(unknown(match[1], match[2], paths.choices(match[1], config_dir)))
+    if match := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
+        return ConfigError(_unknown_key(match[1] or match[2]))
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return ConfigError(f"{several[1]}: several values are a sweep; add -m, or write a list as KEY=[a,b]")
     if several := re.search(r"Sweep parameters '([^']+)' requires --multirun", text):
@@ -169,8 +169,8 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(f"{word}: expected another kind of value; `ptv2 train --help` shows each setting")
     if re.search("must be a string|must be a list", text):
         return ConfigError("task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)")
-    if found := re.search(r"In '([\w/.-]+)': .*Cannot merge", text, re.DOTALL):
-        return ConfigError(f"{found[1]}.yaml: a list, mapping or single value where another of these is expected")
+    if match := re.search(r"In '([\w/.-]+)': .*Cannot merge", text, re.DOTALL):
+        return ConfigError(f"{match[1]}.yaml: a list, mapping or single value where another of these is expected")
     if _LIBRARY.search(str(error)) or not str(error).strip():
         return ConfigError("the settings cannot be read together; `ptv2 train --help` shows each with its choices")
     return ConfigError(shorten(" ".join(str(error).split()), 250))
@@ -195,14 +195,14 @@ def _unknown_key(key: str) -> str:
     """Name the first part of `key` that is not there, with its neighbours."""
     kind: Any = RunConfig
     prefix = ""
-    for part in key.split("."):
+    for word in key.split("."):
         known = _below(kind)
         if not known and get_origin(kind) is dict:
             return f"{key}: nothing there to change; +{key}=VALUE adds it"
-        if part not in known:
+        if word not in known:
             names = [prefix + name for name in known]
-            return unknown("config key", prefix + part, names or [prefix.rstrip(".")], below=prefix if names else "")
-        kind, prefix = known[part], f"{prefix}{part}."
+            return unknown("config key", prefix + word, names or [prefix.rstrip(".")], below=prefix if names else "")
+        kind, prefix = known[word], f"{prefix}{word}."
     if key.startswith("multitask."):
         return f"{key}: {MULTITASK_ONLY}"
     return f"config key '{key}' cannot be set here"
@@ -238,17 +238,19 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
 
 def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
     """All that is wrong, a part for each key; what the members of a union say about one value is joined by "or"."""
-    said: dict[str, list[str]] = {}
+    messages_of: dict[str, list[str]] = {}
     for fault in error.errors():
         key = _key(fault, tree)
         if fault["type"] == "extra_forbidden":
-            said[_unknown_key(key)] = []
+            messages_of[_unknown_key(key)] = []
             continue
         value = fault["input"]
         start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={short_value(value)}"
         message = expected(fault)
-        said[start] = [*said.get(start, []), message]
-    return "; ".join(": ".join(part for part in (start, _joined(messages)) if part) for start, messages in said.items())
+        messages_of[start] = [*messages_of.get(start, []), message]
+    return "; ".join(
+        ": ".join(text for text in (start, _joined(messages)) if text) for start, messages in messages_of.items()
+    )
 
 
 def _joined(messages: list[str]) -> str:
@@ -262,10 +264,10 @@ def _joined(messages: list[str]) -> str:
 def _key(fault: Any, tree: dict[str, Any]) -> str:
     """The key that a fault is about, without what pydantic adds to it for the members of a union."""
     node: Any = tree
-    parts = []
-    for part in fault["loc"]:
-        there = part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
-        if there or (fault["type"] == "missing" and part == fault["loc"][-1]):
-            parts.append(str(part))
-        node = node[part] if there else node
-    return ".".join(parts)
+    steps = []
+    for step in fault["loc"]:
+        exists = step in node if isinstance(node, dict) else isinstance(node, list) and step in range(len(node))
+        if exists or (fault["type"] == "missing" and step == fault["loc"][-1]):
+            steps.append(str(step))
+        node = node[step] if exists else node
+    return ".".join(steps)

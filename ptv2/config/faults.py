@@ -39,7 +39,7 @@ def expected(fault: Mapping[str, Any]) -> str:
     """One sentence about a fault that pydantic found."""
     kind, context = str(fault["type"]), dict(fault.get("ctx") or {})
     if kind in EXPECTED:
-        key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str))
+        key = ".".join(str(step) for step in fault["loc"] if isinstance(step, str))
         return EXPECTED[kind].format_map(context).replace("KEY", key).replace("'", "")
     return str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
 

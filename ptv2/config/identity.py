@@ -126,8 +126,8 @@ def shared_deciding(config: RunConfig, data: Mapping[str, str], model: str) -> d
     """
     assert config.multitask is not None
     tree: dict[str, Any] = {"temperature": config.multitask.temperature, "tasks": {}}
-    for name, part in sorted(shared_parts(config).items()):
-        of_task = deciding(part, data[name], model)
+    for name, run in sorted(shared_parts(config).items()):
+        of_task = deciding(run, data[name], model)
         tree["tasks"][name] = {key: of_task.pop(key) for key in ("task", "data", "head")}
         tree |= of_task  # the same for all
     return tree

@@ -12,17 +12,17 @@ from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.errors import ConfigError, DataError, unknown
 
 Tree = dict[str, Any]
-Composed = Callable[[list[str]], Tree]  # overrides to a composed configuration, not checked yet
+Compose = Callable[[list[str]], Tree]  # overrides to a composed configuration, not checked yet
 
 
-def resolve(tree: Tree, composed: Composed) -> None:
+def resolve(tree: Tree, compose: Compose) -> None:
     """Put `{task, data}` of each task in the place of what names it in `multitask.tasks`, in order of their names.
 
     The run's own task takes part as it is configured; its folder may stand in `multitask.dirs` as the others' do.
 
     Args:
         tree: the composed configuration of a run of this method; changed in place.
-        composed: composes the configuration that a task is taken from.
+        compose: composes the configuration that a task is taken from.
 
     Raises:
         ConfigError: no tasks, an unknown one, or one without data, with how to leave it out.
@@ -31,12 +31,12 @@ def resolve(tree: Tree, composed: Composed) -> None:
         raise ConfigError(f"multitask.*: {MULTITASK_ONLY}")
     chosen: Tree = tree["multitask"]
     families, given, dirs = chosen.pop("families"), chosen.pop("tasks"), chosen.pop("dirs") or {}
-    own: Tree = {"task": tree["task"], "data": tree["data"]}
+    this_run: Tree = {"task": tree["task"], "data": tree["data"]}
     if given is None:
-        given = _family(own["task"]["name"], families)
+        given = _family(this_run["task"]["name"], families)
     if not isinstance(given, list):
         raise ConfigError(f"multitask.tasks={given!r}: expected a list of tasks")
-    entries = [_entry(entry, own, composed) for entry in given]
+    entries = [_entry(entry, this_run, compose) for entry in given]
     names = [str(entry["task"]["name"]) for entry in entries]
     for name in dirs:
         if name not in names:
@@ -44,7 +44,7 @@ def resolve(tree: Tree, composed: Composed) -> None:
     for name, entry in zip(names, entries, strict=True):
         if name in dirs:
             _use_files(name, entry["data"], str(dirs[name]))
-    _check_folders(entries, own)
+    _check_folders(entries, this_run)
     chosen["tasks"] = sorted(entries, key=lambda entry: str(entry["task"]["name"]))
 
 
@@ -69,28 +69,28 @@ def shared_parts(config: RunConfig) -> dict[str, RunConfig]:
 def missing(faults: Mapping[str, DataError], config: RunConfig) -> DataError:
     """One error for all tasks whose data are not to be had, with how to leave them out."""
     assert config.multitask is not None
-    said = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+    reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
     others = [name for name in faults if name != config.task.name]
-    return DataError(f"multitask.tasks: {said}{_without(others, [e.task.name for e in config.multitask.tasks])}")
+    return DataError(f"multitask.tasks: {reasons}{_without(others, [e.task.name for e in config.multitask.tasks])}")
 
 
-def _family(own: str, families: list[list[str]]) -> list[str]:
+def _family(task: str, families: list[list[str]]) -> list[str]:
     for family in families:
-        if own in family:
+        if task in family:
             return family
     known = "; ".join(", ".join(family) for family in families)
     raise ConfigError(
-        f"multitask.tasks is not given, and {own} is of no family ({known}); expected multitask.tasks=[{own},...]"
+        f"multitask.tasks is not given, and {task} is of no family ({known}); expected multitask.tasks=[{task},...]"
     )
 
 
-def _entry(entry: Any, own: Tree, composed: Composed) -> Tree:
+def _entry(entry: Any, this_run: Tree, compose: Compose) -> Tree:
     """One entry of the list: a task's name, or `{task: NAME, task.KEY: VALUE, data.KEY: VALUE, ...}`."""
-    name = own["task"]["name"]
+    name = this_run["task"]["name"]
     if entry == name:
-        return own
+        return this_run
     if isinstance(entry, str):
-        return _composed_entry([f"task={entry}"], composed)
+        return _composed_entry([f"task={entry}"], compose)
     if not isinstance(entry, dict) or not isinstance(entry.get("task"), str):
         raise ConfigError(f"multitask.tasks: {entry!r}: expected a task's name, or {{task: NAME, data.dir: DIR, ...}}")
     for key in entry:
@@ -98,21 +98,21 @@ def _entry(entry: Any, own: Tree, composed: Composed) -> Tree:
             raise ConfigError(
                 f"multitask.tasks: {key}: expected task, task.* and data.* only; the rest is of all tasks"
             )
-    found = _composed_entry([f"{key}={in_override(value)}" for key, value in entry.items()], composed)
-    if found["task"]["name"] != name:
-        return found
-    if found["task"] != own["task"] or found["data"]["limit"] != own["data"]["limit"]:
+    named = _composed_entry([f"{key}={in_override(value)}" for key, value in entry.items()], compose)
+    if named["task"]["name"] != name:
+        return named
+    if named["task"] != this_run["task"] or named["data"]["limit"] != this_run["data"]["limit"]:
         raise ConfigError(
             f"multitask.tasks: {name}, this run's own task, has other settings there than in task.* and data.*"
         )
-    if folder := found["data"]["dir"]:
-        _use_files(name, own["data"], folder)
-    return own
+    if folder := named["data"]["dir"]:
+        _use_files(name, this_run["data"], folder)
+    return this_run
 
 
-def _composed_entry(overrides: list[str], composed: Composed) -> Tree:
+def _composed_entry(overrides: list[str], compose: Compose) -> Tree:
     try:
-        tree = composed(overrides)
+        tree = compose(overrides)
     except ConfigError as error:
         raise ConfigError(f"multitask.tasks: {error}") from error
     return {"task": tree["task"], "data": tree["data"]}
@@ -125,13 +125,13 @@ def _use_files(name: str, data: Tree, folder: str) -> None:
     data |= {"source": "files", "dir": folder}
 
 
-def _check_folders(entries: list[Tree], own: Tree) -> None:
+def _check_folders(entries: list[Tree], this_run: Tree) -> None:
     """Name all tasks that come from files and have no folder."""
     bare = [str(e["task"]["name"]) for e in entries if e["data"]["source"] == "files" and e["data"]["dir"] is None]
     if not bare:
         return
     folders = ", ".join(f"{name}: DIR" for name in bare)
-    others = [name for name in bare if name != own["task"]["name"]]
+    others = [name for name in bare if name != this_run["task"]["name"]]
     leave = _without(others, [str(entry["task"]["name"]) for entry in entries])
     raise ConfigError(f"multitask.tasks: no data for {', '.join(bare)}; give multitask.dirs={{{folders}}}{leave}")
 
@@ -148,7 +148,7 @@ def in_override(value: Any) -> str:
     """A value in the grammar of overrides."""
     if isinstance(value, str):
         # Backslashes mean themselves unless a quote follows them.
-        escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+        escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
         return f"'{escaped}'"
     if isinstance(value, list):
         return f"[{','.join(map(in_override, value))}]"

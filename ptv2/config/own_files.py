@@ -130,9 +130,9 @@ def _check_defaults(path: Path, defaults: Any) -> None:
         for name in entry if isinstance(entry, Mapping) else [entry]:
             words = re.sub(r"^\s*(override\s+|optional\s+)*", "", str(name))
             group, _, package = words.strip().partition("@")
-            own = not group.startswith("/")  # of the file's own group
-            parts = group.strip("/").split("/")
-            known = (own or parts[0] in SETTINGS) and not {"hydra", "..", ""} & set(parts)
+            is_relative = not group.startswith("/")  # of the file's own group
+            folders = group.strip("/").split("/")
+            known = (is_relative or folders[0] in SETTINGS) and not {"hydra", "..", ""} & set(folders)
             if not known or package not in ("", "_global_"):
                 raise ConfigError(f"{path}: defaults: {_named(name)}; expected {', '.join(SETTINGS)}")
 

@@ -24,14 +24,14 @@ def broken_plugins() -> dict[str, str]:
     `None` in `sys.modules` keeps Python from importing a module, and Hydra's search from running it.
     """
     faults: dict[str, str] = {}
-    for found in iter_modules(hydra_plugins.__path__, "hydra_plugins."):
-        name = found.name.rpartition(".")[2]
+    for plugin in iter_modules(hydra_plugins.__path__, "hydra_plugins."):
+        name = plugin.name.rpartition(".")[2]
         if name == OURS:
             continue
         if name in REPLACED:
-            sys.modules[found.name] = None  # type: ignore[assignment]
+            sys.modules[plugin.name] = None  # type: ignore[assignment]
             continue
-        for module in _modules(found.name, found.ispkg):
+        for module in _modules(plugin.name, plugin.ispkg):
             try:
                 import_module(module)
             except KeyboardInterrupt:
@@ -40,7 +40,7 @@ def broken_plugins() -> dict[str, str]:
                 faults[name] = (
                     f"{type(error).__name__}: {first_line(error, 80)}" if str(error) else type(error).__name__
                 )
-                sys.modules[found.name] = None  # type: ignore[assignment]
+                sys.modules[plugin.name] = None  # type: ignore[assignment]
                 break
     return faults
 
@@ -49,21 +49,21 @@ def _modules(name: str, is_package: bool) -> Iterator[str]:
     """The modules that Hydra imports of a plugin: all but those whose names begin with one underscore."""
     yield name
     if is_package:
-        for found in iter_modules(sys.modules[name].__path__, f"{name}."):
-            last = found.name.rpartition(".")[2]
+        for inner in iter_modules(sys.modules[name].__path__, f"{name}."):
+            last = inner.name.rpartition(".")[2]
             if last.startswith("__") or not last.startswith("_"):
-                yield from _modules(found.name, found.ispkg)
+                yield from _modules(inner.name, inner.ispkg)
 
 
 def plugin_at_fault(error: BaseException) -> str | None:
     """The plugin of others in which an error arose, if none of our code ran inside it."""
-    found = None
+    plugin = None
     for name in _modules_of(error.__traceback__):
         if name.startswith("hydra_plugins.") and name.split(".")[1] != OURS:
-            found = name.split(".")[1]
+            plugin = name.split(".")[1]
         elif name.split(".")[0] == "ptv2":
-            found = None
-    return found
+            plugin = None
+    return plugin
 
 
 def _modules_of(trace: TracebackType | None) -> Iterator[str]:

@@ -60,17 +60,17 @@ def chosen(runtime: RuntimeConf) -> Recipe | None:
     """
     choices = {key: value for key, value in runtime.choices.items() if isinstance(value, str)}
     folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
-    found: Recipe | None = None
+    recipe: Recipe | None = None
     for group, pattern in LOOKED_UP.items():
         name = choices.get(group, NONE)
         if name == NONE:
             continue
         path = next((path for folder in folders if (path := folder / group / f"{name}.yaml").is_file()), None)
         if path is not None:
-            found = read(path, f"{group}/{name}".removeprefix("recipe/")).over(found)
+            recipe = read(path, f"{group}/{name}".removeprefix("recipe/")).over(recipe)
         elif name != pattern.format_map(choices):  # Hydra passes over an optional file that is missing
             raise ConfigError(unknown(group, name, [NONE, *_names(folders, group)]))
-    return found
+    return recipe
 
 
 def read(path: Path, name: str) -> Recipe:
@@ -83,13 +83,13 @@ def read(path: Path, name: str) -> Recipe:
         tree = OmegaConf.to_container(OmegaConf.load(path))
     except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
         raise ConfigError(f"{path}: no recipe (no YAML)") from error
-    said = tree.get("recipe") if isinstance(tree, dict) else None
-    if not isinstance(tree, dict) or not isinstance(said, dict) or not {"kind", "source"} <= said.keys():
+    about = tree.get("recipe") if isinstance(tree, dict) else None
+    if not isinstance(tree, dict) or not isinstance(about, dict) or not {"kind", "source"} <= about.keys():
         raise ConfigError(f"{path}: no recipe; expected recipe.kind ({', '.join(KINDS)}) and recipe.source in it")
-    if said["kind"] not in KINDS:
-        raise ConfigError(f"{path}: {unknown('recipe.kind', str(said['kind']), KINDS)}")
+    if about["kind"] not in KINDS:
+        raise ConfigError(f"{path}: {unknown('recipe.kind', str(about['kind']), KINDS)}")
     settings = {str(key): value for key, value in tree.items() if key not in ("recipe", "defaults")}
-    return Recipe(name, str(said["kind"]), str(said["source"]), flat(settings))
+    return Recipe(name, str(about["kind"]), str(about["source"]), flat(settings))
 
 
 def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
@@ -144,13 +144,13 @@ def nested(pairs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(folders: Iterable[Path], group: str) -> list[str]:
-    found = {
+    names = {
         path.relative_to(folder / group).with_suffix("").as_posix()
         for folder in folders
         for path in (folder / group).rglob("*.yaml")
         if path.stem != NONE
     }
-    return sorted(found)
+    return sorted(names)
 
 
 def _short(value: Any) -> str:

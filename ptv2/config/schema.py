@@ -243,9 +243,9 @@ class TaskConfig(Frozen):
     def _text_is_there(self) -> TaskConfig:
         if self.template is not None and self.template not in self.templates:
             raise ValueError(f"template={self.template}: task {self.name} has {sorted(self.templates) or 'none'}")
-        for shape, part in (("tag", "tagging"), ("extract", "extraction")):
-            if (self.shape == shape) != (getattr(self, part) is not None):
-                raise ValueError(f"shape {shape}, and no other, needs {part}")
+        for shape, section in (("tag", "tagging"), ("extract", "extraction")):
+            if (self.shape == shape) != (getattr(self, section) is not None):
+                raise ValueError(f"shape {shape}, and no other, needs {section}")
         if self.verbalizer is not None and self.shape != "classify":
             raise ValueError("shape classify, and no other, may have a verbalizer")
         if self.shape in ("tag", "extract"):

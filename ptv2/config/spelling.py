@@ -113,5 +113,5 @@ def _folder(value: str, sweep: bool) -> str:
     """One folder, or in a sweep several with commas between them."""
     expanded = os.path.expanduser(value)
     if sweep and "," in value and not Path(expanded).exists():
-        return ",".join(_folder(part, False) for part in value.split(","))
+        return ",".join(_folder(folder, False) for folder in value.split(","))
     return expanded if _READ_AS_IT_IS.fullmatch(expanded) else in_override(expanded)

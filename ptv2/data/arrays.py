@@ -27,8 +27,8 @@ def concatenated(sets: Sequence[T], examples: Sequence[int]) -> T:
         ValueError: a value that belongs to the whole differs, or only some sets have an array.
     """
     names = [field.name for field in fields(sets[0])]  # type: ignore[arg-type]
-    found = {name: [getattr(one, name) for one in sets] for name in names}
-    return type(sets[0])(**{name: _joined(name, values, examples) for name, values in found.items()})
+    columns = {name: [getattr(one, name) for one in sets] for name in names}
+    return type(sets[0])(**{name: _joined(name, values, examples) for name, values in columns.items()})
 
 
 def flatten(value: Any, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, Scalar]]:
@@ -36,15 +36,15 @@ def flatten(value: Any, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[s
     arrays: dict[str, np.ndarray] = {}
     scalars: dict[str, Scalar] = {}
     for field in fields(value):
-        name, found = prefix + field.name, getattr(value, field.name)
-        if is_dataclass(found):
-            more_arrays, more_scalars = flatten(found, f"{name}.")
+        name, member = prefix + field.name, getattr(value, field.name)
+        if is_dataclass(member):
+            more_arrays, more_scalars = flatten(member, f"{name}.")
             arrays |= more_arrays
             scalars |= more_scalars
-        elif isinstance(found, np.ndarray):
-            arrays[name] = found
+        elif isinstance(member, np.ndarray):
+            arrays[name] = member
         else:
-            scalars[name] = found.item() if isinstance(found, np.generic) else found
+            scalars[name] = member.item() if isinstance(member, np.generic) else member
     return arrays, scalars
 
 
@@ -67,19 +67,21 @@ def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
 
 
-def _joined(name: str, found: list[Any], examples: Sequence[int]) -> Any:
-    if is_dataclass(found[0]):
-        return concatenated(found, examples)
-    if isinstance(found[0], np.ndarray) and all(isinstance(one, np.ndarray) for one in found):
+def _joined(name: str, values: list[Any], examples: Sequence[int]) -> Any:
+    if is_dataclass(values[0]):
+        return concatenated(values, examples)
+    if isinstance(values[0], np.ndarray) and all(isinstance(value, np.ndarray) for value in values):
         if name == "starts":
-            shifts = np.cumsum([0] + [one[-1] for one in found[:-1]])
-            return np.concatenate([found[0][:1], *(one[1:] + shift for one, shift in zip(found, shifts, strict=True))])
+            shifts = np.cumsum([0] + [value[-1] for value in values[:-1]])
+            return np.concatenate(
+                [values[0][:1], *(value[1:] + shift for value, shift in zip(values, shifts, strict=True))]
+            )
         if name == "owners":
             shifts = np.cumsum([0, *examples[:-1]])
-            return np.concatenate([one + shift for one, shift in zip(found, shifts, strict=True)])
-        return np.concatenate(found)
+            return np.concatenate([value + shift for value, shift in zip(values, shifts, strict=True)])
+        return np.concatenate(values)
     if name == "truncated":
-        return sum(found)
-    if any(isinstance(one, np.ndarray) or one != found[0] for one in found):
+        return sum(values)
+    if any(isinstance(value, np.ndarray) or value != values[0] for value in values):
         raise ValueError(f"{name}: encoded sets that differ in it cannot be joined")
-    return found[0]
+    return values[0]

@@ -49,14 +49,14 @@ def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
     if folder is None:
         return make()
     path = folder / f"{key}.npz"
-    found = _read(kind, path, key)
-    if found is None:
-        found = make()
-        _write(found, path, key)
-    return found
+    encoded = _read(kind, path, key)
+    if encoded is None:
+        encoded = make()
+        _write(encoded, path, key)
+    return encoded
 
 
-def key_of(parts: Iterable[Any]) -> str:
+def key_of(ingredients: Iterable[Any]) -> str:
     """SHA-256, in hex, over values that JSON or a dataclass can hold, and over the code of this package.
 
     The code is in it so that nobody has to remember to raise a version: a changed encoder finds nothing old.
@@ -64,10 +64,10 @@ def key_of(parts: Iterable[Any]) -> str:
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    for part in parts:
-        slices = [part]
-        if isinstance(part, Sequence) and not isinstance(part, str):
-            slices = [part[start : start + SLICE] for start in range(0, len(part), SLICE)]
+    for ingredient in ingredients:
+        slices = [ingredient]
+        if isinstance(ingredient, Sequence) and not isinstance(ingredient, str):
+            slices = [ingredient[start : start + SLICE] for start in range(0, len(ingredient), SLICE)]
         digest.update(f"{len(slices)};".encode())
         for value in slices:
             text = json.dumps(value, default=_plain, sort_keys=True).encode()
@@ -101,7 +101,7 @@ def _read(kind: type[T], path: Path, key: str) -> T | None:
         about = json.loads(str(arrays.pop(_ABOUT)))
         if about["key"] != key:
             raise ValueError(f"was written for {about['key']}")
-        found = unflatten(kind, arrays, about["values"])
+        encoded = unflatten(kind, arrays, about["values"])
     except FileNotFoundError:
         return None
     except Exception as error:  # a torn or foreign file may raise anything
@@ -111,7 +111,7 @@ def _read(kind: type[T], path: Path, key: str) -> T | None:
         os.utime(path)
     except OSError as error:
         log.debug("%s: cannot be marked as used: %s", path, error)
-    return found
+    return encoded
 
 
 def _write(value: Any, path: Path, key: str) -> None:
@@ -144,11 +144,11 @@ def _shrink(newest: Path) -> None:
 
 def _files(folder: Path, pattern: str, but: Path) -> list[tuple[os.stat_result, Path]]:
     """Files that fit `pattern`, with size and time; another process may remove some of them meanwhile."""
-    found = []
+    files = []
     for path in folder.glob(pattern):
         try:
             if path != but:
-                found.append((path.stat(), path))
+                files.append((path.stat(), path))
         except FileNotFoundError:
             continue
-    return found
+    return files

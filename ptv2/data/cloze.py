@@ -67,18 +67,20 @@ def label_words(
     """
     if reading != "next" and tokenizer.mask_token_id is None:
         raise ConfigError("head.kind=verbalizer: the tokenizer has no mask token to put into the blank")
-    found = [_word_tokens(tokenizer, before, word) for word, _ in words]
+    tokenized = [_word_tokens(tokenizer, before, word) for word, _ in words]
     labels = tuple(label for _, label in words)
-    owners: dict[tuple[int, ...], int] = {}
-    for (word, label), tokens in zip(words, found, strict=True):
-        if owners.setdefault(tokens, label) != label:
+    label_of: dict[tuple[int, ...], int] = {}
+    for (word, label), tokens in zip(words, tokenized, strict=True):
+        if label_of.setdefault(tokens, label) != label:
             raise ConfigError(f"task.verbalizer.words: '{word}' has the same tokens as a word of another label")
     if reading != "piece":
-        return LabelWords(reading, tuple(found), labels, mask_id=tokenizer.mask_token_id if reading == "mask" else -1)
-    if any(len(tokens) > 1 for tokens in found):
+        return LabelWords(
+            reading, tuple(tokenized), labels, mask_id=tokenizer.mask_token_id if reading == "mask" else -1
+        )
+    if any(len(tokens) > 1 for tokens in tokenized):
         end = tokenizer.get_vocab()["<|endofpiece|>"]
-        found = [(*tokens, end) for tokens in found]
-    return LabelWords(reading, tuple(found), labels, start=(tokenizer.bos_token_id,))
+        tokenized = [(*tokens, end) for tokens in tokenized]
+    return LabelWords(reading, tuple(tokenized), labels, start=(tokenizer.bos_token_id,))
 
 
 def encode_cloze(
@@ -100,13 +102,13 @@ def encode_cloze(
     types: list[list[int]] = []
     truncated = 0
     for (name, _, _), encoding, fields in zip(items, encodings, spans, strict=True):
-        kept = _without_ending(encoding) if words.reading == "next" else list(range(len(encoding.ids)))
-        if len(kept) > room:
+        positions = _without_ending(encoding) if words.reading == "next" else list(range(len(encoding.ids)))
+        if len(positions) > room:
             truncated += 1
-            kept = _cut(kept, encoding, fields, room, f"example {name}")
+            positions = _cut(positions, encoding, fields, room, f"example {name}")
         for tail in tails:
-            ids.append([*(encoding.ids[i] for i in kept), *tail])
-            types.append([*(encoding.type_ids[i] for i in kept), *[0] * len(tail)])
+            ids.append([*(encoding.ids[i] for i in positions), *tail])
+            types.append([*(encoding.type_ids[i] for i in positions), *[0] * len(tail)])
     labels: Any = [label for _, _, label in items]
     return TextSet(
         tokens=Tokens(
@@ -133,14 +135,14 @@ def _tokenize(
     for _, (cloze,), _ in items:
         joined = [_join(parts, blank, special) for parts in cloze if parts is not None]
         texts.append([text for text, _ in joined])
-        spans.append([(n, *span) for n, (_, found) in enumerate(joined) for span in found])
+        spans.append([(n, *span) for n, (_, of_fields) in enumerate(joined) for span in of_fields])
     firsts = [text[0] for text in texts]
     seconds = [text[1] for text in texts] if len(texts[0]) == 2 else None
     # Not verbose: it would warn of texts longer than the model, which are cut here.
     return tokenizer(firsts, seconds, return_attention_mask=False, verbose=False).encodings, spans
 
 
-def _join(parts: Filled, blank: str | None, special: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+def _join(pieces: Filled, blank: str | None, special: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
     """The text of a segment and where its fields stand in it; without a text for the blank it ends there.
 
     White space before the blank goes, since the tokens of words have it. Special tokens that stand in the data are
@@ -148,17 +150,17 @@ def _join(parts: Filled, blank: str | None, special: Sequence[str]) -> tuple[str
     """
     text = ""
     spans: list[tuple[int, int]] = []
-    for part, role in parts:
+    for piece, role in pieces:
         if role == "blank":
             text = text.rstrip()
             if blank is None:
                 return text, spans
-            part = blank
+            piece = blank
         elif role == "field":
             for token in special:
-                part = part.replace(token, f"{token[0]} {token[1:]}")
-            spans.append((len(text), len(text) + len(part)))
-        text += part
+                piece = piece.replace(token, f"{token[0]} {token[1:]}")
+            spans.append((len(text), len(text) + len(piece)))
+        text += piece
     return text, spans
 
 
@@ -168,26 +170,26 @@ def _without_ending(encoding: Any) -> list[int]:
     return list(range(inside[-1] + 1)) if inside else list(range(len(encoding.ids)))
 
 
-def _cut(places: Sequence[int], encoding: Any, fields: Sequence[Span], room: int, where: str) -> list[int]:
-    """The `places` that stay so that at most `room` do."""
+def _cut(positions: Sequence[int], encoding: Any, fields: Sequence[Span], room: int, where: str) -> list[int]:
+    """The `positions` that stay so that at most `room` do."""
     tokens: list[list[int]] = [[] for _ in fields]  # of each field
     segments, offsets = encoding.sequence_ids, encoding.offsets
-    for place in places:
-        start, end = offsets[place]
+    for position in positions:
+        start, end = offsets[position]
         for field, (segment, first, last) in zip(tokens, fields, strict=True):
-            if segments[place] == segment and first <= start < end <= last:
-                field.append(place)
-    if len(places) > room and sum(map(len, tokens)) <= len(places) - room:
-        fixed = len(places) - sum(map(len, tokens))
+            if segments[position] == segment and first <= start < end <= last:
+                field.append(position)
+    if len(positions) > room and sum(map(len, tokens)) <= len(positions) - room:
+        fixed = len(positions) - sum(map(len, tokens))
         raise DataError(
             f"{where}: task.verbalizer.text takes {fixed} tokens without its fields, and task.max_length leaves "
             f"{room} for the whole; raise it"
         )
     dropped = set()
-    for _ in range(len(places) - room):
+    for _ in range(len(positions) - room):
         longest = max(tokens, key=len)
         dropped.add(longest.pop())
-    return [place for place in places if place not in dropped]
+    return [position for position in positions if position not in dropped]
 
 
 def _word_tokens(tokenizer: PreTrainedTokenizerBase, before: str, word: str) -> tuple[int, ...]:

@@ -94,8 +94,8 @@ def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequen
     """The layout that the first line of tokens shows; none if the file has no such line."""
     for number, line in read_lines(path):
         line = line.strip(BLANKS)
-        if found := NAMES.match(line):
-            names = names or found[1].split()
+        if match := NAMES.match(line):
+            names = names or match[1].split()
         if not line or line.startswith("#") or _is_boundary(line):
             continue
         separator = TABS if "\t" in line else ANY_BLANKS

@@ -57,17 +57,17 @@ def read_file(
         DataError: with file, line number and what was expected, or a file without records.
     """
     kind = format_of(path, task)
-    found: Iterable[Record]
+    rows: Iterable[Record]
     if kind == "records":
         return records.read_file(path, note)
     if kind == "columns":
         tagging = task.tagging
         assert tagging is not None
-        found = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+        rows = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
     elif kind == "squad":
-        found = read_squad(path)
+        rows = read_squad(path)
     else:
-        found = {"props": read_props, "conll12": read_conll12}[kind](path, labelled=labelled)
-    if not (rows := list(found)):
+        rows = {"props": read_props, "conll12": read_conll12}[kind](path, labelled=labelled)
+    if not (listed := list(rows)):
         raise DataError(f"{path}: the file has no {'predicates' if kind in ('props', 'conll12') else 'records'}")
-    return rows
+    return listed

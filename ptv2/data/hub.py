@@ -43,8 +43,8 @@ def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = Non
     for path in paths:
         check_content(where(source), Path(path))
     dataset = _read(source, paths, split, cache_dir)
-    if found := faults(source, dataset.features):
-        raise DataError(f"{where(source)} ({split}): {'; '.join(found)}")
+    if problems := faults(source, dataset.features):
+        raise DataError(f"{where(source)} ({split}): {'; '.join(problems)}")
     return _named_records(source, dataset), folder.name
 
 
@@ -59,14 +59,14 @@ def faults(source: HubSource, features: Features) -> list[str]:
     Class names are compared as a set: records carry names, so the repository's numbering does not matter. Files without
     class names pass, since their values are not known before they are read.
     """
-    found = []
+    problems = []
     if missing := [column for column in source.columns if column not in features]:
-        found.append(f"no column {', '.join(map(repr, missing))}; there are: {', '.join(features)}")
+        problems.append(f"no column {', '.join(map(repr, missing))}; there are: {', '.join(features)}")
     named = [names for names in map(class_names, features.values()) if names]
     if source.labels is not None and named and not any(set(names) == set(source.labels) for names in named):
-        there = " / ".join(", ".join(names) for names in named)
-        found.append(f"labels are {there}; expected {', '.join(source.labels)}")
-    return found
+        classes = " / ".join(", ".join(names) for names in named)
+        problems.append(f"labels are {classes}; expected {', '.join(source.labels)}")
+    return problems
 
 
 def class_names(feature: Any) -> list[str] | None:
@@ -104,10 +104,10 @@ def _choices(source: HubSource, commit: str) -> str:
         names = HfApi().list_repo_files(source.repository, repo_type="dataset", revision=commit)
     except (OSError, httpx.HTTPError):
         return "its files cannot be listed now"
-    there = [name for name in names if name.endswith(".parquet")]
-    if not there:
+    files = [name for name in names if name.endswith(".parquet")]
+    if not files:
         return "it has no Parquet files at all"
-    return f"there are: {', '.join(there[:NAMED])}{', ...' if len(there) > NAMED else ''}"
+    return f"there are: {', '.join(files[:NAMED])}{', ...' if len(files) > NAMED else ''}"
 
 
 def _read(source: HubSource, paths: list[str], split: Split, cache_dir: str | Path | None) -> Dataset:
@@ -137,10 +137,10 @@ def _unreadable(source: HubSource, split: Split, error: Exception) -> DataError 
 
 def _named_records(source: HubSource, dataset: Dataset) -> list[Record]:
     """Return the rows as plain dicts, class numbers replaced by names."""
-    names = {column: found for column, feature in dataset.features.items() if (found := class_names(feature))}
+    classes_of = {column: classes for column, feature in dataset.features.items() if (classes := class_names(feature))}
     records: list[Record] = dataset.to_list()
     for number, record in enumerate(records):
-        for column, classes in names.items():
+        for column, classes in classes_of.items():
             try:
                 record[column] = _name(record[column], classes)
             except IndexError:

@@ -103,10 +103,10 @@ def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> 
     """Names of classes, those that YAML reads as true or false (`labels: [no, yes]`) spelled as in the data."""
     if not any(isinstance(name, bool) for name in names):
         return list(names)
-    there = {str(record.fields.get(field)).strip() for record in records}
-    spelled = {spelling.lower(): spelling for spelling in sorted(there)}
+    written = {str(record.fields.get(field)).strip() for record in records}
+    spelled = {spelling.lower(): spelling for spelling in sorted(written)}
     return [
-        next((spelled[one] for one in _SPELLINGS[str(name)] if one in spelled), name)
+        next((spelled[word] for word in _SPELLINGS[str(name)] if word in spelled), name)
         if isinstance(name, bool)
         else name
         for name in names
@@ -134,25 +134,25 @@ def _plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value).strip()
-    found = _FRACTION.fullmatch(text)
-    if found is None:
+    match = _FRACTION.fullmatch(text)
+    if match is None:
         return text
-    whole, fraction = found.groups()
+    whole, fraction = match.groups()
     return f"{whole}.{fraction}" if fraction else whole if whole != "-0" else "0"
 
 
 def _without_doubles(names: set[str]) -> list[str]:
     """The names sorted, one of each that mean the same truth value: 1 before true, one spelling of true."""
     spellings = Counter(name.lower() for name in names)
-    kept: list[str] = []
+    distinct: list[str] = []
     for name in sorted(names):
         folded = name.lower()
         if folded in ("true", "false"):
             first = min(other for other in names if other.lower() == folded)
             if _TRUTH[folded] in names or (spellings[folded] > 1 and name != first):
                 continue
-        kept.append(name)
-    return kept
+        distinct.append(name)
+    return distinct
 
 
 def _is_structure(text: str) -> bool:

@@ -40,16 +40,16 @@ def in_processes(
     """
     sets: list[T] = []
     if workers == 1 or len(parts) == 1:
-        for part in parts:
-            sets.append(encode_part(part))
+        for examples in parts:
+            sets.append(encode_part(examples))
             done()
     else:
         # Spawned, as a fork of a process with threads may hang.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(workers, len(parts)), context, initializer=_start_worker) as pool:
             try:
-                for one in pool.map(encode_part, parts):
-                    sets.append(one)
+                for encoded in pool.map(encode_part, parts):
+                    sets.append(encoded)
                     done()
             except BrokenProcessPool as error:
                 raise TrainingError(
@@ -57,7 +57,7 @@ def in_processes(
                 ) from error
             finally:
                 pool.shutdown(cancel_futures=True)
-    return concatenated(sets, [len(part) for part in parts])
+    return concatenated(sets, [len(examples) for examples in parts])
 
 
 def _start_worker() -> None:

@@ -165,21 +165,21 @@ def to_bio(column: Sequence[str], places: Sequence[str] | None = None) -> list[s
     places = places or [f"token {i}" for i in range(len(column))]
     tags: list[str] = []
     label, opened = "", ""
-    for cell, place in zip(column, places, strict=True):
-        if (parts := _CELL.fullmatch(cell)) is None:
-            raise DataError(f"{place}: expected *, (LABEL*, *) or (LABEL*), found {quote(cell)}")
-        if parts["open"]:
+    for cell, where in zip(column, places, strict=True):
+        if (match := _CELL.fullmatch(cell)) is None:
+            raise DataError(f"{where}: expected *, (LABEL*, *) or (LABEL*), found {quote(cell)}")
+        if match["open"]:
             if label:
                 raise DataError(
-                    f"{place}: {quote(cell)} opens a span within ({label}* of {opened}; expected *) before it"
+                    f"{where}: {quote(cell)} opens a span within ({label}* of {opened}; expected *) before it"
                 )
-            label, opened = parts["open"], place
+            label, opened = match["open"], where
             tags.append(f"B-{label}")
         else:
             tags.append(f"I-{label}" if label else "O")
-        if parts["end"] is not None:
-            if not label or parts["end"] not in ("", label):
-                raise DataError(f"{place}: {quote(cell)} closes {f'({label}*' if label else 'no open span'}")
+        if match["end"] is not None:
+            if not label or match["end"] not in ("", label):
+                raise DataError(f"{where}: {quote(cell)} closes {f'({label}*' if label else 'no open span'}")
             label = ""
     if label:
         raise DataError(f"{opened}: ({label}* is not closed within its sentence; expected *)")

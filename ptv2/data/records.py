@@ -46,17 +46,17 @@ def find_files(
     below = base / source.folder
     if not below.is_dir():
         raise DataError(f"{base}: expected the folder {source.folder}; found: {_listing(base)}")
-    found: dict[Split, Path] = {}
+    paths: dict[Split, Path] = {}
     for split, names in source.files.items():
-        there = [name for name in names if (below / name).exists()]
-        if there:
-            found[split] = below / there[0]
-        if len(there) > 1:
-            note(f"several files for {split}: {there[0]} was read, {', '.join(there[1:])} not")
+        present = [name for name in names if (below / name).exists()]
+        if present:
+            paths[split] = below / present[0]
+        if len(present) > 1:
+            note(f"several files for {split}: {present[0]} was read, {', '.join(present[1:])} not")
     for split in needed:
-        if split not in found:
+        if split not in paths:
             raise DataError(f"{below}: no {split} file; {_expected(split, source)}; found: {_listing(below)}")
-    return found
+    return paths
 
 
 def _expected(split: Split, source: FilesSource) -> str:

@@ -31,12 +31,12 @@ def read_squad(path: Path) -> Iterator[Record]:
         return
     seen: set[str] = set()
     for number, article in enumerate(_list(tree, "data", str(path))):
-        place = f"{path}: data[{number}]"
-        for nth, paragraph in enumerate(_list(article, "paragraphs", place)):
-            where = f"{place}.paragraphs[{nth}]"
-            context = _text(paragraph, "context", where)
-            for index, question in enumerate(_list(paragraph, "qas", where)):
-                record = _record(path, context, question, f"{where}.qas[{index}]")
+        in_article = f"{path}: data[{number}]"
+        for nth, paragraph in enumerate(_list(article, "paragraphs", in_article)):
+            in_paragraph = f"{in_article}.paragraphs[{nth}]"
+            context = _text(paragraph, "context", in_paragraph)
+            for index, question in enumerate(_list(paragraph, "qas", in_paragraph)):
+                record = _record(path, context, question, f"{in_paragraph}.qas[{index}]")
                 if record.fields["id"] in seen:
                     raise DataError(f"{record.where}: expected every id once in the file")
                 seen.add(record.fields["id"])
@@ -84,8 +84,10 @@ def check_answers(answers: Any, context: str, where: str) -> None:
         if type(start) is not int or start < 0:
             raise DataError(f"{where}: expected 'answer_start' to be a whole number from 0 on, found {quote(start)}")
         if not context.startswith(text, start):
-            found = context[start : start + len(text)]
-            raise DataError(f"{where}: expected the answer {quote(text)} at answer_start {start}, found {quote(found)}")
+            actual = context[start : start + len(text)]
+            raise DataError(
+                f"{where}: expected the answer {quote(text)} at answer_start {start}, found {quote(actual)}"
+            )
 
 
 def as_predictions(predictions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -102,30 +104,30 @@ def _flat(rows: Sequence[Any], path: Path) -> Iterator[Record]:
 
 
 def _contradiction(given: bool, where: str) -> NoReturn:
-    found = "'is_impossible' and answers" if given else "neither"
+    fault = "'is_impossible' and answers" if given else "neither"
     raise DataError(
-        f"{where}: expected either answers or 'is_impossible': true, found {found}; leave 'answers' out where "
+        f"{where}: expected either answers or 'is_impossible': true, found {fault}; leave 'answers' out where "
         "they are not known"
     )
 
 
-def _record(path: Path, context: str, question: Any, place: str) -> Record:
-    name = _text(question, "id", place)
-    where = f"{path}: question {name if len(name) <= 40 else name[:37] + '...'}"
-    fields: dict[str, Any] = {"id": name, "context": context, "question": _text(question, "question", where)}
+def _record(path: Path, context: str, question: Any, where: str) -> Record:
+    name = _text(question, "id", where)
+    named = f"{path}: question {name if len(name) <= 40 else name[:37] + '...'}"
+    fields: dict[str, Any] = {"id": name, "context": context, "question": _text(question, "question", named)}
     impossible = question.get("is_impossible")
     if impossible is not None and not isinstance(impossible, bool):
-        raise DataError(f"{where}: expected 'is_impossible' to be true or false, found {quote(impossible)}")
+        raise DataError(f"{named}: expected 'is_impossible' to be true or false, found {quote(impossible)}")
     if "answers" in question or impossible:
-        given = _list(question, "answers", where) if "answers" in question else []
+        given = _list(question, "answers", named) if "answers" in question else []
         if bool(given) == bool(impossible):
-            _contradiction(bool(given), where)
+            _contradiction(bool(given), named)
         fields["answers"] = {
-            "text": [_text(answer, "text", where) for answer in given],
+            "text": [_text(answer, "text", named) for answer in given],
             "answer_start": [answer.get("answer_start") for answer in given],
         }
-        check_answers(fields["answers"], context, where)
-    return Record(fields, where)
+        check_answers(fields["answers"], context, named)
+    return Record(fields, named)
 
 
 def _list(value: Any, key: str, where: str) -> list[Any]:

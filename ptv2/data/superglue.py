@@ -89,8 +89,8 @@ def record(fields: Fields) -> Iterator[Fields]:
 
 
 def _check_distinct(numbers: list[Any], kind: str) -> None:
-    for place, number in enumerate(numbers):
-        if number in numbers[:place]:
+    for position, number in enumerate(numbers):
+        if number in numbers[:position]:
             raise ValueError(f"the idx {quote(number)} of a {kind} twice; expected it once")
 
 

@@ -67,8 +67,8 @@ def _records(path: Path, text: str, dialect: dict[str, Any]) -> Rows:
     try:
         header = [name.strip(f" \t{MARK}") for name in next(rows, [])]
         if not any(header) or len(set(header)) != len(header):
-            found = enumerate_some(map(repr, header)) or "nothing"
-            raise DataError(f"{path}:1: expected a header line with distinct field names, found {found}")
+            names = enumerate_some(map(repr, header)) or "nothing"
+            raise DataError(f"{path}:1: expected a header line with distinct field names, found {names}")
         for row in rows:
             if not row:
                 continue

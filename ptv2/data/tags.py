@@ -101,8 +101,8 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
         prefix, kind = _checked(tag, scheme, number)
         follows = bool(kind) and kind == inside
         if fault := _misplaced(prefix, before, follows, scheme):
-            place = f"after {quote(tags[number - 2])}" if number > 1 else "at the sentence's start"
-            raise ValueError(f"tag {number} is {quote(tag)} {place}: {fault}")
+            position = f"after {quote(tags[number - 2])}" if number > 1 else "at the sentence's start"
+            raise ValueError(f"tag {number} is {quote(tag)} {position}: {fault}")
         starts = prefix in ("B", "S") or not follows
         bio.append(f"{'B' if starts else 'I'}-{kind}" if kind else "O")
         before, inside = prefix, kind

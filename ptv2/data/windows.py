@@ -87,14 +87,14 @@ def encode_questions(
     Raises:
         DataError: a question so long that the windows cannot go on through its context.
     """
-    parts = []
+    sets = []
     for start in range(0, len(questions), CHUNK):
-        part = slice(start, start + CHUNK)
-        asked = [question.lstrip() for question in questions[part]]
-        _check_room(asked, contexts[part], tokenizer, max_length, stride, ids[part])
+        chunk = slice(start, start + CHUNK)
+        asked = [question.lstrip() for question in questions[chunk]]
+        _check_room(asked, contexts[chunk], tokenizer, max_length, stride, ids[chunk])
         encoded = tokenizer(
             asked,
-            list(contexts[part]),
+            list(contexts[chunk]),
             truncation="only_second",
             max_length=max_length,
             stride=stride,
@@ -102,9 +102,9 @@ def encode_questions(
             return_offsets_mapping=True,
             return_attention_mask=False,
         )
-        found = _span_set(encoded, tokenizer)
-        parts.append(found if answers is None else _with_answers(found, contexts[part], answers[part]))
-    return concatenated(parts, [min(CHUNK, len(questions) - start) for start in range(0, len(questions), CHUNK)])
+        windows = _span_set(encoded, tokenizer)
+        sets.append(windows if answers is None else _with_answers(windows, contexts[chunk], answers[chunk]))
+    return concatenated(sets, [min(CHUNK, len(questions) - start) for start in range(0, len(questions), CHUNK)])
 
 
 def _check_room(
@@ -149,10 +149,12 @@ def _span_set(encoded: Any, tokenizer: PreTrainedTokenizerBase) -> SpanSet:
 
 def _null_positions(tokens: Tokens, cls_id: int | None) -> np.ndarray:
     """Place of the first [CLS] of each window, of its first token where there is none, `[windows]`."""
-    window, place = _places(tokens)
-    found, first, _ = _edges(window, tokens.ids == cls_id if cls_id is not None else np.zeros(len(window), dtype=bool))
+    window, position = _places(tokens)
+    windows, first, _ = _edges(
+        window, tokens.ids == cls_id if cls_id is not None else np.zeros(len(window), dtype=bool)
+    )
     positions = np.zeros(len(tokens), dtype=np.int64)
-    positions[found] = place[first]
+    positions[windows] = position[first]
     return positions
 
 
@@ -165,32 +167,32 @@ def _without_blanks(context: str, span: CharSpan | None) -> CharSpan:
     return start, start + len(text.strip())
 
 
-def _with_answers(found: SpanSet, contexts: Sequence[str], answers: Sequence[CharSpan | None]) -> SpanSet:
-    """`found` with first and last token of the answer in every window.
+def _with_answers(windows: SpanSet, contexts: Sequence[str], answers: Sequence[CharSpan | None]) -> SpanSet:
+    """`windows` with first and last token of the answer in every window.
 
     These are not the last token that starts at or before the answer and the first that ends at or after it, as in the
     published code: a character of several byte-level tokens would end before it starts.
     """
     spans = [_without_blanks(context, answer) for context, answer in zip(contexts, answers, strict=True)]
-    begin, end = np.array(spans, dtype=np.int64)[found.owners].T  # [windows]
-    window, place = _places(found.tokens)
-    offsets = found.offsets
+    begin, end = np.array(spans, dtype=np.int64)[windows.owners].T  # [windows]
+    window, position = _places(windows.tokens)
+    offsets = windows.offsets
     touched, left, right = _edges(window, (offsets[:, 1] > begin[window]) & (offsets[:, 0] < end[window]))
-    first, last = found.null_positions.copy(), found.null_positions.copy()
-    first[touched], last[touched] = place[left], place[right]
+    first, last = windows.null_positions.copy(), windows.null_positions.copy()
+    first[touched], last[touched] = position[left], position[right]
 
     seen, left, right = _edges(window, offsets[:, 0] >= 0)  # the context's part of each window
-    opening = np.diff(found.owners, prepend=-1) != 0  # nothing of the context comes before these windows,
-    closing = np.diff(found.owners, append=-1) != 0  # nothing after these
-    whole = np.zeros(len(found), dtype=bool)
+    opening = np.diff(windows.owners, prepend=-1) != 0  # nothing of the context comes before these windows,
+    closing = np.diff(windows.owners, append=-1) != 0  # nothing after these
+    whole = np.zeros(len(windows), dtype=bool)
     whole[seen] = (offsets[left, 0] <= begin[seen]) | opening[seen]
     whole[seen] &= (offsets[right, 1] >= end[seen]) | closing[seen]
-    whole &= np.isin(np.arange(len(found)), touched)
+    whole &= np.isin(np.arange(len(windows)), touched)
     return replace(
-        found,
-        start_positions=np.where(whole, first, found.null_positions),
-        end_positions=np.where(whole, last, found.null_positions),
-        truncated=sum(answer is not None for answer in answers) - len(np.unique(found.owners[whole])),
+        windows,
+        start_positions=np.where(whole, first, windows.null_positions),
+        end_positions=np.where(whole, last, windows.null_positions),
+        truncated=sum(answer is not None for answer in answers) - len(np.unique(windows.owners[whole])),
     )
 
 
@@ -203,6 +205,6 @@ def _places(tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
 def _edges(window: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The windows that have tokens in `mask`, and the first and the last of these tokens (in the flat order)."""
     hits = np.flatnonzero(mask)
-    found, first = np.unique(window[hits], return_index=True)
+    windows, first = np.unique(window[hits], return_index=True)
     last = np.append(first[1:], len(hits))[: len(first)] - 1
-    return found, hits[first], hits[last]
+    return windows, hits[first], hits[last]

@@ -218,7 +218,7 @@ def _windowed(pieces: _Pieces, windows: np.ndarray, tags: np.ndarray | None, pad
     source = ranges(begins.ravel(), ends.ravel())  # [tokens]; which of the pieces each token is
     window = np.repeat(np.arange(len(windows)), (ends - begins).sum(axis=1))  # [tokens]
     scored = _scored(pieces, source, lefts[window], rights[window])
-    kept = (np.bincount(window[scored], minlength=len(windows)) > 0)[window]  # [tokens]
+    scoring = (np.bincount(window[scored], minlength=len(windows)) > 0)[window]  # [tokens]
 
     words = np.full(len(source), -1, dtype=np.int32)
     words[scored] = pieces.words[source[scored]]
@@ -226,15 +226,15 @@ def _windowed(pieces: _Pieces, windows: np.ndarray, tags: np.ndarray | None, pad
     if tags is not None:
         labels = np.full(len(source), IGNORED, dtype=np.int32)
         labels[scored] = tags[pieces.firsts[owners[window[scored]]] + words[scored]]
-        labels = labels[kept]
-    left, counts = np.unique(window[kept], return_counts=True)
+        labels = labels[scoring]
+    left, counts = np.unique(window[scoring], return_counts=True)
     tokens = Tokens(
-        ids=pieces.ids[source[kept]],
-        types=None if pieces.types is None else pieces.types[source[kept]],
+        ids=pieces.ids[source[scoring]],
+        types=None if pieces.types is None else pieces.types[source[scoring]],
         starts=np.concatenate([[0], np.cumsum(counts)]),
         pad_id=pad_id,
     )
-    return TaggedSet(tokens, words[kept], labels, owners[left])
+    return TaggedSet(tokens, words[scoring], labels, owners[left])
 
 
 def _scored(pieces: _Pieces, source: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -246,12 +246,12 @@ def _scored(pieces: _Pieces, source: np.ndarray, left: np.ndarray, right: np.nda
     """
     starting = (pieces.words >= 0) & (np.diff(pieces.words, prepend=-1) != 0)
     starting[pieces.begins[pieces.ends > pieces.begins]] = True  # no special token may stand between two sentences
-    found = np.flatnonzero(starting[source])
-    piece = source[found]
-    context = np.minimum(piece - left[found], right[found] - 1 - piece)
+    starts = np.flatnonzero(starting[source])
+    piece = source[starts]
+    context = np.minimum(piece - left[starts], right[starts] - 1 - piece)
     order = np.lexsort((-context, piece))  # stable: of equals the first window
     best = np.diff(piece[order], prepend=-1) != 0
-    return np.sort(found[order[best]])
+    return np.sort(starts[order[best]])
 
 
 def _name(number: int, ids: Sequence[str] | None) -> str:

@@ -172,28 +172,28 @@ def _setting(error: BaseException) -> Cause | None:
 
 def _connection(error: BaseException) -> Cause | None:
     """A connection that did not come about, or broke off."""
-    kind, text = type(error).__name__, str(error)
+    kind, message = type(error).__name__, str(error)
     if isinstance(error, HfHubHTTPError | OfflineModeIsEnabled | LocalEntryNotFoundError):
         return None
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        told = f"the certificate of {endpoint()} is not trusted; set SSL_CERT_FILE to your network's certificates"
-    elif kind == "ProxyError" and "407" in text:
-        told = STATUSES[407]
+    if "CERTIFICATE_VERIFY_FAILED" in message:
+        text = f"the certificate of {endpoint()} is not trusted; set SSL_CERT_FILE to your network's certificates"
+    elif kind == "ProxyError" and "407" in message:
+        text = STATUSES[407]
     elif kind == "ProxyError":
-        told = f"the proxy did not let us through to {endpoint()} ({_safe(error, 50)}); see HTTPS_PROXY and NO_PROXY"
+        text = f"the proxy did not let us through to {endpoint()} ({_safe(error, 50)}); see HTTPS_PROXY and NO_PROXY"
     elif isinstance(error, httpx.TimeoutException | TimeoutError):
-        told = f"no answer in time from {endpoint()}; try again, with HF_HUB_DOWNLOAD_TIMEOUT=60 if it is slow"
+        text = f"no answer in time from {endpoint()}; try again, with HF_HUB_DOWNLOAD_TIMEOUT=60 if it is slow"
     elif isinstance(error, httpx.ConnectError | ConnectionRefusedError):
-        told = f"{_where(error)} is not reachable ({_safe(error, 50)}) and the files are not in the cache"
-    elif isinstance(error, httpx.TransportError | ConnectionError) or "Consistency check failed" in text:
-        told = f"the connection to {endpoint()} broke off; try again"
+        text = f"{_where(error)} is not reachable ({_safe(error, 50)}) and the files are not in the cache"
+    elif isinstance(error, httpx.TransportError | ConnectionError) or "Consistency check failed" in message:
+        text = f"the connection to {endpoint()} broke off; try again"
     elif isinstance(error, httpx.TooManyRedirects):
-        told = f"{endpoint()} sends us round in circles; see HF_ENDPOINT and your proxy"
+        text = f"{endpoint()} sends us round in circles; see HF_ENDPOINT and your proxy"
     elif _is_xet(error):
-        told = f"the download from {endpoint()} broke off; try again, with HF_HUB_DISABLE_XET=1 if it does so again"
+        text = f"the download from {endpoint()} broke off; try again, with HF_HUB_DISABLE_XET=1 if it does so again"
     else:
         return None
-    return Cause(told, network=True)
+    return Cause(text, network=True)
 
 
 def _where(error: BaseException) -> str:

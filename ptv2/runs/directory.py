@@ -136,9 +136,9 @@ class SharedDirectory(RunDirectory):
         """
         self.path = Path(config.out) / SHARED / shared_name(config, data, model)
         self._deciding = shared_deciding(config, data, model)
-        parts = shared_parts(config)
-        common = next(iter(parts.values())).model_dump(mode="json", exclude={"task", "data", "multitask", "recipe"})
-        tasks = {name: part.model_dump(mode="json", include={"task", "data"}) for name, part in parts.items()}
+        runs = shared_parts(config)
+        common = next(iter(runs.values())).model_dump(mode="json", exclude={"task", "data", "multitask", "recipe"})
+        tasks = {name: run.model_dump(mode="json", include={"task", "data"}) for name, run in runs.items()}
         self.config = {**common, SHARED: {"tasks": tasks, "temperature": self._deciding["temperature"]}}
 
 
@@ -289,8 +289,8 @@ def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
     """
     if not names:
         return find_runs([out])
-    found = [folder for name in names for folder in find_runs([name]) or [find_run(name, out)]]
-    return list(dict.fromkeys(found))
+    runs = [folder for name in names for folder in find_runs([name]) or [find_run(name, out)]]
+    return list(dict.fromkeys(runs))
 
 
 def state_of(folder: Path) -> str:

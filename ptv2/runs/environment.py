@@ -54,20 +54,24 @@ def in_words(runs: Iterable[Path]) -> list[str]:
 
     Revisions of the code that ran there stand together in one sentence; runs without the file are passed over.
     """
-    places: dict[str, dict[str, None]] = {}
+    revisions_of: dict[str, dict[str, None]] = {}
     for run in runs:
         try:
-            found = json.loads((run / "env.json").read_text(encoding="utf-8"))
-            gpus = ", ".join(found["gpus"]) or "no GPU"
-            packages = [f"{name} {version}" for name, version in reversed(found["packages"].items()) if version]
-            said = (
-                f"{found['processor']}, {found['cores']} cores ({found['threads']} used by a run), "
-                f"{found['memory_gib']} GiB, {gpus}; {found['system']}, Python {found['python']}, {', '.join(packages)}"
+            record = json.loads((run / "env.json").read_text(encoding="utf-8"))
+            gpus = ", ".join(record["gpus"]) or "no GPU"
+            packages = ", ".join(
+                f"{name} {version}" for name, version in reversed(record["packages"].items()) if version
             )
-            places.setdefault(said, {}).update({found["git"]: None} if found["git"] else {})
+            machine = (
+                f"{record['processor']}, {record['cores']} cores ({record['threads']} used by a run), "
+                f"{record['memory_gib']} GiB, {gpus}; {record['system']}, Python {record['python']}, {packages}"
+            )
+            revisions_of.setdefault(machine, {}).update({record["git"]: None} if record["git"] else {})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
-    return [f"{said}{' at ' if revisions else ''}{', '.join(revisions)}" for said, revisions in places.items()]
+    return [
+        f"{machine}{' at ' if revisions else ''}{', '.join(revisions)}" for machine, revisions in revisions_of.items()
+    ]
 
 
 def git_revision() -> str | None:

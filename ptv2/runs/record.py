@@ -88,21 +88,23 @@ def write_result(folder: Path, result: Result) -> None:
 
 def shareable_data(data: dict[str, Any]) -> dict[str, Any]:
     """The record of data with the files' names only; `fingerprint` says what was in them."""
-    kept = dict(data)
+    shareable = dict(data)
     if isinstance(source := data.get("source"), dict):
-        kept["source"] = {key: shareable_path(v) if isinstance(v, str) else v for key, v in source.items()}
+        shareable["source"] = {key: shareable_path(v) if isinstance(v, str) else v for key, v in source.items()}
     if texts := _overview_texts(data):
-        kept["overview"] = data["overview"] | {key: list(map(shareable_text, found)) for key, found in texts.items()}
+        shareable["overview"] = data["overview"] | {
+            key: list(map(shareable_text, listed)) for key, listed in texts.items()
+        }
     if isinstance(tasks := data.get("tasks"), dict):
-        kept["tasks"] = {name: shareable_data(v) if isinstance(v, dict) else v for name, v in tasks.items()}
-    return kept
+        shareable["tasks"] = {name: shareable_data(v) if isinstance(v, dict) else v for name, v in tasks.items()}
+    return shareable
 
 
 def _overview_texts(data: dict[str, Any]) -> dict[str, list[str]]:
     """What was guessed and noted of the data; nothing for records without, or with something else in its place."""
     overview = data.get("overview")
-    found = {key: overview.get(key) for key in ("guesses", "notes")} if isinstance(overview, dict) else {}
-    return {key: list(map(str, texts)) for key, texts in found.items() if isinstance(texts, list)}
+    lists = {key: overview.get(key) for key in ("guesses", "notes")} if isinstance(overview, dict) else {}
+    return {key: list(map(str, texts)) for key, texts in lists.items() if isinstance(texts, list)}
 
 
 def read_result(folder: Path) -> Result | None:

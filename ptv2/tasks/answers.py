@@ -42,16 +42,16 @@ def best_answers(
         _search(scores, data, range(start, min(start + BLOCK, len(data))), n_best, max_answer_length)
         for start in range(0, len(data), BLOCK)
     ]
-    owner, begin, end, total = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    owner, begin, end, total = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
     order = np.lexsort((-total, owner))  # stable: equal scores stay in the order of the search
     owner = owner[order]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    kept = order[rank < n_best]
-    found: list[list[Candidate]] = [[] for _ in range(n_questions)]
-    columns = (owner[rank < n_best], begin[kept], end[kept], total[kept])
+    best = order[rank < n_best]
+    answers: list[list[Candidate]] = [[] for _ in range(n_questions)]
+    columns = (owner[rank < n_best], begin[best], end[best], total[best])
     for question, *candidate in zip(*(column.tolist() for column in columns), strict=True):
-        found[question].append(Candidate(*candidate))
-    return found
+        answers[question].append(Candidate(*candidate))
+    return answers
 
 
 def null_scores(scores: np.ndarray, data: SpanSet, n_questions: int) -> np.ndarray:

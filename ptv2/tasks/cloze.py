@@ -35,22 +35,22 @@ class ClozeTemplate:
         self.reading = reading
         self._segments = [_parse(template) for template in config.text]
         self._words = _by_number(config.words, labels)
-        segment = next(parts for parts in self._segments if any(part.role == "blank" for part in parts))
-        place = [part.role for part in segment].index("blank")
-        behind = any(part.role == "field" for part in segment[place + 1 :])
+        segment = next(pieces for pieces in self._segments if any(piece.role == "blank" for piece in pieces))
+        blank = [piece.role for piece in segment].index("blank")
+        behind = any(piece.role == "field" for piece in segment[blank + 1 :])
         if reading == "next" and (behind or segment is not self._segments[-1]):
             raise ConfigError(
                 "task.verbalizer.text goes on behind {mask}, which a decoder cannot see; expected {mask} at the end "
                 "(task.verbalizer.text=['... {mask}'], and words that fit there)"
             )
         # What a word follows: the template's own text, and any word where that is a field.
-        self._before = segment[place - 1].text if place and segment[place - 1].role == "fixed" else ""
-        if place > 1 or (place and segment[0].role == "field"):
+        self._before = segment[blank - 1].text if blank and segment[blank - 1].role == "fixed" else ""
+        if blank > 1 or (blank and segment[0].role == "field"):
             self._before = f"x{self._before}"
 
     def fill(self, field: Callable[[str], str]) -> Cloze:
         """The cloze of one example; `field` gives the text of a field by its name."""
-        first, *rest = (tuple(_filled(part, field) for part in parts) for parts in self._segments)
+        first, *rest = (tuple(_filled(piece, field) for piece in pieces) for pieces in self._segments)
         return first, rest[0] if rest else None
 
     def words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords:
@@ -58,41 +58,41 @@ class ClozeTemplate:
         return label_words(tokenizer, self._before, self._words, self.reading)
 
 
-def _filled(part: _Part, field: Callable[[str], str]) -> tuple[str, Role]:
-    if part.role != "field":
-        return part.text, part.role
-    text = field(part.text)
-    return text.rstrip(string.punctuation) if part.bare else text, part.role
+def _filled(piece: _Part, field: Callable[[str], str]) -> tuple[str, Role]:
+    if piece.role != "field":
+        return piece.text, piece.role
+    text = field(piece.text)
+    return text.rstrip(string.punctuation) if piece.bare else text, piece.role
 
 
 def _parse(template: str) -> list[_Part]:
     if "{" not in template:
         return [_Part(template, "field")]
     try:
-        found = list(string.Formatter().parse(template))
+        fields = list(string.Formatter().parse(template))
     except ValueError as error:
         raise ConfigError(f"task.verbalizer.text: '{template}' is no template: {error}") from error
-    parts = []
-    for text, name, spec, conversion in found:
+    pieces = []
+    for text, name, spec, conversion in fields:
         if text:
-            parts.append(_Part(text, "fixed"))
+            pieces.append(_Part(text, "fixed"))
         if name is None:
             continue
         if not name or conversion or spec not in ("", BARE):
             raise ConfigError(
                 f"task.verbalizer.text: '{template}': expected {{field}}, {{field:{BARE}}} or {{{BLANK}}}"
             )
-        parts.append(_Part("", "blank") if name == BLANK else _Part(name, "field", spec == BARE))
-    return parts
+        pieces.append(_Part("", "blank") if name == BLANK else _Part(name, "field", spec == BARE))
+    return pieces
 
 
 def _by_number(words: dict[str, list[str]], labels: LabelSet) -> list[tuple[str, int]]:
     """Each word with its label's number, in the order of labels."""
-    found: dict[int, list[str]] = {}
-    for label, own in words.items():
+    words_of: dict[int, list[str]] = {}
+    for label, synonyms in words.items():
         if (number := labels.find(label)) is None:
             raise ConfigError(f"task.verbalizer.words: {unknown('label', label, labels.names)}")
-        found[number] = own
-    if missing := [name for number, name in enumerate(labels.names) if not found.get(number)]:
+        words_of[number] = synonyms
+    if missing := [name for number, name in enumerate(labels.names) if not words_of.get(number)]:
         raise ConfigError(f"task.verbalizer.words: expected a word for every label; none for {', '.join(missing)}")
-    return [(word, number) for number in sorted(found) for word in found[number]]
+    return [(word, number) for number in sorted(words_of) for word in words_of[number]]

@@ -101,10 +101,10 @@ class Extract(Task[Question, SpanSet]):
             scores: `[tokens, 2]`, start and end.
         """
         rules = self.extraction
-        found = best_answers(scores, encoded, len(examples), rules.n_best, rules.max_answer_length)
+        answers = best_answers(scores, encoded, len(examples), rules.n_best, rules.max_answer_length)
         nulls = null_scores(scores, encoded, len(examples))
         predictions: list[Prediction] = []
-        for example, candidates, null in zip(examples, found, nulls.tolist(), strict=True):
+        for example, candidates, null in zip(examples, answers, nulls.tolist(), strict=True):
             given = null if rules.unanswerable else None
             text = choose(example.context, candidates, given, self.threshold)
             row: Prediction = {"id": example.id, "prediction_text": text}
@@ -226,6 +226,6 @@ def _place(record: Record) -> str:
     return record.where if record.where.endswith(named) else f"{record.where} ({named})"
 
 
-def _answered(flags: Iterable[bool]) -> dict[str, int]:
-    found = list(flags)
-    return {"answer": sum(found), "no answer": len(found) - sum(found)}
+def _answered(answers: Iterable[bool]) -> dict[str, int]:
+    answered = list(answers)
+    return {"answer": sum(answered), "no answer": len(answered) - sum(answered)}

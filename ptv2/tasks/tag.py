@@ -96,11 +96,11 @@ class Tag(Task[Sentence, TaggedSet]):
 
     def guesses(self) -> list[str]:
         """Scheme and fields, where nobody said them."""
-        found = []
+        guesses = []
         if self.tagging.scheme == "auto":
             name = f"{self.scheme} without types" if self.types == [UNTYPED] else self.scheme
-            found.append(f"tag scheme {name}, guessed from the training tags (task.tagging.scheme sets it)")
-        return [*found, *self._guessed]
+            guesses.append(f"tag scheme {name}, guessed from the training tags (task.tagging.scheme sets it)")
+        return [*guesses, *self._guessed]
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TaggedSet]:
         """Words in windows, with what marks the predicate behind each."""
@@ -172,33 +172,35 @@ class Tag(Task[Sentence, TaggedSet]):
         """
         if self.config.metric == "roles":
             return self._props(predictions, examples, file)
-        known = all(e.tags is not None for e in examples)
-        rows = (
-            zip((word or "_" for word in e.words), *([e.tags or ()] if known else []), said["tags"], strict=True)
-            for e, said in zip(examples, predictions, strict=True)
+        has_gold = all(e.tags is not None for e in examples)
+        columns = (
+            [[word or "_" for word in e.words], *([e.tags or ()] if has_gold else []), prediction["tags"]]
+            for e, prediction in zip(examples, predictions, strict=True)
         )
         gap = "\t" if any(" " in word for e in examples for word in e.words) else " "
-        text = "\n".join("".join(gap.join(cells) + "\n" for cells in lines) for lines in rows)
-        return {"conlleval.txt" if known else "columns.txt": text}
+        text = "\n".join("".join(gap.join(row) + "\n" for row in zip(*cells, strict=True)) for cells in columns)
+        return {"conlleval.txt" if has_gold else "columns.txt": text}
 
     def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
         """Mended spans, and spans of types that were not in training."""
-        found = []
-        counts = {split: sum(not word.strip() for e in part for word in e.words) for split, part in examples.items()}
+        notes = []
+        counts = {
+            split: sum(not word.strip() for e in sentences for word in e.words) for split, sentences in examples.items()
+        }
         if blank := {split: count for split, count in counts.items() if count}:
-            found.append(f"blank words, which nothing is read from: {_listed(blank)}")
-        if mended := {split: n for split, part in examples.items() if (n := sum(e.mended for e in part))}:
-            found.append(f"spans that began with I- and now begin with B-: {_listed(mended)}")
+            notes.append(f"blank words, which nothing is read from: {_listed(blank)}")
+        if mended := {split: n for split, sentences in examples.items() if (n := sum(e.mended for e in sentences))}:
+            notes.append(f"spans that began with I- and now begin with B-: {_listed(mended)}")
         unseen = Counter(
             span.label
-            for part in examples.values()
-            for e in part
+            for sentences in examples.values()
+            for e in sentences
             for span in spans(e.tags or ())
             if span.label not in self.types
         )
         if unseen:
-            found.append(f"spans of types that the training set has not, which count as missed: {_listed(unseen)}")
-        return found
+            notes.append(f"spans of types that the training set has not, which count as missed: {_listed(unseen)}")
+        return notes
 
     def state(self) -> dict[str, Any]:
         """The types of spans, and the scheme of the data."""
@@ -212,8 +214,8 @@ class Tag(Task[Sentence, TaggedSet]):
         if scheme != "bio":
             return self.scheme
         if any(tag != "O" for record in rows for tag in self._given(record)):
-            place = rows[0].where.rpartition(":")[0].rpartition("/")[2] or rows[0].where
-            self._guessed[f"{place}: tag scheme bio, guessed from its tags (task.tagging.scheme sets it)"] = None
+            file = rows[0].where.rpartition(":")[0].rpartition("/")[2] or rows[0].where
+            self._guessed[f"{file}: tag scheme bio, guessed from its tags (task.tagging.scheme sets it)"] = None
         return scheme
 
     def _given(self, record: Record) -> list[str]:
@@ -248,9 +250,9 @@ class Tag(Task[Sentence, TaggedSet]):
         return Sentence(str(name), words, tags, predicate, fields.get("sentence"), mended, record.where)
 
     def _counts(self, rows: Iterable[Sequence[str]]) -> dict[str, int]:
-        found = Counter(tag.removeprefix("B-") for tags in rows for tag in tags if not tag.startswith("I-"))
+        counts = Counter(tag.removeprefix("B-") for tags in rows for tag in tags if not tag.startswith("I-"))
         known = ["O", *self.types]
-        return {kind: found[kind] for kind in [*known, *sorted(found.keys() - set(known))]}
+        return {kind: counts[kind] for kind in [*known, *sorted(counts.keys() - set(known))]}
 
     def _props(
         self, predictions: Sequence[Prediction], examples: Sequence[Sentence], file: Path | None
@@ -263,17 +265,17 @@ class Tag(Task[Sentence, TaggedSet]):
             return {}
         # Sentences without a predicate are in no example, but the script counts lines. Limits may have cut the end.
         sentences = list(readers[kind](file, labelled=False))
-        said = {
+        predicted = {
             (e.sentence, e.predicate): p["tags"]
             for e, p in zip(examples, predictions, strict=True)
             if e.sentence is not None and e.predicate is not None
         }
         whole = [
-            replace(one, propositions=[p for p in one.propositions if (number, p.predicate) in said])
-            for number, one in enumerate(sentences)
+            replace(sentence, propositions=[p for p in sentence.propositions if (number, p.predicate) in predicted])
+            for number, sentence in enumerate(sentences)
         ]
-        known = any(tag != "O" for one in whole for p in one.propositions for tag in p.tags)
-        return {**({"gold.props": write_props(whole)} if known else {}), "props": write_props(whole, said)}
+        known = any(tag != "O" for sentence in whole for p in sentence.propositions for tag in p.tags)
+        return {**({"gold.props": write_props(whole)} if known else {}), "props": write_props(whole, predicted)}
 
 
 def encode_items(

@@ -216,6 +216,6 @@ def in_percent(
 ) -> dict[str, Any]:
     """A metric's parts with fractions in percent; `counts` stay whole numbers, and None stays None."""
     return {
-        part: {name: value if name in counts or value is None else 100 * float(value) for name, value in row.items()}
-        for part, row in rows.items()
+        name: {score: value if score in counts or value is None else 100 * float(value) for score, value in row.items()}
+        for name, row in rows.items()
     }

@@ -66,8 +66,8 @@ class TextTask(Task[Example, TextSet]):
                     )
             for i, fields in enumerate(flat):
                 name = _id(record, number) if len(flat) == 1 else f"{_id(record, number)}.{i}"
-                part = Record(fields, f"{record.where} (example {name})")
-                examples.append(Example(name, self.sequences(part), self._label(part, labelled), fields))
+                flat_record = Record(fields, f"{record.where} (example {name})")
+                examples.append(Example(name, self.sequences(flat_record), self._label(flat_record, labelled), fields))
         return examples
 
     def _flat(self, record: Record) -> list[dict[str, Any]]:
@@ -153,8 +153,8 @@ class TextTask(Task[Example, TextSet]):
     def _probabilities(self, row: np.ndarray, best: int) -> dict[str, float]:
         """Probabilities by label, rounded unless that would put another label before the best one."""
         rounded = row.round(6)
-        kept = rounded if rounded.argmax() == best else row
-        return dict(zip(self.labels, kept.tolist(), strict=True))
+        shown = rounded if rounded.argmax() == best else row
+        return dict(zip(self.labels, shown.tolist(), strict=True))
 
     def for_metric(
         self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
@@ -250,8 +250,8 @@ def _is_empty(sequence: Any) -> bool:
 
 def _id(record: Record, number: int) -> str:
     """The record's own `idx` where it is one value, else its number in the file."""
-    own = record.fields.get("idx")
-    return str(own) if isinstance(own, int | str) else str(number)
+    name = record.fields.get("idx")
+    return str(name) if isinstance(name, int | str) else str(number)
 
 
 def _get(record: Record, name: str) -> Any:

@@ -69,8 +69,8 @@ def generate(kind: str, split: str, seed: int = 0, size: int | None = None) -> l
     seen: set[str] = set()
     repeats = 0
     while len(seen) < wanted:
-        made = make(len(seen), words)
-        key = repr([{name: value for name, value in record.items() if name != "sentence"} for record in made])
+        rows = make(len(seen), words)
+        key = repr([{name: value for name, value in record.items() if name != "sentence"} for record in rows])
         if key in seen:
             repeats += 1
             if repeats > REPEATS_ALLOWED:
@@ -78,7 +78,7 @@ def generate(kind: str, split: str, seed: int = 0, size: int | None = None) -> l
             continue
         repeats = 0
         seen.add(key)
-        records += made
+        records += rows
     for number, record in enumerate(records):
         record["idx"] = number
         if kind == "questions":

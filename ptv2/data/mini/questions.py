@@ -62,10 +62,10 @@ def _gave(words: Words, name: str, city: str, thing: str, other: str) -> Fact:
 
 
 def _worked(words: Words, name: str, city: str, thing: str, other: str) -> Fact:
-    place = f"the {words.one('place')}"
+    location = f"the {words.one('place')}"
     return Fact(
-        lambda who: f"{who} worked for {other} in {place} of {city}.",
-        [(f"Where in {city} did {name} work?", place), (f"Who did {name} work for?", other)],
+        lambda who: f"{who} worked for {other} in {location} of {city}.",
+        [(f"Where in {city} did {name} work?", location), (f"Who did {name} work for?", other)],
     )
 
 
@@ -81,15 +81,15 @@ def make(index: int, words: Words) -> list[dict[str, object]]:
     cities, things, jobs = words.some("city", 3), words.some("thing", 3), words.some("person", 2)
 
     fact = asked(words, names[0], cities[0], things[0], names[2])
-    own = _sentences(words, fact, names[0], jobs[0])
+    told_first = _sentences(words, fact, names[0], jobs[0])
     extra = beside(words, names[0], cities[1], things[1], names[3]).tell(names[0])
     others = _sentences(words, rival(words, names[1], cities[2], things[2], names[4]), names[1], jobs[1])
-    paragraphs = [[*own, extra], others]
+    paragraphs = [[*told_first, extra], others]
     words.rng.shuffle(paragraphs)
 
     context = " ".join(sentence for paragraph in paragraphs for sentence in paragraph)
     question, answer = words.rng.choice(fact.ask)
-    answers = {"text": [answer], "answer_start": [_place(context, own, answer)]}
+    answers = {"text": [answer], "answer_start": [_place(context, told_first, answer)]}
     return [{"context": context, "question": question, "answers": answers}]
 
 
@@ -103,8 +103,8 @@ def _sentences(words: Words, fact: Fact, name: str, job: str) -> list[str]:
 
 def _place(context: str, sentences: list[str], answer: str) -> int:
     """Where the answer stands in the context: in the sentences of the fact that was asked for."""
-    own = " ".join(sentences)
-    start = context.index(own)
-    found = re.search(rf"\b{re.escape(answer)}\b", own)
-    assert found is not None  # the answers are parts of the sentences
-    return start + found.start()
+    text = " ".join(sentences)
+    start = context.index(text)
+    match = re.search(rf"\b{re.escape(answer)}\b", text)
+    assert match is not None  # the answers are parts of the sentences
+    return start + match.start()

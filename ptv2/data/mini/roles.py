@@ -49,13 +49,13 @@ def _tags(phrases: list[Phrase], number: int) -> list[str]:
     tags: list[str] = []
     before = None
     for phrase in phrases:
-        part = phrase.parts.get(number)
+        role = phrase.parts.get(number)
         length = len(phrase.text.split())
-        if part is None:
+        if role is None:
             tags += ["O"] * length
         else:
-            tags += [f"I-{part}" if part == before else f"B-{part}"] + [f"I-{part}"] * (length - 1)
-        before = part
+            tags += [f"I-{role}" if role == before else f"B-{role}"] + [f"I-{role}"] * (length - 1)
+        before = role
     return tags
 
 
@@ -90,11 +90,11 @@ def _two_clauses(words: Words) -> tuple[list[str], list[Phrase]]:
 def _relative(words: Words) -> tuple[list[str], list[Phrase]]:
     """A relative clause inside the main clause's subject."""
     main, inner = _clause(words, 0, person=True), _clause(words, 1, person=True)
-    part = main.subject_role
-    inside = [Phrase(p.text, {**p.parts, 0: part}) for p in [*inner.rest, *_adjuncts(words, 1, most=1)]]
-    head = Phrase(main.subject, {0: part, 1: inner.subject_role})
+    role = main.subject_role
+    inside = [Phrase(p.text, {**p.parts, 0: role}) for p in [*inner.rest, *_adjuncts(words, 1, most=1)]]
+    head = Phrase(main.subject, {0: role, 1: inner.subject_role})
     back = _adjuncts(words, 0, most=1)
-    return [main.lemma, inner.lemma], [head, Phrase("that", {0: part}), *inside, *main.rest, *back, Phrase(".")]
+    return [main.lemma, inner.lemma], [head, Phrase("that", {0: role}), *inside, *main.rest, *back, Phrase(".")]
 
 
 def _clause(words: Words, n: int, person: bool = False) -> Clause:
@@ -138,9 +138,9 @@ def _adjuncts(words: Words, n: int, most: int) -> list[Phrase]:
         f"by {words.one('month')}",
         f"before {words.one('year')}",
     ]
-    place = Phrase(words.rng.choice([where, town]), {n: "AM-LOC"})
+    location = Phrase(words.rng.choice([where, town]), {n: "AM-LOC"})
     time = Phrase(words.rng.choice(when), {n: "AM-TMP"})
-    return words.rng.sample([place, time], words.rng.randint(0, most))
+    return words.rng.sample([location, time], words.rng.randint(0, most))
 
 
 def _person(words: Words, person: str) -> str:

@@ -33,14 +33,14 @@ def read(base: Path) -> dict[str, Part]:
     Raises:
         DataError: a file is missing or malformed.
     """
-    found = find_given(base, _WANTED)
-    return {part: tagged(_sentences(_file(names, found, base))) for part, names in _NAMES.items()}
+    files = find_given(base, _WANTED)
+    return {split: tagged(_sentences(_file(names, files, base))) for split, names in _NAMES.items()}
 
 
-def _file(names: tuple[str, ...], found: dict[str, Given], base: Path) -> Given:
+def _file(names: tuple[str, ...], files: dict[str, Given], base: Path) -> Given:
     for name in names:
-        if name in found:
-            return found[name]
+        if name in files:
+            return files[name]
     if find_given(base, _WITHOUT_WORDS):
         raise DataError(
             f"{base}: missing {names[0]}; this is the release without words: "
@@ -50,21 +50,21 @@ def _file(names: tuple[str, ...], found: dict[str, Given], base: Path) -> Given:
 
 
 def _sentences(file: Given) -> Iterator[tuple[list[str], list[str]]]:
-    sentences = [kept for block in file.blocks() if (kept := _rows(block))]
+    sentences = [rows for block in file.blocks() if (rows := _rows(block))]
     scheme = scheme_of([tags for _, tags, _ in sentences])
-    for tokens, tags, place in sentences:
+    for tokens, tags, where in sentences:
         try:
             yield tokens, to_bio(tags, scheme)
         except ValueError as error:
-            raise DataError(f"{place}: {error}") from error
+            raise DataError(f"{where}: {error}") from error
 
 
 def _rows(block: Lines) -> tuple[list[str], list[str], str] | None:
     """Words, tags and place of a sentence; none for a document's boundary."""
-    rows = [(place, cells(text)) for place, text in block if not text.startswith(_BOUNDARY)]
-    for place, row in rows:
+    rows = [(where, cells(text)) for where, text in block if not text.startswith(_BOUNDARY)]
+    for where, row in rows:
         if len(row) != _COLUMNS:
             raise DataError(
-                f"{place}: expected {_COLUMNS} columns (word, part of speech, chunk, entity), found {len(row)}"
+                f"{where}: expected {_COLUMNS} columns (word, part of speech, chunk, entity), found {len(row)}"
             )
     return ([row[0] for _, row in rows], [row[-1] for _, row in rows], rows[0][0]) if rows else None

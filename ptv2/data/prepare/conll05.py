@@ -65,14 +65,14 @@ def read(base: Path, treebank: Path | None) -> dict[str, Part]:
     Raises:
         DataError: a file is missing or malformed, or words and propositions do not belong together.
     """
-    found = find_given(base, _WANTED)
-    pieces = [piece for part in _PIECES.values() for piece in part]
+    files = find_given(base, _WANTED)
+    pieces = [piece for split in _PIECES.values() for piece in split]
     for origin in (_RELEASE, _TESTS):
-        require(found, [piece.props for piece in pieces if piece.origin == origin], base, origin)
-    trees = _trees([piece for piece in pieces if piece.words not in found], base, treebank)
+        require(files, [piece.props for piece in pieces if piece.origin == origin], base, origin)
+    trees = _trees([piece for piece in pieces if piece.words not in files], base, treebank)
     return {
-        part: with_roles(sentence for piece in pieces for sentence in _sentences(piece, found, trees))
-        for part, pieces in _PIECES.items()
+        split: with_roles(sentence for piece in pieces for sentence in _sentences(piece, files, trees))
+        for split, pieces in _PIECES.items()
     }
 
 
@@ -91,18 +91,18 @@ def _trees(wordless: Sequence[_Piece], base: Path, treebank: Path | None) -> dic
     return trees
 
 
-def _sentences(piece: _Piece, found: dict[str, Given], trees: dict[str, Given]) -> Iterator[Sentence]:
+def _sentences(piece: _Piece, files: dict[str, Given], trees: dict[str, Given]) -> Iterator[Sentence]:
     """Put the words and the propositions of one pair of files together."""
-    if piece.words in found:
-        source = found[piece.words].where
-        words = [[cells(text)[0] for _, text in block] for block in found[piece.words].blocks()]
+    if piece.words in files:
+        source = files[piece.words].where
+        words = [[cells(text)[0] for _, text in block] for block in files[piece.words].blocks()]
     else:
         source = piece.trees
-        files = [trees[name] for name in sorted(matching(trees, piece.trees))]
-        words = [sentence for file in files for sentence in tree_words(file.lines())]
-    blocks = found[piece.props].blocks()
+        trees_of_section = [trees[name] for name in sorted(matching(trees, piece.trees))]
+        words = [sentence for file in trees_of_section for sentence in tree_words(file.lines())]
+    blocks = files[piece.props].blocks()
     if len(words) != len(blocks):
-        where = found[piece.props].where
+        where = files[piece.props].where
         raise DataError(f"{where}: {len(blocks)} sentences, but {len(words)} in {source}; expected as many")
     for tokens, block in zip(words, blocks, strict=True):
         yield _sentence(tokens, block, source)
@@ -110,15 +110,15 @@ def _sentences(piece: _Piece, found: dict[str, Given], trees: dict[str, Given]) 
 
 def _sentence(tokens: Sequence[str], block: Lines, source: str) -> Sentence:
     """A sentence from its words and its lines of propositions (lemma or `-`, then a column for each predicate)."""
-    places = [place for place, _ in block]
+    places = [where for where, _ in block]
     rows = [cells(text) for _, text in block]
     if len(tokens) != len(rows):
         raise DataError(f"{places[0]}: a sentence of {len(rows)} lines, but of {len(tokens)} words in {source}")
     predicates = [i for i, row in enumerate(rows) if row[0] != NO_PREDICATE]
-    for place, row in zip(places, rows, strict=True):
+    for where, row in zip(places, rows, strict=True):
         if len(row) != 1 + len(predicates):
             raise DataError(
-                f"{place}: expected {1 + len(predicates)} columns (lemma or -, one for each predicate), "
+                f"{where}: expected {1 + len(predicates)} columns (lemma or -, one for each predicate), "
                 f"found {len(row)}"
             )
     propositions = [

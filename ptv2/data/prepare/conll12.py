@@ -27,6 +27,6 @@ def read(base: Path) -> dict[str, Part]:
         DataError: a part is missing, or a file is malformed.
     """
     return {
-        part: with_roles(sentence for path in paths for sentence in conll12_sentences(path))
-        for part, paths in find_gold(base).items()
+        split: with_roles(sentence for path in paths for sentence in conll12_sentences(path))
+        for split, paths in find_gold(base).items()
     }

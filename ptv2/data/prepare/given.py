@@ -29,21 +29,21 @@ class Given:
             DataError: the file is torn, or a line is no UTF-8.
         """
         for number, line in enumerate(self.read().removesuffix(b"\n").split(b"\n"), start=1):
-            place = f"{self.where}:{number}"
+            where = f"{self.where}:{number}"
             try:
-                yield place, line.decode("utf-8-sig" if number == 1 else "utf-8").strip(BLANKS)
+                yield where, line.decode("utf-8-sig" if number == 1 else "utf-8").strip(BLANKS)
             except UnicodeDecodeError as error:
-                raise DataError(f"{place}: expected UTF-8 text") from error
+                raise DataError(f"{where}: expected UTF-8 text") from error
 
     def blocks(self) -> list[list[tuple[str, str]]]:
         """The lines between blank lines."""
-        found: list[list[tuple[str, str]]] = [[]]
-        for place, text in self.lines():
+        blocks: list[list[tuple[str, str]]] = [[]]
+        for where, text in self.lines():
             if text:
-                found[-1].append((place, text))
-            elif found[-1]:
-                found.append([])
-        return found if found[-1] else found[:-1]
+                blocks[-1].append((where, text))
+            elif blocks[-1]:
+                blocks.append([])
+        return blocks if blocks[-1] else blocks[:-1]
 
 
 def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
@@ -59,13 +59,13 @@ def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
         raise DataError(f"{base}: no such folder or archive")
     if base.is_file():
         return _in_archive(base, wanted)
-    found: dict[str, Given] = {}
+    files: dict[str, Given] = {}
     for path in sorted(base.rglob("*")):
         if (name := _plain(path.name, wanted)) and path.is_file():
-            found.setdefault(name, _unpacking(str(path), partial(read_plain, path)))
+            files.setdefault(name, _unpacking(str(path), partial(read_plain, path)))
     for path in sorted(path for path in base.iterdir() if path.name.endswith(ENDINGS) and path.is_file()):
-        found = {**_in_archive(path, wanted), **found}
-    return found
+        files = {**_in_archive(path, wanted), **files}
+    return files
 
 
 def cells(text: str) -> list[str]:
@@ -73,7 +73,7 @@ def cells(text: str) -> list[str]:
     return _COLUMNS.split(text)
 
 
-def require(found: dict[str, Given], names: Sequence[str], base: Path, origin: str) -> None:
+def require(files: dict[str, Given], names: Sequence[str], base: Path, origin: str) -> None:
     """Refuse to go on without all of `names`.
 
     Args:
@@ -82,7 +82,7 @@ def require(found: dict[str, Given], names: Sequence[str], base: Path, origin: s
     Raises:
         DataError: naming every file that is missing, up to the fifth.
     """
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in files]:
         raise DataError(f"{base}: missing {listed(missing)}, of {origin}")
 
 
@@ -93,10 +93,10 @@ def listed(names: Sequence[str]) -> str:
 
 def _in_archive(path: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
     """The wanted members of an archive, held in memory: each step back in a compressed one reads it again."""
-    found: dict[str, Given] = {}
+    files: dict[str, Given] = {}
     for member, data in read_members(path, lambda name: bool(_plain(name, wanted))):
-        found.setdefault(_plain(last_name(member), wanted), _unpacking(f"{path}/{member}", partial(_same, data)))
-    return found
+        files.setdefault(_plain(last_name(member), wanted), _unpacking(f"{path}/{member}", partial(_same, data)))
+    return files
 
 
 def _plain(name: str, wanted: re.Pattern[str]) -> str:

@@ -28,41 +28,41 @@ def find_gold(base: Path) -> dict[str, list[Path]]:
     """
     if not base.is_dir():
         raise DataError(f"{base}: no such folder")
-    found: dict[str, dict[str, tuple[int, Path]]] = {}
+    documents: dict[str, dict[str, tuple[int, Path]]] = {}
     skeletons: list[Path] = []
     for path in sorted(base.rglob("*gold_*")):
         name, folders = _NAME.fullmatch(path.name), path.relative_to(base).parts[:-1]
-        split = next((folder for folder in folders if any(folder in names for names in _PARTS.values())), None)
-        if name is None or split is None or _OTHER_LANGUAGES.intersection(folders):
+        folder = next((folder for folder in folders if any(folder in names for names in _PARTS.values())), None)
+        if name is None or folder is None or _OTHER_LANGUAGES.intersection(folders):
             continue
         if name["kind"] == "skel":
             skeletons.append(path)
             continue
-        document = "/".join([*folders[folders.index(split) + 1 :], name["document"]])
+        document = "/".join([*folders[folders.index(folder) + 1 :], name["document"]])
         version = int(name["version"] or 0)
-        known = found.setdefault(split, {}).get(document)
+        known = documents.setdefault(folder, {}).get(document)
         if known is None or known[0] < version:
-            found[split][document] = (version, path)
-    return {part: _files(part, folders, found, skeletons, base) for part, folders in _PARTS.items()}
+            documents[folder][document] = (version, path)
+    return {split: _files(split, folders, documents, skeletons, base) for split, folders in _PARTS.items()}
 
 
 def _files(
-    part: str,
+    split: str,
     folders: tuple[str, ...],
-    found: dict[str, dict[str, tuple[int, Path]]],
+    documents: dict[str, dict[str, tuple[int, Path]]],
     skeletons: list[Path],
     base: Path,
 ) -> list[Path]:
     """The files of one part: of the first of its folders that has any."""
     for folder in folders:
-        if folder in found:
-            return [path for _, (_, path) in sorted(found[folder].items())]
+        if folder in documents:
+            return [path for _, (_, path) in sorted(documents[folder].items())]
     if skeletons:
         raise DataError(
-            f"{skeletons[0]}: no words, and no *gold_conll file for {part}; "
+            f"{skeletons[0]}: no words, and no *gold_conll file for {split}; "
             f"with OntoNotes 5 (LDC2013T19) run scripts/{_SCRIPT} of the same release first"
         )
     raise DataError(
-        f"{base}: missing the *gold_conll files of {part}; "
+        f"{base}: missing the *gold_conll files of {split}; "
         f"expected them below data/{folders[-1]}/data/english/annotations"
     )

@@ -34,8 +34,8 @@ def read(base: Path) -> dict[str, Part]:
         DataError: a part is missing, or a file is malformed.
     """
     return {
-        part: tagged(sentence for path in paths for sentence in _annotated(path))
-        for part, paths in find_gold(base).items()
+        split: tagged(sentence for path in paths for sentence in _annotated(path))
+        for split, paths in find_gold(base).items()
     }
 
 
@@ -46,10 +46,10 @@ def _annotated(path: Path) -> list[tuple[list[str], list[str]]]:
 
 def _sentences(path: Path) -> Iterator[tuple[list[str], list[str]]]:
     for block in Given(str(path), partial(read_plain, path)).blocks():
-        lines = [(place, cells(text)) for place, text in block if not text.startswith(("#begin ", "#end "))]
-        for place, row in lines:
+        lines = [(where, cells(text)) for where, text in block if not text.startswith(("#begin ", "#end "))]
+        for where, row in lines:
             if len(row) <= _ENTITY + 1:
-                raise DataError(f"{place}: expected at least {_ENTITY + 2} columns, found {len(row)}")
+                raise DataError(f"{where}: expected at least {_ENTITY + 2} columns, found {len(row)}")
         if lines:
             column = [_WHOLE.sub(r"(\1*)", row[_ENTITY]) for _, row in lines]
-            yield [row[_WORD] for _, row in lines], to_bio(column, [place for place, _ in lines])
+            yield [row[_WORD] for _, row in lines], to_bio(column, [where for where, _ in lines])

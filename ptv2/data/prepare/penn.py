@@ -28,8 +28,8 @@ def tree_words(lines: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
     """
     words: list[str] = []
     atoms: list[str] = []  # what stands in the bracket that was opened last
-    depth, place = 0, ""
-    for place, text in lines:
+    depth, where = 0, ""
+    for where, text in lines:
         if text.startswith(_HEADER):
             continue
         for piece in _PIECES.findall(text):
@@ -37,7 +37,7 @@ def tree_words(lines: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
                 depth, atoms = depth + 1, []
                 continue
             if depth == 0:
-                raise DataError(f"{place}: expected a tree in brackets, found {piece!r} outside of one")
+                raise DataError(f"{where}: expected a tree in brackets, found {piece!r} outside of one")
             if piece != ")":
                 atoms.append(piece)
                 continue
@@ -45,14 +45,14 @@ def tree_words(lines: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
             if len(atoms) == 2 and atoms[0] != _TRACE:
                 words.append(_word(atoms[1]))
             elif len(atoms) not in (0, 2):
-                raise DataError(f"{place}: expected (TAG WORD) or (LABEL (...) ...), found ({' '.join(atoms)})")
+                raise DataError(f"{where}: expected (TAG WORD) or (LABEL (...) ...), found ({' '.join(atoms)})")
             atoms = []
             if depth == 0:
                 if words:
                     yield words
                 words = []
     if depth:
-        raise DataError(f"{place}: the file ends within a tree; expected {depth} more closing brackets")
+        raise DataError(f"{where}: the file ends within a tree; expected {depth} more closing brackets")
 
 
 def _word(written: str) -> str:
