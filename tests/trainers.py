@@ -110,7 +110,7 @@ class Steps(Silent):
         self.rates.append(rate)
         self._then()
 
-    def said(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self.words.append(text)
 
 

@@ -106,7 +106,7 @@ class RichMonitor:
         self._task = self._bar.add_task(self._label, total=total, completed=step, loss="-", rate="-")
         name = elide(self._name.rpartition("-")[0], LONGEST) or self._name
         steps = f"{total} step{'' if total == 1 else 's'}"
-        self.said(f"{name}, {steps}" + (f", going on after step {step}" if step else ""))
+        self.note(f"{name}, {steps}" + (f", going on after step {step}" if step else ""))
 
     def stepped(self, step: int, loss: float, rate: float) -> None:
         """Move the bar."""
@@ -118,9 +118,9 @@ class RichMonitor:
         others = metrics if self._others is None else self._others
         names = [self._headline, *(name for name in others if name not in (self._headline, "loss"))]
         text = "  ".join(f"{name} {metrics[name]:.2f}" for name in names)
-        self.said(f"epoch {round(epoch, 2):g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
+        self.note(f"epoch {round(epoch, 2):g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
 
-    def said(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """A line above the bar, and into the run's log."""
         tell(Text.assemble((self._label, "dim"), " ", text), indent=len(self._label) + 1)
         log.info(text)

@@ -66,7 +66,7 @@ class Fit:
         shown = RichMonitor(self.folder.name, headline, others) if main else nullcontext(Silent())
         with naming_memory(self.config.trainer), shown as monitor:
             if first is not None:
-                monitor.said(first)
+                monitor.note(first)
             self.trainer = Trainer(
                 self.model,
                 rows,

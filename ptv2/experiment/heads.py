@@ -13,7 +13,7 @@ from ptv2.tasks.load import AnyTask
 
 
 def reading(config: RunConfig) -> Reading | None:
-    """How the backbone is asked for label words; none unless `head.kind` is verbalizer.
+    """How the backbone is asked for label words; None unless `head.kind` is verbalizer.
 
     Raises:
         ModelError: the backbone is not to be had, or there is no language model on it.

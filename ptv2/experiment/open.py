@@ -114,15 +114,15 @@ def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], confi
     Raises:
         DataError: all that it raised, in one.
     """
-    made, faults = {}, {}
+    results, faults = {}, {}
     for name in parts:
         try:
-            made[name] = make(name)
+            results[name] = make(name)
         except DataError as error:
             faults[name] = error
     if faults:
         raise missing(faults, config) from next(iter(faults.values()))
-    return made
+    return results
 
 
 def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | None = None) -> Read:

@@ -77,30 +77,30 @@ def runtime_record(accelerator: Accelerator, at: Position) -> dict[str, Any]:
 
 def training_notes(trainer: Trainer) -> list[str]:
     """What a reader should know of how a training went that has ended."""
-    at, found = trainer.at, []
+    at, remarks = trainer.at, []
     if at.step < trainer.total:
         evaluations = f"{at.stale} evaluation{'' if at.stale == 1 else 's'}"
         early = f"stopped early, after step {at.step} of {trainer.total}"
-        found.append(f"{early}: {evaluations} without a better {trainer.headline}")
+        remarks.append(f"{early}: {evaluations} without a better {trainer.headline}")
     if at.damaged_lines:
-        found.append(
+        remarks.append(
             f"lines of metrics.jsonl damaged, altered or lost before the run was continued: {at.damaged_lines}"
         )
-    return found
+    return remarks
 
 
 def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
     """What a reader of the numbers should know, besides what the overview of the data has."""
-    found, config = [], prepared.config
+    remarks, config = [], prepared.config
     if config.model.pooler == "published" and model.has_random_frozen_pooler:
-        found.append(
+        remarks.append(
             "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"
         )
     if config.head.kind == "verbalizer":
         origin = "a random" if config.model.path == "config:" else "the checkpoint's"
         trained = [parameter.requires_grad for parameter in model.head.parameters()]
         state = "trained" if all(trained) else "its biases trained" if any(trained) else "frozen"
-        found.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
+        remarks.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
-        found.append("mini data are made up by this project; the numbers say nothing about a real task")
-    return [*found, *prepared.task.outcome_notes()]
+        remarks.append("mini data are made up by this project; the numbers say nothing about a real task")
+    return [*remarks, *prepared.task.outcome_notes()]

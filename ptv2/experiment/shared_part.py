@@ -232,8 +232,8 @@ def _held(run: SharedDirectory, accelerator: Accelerator) -> Iterator[None]:
 
 
 def _agreed(accelerator: Accelerator, value: bool) -> bool:
-    """What the main process says, on all."""
-    said = [value]
+    """The main process's value, on all processes."""
+    values = [value]
     if accelerator.num_processes > 1:
-        broadcast_object_list(said)
-    return said[0]
+        broadcast_object_list(values)
+    return values[0]

@@ -35,7 +35,7 @@ class Layout:
     """Where transformers' classes of one model type keep a head's parts.
 
     `pooler` and `pooled` are the pooler's map (its output through tanh, as ours) and the linear map behind it in the
-    class for sequences; none: that class computes something else. `tokens` is the linear map of the class for tokens.
+    class for sequences; None: that class computes something else. `tokens` is the linear map of the class for tokens.
     `span`: whether there is a class for questions. `deep`: whether the model takes a cache, which is how PEFT hands
     prompts to the layers.
     """

@@ -32,10 +32,10 @@ def save_artifact(model: PromptedModel, folder: str | Path, extra: dict[str, Any
         to_go_on: keep an MLP beside the prompt that it computes, for `load_start`.
     """
     header = {**_belonging(model), "extra": extra}
-    kept = _tensors(model)
+    tensors = _tensors(model)
     if to_go_on and model.prompts is not None:
-        kept |= {f"{PROMPTS}{name}": parameter for name, parameter in model.prompts.named_parameters()}
-    write_tensors(Path(folder) / FILE, kept, HEADER, json.dumps(header, ensure_ascii=False))
+        tensors |= {f"{PROMPTS}{name}": parameter for name, parameter in model.prompts.named_parameters()}
+    write_tensors(Path(folder) / FILE, tensors, HEADER, json.dumps(header, ensure_ascii=False))
 
 
 def load_artifact(model: PromptedModel, folder: str | Path) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def load_start(model: PromptedModel, folder: str | Path, task: str) -> dict[str,
     expected = _belonging(model)
     expected.pop("pooler")  # one that only other tasks read through is no matter
     _check({**header, "head": heads.get(task)}, expected, Path(folder))
-    own = f"head.heads.{list(heads).index(task)}."
-    named = {re.sub(f"^{re.escape(own)}", "head.", name): tensor for name, tensor in tensors.items()}
+    head = f"head.heads.{list(heads).index(task)}."
+    named = {re.sub(f"^{re.escape(head)}", "head.", name): tensor for name, tensor in tensors.items()}
     trained = {name: parameter for group in trainable_parameters(model).values() for name, parameter in group.items()}
     _copy({name: tensor for name, tensor in named.items() if name in trained}, trained, Path(folder))
     return header["extra"]
@@ -95,12 +95,12 @@ def _copy(tensors: Mapping[str, Tensor], to: Mapping[str, Tensor], folder: Path)
 def _tensors(model: PromptedModel) -> dict[str, Tensor]:
     """What the file holds, by name."""
     trained = {name: tensor for group in trainable_parameters(model).values() for name, tensor in group.items()}
-    kept: dict[str, Tensor] = {name: tensor for name, tensor in trained.items() if not name.startswith(PROMPTS)}
+    tensors: dict[str, Tensor] = {name: tensor for name, tensor in trained.items() if not name.startswith(PROMPTS)}
     if model.prompts is not None:
-        kept[f"{PROMPTS}prompt"] = model.prompts.value()
+        tensors[f"{PROMPTS}prompt"] = model.prompts.value()
     if model.pooler is not None and model.pooler_origin == "random":
-        kept |= {f"pooler.{name}": tensor for name, tensor in model.pooler.named_parameters()}
-    return kept
+        tensors |= {f"pooler.{name}": tensor for name, tensor in model.pooler.named_parameters()}
+    return tensors
 
 
 def _belonging(model: PromptedModel) -> dict[str, Any]:

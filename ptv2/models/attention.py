@@ -57,7 +57,7 @@ class LayerPrompts:
     _mask: Tensor | None = None
 
     def take(self, module: nn.Module, key: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Keys and values `[B, H, P, D]` for the layer of `module`, in the dtype of `key`; none: it has no prompt."""
+        """Keys and values `[B, H, P, D]` for the layer of `module`, in the dtype of `key`; None: it has no prompt."""
         layer = self._layer_of(module)
         values = self.layers.get(layer)
         if values is None:
@@ -103,7 +103,7 @@ class LayerPrompts:
 
 
 def projections(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
-    """The key and value maps of an attention module; none where they are fused or followed by a norm of their own."""
+    """The key and value maps of an attention module; None where they are fused or followed by a norm of their own."""
     if hasattr(module, "k_norm"):
         return None
     for key, value in PROJECTIONS:
@@ -117,9 +117,9 @@ def key_and_value(module: nn.Module, hidden: Tensor) -> tuple[Tensor, Tensor] | 
 
     Attention modules of our own have a method of this name. None where `projections` finds no maps.
     """
-    own = getattr(module, "key_and_value", None)
-    if own is not None:
-        return own(hidden)
+    maps = getattr(module, "key_and_value", None)
+    if maps is not None:
+        return maps(hidden)
     pair = projections(module)
     return None if pair is None else (pair[0](hidden), pair[1](hidden))
 

@@ -133,7 +133,7 @@ def layers(model: nn.Module, count: int) -> list[nn.Module]:
 
 
 def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form: Form = "key-value") -> None:
-    """Make sure, by one tiny forward pass, that each of `layers` (none: all) consumes its prompt of this form.
+    """Make sure, by one tiny forward pass, that each of `layers` (None: all) consumes its prompt of this form.
 
     Raises `ModelError` for backbones that have no attention or whose attention ignores the keyword: training would go
     on without prompts.
@@ -229,9 +229,9 @@ def _random_model(cfg: ModelConfig, language_model: bool) -> Loaded:
 
 def _take_pooler(model: Any) -> tuple[Pooler, bool]:
     """Take the pooler out of `model`; a new one where it has none of the known form (dense, tanh)."""
-    found = getattr(model, "pooler", None)
-    dense = found if isinstance(found, nn.Linear) else getattr(found, "dense", None)
-    if found is not None:
+    pooler = getattr(model, "pooler", None)
+    dense = pooler if isinstance(pooler, nn.Linear) else getattr(pooler, "dense", None)
+    if pooler is not None:
         model.pooler = None
     if family_of(model.config.model_type).context_pooler:
         return Pooler(model.config.hidden_size, model.config.pooler_hidden_act, model.config.pooler_dropout), False

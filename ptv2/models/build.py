@@ -171,15 +171,15 @@ class PromptedModel(nn.Module):
             text = self.backbone.embeddings(input_ids=ids, **known)  # type: ignore[operator]
             return {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
         text = self.backbone.get_input_embeddings()(ids)  # type: ignore[operator]
-        made = {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
+        inputs = {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
         all_ids = functional.pad(ids, (prompt.shape[1], 0), value=-1)  # -1: no token of the vocabulary
         positions = position_ids(self.family, self.config, mask, 0, all_ids)
         if positions is not None:
-            made["position_ids"] = positions
+            inputs["position_ids"] = positions
         if "token_type_ids" in inputs:
             types = inputs["token_type_ids"]
-            made["token_type_ids"] = torch.cat((types.new_zeros(prompt.shape[:2]), types), dim=1)
-        return made
+            inputs["token_type_ids"] = torch.cat((types.new_zeros(prompt.shape[:2]), types), dim=1)
+        return inputs
 
     def _read_text(self, hidden: Tensor, text_mask: Tensor, first: int) -> Tensor:
         """The hidden state that stands for each text, `[B * C, hidden]`; the text begins at `first`.
@@ -199,7 +199,7 @@ def build_model(
     """Load the backbone and put the method's prompts and a new head on it.
 
     Args:
-        init_token_ids: `[P]`, the tokens that `prompt.init=vocabulary` starts from; none: drawn from the vocabulary.
+        init_token_ids: `[P]`, the tokens that `prompt.init=vocabulary` starts from; None: drawn from the vocabulary.
         backbone: one that is loaded already.
 
     Raises:

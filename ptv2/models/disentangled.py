@@ -30,7 +30,7 @@ class Surroundings:
     """What the layers of one forward pass share. transformers' layers hand it down as their attention mask."""
 
     mask: Tensor  # [B, T], 1 on text and 0 on padding
-    distances: Tensor | None  # [R, hidden] embeddings; none: this model has no relative attention
+    distances: Tensor | None  # [R, hidden] embeddings; None: this model has no relative attention
     rows: Tensor | None  # [T, T] the row of `distances` for a query and a key
     prompts: LayerPrompts | None
 
@@ -47,7 +47,7 @@ class PromptedAttention(nn.Module):
         """`[B, T, hidden]` to `[B, T, hidden]`, zero at padded queries as in the published code; no weights."""
         around = attention_mask
         # [B, H, T, D]
-        query, key, value = (part.transpose(1, 2) for part in self.split(hidden_states))
+        query, key, value = (states.transpose(1, 2) for states in self.split(hidden_states))
         scaling = (query.shape[-1] * self.terms) ** -0.5
         unseen = (around.mask == 0)[:, None, None]
         least = torch.finfo(query.dtype).min
@@ -94,7 +94,7 @@ class PromptedAttention(nn.Module):
         raise NotImplementedError
 
     def _bias(self, query: Tensor, key: Tensor, around: Surroundings, scaling: float) -> Tensor | None:
-        """The terms that know the distance, `[B, H, T, T]`, scaled; none where there is no such term."""
+        """The terms that know the distance, `[B, H, T, T]`, scaled; None where there is no such term."""
         if around.distances is None or around.rows is None:
             return None
         distances = self.pos_dropout(around.distances)  # type: ignore[operator]
@@ -197,7 +197,7 @@ def distances_in_use(encoder: Any, hidden: Tensor) -> tuple[Tensor | None, Tenso
     """Embeddings `[R, hidden]` of the distances between the tokens of `hidden` `[B, T, hidden]`, and which is whose.
 
     Returns:
-        With rows `[T, T]` for query and key, both none without relative attention. Distances beyond the table, and the
+        With rows `[T, T]` for query and key, both None without relative attention. Distances beyond the table, and the
         buckets of v2 for far ones, are the library's own.
     """
     table = encoder.get_rel_embedding()
@@ -224,10 +224,10 @@ def use_disentangled_attention(model: nn.Module, attention_name: str) -> None:
     if getattr(model.config, "talking_head", False):
         raise ModelError("a deberta backbone with talking_head=true is not supported: its heads mix their scores")
     model.__class__ = PromptedDeberta if isinstance(model, v1.DebertaModel) else PromptedDebertaV2
-    attention = [part for part in model.modules() if type(part) in _ATTENTION]
-    for number, part in enumerate(attention):
-        part.__class__ = _ATTENTION[type(part)]
-        part.attention_name, part.layer_idx = attention_name, number  # type: ignore[assignment]
+    modules = [module for module in model.modules() if type(module) in _ATTENTION]
+    for number, module in enumerate(modules):
+        module.__class__ = _ATTENTION[type(module)]
+        module.attention_name, module.layer_idx = attention_name, number  # type: ignore[assignment]
 
 
 _ATTENTION = {

@@ -44,9 +44,9 @@ class Dropout(nn.Dropout):
 
 def use_compact_dropout(module: nn.Module) -> None:
     """Give every `nn.Dropout` below `module` the smaller mask."""
-    for part in module.modules():
-        if type(part) is nn.Dropout and not part.inplace and part.p < 1.0:
-            part.__class__ = Dropout
+    for layer in module.modules():
+        if type(layer) is nn.Dropout and not layer.inplace and layer.p < 1.0:
+            layer.__class__ = Dropout
 
 
 def attention_with_dropout(

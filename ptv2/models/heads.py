@@ -30,7 +30,7 @@ Loss = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What a task asks of a head. `num_labels`: classes or tags; 1 in classification is regression.
+    """What a task asks of a head. `num_labels`: classes or tags.
 
     `words`: those of a verbalizer. `several`: kind `several` has a head a task, by its name; these are linear heads.
     """
@@ -77,27 +77,20 @@ class Head(nn.Module):
         return self
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
-        """Sum of losses and number of targets; none when the batch has no labels."""
+        """Sum of losses and number of targets; None when the batch has no labels."""
         raise NotImplementedError
 
 
 class ClassificationHead(Head):
-    """Scores `[B, N]` of a pooled text; cross entropy, or squared error when there is one label."""
+    """Scores `[B, N]` of a pooled text; cross entropy."""
 
     pooled = True
-
-    def __init__(self, hidden: int, num_labels: int, dropout: float) -> None:
-        super().__init__(hidden, num_labels, dropout)
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         if "labels" not in batch:
             return None
         labels = batch["labels"]
-        if scores.shape[-1] == 1:
-            total = functional.mse_loss(scores.squeeze(-1), labels.to(scores.dtype), reduction="sum")
-        else:
-            total = functional.cross_entropy(scores, labels, reduction="sum")
-        return total, total.new_tensor(float(labels.shape[0]))
+        return functional.cross_entropy(scores, labels, reduction="sum"), scores.new_tensor(float(labels.shape[0]))
 
 
 class ChoiceHead(Head):
@@ -120,9 +113,6 @@ class ChoiceHead(Head):
 
 class TaggingHead(Head):
     """Scores `[B, T, N]`; cross entropy over tokens whose mask is 1 and whose label is not -100."""
-
-    def __init__(self, hidden: int, num_labels: int, dropout: float) -> None:
-        super().__init__(hidden, num_labels, dropout)
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         if "labels" not in batch:
@@ -197,13 +187,13 @@ class VerbalizerHead(nn.Module):
         chances = self.language_model(states).float().log_softmax(-1)  # [rows, K, V]
         if self._rows > 1:
             by_word = chances.unflatten(0, (-1, self._rows))  # [B, W, K, V]
-            found = by_word.gather(-1, self.targets.expand(*by_word.shape[:3])[..., None]).squeeze(-1)
+            chosen = by_word.gather(-1, self.targets.expand(*by_word.shape[:3])[..., None]).squeeze(-1)
         else:
-            found = chances[:, torch.arange(self.targets.shape[1], device=places.device), self.targets]
-        return (found * self.real).sum(-1) @ self.average  # found: [B, W, K]
+            chosen = chances[:, torch.arange(self.targets.shape[1], device=places.device), self.targets]
+        return (chosen * self.real).sum(-1) @ self.average  # chosen: [B, W, K]
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
-        """Sum of losses and number of targets; none when the batch has no labels."""
+        """Sum of losses and number of targets; None when the batch has no labels."""
         if "labels" not in batch:
             return None
         labels = batch["labels"]

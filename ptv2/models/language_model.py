@@ -65,7 +65,7 @@ class _GivenStates(nn.Module):
 
 
 class _Output(BaseModelOutputWithPastAndCrossAttentions):
-    """Has nothing but states, and says none to whatever else language models hand on: caches, routers."""
+    """Has nothing but states, and says None to whatever else language models hand on: caches, routers."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):

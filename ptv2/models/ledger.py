@@ -66,16 +66,16 @@ def count_step(model: PromptedModel, batch: dict[str, Tensor], *, half: bool, le
         half: whether the forward pass runs under autocast to a type of two bytes.
         less: bytes that quantization takes from the weights.
     """
-    for part in model.modules():  # its product is for CPUs, and has other names than the ledger knows
-        if type(part) is FrozenLinear:
-            part.__class__ = nn.Linear  # type: ignore[assignment]
+    for module in model.modules():  # its product is for CPUs, and has other names than the ledger knows
+        if type(module) is FrozenLinear:
+            module.__class__ = nn.Linear  # type: ignore[assignment]
     model.train()
-    kept = [*model.parameters(), *model.buffers()]
+    tensors = [*model.parameters(), *model.buffers()]
     trained = [p for group in trainable_parameters(model).values() for p in group.values()]
-    weights = _size(kept) - less
+    weights = _size(tensors) - less
     gradients = _size(trained)
     optimizer = OPTIMIZER_VALUES * gradients
-    with _Ledger([*kept, *batch.values()]) as ledger:
+    with _Ledger([*tensors, *batch.values()]) as ledger:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = model(batch)["loss_sum"]
         forward, activations = ledger.operations, ledger.level

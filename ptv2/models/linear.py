@@ -51,10 +51,10 @@ def use_frozen_linear(module: nn.Module) -> None:
     """Give every frozen `nn.Linear` below `module` the product of oneDNN where it is faster; names and weights stay."""
     if not is_faster():
         return
-    for part in module.modules():
+    for layer in module.modules():
         # exactly nn.Linear: a subclass (quantized, parametrized) has a product of its own
-        if type(part) is nn.Linear and not any(p.requires_grad for p in part.parameters()):
-            part.__class__ = FrozenLinear
+        if type(layer) is nn.Linear and not any(p.requires_grad for p in layer.parameters()):
+            layer.__class__ = FrozenLinear
 
 
 def is_faster() -> bool:

@@ -18,7 +18,7 @@ Positions = Literal["shifted", "unshifted"]
 def position_ids(
     family: Family, config: PreTrainedConfig, attention_mask: Tensor, shift: int, input_ids: Tensor | None = None
 ) -> Tensor | None:
-    """Position of each token of `attention_mask` `[B, T]`, moved by `shift`; none leaves it to the model.
+    """Position of each token of `attention_mask` `[B, T]`, moved by `shift`; None leaves it to the model.
 
     `padding` families number real tokens from `pad_id + 1 + shift` and leave padding at `pad_id`, as published; `real`
     families from `shift`, with padding at the position of a neighbour, as it is never looked at;

@@ -36,14 +36,14 @@ def loading_options(cfg: ModelConfig) -> dict[str, Any]:
 
 def settings(cfg: ModelConfig) -> BitsAndBytesConfig:
     """The numbers of `cfg.quantization`: LLM.int8, or NF4 with products in `model.dtype`."""
-    kept = ["pooler"]
+    unquantized = ["pooler"]
     if cfg.quantization == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=unquantized)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=getattr(torch, cfg.dtype),
-        llm_int8_skip_modules=kept,
+        llm_int8_skip_modules=unquantized,
     )
 
 
@@ -51,5 +51,5 @@ def saved_bytes(backbone: nn.Module, cfg: ModelConfig) -> int:
     """By how much quantization makes the weights of `backbone` smaller; its scales (at most a 16th) left out."""
     if cfg.quantization == "none":
         return 0
-    linear = [part.weight for part in backbone.modules() if isinstance(part, nn.Linear)]
+    linear = [module.weight for module in backbone.modules() if isinstance(module, nn.Linear)]
     return sum(weight.numel() * (8 * weight.element_size() - BITS[cfg.quantization]) // 8 for weight in linear)

@@ -55,7 +55,7 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
 
 
 def prompt_tokens(cfg: RunConfig) -> Tensor | None:
-    """The tokens `[P]` that the prompts of `cfg` start from; none unless `prompt.init` is vocabulary."""
+    """The tokens `[P]` that the prompts of `cfg` start from; None unless `prompt.init` is vocabulary."""
     if cfg.prompt.init != "vocabulary":
         return None
     return vocabulary_tokens(load_tokenizer(cfg.model), cfg.prompt.length, cfg.seed)
@@ -95,9 +95,9 @@ def complete(tokenizer: PreTrainedTokenizerBase) -> None:
         pair=[*before, "$A", f"{end}:0", "$B:1", *(f"{token}:1" for token in after)],
         special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in {end, *before, *after}],
     )
-    own = backend.post_processor
+    processor = backend.post_processor
     # One that adds tokens cannot stand before another that does.
-    backend.post_processor = between if own is None or alone else Sequence([own, between])
+    backend.post_processor = between if processor is None or alone else Sequence([processor, between])
 
 
 def _check_sentencepiece(folder: Path, path: str) -> None:

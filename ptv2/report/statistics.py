@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def shown_p(self) -> str:
-        """The p of the test over seeds as tables show it: `equal` where all differences agree, nothing without a test."""
+        """The p of the test over seeds in tables: `equal` where all differences agree, nothing without a test."""
         return EQUAL if self.equal else format_p(self.p)
 
     @property

@@ -51,8 +51,8 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
         if (fault := fault_of_variable(error)) is not None:
             raise ConfigError(fault) from error
         if isinstance(error, torch.distributed.DistError):
-            place = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
-            raise NetworkError(f"the processes do not meet at {place} (MASTER_ADDR): {first_line(error)}") from error
+            address = ":".join(os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
+            raise NetworkError(f"the processes do not meet at {address} (MASTER_ADDR): {first_line(error)}") from error
         if isinstance(error, RuntimeError):
             raise
         raise ConfigError(f"the environment (WORLD_SIZE, LOCAL_RANK, ACCELERATE_...): {first_line(error)}") from error

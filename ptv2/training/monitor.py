@@ -17,7 +17,7 @@ class Monitor(Protocol):
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
         """The dev set was scored. May raise `ptv2.errors.Pruned` to end the training here, in a single process."""
 
-    def said(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Something a user should know."""
 
 
@@ -30,7 +30,7 @@ class Silent:
 
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None: ...
 
-    def said(self, text: str) -> None: ...
+    def note(self, text: str) -> None: ...
 
 
 class Chain:
@@ -51,6 +51,6 @@ class Chain:
         for monitor in self._monitors:
             monitor.evaluated(step, epoch, metrics, best=best)
 
-    def said(self, text: str) -> None:
+    def note(self, text: str) -> None:
         for monitor in self._monitors:
-            monitor.said(text)
+            monitor.note(text)

@@ -80,4 +80,4 @@ def _shard(model: PromptedModel, mesh: DeviceMesh) -> None:
 def held_bytes(model: nn.Module) -> int:
     """Bytes of the weights that this process holds."""
     held = (p.to_local() if isinstance(p, DTensor) else p for p in model.parameters())
-    return sum(part.numel() * part.element_size() for part in held)
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)

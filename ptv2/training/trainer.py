@@ -196,8 +196,8 @@ class Trainer:
 
     def _not_finite(self, step: int, what: str) -> TrainingError:
         saved = state.latest_state(self.folder) is not None
-        kept = f"the last good state is kept in {self.folder}" if saved else "no state had been saved before"
-        return TrainingError(f"step {step}: {what}; try a lower optim.lr or trainer.precision=fp32; {kept}")
+        where = f"the last good state is kept in {self.folder}" if saved else "no state had been saved before"
+        return TrainingError(f"step {step}: {what}; try a lower optim.lr or trainer.precision=fp32; {where}")
 
     def _check_weights(self) -> None:
         """Raise `TrainingError` if an update made a weight NaN or infinite, which the next loss would show too late."""
@@ -218,7 +218,7 @@ class Trainer:
 
     def _halve(self, error: BaseException) -> None:
         size = math.ceil(self.config.batch_size / (self.at.accumulation * self.accelerator.num_processes))
-        told = f"out of memory with {size} examples a pass"
+        failure = f"out of memory with {size} examples a pass"
         advice = (
             "to go on from here add trainer.halve_on_oom=true (same effective batch) or "
             "model.gradient_checkpointing=true; a smaller trainer.batch_size is another run"
@@ -227,13 +227,13 @@ class Trainer:
         if not (self.config.halve_on_oom and alone and size > 1):
             self._save_before_giving_up()
             raise TrainingError(
-                f"step {self.at.step + 1}: {told} (trainer.batch_size={self.config.batch_size}, "
+                f"step {self.at.step + 1}: {failure} (trainer.batch_size={self.config.batch_size}, "
                 f"trainer.accumulation={self.at.accumulation}, trainer.precision={self.config.precision}); {advice}"
             ) from error
         self.at.accumulation *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.monitor.said(f"step {self.at.step + 1}: {told}; accumulation is now {self.at.accumulation}")
+        self.monitor.note(f"step {self.at.step + 1}: {failure}; accumulation is now {self.at.accumulation}")
 
     # Evaluation
 
@@ -315,18 +315,18 @@ class Trainer:
 
     def _restore(self) -> None:
         """Put everything where the newest whole state has it, or at the beginning, and remove what is newer."""
-        found = state.latest_state(self.folder)
+        latest = state.latest_state(self.folder)
         self.accelerator.wait_for_everyone()  # all have read it before the main process removes anything
         if self.accelerator.is_main_process:
-            step = found[1]["step"] if found else -1
+            step = latest[1]["step"] if latest else -1
             if torn := state.drop_states_after(self.folder, step):
-                start = f"goes on from step {step}" if found else "starts again from the beginning"
-                self.monitor.said(f"cannot use {' and '.join(torn)} (torn or altered); training {start}")
-        if found is None:
+                start = f"goes on from step {step}" if latest else "starts again from the beginning"
+                self.monitor.note(f"cannot use {' and '.join(torn)} (torn or altered); training {start}")
+        if latest is None:
             torch.manual_seed(process_seed(self.seed, self.accelerator.process_index))
             self._open_log()
             return
-        tensors, record = found
+        tensors, record = latest
         processes, log = record.pop("processes"), record.pop("log", None)
         if processes != self.accelerator.num_processes:
             raise RunError(
@@ -350,16 +350,16 @@ class Trainer:
         damaged = self.log.start_at(logged, self.at.evaluated_at, saved)
         if damaged:
             self.at.damaged_lines += damaged
-            self.monitor.said(f"lines of {self.log.path.name} damaged, altered or lost: {damaged}")
+            self.monitor.note(f"lines of {self.log.path.name} damaged, altered or lost: {damaged}")
 
     def _load_best(self) -> None:
         assert self.at.best_file is not None
-        found = state.load_tensors(self.folder / self.at.best_file)
-        if found is None:
+        best = state.load_tensors(self.folder / self.at.best_file)
+        if best is None:
             raise RunError(
                 f"{self.folder / self.at.best_file}: the best weights are missing or torn; remove the run and repeat it"
             )
-        self._load(found[0])
+        self._load(best[0])
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         with torch.no_grad():

@@ -16,29 +16,29 @@ def block_positions(
     """Position and block position of each token.
 
     A context counts 0, 1, ... and has block position 0. Everything from `<|startofpiece|>` on is the piece: it stands
-    at the place of the context's last mask token (without one, of the context's last token) and counts its blocks 1, 2,
-    ... Padding, on whichever side, has 0 and 0.
+    at the position of the context's last mask token (without one, of the context's last token) and counts its blocks
+    1, 2, ... Padding, on whichever side, has 0 and 0.
 
     Args:
         attention_mask: `[B, T]`, 1 at tokens, 0 at padding.
-        input_ids: `[B, T]`; none: all of it is context.
+        input_ids: `[B, T]`; None: all of it is context.
         shift: added to the position of every token.
 
     Returns:
         `[B, 2, T]`.
     """
     real = attention_mask != 0
-    place = (real.cumsum(-1) - 1).clamp(min=0)
+    position = (real.cumsum(-1) - 1).clamp(min=0)
     if input_ids is None:
-        return torch.stack(((place + shift) * real, torch.zeros_like(place)), dim=1)
+        return torch.stack(((position + shift) * real, torch.zeros_like(position)), dim=1)
     piece = ((input_ids == config.sop_token_id) & real).cumsum(-1).bool() & real
     context = real & ~piece
     mask_ids = torch.tensor(config.mask_token_ids, device=input_ids.device)
     masks = torch.isin(input_ids, mask_ids) & context
-    blank = place.masked_fill(~masks, -1).amax(-1, keepdim=True)  # [B, 1]
-    last = place.masked_fill(~context, 0).amax(-1, keepdim=True)
-    place = torch.where(piece, torch.where(blank < 0, last, blank), place)
-    return torch.stack(((place + shift) * real, piece.cumsum(-1) * piece), dim=1)
+    blank = position.masked_fill(~masks, -1).amax(-1, keepdim=True)  # [B, 1]
+    last = position.masked_fill(~context, 0).amax(-1, keepdim=True)
+    position = torch.where(piece, torch.where(blank < 0, last, blank), position)
+    return torch.stack(((position + shift) * real, piece.cumsum(-1) * piece), dim=1)
 
 
 def visible(attention_mask: Tensor, block: Tensor) -> Tensor:

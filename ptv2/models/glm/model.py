@@ -42,7 +42,7 @@ class Glm2021Attention(nn.Module):
     def forward(self, hidden: Tensor, attention_mask: Tensor, **options: Any) -> Tensor:
         """`[B, T, hidden]` to the same; `options` (the prompts among them) go to the attention function."""
         normed = self.norm(hidden)
-        split = (part(normed).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
+        split = (linear(normed).unflatten(-1, (self.heads, -1)) for linear in (self.query, self.key, self.value))
         query, key, value = (states.transpose(1, 2) for states in split)  # [B, H, T, D]
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         rate = self.rate if self.training else 0.0
@@ -129,9 +129,9 @@ class Glm2021Model(Glm2021PreTrainedModel):
 
         Args:
             input_ids: `[B, T]`, or `inputs_embeds` `[B, T, hidden]` in their place.
-            attention_mask: `[B, T]`, 1 at tokens and 0 at padding, the rest from `position_ids`; or, said in full,
+            attention_mask: `[B, T]`, 1 at tokens and 0 at padding, the rest from `position_ids`; or, in full,
                 `[B, 1, T, S]`, not 0 where a token may look, beside memory in front of the tokens if S > T.
-            position_ids: `[B, 2, T]`, position and block position; none: those of `block_positions`.
+            position_ids: `[B, 2, T]`, position and block position; None: those of `block_positions`.
             options: for the attention function, `prompts` among them; `output_hidden_states` is known too.
         """
         if (input_ids is None) == (inputs_embeds is None):
