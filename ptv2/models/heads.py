@@ -32,7 +32,7 @@ Loss = tuple[Tensor, Tensor]
 class HeadSpec:
     """What a task asks of a head. `num_labels`: classes or tags.
 
-    `words`: those of a verbalizer. `several`: kind `several` has a head a task, by its name; these are linear heads.
+    `words`: those of a verbalizer. `several`: kind `several` has one linear head for each task, by its name.
     """
 
     kind: HeadKind
@@ -42,7 +42,7 @@ class HeadSpec:
 
     @classmethod
     def of_tasks(cls, specs: Mapping[str, HeadSpec]) -> HeadSpec:
-        """One head a task."""
+        """One head for each task."""
         return cls("several", sum(spec.num_labels for spec in specs.values()), several=specs)
 
 
@@ -60,7 +60,7 @@ class Pooler(nn.Module):
 
 
 class Head(nn.Module):
-    """Base: dropout, then one linear map. `pooled` heads read one vector a text, the others every token."""
+    """Base: dropout, then one linear map. `pooled` heads read one vector of a text, the others every token."""
 
     pooled = False
 
