@@ -14,7 +14,7 @@ EPILOG = """words:
   model=NAME               another backbone, as the only row; then also columns that are not in the paper and have data
   model.path=PATH          a checkpoint of your own, as the only row
   data=DIR                 folder of all data: DIR/<task>, DIR/superglue, DIR/<ner|srl|qa> or DIR has a task's files
-  rows=, columns=, methods=  names with commas: only these; columns= also takes any other task
+  rows=, columns=, methods=  names with commas: only these; columns= and methods= also take any other
   seeds=1,2,3 or 1-3       instead of the table's own
   jobs=N                   runs side by side (default: 1)
   out=DIR, results=DIR     where runs and tables go (default: runs, results)

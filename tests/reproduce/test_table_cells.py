@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptv2.errors import ConfigError
-from ptv2.reproduce.jobs import hub
+from ptv2.reproduce.jobs import feasible
 from ptv2.reproduce.jobs.plan import Job
 from ptv2.reproduce.options import Options, read_settings
 from ptv2.reproduce.table.cells import plan_table, read_request
@@ -29,9 +29,9 @@ columns:
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in the cache, and nobody asks the network."""
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", "/no/such/cache")
-    hub._why_no_hub.cache_clear()
+    monkeypatch.setattr(feasible.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(feasible.constants, "HF_HUB_CACHE", "/no/such/cache")
+    feasible._why_no_hub.cache_clear()
 
 
 def ask(*words: str, **flags: str) -> Options:
@@ -151,13 +151,23 @@ def test_filters_choose_rows_columns_methods_and_seeds() -> None:
     assert read_request(ask("table=2", "model=minilm")).stem == "table2-minilm"
 
 
+def test_methods_that_the_table_has_not_stand_behind_its_own() -> None:
+    request = read_request(ask("table=2", "rows=roberta-large", "columns=rte", "methods=lora,fine-tuning,bitfit"))
+    assert [place.key[2] for place in request.places] == ["fine-tuning", "lora", "bitfit"]
+    assert [method.shown for method in request.methods] == ["FT", "LoRA", "BF"]
+    assert request.stem == "table2-roberta-large-rte-fine-tuning-lora-bitfit"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["table=5"], "unknown table '5'; known: 2, 3, 4"),
         (["table=2", "rows=bert"], "unknown row 'bert'.* known: bert-large, glm-xlarge, glm-xxlarge, roberta-large"),
         (["table=2", "columns=rtee"], "unknown column 'rtee'; did you mean rte.* known: boolq, cb, .*other tasks too"),
-        (["table=2", "methods=pt"], "unknown method 'pt'.* known: fine-tuning, p-tuning-v2, prompt-tuning"),
+        (
+            ["table=2", "methods=pt"],
+            "unknown method 'pt'.* known: fine-tuning, p-tuning-v2, prompt-tuning; other methods too: .*lora",
+        ),
         (["table=2", "model=minilmm"], "unknown model 'minilmm'; did you mean minilm"),
         (["table=2", "share=all"], "share: unknown choice 'all'"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from commandline import Command, log_lines, numbers, result_of, run, wait_until, write_sentences
 
+from ptv2.config.methods import METHODS
 from ptv2.runs.directory import state_of
 
 optuna = pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
@@ -43,6 +44,20 @@ def trials(out: Path) -> list[tuple[Any, ...]]:
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
     study = optuna.load_study(study_name=path.stem, storage=storage)
     return [(trial.state.name, trial.params, trial.value, trial.intermediate_values) for trial in study.trials]
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.several_tasks])
+def test_every_method_has_a_space(method: str, data: Path, tmp_path: Path) -> None:
+    start = [word for word in words(data, tmp_path / "out") if word not in ("hydra/sweeper=optuna", "-m")]
+    short = ("+sweep=optuna", f"method={method}", "hydra.sweeper.trials=2", "trainer.max_steps=1")
+    done = run([*start, *short], tmp_path)
+    assert done.code == 0, done.err
+    ended = trials(tmp_path / "out")
+    assert [state for state, *_ in ended] == ["COMPLETE"] * 2
+    assert ended[0][1] != ended[1][1]
+    assert all("optim.lr" in settings for _, settings, *_ in ended)
+    if method == "lora":
+        assert all(settings.keys() == {"optim.lr", "lora.rank", "lora.targets"} for _, settings, *_ in ended)
 
 
 def test_a_killed_study_goes_on_like_one_that_was_not(data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptv2.config import paths
-from ptv2.config.methods import MULTITASK
+from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.jobs.data_root import DataRoot, Described, describe, why_no_files
@@ -72,7 +72,8 @@ def read_request(options: Options) -> Request:
     wanted = [*columns, *(c for c in spec.extra if c.name in options.columns and c not in columns), *ad_hoc]
     names = chosen("column", options.columns, [column.name for column in wanted])
     kept = chosen("row", options.rows, [row.name for row in rows])
-    methods = chosen("method", options.methods, [method.name for method in spec.methods])
+    variants = [*spec.methods, *_other_methods(options.methods, [method.name for method in spec.methods])]
+    methods = chosen("method", options.methods, [variant.name for variant in variants])
     return Request(
         name=options.table,
         stem=_stem(options, rows[0].name if other else None, [kept, names, methods]),
@@ -80,7 +81,7 @@ def read_request(options: Options) -> Request:
         spec=spec,
         rows=[row for row in rows if row.name in kept],
         columns=[column for column in wanted if column.name in names],
-        methods=[method for method in spec.methods if method.name in methods],
+        methods=[variant for variant in variants if variant.name in methods],
         seeds=list(options.seeds) or spec.seeds,
         described=described,
         family_columns=wanted,
@@ -190,6 +191,20 @@ def _other_tasks(asked: Sequence[str], known: Sequence[str], config_dir: str | N
         if name not in tasks:
             raise ConfigError(f"{unknown('column', name, known)}; other tasks too: {', '.join(sorted(tasks))}")
     return [Column(name=name) for name in strange]
+
+
+def _other_methods(asked: Sequence[str], known: Sequence[str]) -> list[Variant]:
+    """Methods that a filter names and the table does not have, as they are by default.
+
+    Raises:
+        ConfigError: no method has the name.
+    """
+    strange = [name for name in asked if name not in known]
+    others = [name for name in METHODS if name not in known]
+    for name in strange:
+        if name not in METHODS:
+            raise ConfigError(f"{unknown('method', name, known)}; other methods too: {', '.join(others)}")
+    return [Variant(name=name) for name in strange]
 
 
 def _stem(options: Options, backbone: str | None, kept: Sequence[Sequence[str]]) -> str:
