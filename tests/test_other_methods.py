@@ -95,6 +95,18 @@ def test_in_tables_beside_the_others(data: Path, tmp_path: Path) -> None:
     assert {read_status(folder)["state"] for folder in out.iterdir() if folder.name.startswith("class")} == {"finished"}
 
 
+def test_a_written_recipe_holds_the_settings_of_lora(data: Path, tmp_path: Path) -> None:
+    out, mine = tmp_path / "runs", tmp_path / "mine"
+    mine.mkdir()
+    assert train("lora", data, out, "lora.rank=2", "lora.targets=[key,output.dense]", "trainer.max_steps=1").code == 0
+    words = ["task=classification", "model=tiny", f"out={out}"]
+    best = run(["best", *words, "--write", str(mine)], tmp_path)
+    assert best.code == 0, best.err
+    again = run(["train", *words, "method=lora", f"data.dir={data}", "--config-dir", str(mine)], tmp_path)
+    assert again.code == 0, again.err
+    assert "finished before; nothing was repeated" in again.out
+
+
 def test_a_run_of_a_method_that_is_not_known_hides_no_other(data: Path, tmp_path: Path) -> None:
     """As one that a later version has made."""
     out = tmp_path / "runs"

@@ -20,7 +20,10 @@ from ptv2.errors import ConfigError, first_line, shorten
 SETTINGS = ("task", "model", "method", "trainer", "recipe", "sweep")
 DRAWN = ("table", "figure")
 # What a file for the whole configuration may set at its top; `ours` is what methods look their defaults up in.
-TOP = ("task", "data", "model", "method", "prompt", "head", "optim", "trainer", "multitask", "seed", "recipe", "ours")
+TOP = (
+    *("task", "data", "model", "method", "prompt", "lora", "head", "optim", "trainer", "multitask"),
+    *("seed", "recipe", "ours"),
+)
 # What a sweep's file may set of Hydra.
 OF_SWEEPS = ("mode", "sweeper")
 MOST_VALUES = 100_000  # in one file; an alias in YAML can stand for millions

@@ -323,7 +323,7 @@ class PromptConfig(Frozen):
 class LoraConfig(Frozen):
     """Two narrow matrices beside linear maps of the backbone, as PEFT knows them; method lora only."""
 
-    rank: Positive = 8  # rows of A and columns of B
+    rank: Annotated[Whole, Field(gt=0, le=2**14)] = 8  # rows of A and columns of B
     alpha: Annotated[float, Field(gt=0, le=LARGEST)] = 16.0  # the product counts alpha / rank times
     dropout: Rate = 0.0  # on the input of A
     # query-value: the attention's query and value maps, or the one map that gives them; all-linear: every linear map of

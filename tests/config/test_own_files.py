@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptv2.config import paths
-from ptv2.config.own_files import DRAWN, SETTINGS, check_file
+from ptv2.config.own_files import DRAWN, SETTINGS, TOP, check_file
+from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 
 TARGETS = [
@@ -255,3 +256,7 @@ def test_files_that_begin_with_one_another(tmp_path: Path) -> None:
         (tmp_path / "task" / f"{name}.yaml").write_text(f"defaults: [{other}]\nname: x\n")
     done = run(["train", "task=x", "--config-dir", str(tmp_path)], tmp_path / "streams")
     assert (done.code, "in their defaults" in done.error) == (2, True)
+
+
+def test_a_file_may_set_all_of_a_run_but_where_it_goes() -> None:
+    assert set(TOP) == {*RunConfig.model_fields, "ours"} - {"out"}

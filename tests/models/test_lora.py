@@ -170,6 +170,16 @@ def test_a_frozen_backbone_may_be_in_half_precision() -> None:
         build_model(run_config(config, "lora", lora={"bias": "all"}, dtype="bfloat16"), SPEC)
 
 
+def test_checkpointed_gradients_are_the_same() -> None:
+    found = []
+    for checkpointing in (False, True):
+        model = tiny_model("bert", "lora", SPEC, gradient_checkpointing=checkpointing).train()
+        mean_loss(model, tiny_batch()).backward()
+        found.append(gradients(model))
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, msg=name)
+
+
 def test_dropout_is_before_a() -> None:
     model = new_model(dropout=0.5, targets=["query"])
     layer = model.backbone.get_submodule("encoder.layer.0.attention.self.query")
@@ -197,6 +207,7 @@ def test_an_artifact_has_no_weights_of_the_backbone_and_fits_its_settings_alone(
     ("lora", "message"),
     [
         ({"rank": 0}, "greater than 0"),
+        ({"rank": 10**9}, "less than or equal to 16384"),
         ({"alpha": 0}, "greater than 0"),
         ({"dropout": 1}, "less than 1"),
         ({"targets": "query"}, "'query-value' or 'all-linear'"),
