@@ -57,7 +57,7 @@ def show_needs(config: RunConfig, work: Work, origin: str, needs: list[Need], re
             [name, *(_bytes(getattr(need.step, name)) for need in needs)]
             for name in ("weights", "gradients", "optimizer", "activations", "peak")
         ),
-        ["an epoch", *(_operations(need.epoch) for need in needs)],
+        ["an epoch", *(format_operations(need.epoch) for need in needs)],
         ["  here about", *(clock(_seconds(config, need)) for need in needs)],
     ]
     styles = ["", *("bold" if need.method == config.method else "" for need in needs)]
@@ -94,7 +94,8 @@ def _bytes(count: int) -> str:
     return f"{count / 1024:.1f} KiB"
 
 
-def _operations(count: float) -> str:
+def format_operations(count: float) -> str:
+    """Format a number of floating-point operations with its unit."""
     for unit, size in (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12)):
         if count >= size:
             return f"{count / size:.2f} {unit}"

@@ -24,7 +24,6 @@ from ptv2.report.formats import format_p
 
 RESAMPLES = 2000
 LEVEL = 0.05
-MARGIN = 1.0  # points within which two methods count as equivalent, unless asked otherwise
 TOLERANCE = 1e-9  # points; scores are ratios of counts in floating point, so equal differences differ by rounding
 EQUAL = "equal"  # in the place of p
 SEED = 0  # of the resampling, so that a table is the same file each time
@@ -85,10 +84,10 @@ class Comparison:
 def compare(
     ours: Mapping[int, float],
     theirs: Mapping[int, float],
-    margin: float,
+    margin: float = 0.0,
     bootstrap: Bootstrap | None = None,
 ) -> Comparison | None:
-    """Compare scores by seed; None without a common seed."""
+    """Compare scores by seed; None without a common seed. Below a margin of 0 nothing is equivalent."""
     seeds = tuple(sorted(set(ours) & set(theirs)))
     if not seeds:
         return None

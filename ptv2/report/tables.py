@@ -18,7 +18,7 @@ from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
 from ptv2.report.formats import format_csv, format_markdown, format_score
-from ptv2.report.statistics import EQUAL, MARGIN, Comparison, compare, spread_of
+from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
 from ptv2.runs.directory import SHARED
 from ptv2.runs.record import Result
 
@@ -89,8 +89,8 @@ def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
 
 def compare_rows(row: Row, baseline: Row, metric: str) -> Comparison:
     """Compare a row with the baseline over their common seeds; without any, the difference of means, untested."""
-    untested = Comparison((), row.mean(metric) - baseline.mean(metric), None, None, MARGIN, None)
-    return compare(row.metrics[metric], baseline.metrics[metric], MARGIN) or untested
+    untested = Comparison((), row.mean(metric) - baseline.mean(metric), None, None, 0.0, None)
+    return compare(row.metrics[metric], baseline.metrics[metric]) or untested
 
 
 HEADER = (

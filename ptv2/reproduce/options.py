@@ -1,4 +1,4 @@
-"""What the words of `ptv2 reproduce` ask for: the table or figure, what is left out of it, and settings of its runs."""
+"""What the words of `ptv2 reproduce` ask for: a table or figure, some of its rows or columns, settings of its runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARGIN = 1.0  # points within which two methods count as equivalent
 
 @dataclass(frozen=True)
 class Options:
-    """One request; empty filters and no seeds mean what the table's or figure's own file says."""
+    """The choices of one command; empty filters and no seeds stand for those in the file of the table or figure."""
 
     table: str | None = None
     figure: str | None = None
@@ -45,15 +45,15 @@ class Options:
 
 
 def read_settings(words: Sequence[str], **flags: Any) -> Options:
-    """Options from `key=value` words; keys that are none of ours are settings of the runs.
+    """Read options from `key=value` words; other keys are settings of the runs.
 
     Args:
         flags: fields that are not given as `key=value`.
 
     Raises:
-        ConfigError: a word that is no `key=value`, a value that does not fit, or neither or both of table and figure.
+        ConfigError: a word that is not `key=value`, a wrong value, or not exactly one of table and figure.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     overrides: list[str] = []
     for word in words:
         key, equals, value = word.partition("=")
@@ -61,48 +61,48 @@ def read_settings(words: Sequence[str], **flags: Any) -> Options:
             raise ConfigError(f"{word}: expected key=value")
         if key in INSTEAD:
             raise ConfigError(f"{word}: {INSTEAD[key]}")
-        if key not in READERS:
+        if key not in PARSERS:
             overrides.append(word)
-        elif key in found:
+        elif key in values:
             raise ConfigError(f"{key} is given twice")
         else:
-            found[key] = READERS[key](key, value)
-    if ("table" in found) == ("figure" in found):
+            values[key] = PARSERS[key](key, value)
+    if ("table" in values) == ("figure" in values):
         raise ConfigError("expected table=NAME or figure=NAME, one of them (ptv2 reproduce --help says what there is)")
-    if "table" in found and "task" in found:
-        raise ConfigError(f"task={found['task']}: a table has columns; expected columns={found['task']}")
-    return Options(**found, overrides=tuple(overrides), **flags)
+    if "table" in values and "task" in values:
+        raise ConfigError(f"task={values['task']}: a table has columns; expected columns={values['task']}")
+    return Options(**values, overrides=tuple(overrides), **flags)
 
 
-def chosen(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Those of `known` that a filter names, in their own order; all where it names none.
+def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Choose the names of `known` that `asked` has, in the order of `known`; all if it is empty.
 
     Raises:
-        ConfigError: it names another.
+        ConfigError: a name that is not in `known`.
     """
     if strange := [name for name in asked if name not in known]:
         raise ConfigError(unknown(kind, strange[0], known))
     return [name for name in known if not asked or name in asked]
 
 
-def _text(key: str, value: str) -> str:
+def _parse_text(key: str, value: str) -> str:
     if not value:
         raise ConfigError(f"{key}=: expected a value")
     return value
 
 
-def _names(key: str, value: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in value.strip("[]").split(","))
+def _parse_names(key: str, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.strip("[]").split(","))
     if not all(names) or len(set(names)) < len(names):
         raise ConfigError(f"{key}={value}: expected different names with commas between them")
     return names
 
 
-def _seeds(key: str, value: str) -> tuple[int, ...]:
-    """Numbers, and ranges of them: `1,2,3` or `1-5`."""
+def _parse_seeds(key: str, value: str) -> tuple[int, ...]:
+    """Parse numbers and ranges of them: `1,2,3` or `1-5`."""
     seeds: list[int] = []
-    for part in _names(key, value):
-        span = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+    for word in _parse_names(key, value):
+        span = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if span is None or (span[2] and int(span[2]) < int(span[1])):
             raise ConfigError(f"{key}={value}: expected whole numbers, such as 1,2,3 or 1-3")
         seeds += range(int(span[1]), int(span[2] or span[1]) + 1)
@@ -111,13 +111,13 @@ def _seeds(key: str, value: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _count(key: str, value: str) -> int:
+def _parse_count(key: str, value: str) -> int:
     if not value.isdigit() or int(value) < 1:
         raise ConfigError(f"{key}={value}: expected a whole number from 1 on")
     return int(value)
 
 
-def _points(key: str, value: str) -> float:
+def _parse_points(key: str, value: str) -> float:
     try:
         points = float(value)
     except ValueError:
@@ -127,34 +127,34 @@ def _points(key: str, value: str) -> float:
     return points
 
 
-def _share(key: str, value: str) -> str:
+def _parse_share(key: str, value: str) -> str:
     if value not in SHARES:
         raise ConfigError(f"{key}: {unknown('choice', value, SHARES)}")
     return value
 
 
-def _folder(key: str, value: str) -> Path:
-    path = Path(_text(key, value)).expanduser()
+def _parse_folder(key: str, value: str) -> Path:
+    path = Path(_parse_text(key, value)).expanduser()
     if key == "data" and not path.is_dir():
         raise ConfigError(f"data: no folder {path}")
     return path
 
 
-READERS: dict[str, Callable[[str, str], Any]] = {
-    "table": _text,
-    "figure": _text,
-    "task": _text,
-    "model": _text,
-    "rows": _names,
-    "columns": _names,
-    "methods": _names,
-    "seeds": _seeds,
-    "data": _folder,
-    "jobs": _count,
-    "out": _text,
-    "results": _folder,
-    "margin": _points,
-    "share": _share,
+PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "table": _parse_text,
+    "figure": _parse_text,
+    "task": _parse_text,
+    "model": _parse_text,
+    "rows": _parse_names,
+    "columns": _parse_names,
+    "methods": _parse_names,
+    "seeds": _parse_seeds,
+    "data": _parse_folder,
+    "jobs": _parse_count,
+    "out": _parse_text,
+    "results": _parse_folder,
+    "margin": _parse_points,
+    "share": _parse_share,
 }
 INSTEAD = {
     "seed": "expected seeds=1,2,3",
@@ -163,4 +163,4 @@ INSTEAD = {
     "column": "expected columns=NAME,NAME",
     "data.dir": "expected data=DIR, the folder that holds a folder for each task",
 }
-assert READERS.keys() <= {field.name for field in fields(Options)}
+assert PARSERS.keys() <= {field.name for field in fields(Options)}

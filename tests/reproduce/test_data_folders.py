@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ptv2.reproduce.jobs.data_root import DataRoot, describe, why_no_files
+from ptv2.reproduce.jobs.data_root import DataRoot, describe_data, why_no_files
 
-TASKS = [describe(name) for name in ("rte", "conll03", "conll04", "squad", "xquad_en", "up_ewt", "sst2", "sick")]
+TASKS = [describe_data(name) for name in ("rte", "conll03", "conll04", "squad", "xquad_en", "up_ewt", "sst2", "sick")]
 BY_NAME = {task.name: task for task in TASKS}
 
 

@@ -19,7 +19,7 @@ from records import result
 from ptv2.config.compose import compose
 from ptv2.errors import Interrupted
 from ptv2.reproduce.jobs import execute
-from ptv2.reproduce.jobs.plan import Cell, Job
+from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.runs.record import write_result
 
 START = (
@@ -50,7 +50,7 @@ def job(tmp_path: Path, name: str, seed: int = 1, why: str | None = None, folder
     return Job(Cell((name,), (f"a={name}",)), seed, (), CONFIG, tmp_path / "runs" / (folder or f"{name}-{seed}"), why)
 
 
-def states(outcomes: list[execute.Outcome]) -> list[tuple[str, str]]:
+def states(outcomes: list[execute.JobStatus]) -> list[tuple[str, str]]:
     return [(outcome.state, outcome.message) for outcome in outcomes]
 
 

@@ -17,9 +17,9 @@ from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report.points import read_points
 from ptv2.reproduce.figure import make as figures
-from ptv2.reproduce.figure.make import plan_figure, read_request, reproduce_figure
-from ptv2.reproduce.jobs import plan
-from ptv2.reproduce.jobs.plan import Job
+from ptv2.reproduce.figure.make import list_figure_jobs, read_figure_request, reproduce_figure
+from ptv2.reproduce.jobs import list_jobs as listing
+from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.options import Options
 from ptv2.runs.record import Result, write_result
 
@@ -31,7 +31,7 @@ Value = Callable[[Job], float]
 def _compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal words are composed once: most of the time here would go into Hydra."""
     known = cache(lambda words, config_dir: compose(list(words), config_dir))
-    monkeypatch.setattr(plan, "compose", lambda words, config_dir: known(tuple(words), config_dir))
+    monkeypatch.setattr(listing, "compose", lambda words, config_dir: known(tuple(words), config_dir))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def made_up(job: Job, dev: float, **more: Any) -> Result:
 
 def fill(options: Options, value: Value, *, lines: bool = False, **more: Any) -> list[Job]:
     """Make up the runs of a figure, of its horizontal lines with `lines`; `more` replaces parts of their results."""
-    jobs, looked_for = plan_figure(read_request(str(options.figure), options), options)
+    jobs, looked_for = list_figure_jobs(read_figure_request(str(options.figure), options), options)
     for job in [*jobs, *(looked_for if lines else ())]:
         made_up(job, value(job), **more)
     return jobs
@@ -146,8 +146,8 @@ def test_places_by_hand_are_the_same_runs_as_the_groups_of_layers(options: Optio
 
 def test_a_series_can_be_given_its_own_rate(options: Options) -> None:
     rate = "figure.series.1.overrides=[prompt.reparameterization=mlp,optim.lr=1e-3]"
-    request = read_request("length", replace(options, overrides=(*SMALL, rate)))
-    jobs, _ = plan_figure(request, options)
+    request = read_figure_request("length", replace(options, overrides=(*SMALL, rate)))
+    jobs, _ = list_figure_jobs(request, options)
     rates = {job.cell.key[0]: job.config.optim.lr for job in jobs if job.config is not None}
     assert rates["MLP"] == 1e-3
     assert rates["embedding"] != 1e-3
@@ -174,11 +174,11 @@ def test_lines_are_drawn_where_their_runs_are_and_run_where_they_are_asked_for(o
     level = [row for row in table(options, "depth-mini-inference-tiny.csv") if not row["x"]]
     assert [(row["series"], row["value"]) for row in level] == [("fine-tuning", f"{50.0 + s}") for s in (1, 2, 3)]
 
-    jobs, looked_for = plan_figure(read_request("depth", options), options)
+    jobs, looked_for = list_figure_jobs(read_figure_request("depth", options), options)
     assert {job.cell.key[0] for job in looked_for} == {"fine-tuning"}
     assert "fine-tuning" not in {job.cell.key[0] for job in jobs}
     asked = replace(options, methods=("fine-tuning", "p-tuning-v2"))
-    jobs, looked_for = plan_figure(read_request("depth", asked), asked)
+    jobs, looked_for = list_figure_jobs(read_figure_request("depth", asked), asked)
     assert "fine-tuning" in {job.cell.key[0] for job in jobs}
     assert not looked_for
     without = replace(options, methods=("p-tuning-v2",))
@@ -190,7 +190,7 @@ def test_a_line_falls_back_to_the_best_fine_tuning_on_the_same_data(options: Opt
     fill(options, by_series_and_layers)
     for rate, dev in (("1e-5", 80.0), ("2e-5", 90.0), ("3e-5", 99.0)):
         other = replace(options, methods=("fine-tuning", "p-tuning-v2"), overrides=(*SMALL, f"optim.lr={rate}"))
-        jobs, _ = plan_figure(read_request("depth", other), other)
+        jobs, _ = list_figure_jobs(read_figure_request("depth", other), other)
         for job in jobs:
             if job.cell.key[0] == "fine-tuning":
                 strange = {"data": {"fingerprint": "g", "examples": {"train": 8, "dev": 4}, "predicted": {}}}
@@ -235,7 +235,7 @@ def test_learning_curves_are_the_evaluations_of_each_run(options: Options) -> No
 
 
 def test_places_without_a_run_are_named(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs, _ = plan_figure(read_request("depth", options), options)
+    jobs, _ = list_figure_jobs(read_figure_request("depth", options), options)
     for job in jobs:
         if job.cell.key[1] == "1" and job.seed < 3:
             made_up(job, 60.0 + job.seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptv2.errors import ConfigError
-from ptv2.reproduce.options import chosen, read_settings
+from ptv2.reproduce.options import choose_names, read_settings
 
 
 def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_wrong_word_is_named(words: list[str], said: str) -> None:
 
 
 def test_filters_keep_the_order_of_the_table_and_name_the_choices() -> None:
-    assert chosen("row", ["c", "a"], ["a", "b", "c"]) == ["a", "c"]
-    assert chosen("row", [], ["a", "b"]) == ["a", "b"]
+    assert choose_names("row", ["c", "a"], ["a", "b", "c"]) == ["a", "c"]
+    assert choose_names("row", [], ["a", "b"]) == ["a", "b"]
     with pytest.raises(ConfigError, match="unknown row 'bert-lrge'; did you mean bert-large"):
-        chosen("row", ["bert-lrge"], ["bert-large", "roberta-large"])
+        choose_names("row", ["bert-lrge"], ["bert-large", "roberta-large"])

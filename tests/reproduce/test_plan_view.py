@@ -15,8 +15,8 @@ from ptv2.config.schema import RunConfig
 from ptv2.reproduce.jobs import cost
 from ptv2.reproduce.jobs import feasible as memory
 from ptv2.reproduce.jobs import show_plan as plan_view
-from ptv2.reproduce.jobs.cost import Cost
-from ptv2.reproduce.jobs.plan import Cell, Job, plan_jobs
+from ptv2.reproduce.jobs.cost import PassCost
+from ptv2.reproduce.jobs.list_jobs import Cell, Job, list_jobs
 from ptv2.reproduce.jobs.timing import Clock, done, work
 from ptv2.reproduce.options import Options
 
@@ -38,14 +38,14 @@ def finish(job: Job, seconds: float) -> None:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass of 32 examples costs 32 GFLOP, whatever the run is."""
-    monkeypatch.setattr(plan_view, "pass_cost", lambda config: Cost(32, 10, 1000, 3 * memory.GIB, 32 * 10**9))
+    monkeypatch.setattr(plan_view, "pass_cost", lambda config: PassCost(32, 10, 1000, 3 * memory.GIB, 32 * 10**9))
     monkeypatch.setattr(plan_view, "example_count", lambda config: config.data.limit.get("train") or 1440)
 
 
 @pytest.mark.usefixtures("counted")
 def test_the_plan_lists_runs_operations_memory_and_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell("deep"), cell("tuned", "method=fine-tuning"), Cell(("none",), ("task=conll04", "model=tiny"))]
-    jobs = plan_jobs(cells, [1, 2], [f"out={tmp_path}"], None)
+    jobs = list_jobs(cells, [1, 2], [f"out={tmp_path}"], None)
     finish(jobs[0], 60.0)
     plan_view.show_plan(jobs, Options(table="x"))
     said = capsys.readouterr().out
@@ -60,7 +60,7 @@ def test_the_plan_lists_runs_operations_memory_and_time(tmp_path: Path, capsys: 
 
 
 def test_a_plan_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = plan_jobs([cell("deep"), Cell(("none",), ("task=conll04", "model=tiny"))], [1], [f"out={tmp_path}"], None)
+    jobs = list_jobs([cell("deep"), Cell(("none",), ("task=conll04", "model=tiny"))], [1], [f"out={tmp_path}"], None)
     finish(jobs[0], 60.0)
     plan_view.show_plan(jobs, Options(table="x"))
     said = capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_the_part_that_tasks_share_counts_once(tmp_path: Path, capsys: pytest.Ca
         Cell((name,), (f"task={name}", "model=tiny", "trainer.epochs=1", *shared))
         for name in ("mini-inference", "mini-entities")
     ]
-    plan_view.show_plan(plan_jobs(cells, [1], [f"out={tmp_path}"], None), Options(table="x"))
+    plan_view.show_plan(list_jobs(cells, [1], [f"out={tmp_path}"], None), Options(table="x"))
     text = " ".join(capsys.readouterr().out.split())
     assert "1.44 TFLOP + shared 5.76 TFLOP" in text
     assert f"2 runs to make, {2 * 1.44 + 5.76:.2f} TFLOP at most" in text
@@ -83,7 +83,7 @@ def test_the_part_that_tasks_share_counts_once(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.usefixtures("counted")
 def test_jobs_side_by_side_are_done_sooner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = plan_jobs([cell("deep")], [1, 2, 3], [f"out={tmp_path}"], None)
+    jobs = list_jobs([cell("deep")], [1, 2, 3], [f"out={tmp_path}"], None)
     finish(jobs[0], 60.0)
     plan_view.show_plan(jobs, Options(table="x", jobs=2))
     assert "about 1:00" in capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_jobs_side_by_side_are_done_sooner(tmp_path: Path, capsys: pytest.Captur
 
 def test_time_is_learned_from_the_most_alike(tmp_path: Path) -> None:
     deep, other, tuned = (
-        plan_jobs([made], [1], [f"out={tmp_path}"], None)[0]
+        list_jobs([made], [1], [f"out={tmp_path}"], None)[0]
         for made in (cell("deep"), cell("other", "prompt.length=5"), cell("tuned", "method=fine-tuning"))
     )
     clock = Clock([(deep, None)])
@@ -116,7 +116,7 @@ def test_time_is_learned_from_the_most_alike(tmp_path: Path) -> None:
 
 def test_runs_of_other_tables_in_the_same_folder_tell_the_time_too(tmp_path: Path) -> None:
     first, second = (
-        plan_jobs([made], [1], [f"out={tmp_path}"], None)[0] for made in (cell("a", "prompt.length=5"), cell("b"))
+        list_jobs([made], [1], [f"out={tmp_path}"], None)[0] for made in (cell("a", "prompt.length=5"), cell("b"))
     )
     assert first.config is not None
     finish(first, 30.0)
@@ -127,7 +127,7 @@ def test_runs_of_other_tables_in_the_same_folder_tell_the_time_too(tmp_path: Pat
 
 def test_runs_that_end_now_set_the_pace(tmp_path: Path) -> None:
     first, second, third = (
-        plan_jobs([made], [1], [f"out={tmp_path}"], None)[0]
+        list_jobs([made], [1], [f"out={tmp_path}"], None)[0]
         for made in (cell("a", "prompt.length=5"), cell("b"), cell("c", "method=fine-tuning"))
     )
     seconds = {"train": 0.0, "evaluate": 0.0, "examples_per_second": 0.0}
@@ -141,7 +141,7 @@ def test_runs_that_end_now_set_the_pace(tmp_path: Path) -> None:
 
 
 def test_what_a_run_has_behind_it_does_not_count(tmp_path: Path) -> None:
-    (job,) = plan_jobs([cell("deep")], [1], [f"out={tmp_path}"], None)
+    (job,) = list_jobs([cell("deep")], [1], [f"out={tmp_path}"], None)
     assert job.folder is not None
     assert done(job) == 0
     job.folder.mkdir()
@@ -190,7 +190,7 @@ def test_the_bounds_enclose_the_count(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
     for method in ("fine-tuning", "p-tuning-v2"):
         config = compose(["task=mini-inference", "model=minilm", f"method={method}", "task.max_length=128"])
-        shape = memory._shape(config)
+        shape = memory.sizes_of(config)
         assert shape is not None
         least, most = memory.bounds(config, shape)
         assert least <= cost.pass_cost(config).peak <= most
@@ -198,12 +198,12 @@ def test_the_bounds_enclose_the_count(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_between_the_bounds_the_count_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     config: RunConfig = compose(["task=rte", "model=roberta-large", "method=fine-tuning"])
-    shape = memory._shape(config)
+    shape = memory.sizes_of(config)
     assert shape is not None
     least, most = memory.bounds(config, shape)
     middle = (least + most) / 2
     monkeypatch.setattr(memory, "available", lambda device: (middle, "this machine"))
     for peak, fits in ((middle - 1, True), (middle + memory.GIB, False)):
-        monkeypatch.setattr(cost, "pass_cost", lambda config, peak=peak: Cost(1, 1, 1, int(peak), 1))
+        monkeypatch.setattr(cost, "pass_cost", lambda config, peak=peak: PassCost(1, 1, 1, int(peak), 1))
         said: Any = memory.why_too_large(config)
         assert (said is None) == fits, said

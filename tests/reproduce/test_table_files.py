@@ -17,13 +17,13 @@ import pytest
 from records import result
 
 from ptv2.config.compose import compose
-from ptv2.reproduce.jobs.execute import Outcome
-from ptv2.reproduce.jobs.plan import Cell, Job
+from ptv2.reproduce.jobs.execute import JobStatus
+from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.reproduce.options import Options, read_settings
 from ptv2.reproduce.table.as_csv import as_records, comma_separated
 from ptv2.reproduce.table.as_latex import FIT, latex
 from ptv2.reproduce.table.as_markdown import markdown
-from ptv2.reproduce.table.cells import Request, read_request
+from ptv2.reproduce.table.cells import TableRequest, read_table_request
 from ptv2.reproduce.table.entries import Entry, entries
 from ptv2.reproduce.table.layout import Document, lay_out
 from ptv2.reproduce.table.make import write_table
@@ -34,38 +34,38 @@ Scores = dict[int, float]
 Asked = dict[tuple[str, str, str], Scores | str]
 
 
-def request_of(*words: str) -> tuple[Request, Options]:
+def request_of(*words: str) -> tuple[TableRequest, Options]:
     options = read_settings(
         ["table=2", "rows=bert-large", "columns=rte,boolq,cb", f"seeds={SEEDS[0]}-{SEEDS[-1]}", *words]
     )
-    return read_request(options), options
+    return read_table_request(options), options
 
 
-def outcomes(request: Request, scores: Asked, folder: Path) -> dict[tuple[str, ...], list[Outcome]]:
+def outcomes(request: TableRequest, scores: Asked, folder: Path) -> dict[tuple[str, ...], list[JobStatus]]:
     """What became of each place: scores by seed, or why there are none."""
     return {
         place.key: list(_outcomes(place.key, scores.get(place.key, "not available: x"), folder))
-        for place in request.places
+        for place in request.positions
     }
 
 
-def _outcomes(key: tuple[str, str, str], found: Scores | str, folder: Path) -> Iterable[Outcome]:
+def _outcomes(key: tuple[str, str, str], found: Scores | str, folder: Path) -> Iterable[JobStatus]:
     cell = Cell(key, ())
     for seed in SEEDS:
         if isinstance(found, str):
-            yield Outcome(Job(cell, seed, (), CONFIG, None, found), "impossible", None, found)
+            yield JobStatus(Job(cell, seed, (), CONFIG, None, found), "impossible", None, found)
             continue
         own = folder / "-".join((*key, str(seed)))
         job = Job(cell, seed, (), CONFIG, own, None)
         if seed not in found:
-            yield Outcome(job, "failed", None, "the loss is not finite at step 7")
+            yield JobStatus(job, "failed", None, "the loss is not finite at step 7")
             continue
         made = result(key[2], seed, found[seed])
         own.mkdir(parents=True)
         right = [float(i < round(found[seed])) for i in range(100)]
         tree = {"unit": "example", "scores": {"accuracy": [[right, [1.0] * 100]]}}
         (own / "fractions-dev.json").write_text(json.dumps(tree), encoding="utf-8")
-        yield Outcome(job, "finished", made, "")
+        yield JobStatus(job, "finished", made, "")
 
 
 FT, PT, PT2 = "fine-tuning", "prompt-tuning", "p-tuning-v2"
@@ -80,18 +80,18 @@ FOUND: Asked = {
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[Request, Options, list[Entry], Document]:
+def made(tmp_path: Path) -> tuple[TableRequest, Options, list[Entry], Document]:
     request, options = request_of()
     found = entries(request, outcomes(request, FOUND, tmp_path), options.margin)
     return request, options, found, lay_out(request, found, options)
 
 
 def entry(found: list[Entry], column: str, method: str) -> Entry:
-    (one,) = [e for e in found if (e.place.column.name, e.place.method.name) == (column, method)]
+    (one,) = [e for e in found if (e.position.column.name, e.position.method.name) == (column, method)]
     return one
 
 
-def test_the_layout_is_the_papers(made: tuple[Request, Options, list[Entry], Document]) -> None:
+def test_the_layout_is_the_papers(made: tuple[TableRequest, Options, list[Entry], Document]) -> None:
     (grid,) = made[3].grids
     assert grid.spans == (("BoolQ", 3), ("CB", 3), ("RTE", 3))
     assert grid.methods == ("FT", "PT", "PT-2") * 3
@@ -113,8 +113,8 @@ def test_the_layout_is_the_papers(made: tuple[Request, Options, list[Entry], Doc
 
 def test_many_columns_stand_in_several_grids() -> None:
     options = read_settings(["table=3", "rows=roberta-large"])
-    request = read_request(options)
-    nothing = {place.key: list(_outcomes(place.key, "no data: x", Path())) for place in request.places}
+    request = read_table_request(options)
+    nothing = {place.key: list(_outcomes(place.key, "no data: x", Path())) for place in request.positions}
     document = lay_out(request, entries(request, nothing, 1.0), options)
     assert [[label for label, _ in grid.spans] for grid in document.grids] == [
         ["CoNLL03", "OntoNotes", "CoNLL04"],
@@ -126,7 +126,7 @@ def test_many_columns_stand_in_several_grids() -> None:
 
 
 def test_a_seed_that_failed_is_named_and_its_pair_left_out(
-    made: tuple[Request, Options, list[Entry], Document],
+    made: tuple[TableRequest, Options, list[Entry], Document],
 ) -> None:
     one = entry(made[2], "rte", PT)
     assert (one.values, one.asked, one.word) == ({1: 55.0, 2: 54.0}, 3, "failed")
@@ -135,7 +135,7 @@ def test_a_seed_that_failed_is_named_and_its_pair_left_out(
     assert "failed: the loss is not finite at step 7: BERT-large RTE (PT)." in made[3].notes
 
 
-def test_no_place_is_empty(made: tuple[Request, Options, list[Entry], Document]) -> None:
+def test_no_place_is_empty(made: tuple[TableRequest, Options, list[Entry], Document]) -> None:
     for grid in made[3].grids:
         assert all(cell for line in grid.lines if line.what == "ours" for cell in line.cells)
     said = "\n".join(made[3].notes)
@@ -145,7 +145,7 @@ def test_no_place_is_empty(made: tuple[Request, Options, list[Entry], Document])
 
 
 def test_the_caption_says_how_numbers_were_chosen_and_tested(
-    made: tuple[Request, Options, list[Entry], Document],
+    made: tuple[TableRequest, Options, list[Entry], Document],
 ) -> None:
     caption = made[3].caption
     assert "On development sets the best epoch's score" in caption
@@ -228,7 +228,7 @@ def test_memory_that_was_not_measured_is_left_out(tmp_path: Path) -> None:
     assert rows["rte", PT2]["memory_bytes"] == ""
 
 
-def test_markdown_is_one_table_a_grid(made: tuple[Request, Options, list[Entry], Document]) -> None:
+def test_markdown_is_one_table_a_grid(made: tuple[TableRequest, Options, list[Entry], Document]) -> None:
     text = markdown(made[3])
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) == 2, "the grid, and the comparisons and costs"
@@ -237,7 +237,7 @@ def test_markdown_is_one_table_a_grid(made: tuple[Request, Options, list[Entry],
     assert tables[0][2].startswith("| BERT-large | ours | 77.3 ± 0.6 | no data | too large |")
 
 
-def test_latex_is_well_formed(made: tuple[Request, Options, list[Entry], Document]) -> None:
+def test_latex_is_well_formed(made: tuple[TableRequest, Options, list[Entry], Document]) -> None:
     whole = "\n".join(line for line in latex(made[3]).splitlines() if not line.startswith("%"))
     text = whole.replace(f"{FIT}\n", "").replace("\\end{tabular}}", "\\end{tabular}")
     begun, ended = (re.findall(rf"\\{word}{{([a-z*]+)}}", text) for word in ("begin", "end"))
@@ -257,7 +257,7 @@ def test_latex_is_well_formed(made: tuple[Request, Options, list[Entry], Documen
     assert "$-$16.0$^*$" in text
 
 
-def test_latex_compiles(made: tuple[Request, Options, list[Entry], Document], tmp_path: Path) -> None:
+def test_latex_compiles(made: tuple[TableRequest, Options, list[Entry], Document], tmp_path: Path) -> None:
     engine = shutil.which("pdflatex")
     if engine is None:
         pytest.skip("needs pdflatex")
@@ -269,7 +269,9 @@ def test_latex_compiles(made: tuple[Request, Options, list[Entry], Document], tm
     assert "Overfull" not in done.stdout
 
 
-def test_csv_and_json_have_every_number(made: tuple[Request, Options, list[Entry], Document], tmp_path: Path) -> None:
+def test_csv_and_json_have_every_number(
+    made: tuple[TableRequest, Options, list[Entry], Document], tmp_path: Path
+) -> None:
     request, _, found, document = made
     records = as_records(found, str)
     lines = list(csv.DictReader(io.StringIO(comma_separated(records))))
@@ -321,9 +323,9 @@ def test_where_its_runs_were_made_is_said_once(tmp_path: Path) -> None:
 
 def test_no_place_of_this_machine_is_in_a_table(tmp_path: Path) -> None:
     options = read_settings(["table=2", "rows=bert-large", "columns=rte", f"data={tmp_path}", "model.revision=x"])
-    request = read_request(options)
+    request = read_table_request(options)
     reason = f"no data: {tmp_path}/superglue/RTE/train.jsonl:3: expected UTF-8 text"
-    found = entries(request, {p.key: list(_outcomes(p.key, reason, tmp_path)) for p in request.places}, 1.0)
+    found = entries(request, {p.key: list(_outcomes(p.key, reason, tmp_path)) for p in request.positions}, 1.0)
     text = markdown(lay_out(request, found, options)) + str(as_records(found, str))
     assert str(tmp_path) not in markdown(lay_out(request, found, options))
     assert "no data: DIR/superglue/RTE/train.jsonl:3" in text

@@ -1,4 +1,4 @@
-"""From a figure's description to its cells: one for each series at each place of the x axis."""
+"""From a figure's description to its cells: one for each series at each value of x."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from collections.abc import Sequence
 
 from ptv2.config.compose import compose
 from ptv2.errors import ConfigError
-from ptv2.reproduce.figure.spec import FigureSpec, Series, Setting, filled, key_of, written
-from ptv2.reproduce.jobs.plan import Cell
+from ptv2.reproduce.figure.spec import FigureSpec, Series, Setting, fill_in, format_value, key_of
+from ptv2.reproduce.jobs.list_jobs import Cell
 
 GROUPS = 6  # of layers, at most: the paper has six of BERT-large's 24
 
 
 def layer_groups(layers: int) -> list[int]:
-    """Growing numbers of layers, all of them last: 4, 8, ..., 24 of 24; 2, 4, ..., 12 of 12; 1, 2, ..., 6 of 6."""
+    """Growing numbers of layers, up to all: 4, 8, ..., 24 of 24; 2, 4, ..., 12 of 12; 1, 2, ..., 6 of 6."""
     step = math.ceil(layers / GROUPS)
     return [*range(step, layers, step), layers]
 
 
 def cells_of(spec: FigureSpec, series: Sequence[Series], base: Sequence[str], layers: int | None = None) -> list[Cell]:
-    """The cells of some of a figure's series; a cell's key is the series' name and the place's.
+    """The cells of some of a figure's series; a cell's key is the names of the series and of x.
 
     Args:
         base: the task and the model.
-        layers: how many the backbone has, where the figure asks for it (`Axis.needs_layers`).
+        layers: how many the backbone has, if the figure needs to know (`Axis.needs_layers`).
     """
-    found = []
-    for part in series:
-        for place, own in _places(spec, layers):
-            words = (*spec.overrides, *part.overrides, *spec.x.overrides, *own)
-            found.append(Cell((part.name, place), (*base, *_plain(filled(words, place), layers))))
-    return found
+    cells = []
+    for curve in series:
+        for x, settings in _values(spec, layers):
+            words = (*spec.overrides, *curve.overrides, *spec.x.overrides, *settings)
+            cells.append(Cell((curve.name, x), (*base, *_without_range(fill_in(words, x), layers))))
+    return cells
 
 
 def level_cells(spec: FigureSpec, levels: Sequence[Series], base: Sequence[str]) -> list[Cell]:
-    """One cell for each horizontal line; its place is empty."""
+    """One cell for each horizontal line; its x is empty."""
     return [Cell((level.name, ""), (*base, *spec.overrides, *level.overrides)) for level in levels]
 
 
 def refuse_fixed_axis(spec: FigureSpec, overrides: Sequence[str]) -> None:
-    """The user's settings win over a figure's; those that tell its places and series apart must stay its own.
+    """Refuse a setting of the user that the figure itself varies, which would make its curves or marks equal.
 
     Raises:
-        ConfigError: one of them would make all curves the same.
+        ConfigError: there is one.
     """
-    varied = [*spec.x.overrides, *(word for part in spec.series for word in part.overrides)]
+    varied = [*spec.x.overrides, *(word for series in spec.series for word in series.overrides)]
     if isinstance(spec.x.values, dict):
         varied += [word for words in spec.x.values.values() for word in words]
     keys = set(map(key_of, varied))
@@ -59,10 +59,10 @@ def refuse_fixed_axis(spec: FigureSpec, overrides: Sequence[str]) -> None:
 
 
 def layers_of(model: str | None, overrides: Sequence[str], config_dir: str | None = None) -> int:
-    """How many layers a backbone has, by its configuration; none named is the default one.
+    """How many layers a backbone has, by its configuration; None is the default backbone.
 
     Raises:
-        ModelError: its configuration is not to be had.
+        ModelError: its configuration cannot be had.
     """
     from ptv2.models.outline import find_config  # imports transformers
 
@@ -70,8 +70,8 @@ def layers_of(model: str | None, overrides: Sequence[str], config_dir: str | Non
     return int(find_config(compose(words, config_dir).model)[0].num_hidden_layers)
 
 
-def _places(spec: FigureSpec, layers: int | None) -> list[tuple[str, Sequence[Setting]]]:
-    """Names of the places on the x axis, with the settings that stand for each beside the figure's own."""
+def _values(spec: FigureSpec, layers: int | None) -> list[tuple[str, Sequence[Setting]]]:
+    """The names of the values of x, each with the settings that it alone stands for."""
     values = spec.x.values
     if isinstance(values, dict):
         return list(values.items())
@@ -80,10 +80,10 @@ def _places(spec: FigureSpec, layers: int | None) -> list[tuple[str, Sequence[Se
     if values == "layers":
         assert layers is not None
         return [(str(count), ()) for count in layer_groups(layers)]
-    return [(written(value), ()) for value in values]
+    return [(format_value(value), ()) for value in values]
 
 
-def _plain(words: Sequence[str], layers: int | None) -> tuple[str, ...]:
-    """The first or last of all layers are all: one run, and one name for it."""
+def _without_range(words: Sequence[str], layers: int | None) -> tuple[str, ...]:
+    """Settings in which the first or last of all layers is `all`, so that it is the same run."""
     whole = re.compile(rf"^prompt\.layers=(first|last)-{layers}$")
     return tuple(whole.sub("prompt.layers=all", word) for word in words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,42 +12,55 @@ from ptv2.config.recipes import describe_recipe
 from ptv2.console.output import tell
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, RunError
+from ptv2.report import tables
 from ptv2.report.points import Point, read_points
+from ptv2.report.usable import usable_results
 from ptv2.reproduce.figure.cells import cells_of, layers_of, level_cells, refuse_fixed_axis
-from ptv2.reproduce.figure.files import ends, show_figure, show_gaps, stem_of, words_of, write_figure, write_page
+from ptv2.reproduce.figure.files import (
+    label_figure,
+    last_points,
+    show_figure,
+    show_gaps,
+    stem_of,
+    write_figure,
+    write_page,
+)
 from ptv2.reproduce.figure.spec import LAYERS, FigureSpec, Series, read_figure
-from ptv2.reproduce.figure.values import best_baseline, points_of, splits_of
-from ptv2.reproduce.jobs.execute import Outcome, collect, execute
-from ptv2.reproduce.jobs.plan import Job, plan_jobs
+from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
+from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
 from ptv2.reproduce.jobs.show_plan import show_plan
-from ptv2.reproduce.options import Options, chosen
+from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.notes import figure_command
+from ptv2.runs.directory import find_runs
+from ptv2.runs.metrics_log import read_lines
+from ptv2.runs.record import Result
 
-OWN = "figure."  # what begins so changes the figure's own keys
+OWN = "figure."  # begins words that change keys of the figure's file
 DEV, COURSE = "dev", "evaluations"
 
 
 @dataclass(frozen=True)
-class Request:
-    """A figure that was asked for, with what the words of the command left of its parts."""
+class FigureRequest:
+    """The figure that a command asks for, with the series and levels that it chooses."""
 
     name: str
     spec: FigureSpec
     split: str
     series: tuple[Series, ...]
     levels: tuple[Series, ...]
-    wanted: frozenset[str]  # names of the levels that are run if need be
+    wanted: frozenset[str]  # names of the levels whose missing runs are made
     base: tuple[str, ...]  # task and model
     overrides: tuple[str, ...]  # of all runs
-    layers: int | None  # of the backbone, where the figure needs to know
+    layers: int | None  # of the backbone, if the figure needs to know
 
     @property
     def course(self) -> bool:
+        """Whether it shows the course of each run, one point per evaluation."""
         return self.spec.x.values == COURSE
 
 
 def reproduce_figure(name: str, options: Options) -> int:
-    """Make the runs that are missing, draw what there is, and say where.
+    """Make the missing runs, draw the finished ones, and print where.
 
     Returns:
         0, or 1 if runs failed.
@@ -56,41 +69,39 @@ def reproduce_figure(name: str, options: Options) -> int:
         ConfigError: no such figure, or words that do not fit it.
         RunError: there is nothing to draw.
     """
-    request = read_request(name, options)
-    jobs, looked_for = plan_figure(request, options)
+    request = read_figure_request(name, options)
+    jobs, looked_for = list_figure_jobs(request, options)
     refuse_absent_split(request.split, jobs)
     if options.plan:
         show_plan(jobs, options)
         return 0
-    if options.collect:
-        outcomes = collect(jobs)
-    else:
-        refuse_lone_place(request, jobs)
-        outcomes = execute(jobs, options.jobs, f"figure {name}")
-    found = [*outcomes, *collect(looked_for)]
-    points = gather(request, found, options)
+    if not options.collect:
+        refuse_lone_value(request, jobs)
+    statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"figure {name}")
+    everything = [*statuses, *collect(looked_for)]
+    points = gather(request, everything, options)
     stem = _stem(request, options, jobs)
     table = stem.with_name(f"{stem.name}.csv")
     if not points and options.collect and table.is_file():
-        points, outcomes = read_points(table), []
+        points, statuses = read_points(table), []
         tell(f"no finished run here; drawn again from {table}")
     if not points:
-        why = dict.fromkeys(outcome.message for outcome in outcomes)
+        why = dict.fromkeys(status.message for status in statuses)
         raise RunError(f"figure {name}: no finished run to draw ({'; '.join(list(why)[:3])})")
     label = request.spec.x.label.replace(LAYERS, str(request.layers))
-    words = words_of(points, request.spec.title, label, course=request.course)
+    words = label_figure(points, request.spec.title, label, course=request.course)
     paths = write_figure(points, words, request.spec.x.drawn, stem)
-    shown = ends(points) if request.course else points
-    if outcomes:
+    shown = last_points(points) if request.course else points
+    if statuses:
         command = figure_command(name, options.seeds or request.spec.seeds, options)
-        paths.append(write_page(shown, words, stem, command, *_made(found)))
+        paths.append(write_page(shown, words, stem, command, *_origins(everything)))
     show_figure(shown, paths, label)
-    show_gaps(outcomes)
-    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+    show_gaps(statuses)
+    return 1 if any(status.state == "failed" for status in statuses) else 0
 
 
-def read_request(name: str, options: Options) -> Request:
-    """The figure that `options` ask for.
+def read_figure_request(name: str, options: Options) -> FigureRequest:
+    """Read the figure that `options` ask for.
 
     Raises:
         ConfigError: no such figure, method or split, no task, or a setting that the figure itself varies.
@@ -107,15 +118,16 @@ def read_request(name: str, options: Options) -> Request:
         raise ConfigError(f"split={split}: expected dev, test or test-brown")
     if split != DEV and spec.x.values == COURSE:
         raise ConfigError(f"split={split}: runs are evaluated on dev while they learn; expected split=dev")
-    methods = chosen("method", options.methods, list(dict.fromkeys(map(spec.method_of, (*spec.series, *spec.levels)))))
-    if not any(spec.method_of(part) in methods for part in spec.series):
+    known = dict.fromkeys(map(spec.method_of, (*spec.series, *spec.levels)))
+    methods = choose_names("method", options.methods, list(known))
+    if not any(spec.method_of(series) in methods for series in spec.series):
         raise ConfigError(f"methods={','.join(options.methods)}: that leaves figure {name} no series")
     base = (f"task={options.task}", *([f"model={options.model}"] if options.model else []))
-    return Request(
+    return FigureRequest(
         name=name,
         spec=spec,
         split=split,
-        series=tuple(part for part in spec.series if spec.method_of(part) in methods),
+        series=tuple(series for series in spec.series if spec.method_of(series) in methods),
         levels=tuple(level for level in spec.levels if spec.method_of(level) in methods),
         wanted=frozenset(level.name for level in spec.levels if spec.method_of(level) in options.methods),
         base=base,
@@ -124,13 +136,13 @@ def read_request(name: str, options: Options) -> Request:
     )
 
 
-def plan_figure(request: Request, options: Options) -> tuple[list[Job], list[Job]]:
-    """The runs of a figure, and those of horizontal lines that nobody asked for, which are drawn if they are there."""
+def list_figure_jobs(request: FigureRequest, options: Options) -> tuple[list[Job], list[Job]]:
+    """List the runs of a figure, and those of levels that were not asked for, drawn only if they are finished."""
     cells = cells_of(request.spec, request.series, request.base, request.layers)
     cells += level_cells(request.spec, request.levels, request.base)
     common = (*request.overrides, f"out={options.out}")
     seeds = options.seeds or request.spec.seeds
-    jobs = plan_jobs(cells, seeds, common, options.data, options.config_dir, anyway=options.anyway)
+    jobs = list_jobs(cells, seeds, common, options.data, options.config_dir, anyway=options.anyway)
     unasked = {level.name for level in request.levels} - request.wanted
     return (
         [job for job in jobs if job.cell.key[0] not in unasked],
@@ -138,32 +150,31 @@ def plan_figure(request: Request, options: Options) -> tuple[list[Job], list[Job
     )
 
 
-def gather(request: Request, outcomes: Sequence[Outcome], options: Options) -> list[Point]:
-    """The points of all series, and of the horizontal lines.
+def gather(request: FigureRequest, statuses: Sequence[JobStatus], options: Options) -> list[Point]:
+    """The points of all series and levels.
 
     Raises:
-        ConfigError: the runs have no scores on the split that was asked for.
+        ConfigError: the runs have no scores on the split asked for.
     """
     names = {level.name for level in request.levels}
-    drawn = [outcome for outcome in outcomes if outcome.job.cell.key[0] not in names]
-    results = [outcome.result for outcome in drawn if outcome.result is not None]
+    drawn = [status for status in statuses if status.job.cell.key[0] not in names]
+    results = [status.result for status in drawn if status.result is not None]
     if results and request.split not in (known := splits_of(results)):
         raise ConfigError(f"split={request.split}: task {results[0].task} has scores on {', '.join(known)}")
     points = points_of(drawn, request.split, course=request.course)
     for level in request.levels:
-        own = [outcome for outcome in outcomes if outcome.job.cell.key[0] == level.name]
-        found = points_of(own, request.split)
-        if not found and results and request.spec.method_of(level) == BASELINE and level.name not in request.wanted:
-            found = best_baseline(f"{level.name}, best found", results[0], options.out, request.split)
-        points += found
+        of_level = points_of((s for s in statuses if s.job.cell.key[0] == level.name), request.split)
+        if not of_level and results and request.spec.method_of(level) == BASELINE and level.name not in request.wanted:
+            of_level = best_baseline(f"{level.name}, best found", results[0], options.out, request.split)
+        points += of_level
     return points
 
 
 def refuse_absent_split(split: str, jobs: Sequence[Job]) -> None:
-    """Train nothing that has no scores on the split that is to be drawn.
+    """Refuse a split that the data do not have, before anything is trained.
 
     Raises:
-        ConfigError: the data have no such split.
+        ConfigError: they have none of that name.
     """
     for config in [job.config for job in jobs if job.config is not None and job.why is None][:1]:
         known = [name for name in open_source(config).splits if name != "train"]
@@ -171,43 +182,102 @@ def refuse_absent_split(split: str, jobs: Sequence[Job]) -> None:
             raise ConfigError(f"split={split}: task {config.task.name} has {', '.join(known)}")
 
 
-def refuse_lone_place(request: Request, jobs: Sequence[Job]) -> None:
-    """Train nothing where the figure compares places of its x axis and only one of them can be had.
+def refuse_lone_value(request: FigureRequest, jobs: Sequence[Job]) -> None:
+    """Refuse a figure that compares values of x of which only one can be run, before anything is trained.
 
     Raises:
-        ConfigError: with the reason of the others.
+        ConfigError: only one can be run; with the reason of the others.
     """
     reasons: dict[str, str | None] = {}
-    for job in jobs:
-        place = job.cell.key[1]
-        if place and reasons.get(place, "unknown") is not None:
-            reasons[place] = _why_not(job)
-    possible = [place for place, why in reasons.items() if why is None]
+    for status in collect(jobs):
+        x = status.job.cell.key[1]
+        if x and reasons.get(x, "unknown") is not None:
+            reasons[x] = None if status.result is not None else status.job.why
+    possible = [x for x, why in reasons.items() if why is None]
     if len(reasons) > 1 and len(possible) == 1:
         why = next(why for why in reasons.values() if why is not None)
         raise ConfigError(f"figure {request.name}: of what it compares only '{possible[0]}' can be run: {why}")
 
 
-def _why_not(job: Job) -> str | None:
-    """Why a job can have no result; none if it has one, or if nothing speaks against it."""
-    if collect([job])[0].result is not None:
-        return None
-    return job.why
-
-
-def _made(outcomes: Sequence[Outcome]) -> tuple[list[Path], list[str]]:
+def _origins(statuses: Sequence[JobStatus]) -> tuple[list[Path], list[str]]:
     """The folders of the runs that are drawn, and the recipe of each that has one."""
-    done = [outcome.job for outcome in outcomes if outcome.result is not None]
+    done = [status.job for status in statuses if status.result is not None]
     folders = [job.folder for job in done if job.folder is not None]
     configs = [job.config for job in done if job.config is not None]
-    # What a figure varies itself is in its command.
+    # Without changes: the figure's command says what it varies.
     recipes = [(config.method, describe_recipe(config, changes=False)) for config in configs]
     return folders, [f"{method}: {recipe}" for method, recipe in recipes if recipe is not None]
 
 
-def _stem(request: Request, options: Options, jobs: Sequence[Job]) -> Path:
-    """The figure's files without their endings; a figure over tasks or models has all their names."""
+def _stem(request: FigureRequest, options: Options, jobs: Sequence[Job]) -> Path:
+    """The path of the figure's files without ending, with the names of all its tasks and models."""
     configs = [job.config for job in jobs if job.config is not None]
     tasks = dict.fromkeys(config.task.name for config in configs) or [str(options.task)]
     models = dict.fromkeys(config.model.name for config in configs) or [options.model or compose([]).model.name]
     return stem_of(options.results / "figures", request.name, "+".join(tasks), "+".join(models), request.split)
+
+
+def points_of(statuses: Iterable[JobStatus], split: str, *, course: bool = False) -> list[Point]:
+    """The headline metric of finished runs that have scores on `split`.
+
+    Args:
+        course: take a point for each evaluation of a run instead, at its epoch.
+    """
+    points = []
+    for status in statuses:
+        result, folder = status.result, status.job.folder
+        if result is None or folder is None:
+            continue
+        series, x = status.job.cell.key
+        if course:
+            lines = [line for line in read_lines(folder / "metrics.jsonl") if "dev" in line]
+            values = [(f"{line['epoch']:g}", float(line["dev"][result.headline])) for line in lines]
+            points += [_point(result, series, epoch, value, split) for epoch, value in values]
+        elif (scores := result.scores(split)) is not None:
+            points.append(_point(result, series, x, scores[result.headline], split))
+    return points
+
+
+def best_baseline(name: str, like: Result, out: str, split: str) -> list[Point]:
+    """Points of the level `name`: finished runs in `out` that fine-tune with the data and backbone of `like`.
+
+    Of several settings the best on dev is taken, whatever split is drawn.
+    """
+    results = [result for result in usable_results(find_runs([out]))[0] if _is_baseline(result, like)]
+    row = max(tables.rows(results, split), key=lambda row: row.dev, default=None)
+    if row is None:
+        return []
+    by_name = {result.name: result for result in results}
+    scores = row.metrics[row.headline]
+    return [_point(by_name[run], name, "", scores[seed], split) for seed, run in sorted(row.runs.items())]
+
+
+def splits_of(results: Sequence[Result]) -> list[str]:
+    """The splits that all of one or more runs have scores on."""
+    return sorted(set.intersection(*(set(result.splits) for result in results)))
+
+
+def _is_baseline(result: Result, like: Result) -> bool:
+    """Whether a run fine-tunes with the head, data and backbone of another run."""
+
+    def key(of: Result) -> tuple[object, ...]:
+        head = of.config["head"].get("kind", "linear")
+        return of.task, of.model, of.backbone, of.headline, of.data["fingerprint"], of.data["examples"], head
+
+    return result.method == BASELINE and key(result) == key(like)
+
+
+def _point(result: Result, series: str, x: str, value: float, split: str) -> Point:
+    return Point(
+        task=result.task,
+        model=result.model,
+        split=split,
+        metric=result.headline,
+        series=series,
+        x=x,
+        seed=result.seed,
+        value=round(value, 4),
+        trained=result.parameters["trained"],
+        trained_percent=round(result.parameters["percent"], 4),
+        run=result.name,
+    )

@@ -1,4 +1,4 @@
-"""What a run costs by count: `ptv2 plan`'s reckoning, made once for each kind of run and kept between commands."""
+"""The counted cost of a run, as `ptv2 plan` counts it: once for each kind of run, and cached between commands."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HEADS: dict[str, HeadKind] = {"classify": "classification", "choose": "choice", 
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one optimizer pass over `rows` texts of the task's longest length: bytes, and floating-point operations."""
+class PassCost:
+    """One pass over `rows` texts of the task's greatest length: peak in bytes, floating-point operations."""
 
     rows: int
     trained: int
@@ -38,17 +38,17 @@ class Cost:
         return self.operations / self.rows
 
 
-def pass_cost(config: RunConfig) -> Cost:
-    """Count one pass of training, or find it counted before.
+def pass_cost(config: RunConfig) -> PassCost:
+    """Count one pass of training, or read its count from the cache.
 
     Raises:
         Ptv2Error: the run would be refused too.
     """
-    return Cost(**_kept(_key(config), lambda: asdict(_count(config))))
+    return PassCost(**_cached(_key(config), lambda: asdict(_count(config))))
 
 
 def example_count(config: RunConfig) -> int:
-    """Training examples: as published for sets of the hub, else counted, or found counted before.
+    """The number of training examples: as published for sets of the hub, else counted, or read from the cache.
 
     Raises:
         DataError: the data are not right.
@@ -58,31 +58,31 @@ def example_count(config: RunConfig) -> int:
         return min(hub.examples, limit or hub.examples)
     source = open_source(config)
     key = hashlib.sha256(f"{source.fingerprint} {limit} {config.task.model_dump_json()}".encode()).hexdigest()[:32]
-    return int(_kept(key, lambda: {"examples": _examples(config)})["examples"])
+    return int(_cached(key, lambda: {"examples": _examples(config)})["examples"])
 
 
 def label_count(config: RunConfig) -> int:
-    """About how many outputs the head has, without reading data; it hardly matters beside the backbone."""
+    """About how many outputs the head has, told without reading data: the backbone matters far more."""
     if config.task.shape == "extract":
         return 2
     named = len(config.task.labels or ()) or 4
     return 2 * named + 1 if config.task.shape == "tag" else named
 
 
-def _kept(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` gives, from the cache if it was made before; a cache only saves time."""
+def _cached(key: str, count: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Read counts from the cache, or make them and write them there; without a cache, make them."""
     folder = cache_folder()
     if folder is None:
-        return make()
+        return count()
     path = folder / f"plan-{key}.json"
     with suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    made = make()
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(tree, dict):
+            return tree
+    counts = count()
     with suppress(OSError):
-        write_json_whole(path, made)
-    return made
+        write_json_whole(path, counts)
+    return counts
 
 
 def _examples(config: RunConfig) -> int:
@@ -92,14 +92,14 @@ def _examples(config: RunConfig) -> int:
     return len(load_task(config.task, source).read(source.read("train")))
 
 
-def _count(config: RunConfig) -> Cost:
+def _count(config: RunConfig) -> PassCost:
     from ptv2.models.outline import count_pass, find_config, pass_rows
 
-    shape, _ = find_config(config.model)
+    sizes, _ = find_config(config.model)
     head: HeadKind = "verbalizer" if config.head.kind == "verbalizer" else HEADS[config.task.shape]
     rows = pass_rows(config)
-    step = count_pass(config, head, label_count(config), rows, config.task.max_length, shape)
-    return Cost(rows, step.trained, step.parameters, step.peak, step.operations)
+    step = count_pass(config, head, label_count(config), rows, config.task.max_length, sizes)
+    return PassCost(rows, step.trained, step.parameters, step.peak, step.operations)
 
 
 def _key(config: RunConfig) -> str:

@@ -1,4 +1,4 @@
-"""Where the data of a task are below the one folder that a user names, and why a task has none."""
+"""Where the data of each task are in the one folder that a user names, or why a task has none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LICENSED = ("conll03", "conll05", "conll12", "ontonotes")
 
 
 @dataclass(frozen=True)
-class Described:
-    """What a task's own file says of its data."""
+class TaskData:
+    """What a task's file says about its data."""
 
     name: str
     family: str  # superglue, ner, srl, qa: the name of a folder that a task may share with its like
@@ -33,47 +33,44 @@ class Described:
 class DataRoot:
     """The folder of all data; the folder of a task is the first of ROOT/<task>, ROOT/superglue, ROOT/<family>, ROOT.
 
-    Only the first of these is the task's beyond doubt: what lies in one of the others and would serve several of
-    `tasks` alike (a `train.txt`) serves none of them.
+    Only the first is the task's beyond doubt: files in one of the others that would suit several of `tasks` (such as a
+    `train.txt`) are taken for none of them.
     """
 
     root: Path | None
-    tasks: Sequence[Described]
-    _found: dict[str, Path | None] = field(default_factory=dict)
+    tasks: Sequence[TaskData]
+    _folders: dict[str, Path | None] = field(default_factory=dict)
 
-    def folder(self, task: Described) -> Path | None:
-        """The folder for `data.dir`, or none."""
-        if task.name not in self._found:
-            self._found[task.name] = self._look(task)
-        return self._found[task.name]
+    def folder(self, task: TaskData) -> Path | None:
+        """The folder for `data.dir`; None if there is none."""
+        if task.name not in self._folders:
+            certain = (folder for folder, others in self._candidates(task) if not others)
+            self._folders[task.name] = next(certain, None)
+        return self._folders[task.name]
 
-    def shared(self, task: Described) -> list[str]:
-        """The other tasks that the files would serve which were not taken for `task`'s."""
+    def shared(self, task: TaskData) -> list[str]:
+        """The other tasks that would read the files which were therefore not taken for `task`'s."""
         return sorted({name for _, others in self._candidates(task) for name in others})
 
-    def _look(self, task: Described) -> Path | None:
-        return next((folder for folder, others in self._candidates(task) if not others), None)
-
-    def _candidates(self, task: Described) -> list[tuple[Path, list[str]]]:
+    def _candidates(self, task: TaskData) -> list[tuple[Path, list[str]]]:
         """Folders with the task's files, each with the other tasks that would read the same files."""
         if self.root is None or task.files is None:
             return []
-        found: list[tuple[Path, list[str]]] = []
-        own = self.root / task.name
-        for folder in dict.fromkeys((own, self.root / "superglue", self.root / task.family, self.root)):
-            mine = _files(task, folder)
-            if mine:
-                beyond_doubt = folder == own or (folder == self.root and folder.name == task.name)
-                others = [other for other in self.tasks if other.name != task.name and _files(other, folder) & mine]
-                found.append((folder, [] if beyond_doubt else [other.name for other in others]))
-        return found
+        candidates: list[tuple[Path, list[str]]] = []
+        named = self.root / task.name
+        for folder in dict.fromkeys((named, self.root / "superglue", self.root / task.family, self.root)):
+            if files := _files(task, folder):
+                is_certain = folder == named or (folder == self.root and folder.name == task.name)
+                others = [t.name for t in self.tasks if t.name != task.name and _files(t, folder) & files]
+                candidates.append((folder, [] if is_certain else others))
+        return candidates
 
 
-def describe(task: str, config_dir: str | None = None) -> Described:
-    """Read a task's file.
+def describe_data(task: str, config_dir: str | None = None) -> TaskData:
+    """Read what a task's file says about its data.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such task.
     """
     known = paths.choices("task", config_dir)
     if task not in known:
@@ -81,7 +78,7 @@ def describe(task: str, config_dir: str | None = None) -> Described:
     tree: dict[str, Any] = yaml.safe_load(known[task].read_text(encoding="utf-8")) or {}
     sources = tree.get("sources") or {}
     files, hub = sources.get("files"), sources.get("hub")
-    return Described(
+    return TaskData(
         name=task,
         family=_family(tree),
         source=str(tree.get("source", "files")),
@@ -90,8 +87,8 @@ def describe(task: str, config_dir: str | None = None) -> Described:
     )
 
 
-def why_no_files(task: Described, root: DataRoot) -> str:
-    """Why a task that comes from files has none, and where they would be looked for."""
+def why_no_files(task: TaskData, root: DataRoot) -> str:
+    """Say why a task that is read from files has none, and where they are looked for."""
     assert task.files is not None
     if shared := root.shared(task):
         others = ", ".join(shared)
@@ -103,15 +100,15 @@ def why_no_files(task: Described, root: DataRoot) -> str:
     return f"no data: expected {below}{names} {where}{licensed}"
 
 
-def _files(task: Described, folder: Path) -> set[Path]:
-    """The training and dev file that a task would read there; none where one of them is missing."""
+def _files(task: TaskData, folder: Path) -> set[Path]:
+    """The training and dev files that a task would read in a folder; empty if one of them is missing."""
     if task.files is None:
         return set()
     try:
-        found = find_files(task.files, str(folder))
+        files = find_files(task.files, str(folder))
     except DataError:
         return set()
-    return {found["train"].resolve(), found["dev"].resolve()}
+    return {files["train"].resolve(), files["dev"].resolve()}
 
 
 def _family(tree: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Runs of a table or figure: finished ones are found, interrupted ones go on, a failing one stops no other."""
+"""Make the runs of a table or figure: finished ones are found, interrupted ones go on, a failing one stops no other."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
 from ptv2.errors import Interrupted, RunError, first_line
-from ptv2.reproduce.jobs.plan import Job
+from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.progress import Progress
 from ptv2.reproduce.jobs.timing import Clock
 from ptv2.runs.directory import is_run, state_of
@@ -26,11 +26,11 @@ POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a job stands.
+class JobStatus:
+    """The state of a job on disk.
 
-    `finished` has a result; `failed` and `interrupted` a message; `missing` was never begun; `impossible` could not be
-    (`job.why`).
+    `finished` has a result; `failed` and `interrupted` have a message; `missing` was never started; `impossible` cannot
+    be, for the reason in `job.why`.
     """
 
     job: Job
@@ -39,19 +39,25 @@ class Outcome:
     message: str
 
 
-def collect(jobs: Sequence[Job]) -> list[Outcome]:
-    """How the jobs stand on disk; nothing is run."""
-    found: dict[Path | None, Outcome] = {}
-    return [_standing(job, found) for job in jobs]
+def collect(jobs: Sequence[Job]) -> list[JobStatus]:
+    """Read the status of jobs from disk; nothing is run."""
+    known: dict[Path, JobStatus] = {}  # several cells may show the same run
+    statuses = []
+    for job in jobs:
+        status = replace(known[job.folder], job=job) if job.folder in known else _read_status(job)
+        statuses.append(status)
+        if job.folder is not None:
+            known[job.folder] = status
+    return statuses
 
 
-def execute(jobs: Sequence[Job], workers: int, title: str) -> list[Outcome]:
-    """Run what is not finished yet, `workers` at a time, and say how all jobs stand.
+def execute(jobs: Sequence[Job], workers: int, title: str) -> list[JobStatus]:
+    """Run the jobs that are not finished, `workers` at a time, and return the status of all.
 
-    The first seed of everything comes first, so that there is soon something to look at everywhere.
+    The first seed of every cell comes first, so that there is soon something to look at everywhere.
 
     Args:
-        title: of the whole, for the progress bar.
+        title: for the progress bar.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the runs were stopped at a step and the same command goes on.
@@ -59,56 +65,46 @@ def execute(jobs: Sequence[Job], workers: int, title: str) -> list[Outcome]:
     waiting = _unfinished(jobs)
     failures: dict[Path, str] = {}
     if waiting:
-        clock = Clock([(job, outcome.result) for job, outcome in zip(jobs, collect(jobs), strict=True)])
+        clock = Clock([(job, status.result) for job, status in zip(jobs, collect(jobs), strict=True)])
         with StopRequest() as stop, Progress(title, clock, waiting, workers) as progress:
             _Pool(waiting, workers, progress, clock, failures).run(stop)
             stopped = stop.signal
         if stopped is not None:
             raise Interrupted("stopped; the same command goes on", stopped)
-    return [_with_failure(outcome, failures) for outcome in collect(jobs)]
+    # The exit of a run that failed before it had a folder is all there is to know of it.
+    return [
+        replace(status, state="failed", message=failures[status.job.folder])
+        if status.result is None and status.job.folder in failures
+        else status
+        for status in collect(jobs)
+    ]
 
 
 def _unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs to run, seed by seed, each folder once: several cells may show numbers of the same run."""
-    found: dict[Path, Job] = {}
+    """The jobs to run, seed by seed; each folder once, since several cells may show the same run."""
+    open_jobs: dict[Path, Job] = {}
     for job in jobs:
         if job.why is None and job.folder is not None and _result_of(job.folder) is None:
-            found.setdefault(job.folder, job)
+            open_jobs.setdefault(job.folder, job)
     order = list(dict.fromkeys(job.seed for job in jobs))
-    return sorted(found.values(), key=lambda job: order.index(job.seed))
+    return sorted(open_jobs.values(), key=lambda job: order.index(job.seed))
 
 
-def _standing(job: Job, found: dict[Path | None, Outcome]) -> Outcome:
-    if job.folder is not None and job.folder in found:
-        known = found[job.folder]
-        return Outcome(job, known.state, known.result, known.message)
-    found[job.folder] = outcome = _look(job)
-    return outcome
-
-
-def _look(job: Job) -> Outcome:
-    """How one job stands; a result that is there counts, whatever would keep it from being made now."""
+def _read_status(job: Job) -> JobStatus:
+    """Read the status of one job; a result counts, whatever would keep the run from being made now."""
     if job.folder is not None and is_run(job.folder):
         try:
             if (result := read_result(job.folder)) is not None:
                 fault = fault_of_files(job.folder, result)
-                return Outcome(job, "failed", None, fault) if fault else Outcome(job, "finished", result, "")
+                return JobStatus(job, "failed", None, fault) if fault else JobStatus(job, "finished", result, "")
         except RunError as error:
-            return Outcome(job, "failed", None, str(error))
+            return JobStatus(job, "failed", None, str(error))
         if job.why is None:
             state = state_of(job.folder)
-            message = str(read_status(job.folder).get("message", ""))
-            return (
-                Outcome(job, "failed", None, message) if state == "failed" else Outcome(job, "interrupted", None, state)
-            )
-    return Outcome(job, "impossible" if job.why else "missing", None, job.why or "not run yet")
-
-
-def _with_failure(outcome: Outcome, failures: dict[Path, str]) -> Outcome:
-    """A run that failed before it had a folder is known from its exit only."""
-    if outcome.result is None and outcome.job.folder in failures:
-        return Outcome(outcome.job, "failed", None, failures[outcome.job.folder])
-    return outcome
+            if state == "failed":
+                return JobStatus(job, "failed", None, str(read_status(job.folder).get("message", "")))
+            return JobStatus(job, "interrupted", None, state)
+    return JobStatus(job, "impossible" if job.why else "missing", None, job.why or "not run yet")
 
 
 @dataclass
@@ -123,23 +119,17 @@ class _Child:
 
 
 class _Pool:
-    """Keeps so many runs going; all in one thread, so that signals and children need no locks."""
+    """Keeps `workers` runs going; all in one thread, so that signals and children need no locks."""
 
     def __init__(
-        self,
-        waiting: list[Job],
-        workers: int,
-        progress: Progress,
-        clock: Clock,
-        failures: dict[Path, str],
+        self, waiting: list[Job], workers: int, progress: Progress, clock: Clock, failures: dict[Path, str]
     ) -> None:
         self._waiting, self._workers = list(waiting), workers
-        self._progress, self._clock = progress, clock
-        self._failures = failures
+        self._progress, self._clock, self._failures = progress, clock, failures
         self._children: list[_Child] = []
 
     def run(self, stop: StopRequest) -> None:
-        """Until nothing is left, or until asked to stop; then all children are stopped too."""
+        """Run until nothing is left, or until asked to stop; then stop all children."""
         try:
             while (self._waiting or self._children) and stop.signal is None:
                 self._reap()
@@ -151,7 +141,7 @@ class _Pool:
             self._stop_children()
 
     def _start(self) -> None:
-        """Begin what fits; a run that another process is training waits behind the others, until that has ended."""
+        """Start as many runs as there are workers for; one that another process is training waits until that ends."""
         for job in list(self._waiting):
             if len(self._children) >= self._workers:
                 return
@@ -184,7 +174,7 @@ class _Pool:
         self._progress.ended(job, text, self._clock, failed=result is None)
 
     def _stop_children(self) -> None:
-        """Ask all children to stop at their next step, and wait; a second signal to us ends them at once."""
+        """Ask all children to stop at their next step, and wait; a second signal kills them."""
         for child in self._children:
             child.process.send_signal(signal.SIGTERM)
         try:
@@ -201,18 +191,18 @@ class _Pool:
 
 
 def command(job: Job) -> list[str]:
-    """What makes a run, in a process of its own: neither memory nor a crash of one can touch another."""
+    """The command of a run; each has its own process, so that a crash or full memory of one harms no other."""
     return [sys.executable, "-m", "ptv2", "train", *job.overrides]
 
 
 def _begin(job: Job, workers: int) -> _Child:
-    """Start `ptv2 train` in a session of its own, so that Ctrl-C reaches it through us and once."""
+    """Start `ptv2 train` in a session of its own, so that it gets Ctrl-C once, from us."""
     assert job.folder is not None
     log = job.folder.parent / ".reproduce" / f"{job.folder.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     output = log.open("wb")
     environment = dict(os.environ)
-    if workers > 1:  # else every run would take all cores
+    if workers > 1:  # otherwise every run would take all cores
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     process = subprocess.Popen(
         command(job),
@@ -226,7 +216,7 @@ def _begin(job: Job, workers: int) -> _Child:
 
 
 def _result_of(folder: Path) -> Result | None:
-    """The result of a run that is finished and whole."""
+    """The result of a run; None unless it is finished and undamaged."""
     with suppress(RunError):
         result = read_result(folder)
         return None if result is None or fault_of_files(folder, result) else result
@@ -234,11 +224,11 @@ def _result_of(folder: Path) -> Result | None:
 
 
 def _message(log: Path, code: int) -> str:
-    """What a failed run said last, in one line."""
+    """The error message of a failed run, in one line."""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    said = [line.removeprefix("ptv2: error: ") for line in lines if line.startswith("ptv2: error: ")]
-    if said:
-        return said[-1]
+    errors = [line.removeprefix("ptv2: error: ") for line in lines if line.startswith("ptv2: error: ")]
+    if errors:
+        return errors[-1]
     if code == 0:
         return (
             f"finished, but not in its folder: the code may have changed meanwhile; run the same command again ({log})"

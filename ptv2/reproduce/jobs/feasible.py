@@ -1,7 +1,7 @@
-"""Why a run cannot be made on this machine: too little memory, nothing to be had from the hub, or no language model.
+"""Why a run cannot be made on this machine: too little memory, nothing from the hub, or no language model.
 
-Memory is judged by bounds where they settle it, else counted as `ptv2 plan` does. The hub is asked once,
-without a download.
+Memory is compared with bounds; where these do not decide, it is counted as `ptv2 plan` counts it. The hub is asked
+once, without a download.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,16 +28,16 @@ from ptv2.models.checkpoints import resolve
 
 GIB = 2**30
 PATIENCE = 3.0  # seconds that the hub has to answer
-# The framework itself and what else runs; a plan counts neither.
+# Bytes for the framework and other processes, which a plan does not count.
 OTHERS = 1.5 * GIB
-# Bytes that a layer keeps for its backward pass in float32, at most: per token and hidden unit, and per pair of tokens
-# and head (Korthikanti et al. 2022 count 34 and 5 in half precision; fused attention keeps nothing of the latter).
+# Bytes that a layer stores for its backward pass in float32, at most: per token and hidden unit, and per pair of tokens
+# and head (Korthikanti et al. 2022 count 34 and 5 in half precision; fused attention stores nothing per pair).
 PER_UNIT, PER_PAIR = 80, 12
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The sizes of a transformer that decide its memory."""
+class BackboneSizes:
+    """The sizes of a transformer that determine its memory."""
 
     layers: int
     hidden: int
@@ -46,47 +47,51 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """About how many: embeddings, four products of attention and two of each feed-forward part."""
+        """About how many: embeddings, four matrices of each attention and two of each feed-forward part."""
         return self.vocabulary * self.hidden + self.layers * self.hidden * (4 * self.hidden + 2 * self.intermediate)
 
 
 def why_hopeless(config: RunConfig) -> str | None:
-    """Why a run cannot fit into the memory of this machine whatever its batches are; None if it might."""
+    """Why a run cannot fit into the memory of this machine, however small its batches; None if it might."""
     have, where = available(config.trainer.device)
-    shape = _shape(config)
-    if shape is None or (least := bounds(config, shape)[0]) <= have:
+    sizes = sizes_of(config)
+    if sizes is None or (least := bounds(config, sizes)[0]) <= have:
         return None
-    return _said(least, have, where, "at least ")
+    return _too_large(f"at least {least / GIB:.1f}", have, where)
 
 
 def why_too_large(config: RunConfig) -> str | None:
-    """Why a run does not fit into the memory of this machine; None if it does, or if that cannot be told."""
+    """Why a run does not fit into the memory of this machine; None if it does, or if that is not known."""
     have, where = available(config.trainer.device)
-    shape = _shape(config)
-    if shape is not None and bounds(config, shape)[1] <= have:
+    sizes = sizes_of(config)
+    if sizes is not None and bounds(config, sizes)[1] <= have:
         return None
-    need = _counted(config)
-    return _said(need, have, where, "") if need is not None and need > have else None
+    from ptv2.reproduce.jobs.cost import pass_cost
+
+    with suppress(Ptv2Error):  # where it cannot be counted, training will say why
+        if (peak := pass_cost(config).peak) > have:
+            return _too_large(f"{peak / GIB:.1f}", have, where)
+    return None
 
 
-def bounds(config: RunConfig, shape: Shape) -> tuple[float, float]:
-    """Bytes that a run takes at least and at most, by its backbone's sizes."""
+def bounds(config: RunConfig, sizes: BackboneSizes) -> tuple[float, float]:
+    """The bytes that a run takes at least and at most, by its backbone's sizes."""
     bytes_each = 2 if config.model.dtype == "bfloat16" else 4
-    weights = shape.parameters * bytes_each
+    weights = sizes.parameters * bytes_each
     method = METHODS[config.method]
     tuned = method.backbone == "all"
-    least = 4.0 * weights if tuned else float(weights)  # gradients and two numbers of AdamW a parameter
+    least = 4.0 * weights if tuned else float(weights)  # per parameter also a gradient and two numbers of AdamW
     if config.model.quantization != "none":
         least /= 4
     rows = -(-config.trainer.batch_size // config.trainer.accumulation) * max(1, len(config.task.choices))
     tokens = config.task.max_length + (0 if method.prompts is None else config.prompt.length)
-    a_layer = rows * tokens * (PER_UNIT * shape.hidden + PER_PAIR * shape.heads * tokens)
-    return least, 1.2 * (4.0 * weights if tuned else 1.5 * weights) + shape.layers * a_layer
+    of_layer = rows * tokens * (PER_UNIT * sizes.hidden + PER_PAIR * sizes.heads * tokens)
+    return least, 1.2 * (4.0 * weights if tuned else 1.5 * weights) + sizes.layers * of_layer
 
 
 @cache
 def available(device: str) -> tuple[float, str]:
-    """Bytes that a run may take, and of what: the first GPU's memory, else the machine's or the container's."""
+    """The bytes that a run may take, and where: in the first GPU, else in the machine or the container."""
     if device == "auto" and (tool := shutil.which("nvidia-smi")):
         asked = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
         done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=30)
@@ -99,12 +104,12 @@ def available(device: str) -> tuple[float, str]:
     return total - OTHERS, "this machine"
 
 
-def _said(need: float, have: float, where: str, least: str) -> str:
-    return f"too large: needs {least}{need / GIB:.1f} GiB, {where} has {(have + OTHERS) / GIB:.0f}"
+def _too_large(need: str, have: float, where: str) -> str:
+    return f"too large: needs {need} GiB, {where} has {(have + OTHERS) / GIB:.0f}"
 
 
-def _shape(config: RunConfig) -> Shape | None:
-    """The backbone's sizes as its configuration file or `conf/model` gives them; None if neither does."""
+def sizes_of(config: RunConfig) -> BackboneSizes | None:
+    """The backbone's sizes, from its configuration file or `conf/model`; None if neither has them."""
     tree: dict[str, Any] = dict(config.model.config)
     if not tree and (config.model.path.startswith("embedded:") or Path(config.model.path).is_dir()):
         try:
@@ -113,7 +118,7 @@ def _shape(config: RunConfig) -> Shape | None:
             return None
     try:
         hidden = int(tree["hidden_size"])
-        return Shape(
+        return BackboneSizes(
             layers=int(tree["num_hidden_layers"]),
             hidden=hidden,
             heads=int(tree["num_attention_heads"]),
@@ -124,50 +129,36 @@ def _shape(config: RunConfig) -> Shape | None:
         return None
 
 
-def _counted(config: RunConfig) -> float | None:
-    """The peak that `ptv2 plan` counts; None where it refuses, since training will say why."""
-    from ptv2.reproduce.jobs.cost import pass_cost
-
-    try:
-        return float(pass_cost(config).peak)
-    except Ptv2Error:
-        return None
-
-
 def why_no_weights(model: ModelConfig) -> str | None:
-    """Why a backbone's weights are not to be had; None if they are, or may be."""
+    """Why a backbone's weights cannot be had; None if they can, or if only the hub would tell."""
     if model.path == "config:" or model.path.startswith("embedded:") or Path(model.path).is_dir():
         return None
     if _cached("models", model.path, model.revision, ["*.safetensors"]):
         return None
-    if said := _why_no_hub():
-        return f"no weights: {model.path} is not in the cache, and {said}"
-    return None
+    return (why := _why_no_hub()) and f"no weights: {model.path} is not in the cache, and {why}"
 
 
 def why_no_hub_data(source: HubSource) -> str | None:
-    """Why a data set of the hub is not to be had; None if it is, or may be."""
+    """Why a data set of the hub cannot be had; None if it can, or if only the hub would tell."""
     if _cached("datasets", source.repository, source.revision, list(source.files.values())):
         return None
-    if said := _why_no_hub():
-        return f"no data: {source.repository} is not in the cache, and {said}"
-    return None
+    return (why := _why_no_hub()) and f"no data: {source.repository} is not in the cache, and {why}"
 
 
 def _cached(kind: str, repository: str, revision: str | None, patterns: list[str]) -> bool:
-    """Whether the cache holds a file for each pattern at that revision."""
+    """Whether the hub's cache has a file for each pattern at a revision."""
     folder = Path(constants.HF_HUB_CACHE) / f"{kind}--{repository.replace('/', '--')}"
     name = revision or "main"
-    named = folder / "refs" / name
-    commit = named.read_text(encoding="utf-8").strip() if named.is_file() else name
+    ref = folder / "refs" / name
+    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else name
     snapshot = folder / "snapshots" / commit
-    there = [path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()]
-    return all(fnmatch.filter(there, pattern) for pattern in patterns)
+    files = [path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()]
+    return all(fnmatch.filter(files, pattern) for pattern in patterns)
 
 
 @cache
 def _why_no_hub() -> str | None:
-    """Why the hub cannot be asked, tried once: None if something answers at its address."""
+    """Why the hub cannot be reached, tried once; None if something answers at its address."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     address = urlsplit(constants.ENDPOINT)
@@ -180,17 +171,13 @@ def _why_no_hub() -> str | None:
 
 
 def why_no_language_model(config: RunConfig) -> str | None:
-    """Why the run's backbone cannot fill label words in; None if it can, or if only its download would tell."""
+    """Why the run's backbone cannot predict label words; None if it can, or if only its download would tell."""
     return _why_not_loaded(config.model.model_dump_json()) if config.head.kind == "verbalizer" else None
 
 
 @cache
 def _why_not_loaded(config: str) -> str | None:
-    """What loading says.
-
-    Args:
-        config: a `ModelConfig` as JSON.
-    """
+    """Why a language model cannot be loaded; `config` is a `ModelConfig` as JSON."""
     model = ModelConfig.model_validate_json(config)
     if not (model.path.startswith("embedded:") or Path(model.path).is_dir()):
         return None
@@ -198,7 +185,7 @@ def _why_not_loaded(config: str) -> str | None:
 
     from ptv2.models.backbones import load_backbone
 
-    logging.set_verbosity_error()  # a report on missing weights would stand before the one line that says so
+    logging.set_verbosity_error()  # which would print a report before our one line
     logging.disable_progress_bar()
     try:
         load_backbone(model, seed=0, language_model=True)

@@ -1,4 +1,4 @@
-"""`--plan`: the runs of a table or figure and what they would cost, before anything is run."""
+"""`--plan`: the runs of a table or figure and what they would cost; nothing is run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import clock as as_clock
 from ptv2.console.output import err, out, tell
 from ptv2.errors import Ptv2Error
+from ptv2.experiment.needs_table import format_operations
 from ptv2.models.speed import slow_precision, training_device, training_seconds
+from ptv2.report.formats import count_of
 from ptv2.reproduce.jobs.cost import example_count, pass_cost
-from ptv2.reproduce.jobs.execute import Outcome, collect
+from ptv2.reproduce.jobs.execute import JobStatus, collect
 from ptv2.reproduce.jobs.feasible import GIB, available
-from ptv2.reproduce.jobs.plan import Job
+from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.timing import Clock
 from ptv2.reproduce.options import Options
 
@@ -35,42 +37,42 @@ STATES = {"missing": "to run", "interrupted": "to go on", "failed": "to try agai
 
 
 def show_plan(jobs: Sequence[Job], options: Options) -> None:
-    """Print a line for each cell: how its runs stand, operations and memory of a run, time where that can be told."""
-    outcomes = collect(jobs)
-    known = Clock([(outcome.job, outcome.result) for outcome in outcomes])
-    different = {outcome.job.folder: outcome.job for outcome in outcomes if _is_open(outcome)}  # cells may share runs
+    """Print a line for each cell: the states of its runs, and operations, memory and time of a run."""
+    statuses = collect(jobs)
+    known = Clock([(status.job, status.result) for status in statuses])
+    different = {status.job.folder: status.job for status in statuses if _is_open(status)}  # cells may share runs
     rows = []
-    needs: dict[tuple[str, ...], Need | None] = {}
-    for group in _by_cell(outcomes):
+    costs: dict[tuple[str, ...], JobCost | None] = {}
+    for group in _by_cell(statuses):
         job = group[0].job
-        if all(outcome.state == "impossible" for outcome in group):
+        if all(status.state == "impossible" for status in group):
             continue
-        left = any(_is_open(outcome) for outcome in group)
-        need = needs[job.cell.key] = _need(job) if left else None
-        seconds = _seconds(job, need, known) if left else None
+        left = any(_is_open(status) for status in group)
+        cost = costs[job.cell.key] = _cost(job) if left else None
+        seconds = _seconds(job, cost, known) if left else None
         rows.append(
             (
                 " ".join(job.cell.key),
                 _states(group),
                 _recipe(job),
-                "" if need is None else _operations(need.operations) + need.shared_text,
-                "" if need is None else f"{need.memory / GIB:.1f} GiB",
+                "" if cost is None else format_operations(cost.operations) + cost.shared_text,
+                "" if cost is None else f"{cost.memory / GIB:.1f} GiB",
                 "" if seconds is None else as_clock(seconds),
             )
         )
     if rows:
         show_table(Table(COLUMNS, rows))
-    _show_impossible(outcomes)
-    _show_total(list(different.values()), needs, known, options.jobs)
+    _show_impossible(statuses)
+    _show_total(list(different.values()), costs, known, options.jobs)
 
 
-def _show_impossible(outcomes: Sequence[Outcome]) -> None:
-    """A line for each reason, with the cells that it keeps from being run."""
+def _show_impossible(statuses: Sequence[JobStatus]) -> None:
+    """Print a line for each reason, with the cells that cannot be run because of it."""
     reasons: dict[str, dict[str, list[str]]] = {}
-    for outcome in outcomes:
-        if outcome.state == "impossible":
-            *start, last = outcome.job.cell.key
-            names = reasons.setdefault(outcome.message, {}).setdefault(" ".join(start), [])
+    for status in statuses:
+        if status.state == "impossible":
+            *start, last = status.job.cell.key
+            names = reasons.setdefault(status.message, {}).setdefault(" ".join(start), [])
             names += [last] if last not in names else []
     for reason, cells in reasons.items():
         named = "; ".join(f"{start} {', '.join(names)}".strip() for start, names in cells.items())
@@ -78,8 +80,8 @@ def _show_impossible(outcomes: Sequence[Outcome]) -> None:
 
 
 @dataclass(frozen=True)
-class Need:
-    """What one run needs: operations, also of the part that tasks share (MPT-2) and its name, and bytes."""
+class JobCost:
+    """What one run costs: operations, bytes, and the operations and name of the part that tasks share (MPT-2)."""
 
     operations: float
     memory: float
@@ -88,64 +90,66 @@ class Need:
 
     @property
     def shared_text(self) -> str:
-        return f" + shared {_operations(self.shared)}" if self.shared else ""
+        return f" + shared {format_operations(self.shared)}" if self.shared else ""
 
 
-def _is_open(outcome: Outcome) -> bool:
-    return outcome.state not in ("finished", "impossible")
+def _is_open(status: JobStatus) -> bool:
+    return status.state not in ("finished", "impossible")
 
 
-def _show_total(jobs: Sequence[Job], needs: Mapping[tuple[str, ...], Need | None], known: Clock, workers: int) -> None:
+def _show_total(
+    jobs: Sequence[Job], costs: Mapping[tuple[str, ...], JobCost | None], known: Clock, workers: int
+) -> None:
     if not jobs:
         tell("No runs to make: each is finished or cannot be made here.", out)
         return
-    counted = [(job, need) for job in jobs if (need := needs[job.cell.key]) is not None]
-    shared = {(job.seed, need.shared_name): need.shared for job, need in counted}  # trained once for all its tasks
-    total = sum(need.operations for _, need in counted) + sum(shared.values())
+    counted = [(job, cost) for job in jobs if (cost := costs[job.cell.key]) is not None]
+    shared = {(job.seed, cost.shared_name): cost.shared for job, cost in counted}  # trained once for all its tasks
+    total = sum(cost.operations for _, cost in counted) + sum(shared.values())
     seconds = known.left(jobs, workers)
     by_rate = seconds is None and len(counted) == len(jobs)
     if by_rate:  # jobs side by side share the machine
-        seconds = sum(_by_rate(job, needs[job.cell.key]) or 0.0 for job in jobs)
+        seconds = sum(_by_rate(job, costs[job.cell.key]) or 0.0 for job in jobs)
         job, _ = counted[0]
-        seconds += sum(_by_rate(job, Need(operations, 0)) or 0.0 for operations in shared.values())
+        seconds += sum(_by_rate(job, JobCost(operations, 0)) or 0.0 for operations in shared.values())
     have, where = available("auto")
-    runs = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
-    parts = [f"{runs} to make, {_operations(total)} at most (texts of full length, all epochs)"]
+    runs = count_of(len(jobs), "run")
+    texts = [f"{runs} to make, {format_operations(total)} at most (texts of full length, all epochs)"]
     if len(counted) < len(jobs):
-        parts.append(f"{len(jobs) - len(counted)} of them not counted")
+        texts.append(f"{len(jobs) - len(counted)} of them not counted")
     origin = "at most, by the speed of this machine's matrix products" if by_rate else "by the runs that are finished"
-    parts.append("time not known" if seconds is None else f"about {as_clock(seconds)} {origin}")
+    texts.append("time not known" if seconds is None else f"about {as_clock(seconds)} {origin}")
     warnings = {slow_precision(*_precision(job.config)) for job, _ in counted if job.config is not None}
     for warning in sorted(filter(None, warnings)):
         tell(warning, out)
-    tell(f"{'; '.join(parts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", out)
+    tell(f"{'; '.join(texts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", out)
 
 
-def _seconds(job: Job, need: Need | None, known: Clock) -> float | None:
-    """Seconds for one run: by runs like it that are finished, else by its operations and this machine's speed."""
+def _seconds(job: Job, cost: JobCost | None, known: Clock) -> float | None:
+    """Seconds for one run: by similar finished runs, else by its operations and this machine's speed."""
     expected = known.expected(job)
-    return _by_rate(job, need) if expected is None else expected
+    return _by_rate(job, cost) if expected is None else expected
 
 
-def _by_rate(job: Job, need: Need | None) -> float | None:
-    if job.config is None or need is None:
+def _by_rate(job: Job, cost: JobCost | None) -> float | None:
+    if job.config is None or cost is None:
         return None
-    return training_seconds(need.operations, *_precision(job.config))
+    return training_seconds(cost.operations, *_precision(job.config))
 
 
 def _precision(config: RunConfig) -> tuple[Precision, str]:
     return config.trainer.precision, training_device(config.trainer.device)
 
 
-def _by_cell(outcomes: Iterable[Outcome]) -> list[list[Outcome]]:
-    groups: dict[tuple[str, ...], list[Outcome]] = {}
-    for outcome in outcomes:
-        groups.setdefault(outcome.job.cell.key, []).append(outcome)
+def _by_cell(statuses: Iterable[JobStatus]) -> list[list[JobStatus]]:
+    groups: dict[tuple[str, ...], list[JobStatus]] = {}
+    for status in statuses:
+        groups.setdefault(status.job.cell.key, []).append(status)
     return list(groups.values())
 
 
-def _states(group: Sequence[Outcome]) -> str:
-    counts = Counter(STATES.get(outcome.state, "cannot") for outcome in group)
+def _states(group: Sequence[JobStatus]) -> str:
+    counts = Counter(STATES.get(status.state, "cannot") for status in group)
     return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
@@ -155,38 +159,31 @@ def _recipe(job: Job) -> str:
     return "defaults, ours" if job.config.recipe is None else job.config.recipe.kind
 
 
-def _need(job: Job) -> Need | None:
-    """None where `ptv2 plan` refuses: training will say why."""
+def _cost(job: Job) -> JobCost | None:
+    """Count what a run costs; None where `ptv2 plan` refuses, since training will say why."""
     config = job.config
     if config is None:
         return None
     with suppress(Ptv2Error), err.status(f"counting {' '.join(job.cell.key)}"):
         alone = config.model_copy(update={"method": config.tuning.name, "multitask": None})
-        cost = pass_cost(alone)
-        need = Need(cost.each * _seen(alone), cost.peak)
+        of_pass = pass_cost(alone)
+        cost = JobCost(of_pass.each * _seen(alone), of_pass.peak)
         if config.multitask is None:
-            return need
-        # Parts differ in their data only; the steps of all are split among them.
-        parts = shared_parts(config)
-        examples = {name: example_count(part) for name, part in parts.items()}
+            return cost
+        # The tasks differ in their data only, and share the steps.
+        tasks = shared_parts(config)
+        examples = {name: example_count(task) for name, task in tasks.items()}
         seen = sum(examples.values()) * config.multitask.epochs
         if config.multitask.max_steps is not None:
             seen = min(seen, config.multitask.max_steps * config.multitask.batch_size)
-        each = sum(pass_cost(part).each * examples[name] for name, part in parts.items()) / sum(examples.values())
-        return replace(need, shared=each * seen, shared_name=" ".join([config.model.name, *parts]))
+        each = sum(pass_cost(task).each * examples[name] for name, task in tasks.items()) / sum(examples.values())
+        return replace(cost, shared=each * seen, shared_name=" ".join([config.model.name, *tasks]))
     return None
 
 
 def _seen(config: RunConfig) -> float:
-    """Examples that a run trains on, over all epochs."""
+    """The number of examples that a run trains on, over all epochs."""
     seen = example_count(config) * config.trainer.epochs
     if config.trainer.max_steps is not None:
         seen = min(seen, config.trainer.max_steps * config.trainer.batch_size)
     return float(seen)
-
-
-def _operations(count: float) -> str:
-    for unit, size in (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count / 1e9:.2f} GFLOP"

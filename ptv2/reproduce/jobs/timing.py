@@ -1,4 +1,4 @@
-"""How long runs will take, learned from those that are finished in the same precision."""
+"""How long runs will take, estimated from finished ones of the same precision."""
 
 from __future__ import annotations
 
@@ -8,77 +8,63 @@ from contextlib import suppress
 from pathlib import Path
 
 from ptv2.config.methods import METHODS
+from ptv2.config.schema import RunConfig
 from ptv2.data.records import find_files
 from ptv2.errors import Ptv2Error, RunError
-from ptv2.reproduce.jobs.plan import Cell, Job
+from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.runs.directory import find_runs, read_config
 from ptv2.runs.metrics_log import read_lines
 from ptv2.runs.record import Result, read_result
 
 BYTES_A_TOKEN = 4  # about
-Elapsed = Mapping[Path | None, float]  # seconds since runs were begun, by folder
-ALMOST = 0.95  # of a run that takes longer than expected is never more done than this
+ALMOST = 0.95  # a run that takes longer than expected is never taken for more done than this
+Finished = list[tuple[Job, float]]  # jobs with a configuration, and the seconds that they took
 
 
 class Clock:
-    """Seconds that jobs take: the mean of the same cell's runs, else of like ones in proportion to their work.
+    """Seconds that jobs take: the mean of the same cell's runs, else of similar ones in proportion to their work.
 
-    What was known at the start may come from a busier or another machine: runs that end now set the pace.
+    Earlier runs may come from a busier or another machine, so runs that end now correct the estimate.
     """
 
     def __init__(self, known: Iterable[tuple[Job, Result | None]]) -> None:
-        """Learn from what is finished: of the jobs, and of all runs in the folders where theirs will be."""
-        self._past: list[tuple[Job, float]] = []
-        self._now: list[tuple[Job, float]] = []
-        self._paces: list[float] = []  # seconds of each run that ended now, by what was expected at the start
+        """Learn from finished runs: of the jobs, and of all runs in the folders where theirs will be."""
+        self._past: Finished = []
+        self._now: Finished = []
+        self._paces: list[float] = []  # the seconds of each run that ended now, divided by the estimate from the past
         folders: set[Path] = set()
         for job, result in known:
-            if result is not None:
-                self._learn(job, result, self._past)
+            _learn(job, result, self._past)
             if job.folder is not None:
                 folders.add(job.folder.parent)
-        own = {job.folder for job, _ in self._past}
+        known_folders = {job.folder for job, _ in self._past}
         for folder in find_runs(sorted(map(str, folders))):
-            if folder not in own:
-                self._add_other(folder)
-
-    def _add_other(self, folder: Path) -> None:
-        """A run of another table or of none; what cannot be read is no help."""
-        with suppress(RunError):
-            result = read_result(folder)
-            if result is not None:
-                name = ("", folder.name)
-                job = Job(Cell(name, ()), result.seed, (), read_config(folder), folder, None)
-                self._learn(job, result, self._past)
+            if folder not in known_folders:
+                with suppress(RunError):  # runs that cannot be read are no help
+                    if (result := read_result(folder)) is not None:
+                        other = Job(Cell(("", folder.name), ()), result.seed, (), read_config(folder), folder, None)
+                        _learn(other, result, self._past)
 
     def add(self, job: Job, result: Result) -> None:
         """Learn from a run that ended now."""
-        if job.config is None:
-            return
-        before = _from(self._past, job)
-        if before:
+        if job.config is not None and (before := _estimate(self._past, job)):
             self._paces.append(result.time["total"] / before)
-        self._learn(job, result, self._now)
-
-    @staticmethod
-    def _learn(job: Job, result: Result, seen: list[tuple[Job, float]]) -> None:
-        if job.config is not None:
-            seen.append((job, result.time["total"]))
+        _learn(job, result, self._now)
 
     def expected(self, job: Job) -> float | None:
-        """Seconds for one whole run; none before anything like it has ended."""
-        before = None if any(other.cell == job.cell for other, _ in self._now) else _from(self._past, job)
+        """Seconds for one whole run; None until a similar one has ended."""
+        before = None if any(other.cell == job.cell for other, _ in self._now) else _estimate(self._past, job)
         if before is None:
-            return _from(self._now, job)
+            return _estimate(self._now, job)
         return before * (statistics.median(self._paces) if self._paces else 1.0)
 
     def left(
         self, jobs: Iterable[Job], workers: int, elapsed: Mapping[Path | None, float] | None = None
     ) -> float | None:
-        """Seconds until all are done; none if that cannot be told yet.
+        """Seconds until all jobs are done; None if that is not known yet.
 
         Args:
-            elapsed: of the jobs that run now.
+            elapsed: seconds since the running jobs were started, by folder.
         """
         each = []
         for job in jobs:
@@ -90,21 +76,31 @@ class Clock:
         return max([sum(each) / workers, *each])
 
 
-def _from(seen: list[tuple[Job, float]], job: Job) -> float | None:
-    """Seconds for a run, by those that were seen; none if there are none."""
-    same = [seconds for other, seconds in seen if other.cell == job.cell]
-    if same:
+def _learn(job: Job, result: Result | None, finished: Finished) -> None:
+    if job.config is not None and result is not None:
+        finished.append((job, result.time["total"]))
+
+
+def _estimate(finished: Finished, job: Job) -> float | None:
+    """Seconds for a run, by finished ones of its cell, else by the most similar ones; None without any."""
+    if same := [seconds for other, seconds in finished if other.cell == job.cell]:
         return statistics.fmean(same)
-    own = work(job)
-    for alike in (_same_kind, _same_model, _same_precision):
-        rates = [seconds / work(other) for other, seconds in seen if alike(job, other)]
-        if rates:
-            return statistics.median(rates) * own
+    for depth in (3, 2, 1):
+        similar = [(other, seconds) for other, seconds in finished if _kind(other)[:depth] == _kind(job)[:depth]]
+        if similar:
+            return statistics.median(seconds / work(other) for other, seconds in similar) * work(job)
     return None
 
 
+def _kind(job: Job) -> tuple[object, ...]:
+    """What makes runs similar, the most important first."""
+    config = job.config
+    assert config is not None
+    return config.trainer.precision, config.model, config.method
+
+
 def done(job: Job) -> float:
-    """The share of a run's steps that its last evaluation had behind it; 0 to 1."""
+    """The share of a run's steps that were done at its last evaluation, 0 to 1."""
     if job.folder is None or job.config is None:
         return 0.0
     lines = [line for line in read_lines(job.folder / "metrics.jsonl") if "dev" in line]
@@ -117,19 +113,17 @@ def done(job: Job) -> float:
 
 
 def work(job: Job) -> float:
-    """About how much a run computes, to compare runs of one backbone with each other."""
+    """About how much a run computes, to compare runs of the same backbone."""
     config = job.config
     assert config is not None
-    tokens = _tokens(job) * config.trainer.epochs
+    tokens = _tokens(config) * config.trainer.epochs
     if config.trainer.max_steps is not None:
         tokens = min(tokens, config.trainer.max_steps * config.trainer.batch_size * config.task.max_length)
     return tokens * METHODS[config.method].operations
 
 
-def _tokens(job: Job) -> float:
-    """About how many an epoch has: by the size of the training file, or what the hub's set is known to have."""
-    config = job.config
-    assert config is not None
+def _tokens(config: RunConfig) -> float:
+    """About how many tokens an epoch has: by the size of the training file, or the published size of a hub's set."""
     sources, limit = config.task.sources, config.data.limit.get("train")
     most = float(limit * config.task.max_length) if limit else float("inf")
     if config.data.source == "files" and sources.files is not None and config.data.dir is not None:
@@ -142,21 +136,3 @@ def _tokens(job: Job) -> float:
     if config.data.source == "hub" and sources.hub is not None and sources.hub.examples is not None:
         return min(most, float(sources.hub.examples * config.task.max_length))
     return min(most, 1000.0 * config.task.max_length)
-
-
-def _same_kind(one: Job, other: Job) -> bool:
-    assert one.config is not None
-    assert other.config is not None
-    return _same_model(one, other) and one.config.method == other.config.method
-
-
-def _same_model(one: Job, other: Job) -> bool:
-    assert one.config is not None
-    assert other.config is not None
-    return one.config.model == other.config.model and _same_precision(one, other)
-
-
-def _same_precision(one: Job, other: Job) -> bool:
-    assert one.config is not None
-    assert other.config is not None
-    return one.config.trainer.precision == other.config.trainer.precision

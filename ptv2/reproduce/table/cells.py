@@ -1,25 +1,25 @@
-"""From a table's description and the words of the command to its places, and to the runs that fill them."""
+"""From a table's description and the words of the command to its positions, and to their runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ptv2.config import paths
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
-from ptv2.reproduce.jobs.data_root import DataRoot, Described, describe, why_no_files
+from ptv2.reproduce.jobs.data_root import DataRoot, TaskData, describe_data, why_no_files
 from ptv2.reproduce.jobs.feasible import why_no_hub_data
-from ptv2.reproduce.jobs.plan import Cell, Job, plan_jobs
-from ptv2.reproduce.options import Options, chosen
+from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_jobs
+from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant, read_table
 
 LONGEST = 120  # letters of a file's name, without its ending
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where a row, a column and a method meet."""
 
     row: Row
@@ -32,132 +32,135 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Request:
-    """A table that was asked for: what the words of the command left of it."""
+class TableRequest:
+    """The table that a command asks for, with the rows, columns and methods that it chooses."""
 
     name: str
     stem: str  # of the files' names
-    other_backbone: bool  # than those of the table's own rows
+    other_backbone: bool  # whether its row is not one of the table's
     spec: TableSpec
     rows: list[Row]
     columns: list[Column]
     methods: list[Variant]
     seeds: list[int]
-    described: dict[str, Described]  # by task, also those of columns that were left out
-    family_columns: list[Column]  # whose tasks may share prompts, whatever the filters say
+    task_data: dict[str, TaskData]  # by task, also of columns that are left out
+    family_columns: list[Column]  # whose tasks may share prompts, also those that are left out
 
     @property
-    def places(self) -> list[Place]:
-        """All places, row by row."""
-        return [Place(r, c, m) for r in self.rows for c in self.columns for m in self.methods]
+    def positions(self) -> list[Position]:
+        """All positions, row by row."""
+        return [Position(r, c, m) for r in self.rows for c in self.columns for m in self.methods]
 
 
-def read_request(options: Options) -> Request:
-    """The table that `options` ask for.
+def read_table_request(options: Options) -> TableRequest:
+    """Read the table that `options` ask for.
 
     Raises:
         ConfigError: no such table, model, row, column or method.
     """
     assert options.table is not None
     spec = read_table(options.table, options.config_dir)
-    own = _own_rows(options)
-    other, rows = own is not None, own or spec.rows
+    other_rows = _other_rows(options)
+    rows = other_rows or spec.rows
     known = [*spec.columns, *spec.extra]
-    ad_hoc = _other_tasks(options.columns, [column.name for column in known], options.config_dir)
-    described = {column.of_task: describe(column.of_task, options.config_dir) for column in [*known, *ad_hoc]}
+    tasks = sorted(paths.choices("task", options.config_dir))
+    other_tasks = _other_names("column", options.columns, [column.name for column in known], tasks)
+    ad_hoc = [Column(name=name) for name in other_tasks]
+    task_data = {column.of_task: describe_data(column.of_task, options.config_dir) for column in [*known, *ad_hoc]}
     columns = list(spec.columns)
-    if other:
-        root = DataRoot(options.data, list(described.values()))
-        columns += [column for column in spec.extra if root.folder(described[column.of_task])]
+    if other_rows:
+        root = DataRoot(options.data, list(task_data.values()))
+        columns += [column for column in spec.extra if root.folder(task_data[column.of_task])]
     wanted = [*columns, *(c for c in spec.extra if c.name in options.columns and c not in columns), *ad_hoc]
-    names = chosen("column", options.columns, [column.name for column in wanted])
-    kept = chosen("row", options.rows, [row.name for row in rows])
-    variants = [*spec.methods, *_other_methods(options.methods, [method.name for method in spec.methods])]
-    methods = chosen("method", options.methods, [variant.name for variant in variants])
-    return Request(
+    names = choose_names("column", options.columns, [column.name for column in wanted])
+    row_names = choose_names("row", options.rows, [row.name for row in rows])
+    others = _other_names("method", options.methods, [method.name for method in spec.methods], METHODS)
+    variants = [*spec.methods, *(Variant(name=name) for name in others)]
+    methods = choose_names("method", options.methods, [variant.name for variant in variants])
+    return TableRequest(
         name=options.table,
-        stem=_stem(options, rows[0].name if other else None, [kept, names, methods]),
-        other_backbone=other,
+        stem=_stem(options, rows[0].name if other_rows else None, [row_names, names, methods]),
+        other_backbone=other_rows is not None,
         spec=spec,
-        rows=[row for row in rows if row.name in kept],
+        rows=[row for row in rows if row.name in row_names],
         columns=[column for column in wanted if column.name in names],
         methods=[variant for variant in variants if variant.name in methods],
         seeds=list(options.seeds) or spec.seeds,
-        described=described,
+        task_data=task_data,
         family_columns=wanted,
     )
 
 
-def plan_table(request: Request, options: Options) -> dict[tuple[str, ...], list[Job]]:
-    """The runs of each place, one a seed, by the place's key.
+def list_table_jobs(request: TableRequest, options: Options) -> dict[tuple[str, ...], list[Job]]:
+    """List the runs of each position, one per seed, by the position's key.
 
     Raises:
         ConfigError: settings that are wrong for the whole table.
     """
-    root = DataRoot(options.data, list(request.described.values()))
+    root = DataRoot(options.data, list(request.task_data.values()))
     cells: list[Cell] = []
-    planned: dict[tuple[str, ...], list[Job]] = {}
-    for place in request.places:
-        words = _words(place, request)
-        if place.method.of_method == MULTITASK:
-            shared, why = _shared(place, request, root, options)
+    jobs: dict[tuple[str, ...], list[Job]] = {position.key: [] for position in request.positions}
+    for position in request.positions:
+        words, why = _words(position, request), None
+        if position.method.of_method == MULTITASK:
+            shared, why = _shared(position, request, root, options)
             words += shared
-            if why is not None:
-                cell = Cell(place.key, tuple(words))
-                planned[place.key] = [Job(cell, seed, tuple(words), None, None, why) for seed in request.seeds]
-                continue
-        cells.append(Cell(place.key, tuple(words)))
-    jobs = plan_jobs(cells, request.seeds, options.common, options.data, options.config_dir, anyway=options.anyway)
-    for job in jobs:
-        planned.setdefault(job.cell.key, []).append(job)
-    return {place.key: planned[place.key] for place in request.places}
+        cell = Cell(position.key, tuple(words))
+        if why is None:
+            cells.append(cell)
+        else:
+            jobs[cell.key] = impossible_jobs(cell, request.seeds, words, why)
+    for job in list_jobs(cells, request.seeds, options.common, options.data, options.config_dir, anyway=options.anyway):
+        jobs[job.cell.key].append(job)
+    return jobs
 
 
-def _words(place: Place, request: Request) -> list[str]:
-    task = place.column.of_task
-    family = request.described[task].family
-    model = place.row.words(task, family)
-    own = [*place.row.overrides, *place.column.overrides, *place.method.overrides]
-    return [f"task={task}", *model, f"method={place.method.of_method}", *own]
+def _words(position: Position, request: TableRequest) -> list[str]:
+    row, column, method = position.row, position.column, position.method
+    model = row.words(column.of_task, request.task_data[column.of_task].family)
+    overrides = [*row.overrides, *column.overrides, *method.overrides]
+    return [f"task={column.of_task}", *model, f"method={method.of_method}", *overrides]
 
 
-def _shared(place: Place, request: Request, root: DataRoot, options: Options) -> tuple[list[str], str | None]:
-    """Settings that name the tasks which share prompts, those that have data; and why there are too few.
+def _shared(
+    position: Position, request: TableRequest, root: DataRoot, options: Options
+) -> tuple[list[str], str | None]:
+    """The settings that name the tasks which share prompts, those with data, or why there are too few.
 
-    All of the table's take part, also those that were filtered out, so that a filter does not change what is trained.
+    Tasks of columns that are left out take part too, so that a filter does not change what is trained.
     """
     share = options.share or request.spec.share
-    own = request.described[place.column.of_task]
+    task_data = request.task_data[position.column.of_task]
     tasks = dict.fromkeys(column.of_task for column in request.family_columns)
-    described = [request.described[name] for name in tasks]
-    family = [task for task in described if share == "table" or task.family == own.family]
+    every = [request.task_data[name] for name in tasks]
+    family = [task for task in every if share == "table" or task.family == task_data.family]
     folders = {task.name: folder for task in family if (folder := root.folder(task))}
-    there = [task.name for task in family if _why_no_data(task, root) is None]
-    if own.name not in there:
-        return [], _why_no_data(own, root)
-    if len(there) < 2:
-        missing = ", ".join(task.name for task in family if task.name not in there)
-        others = f"there are none for {missing}" if missing else f"the table has no other of {own.name}'s kind"
+    names = [task.name for task in family if _why_no_data(task, root) is None]
+    if task_data.name not in names:
+        return [], _why_no_data(task_data, root)
+    if len(names) < 2:
+        missing = ", ".join(task.name for task in family if task.name not in names)
+        others = f"there are none for {missing}" if missing else f"the table has no other of {task_data.name}'s kind"
         hint = "" if share == "table" else " (share=table: with all tasks of the table)"
         return [], f"not available: two tasks or more with data share prompts; {others}{hint}"
     dirs = ",".join(f"{name}:{in_override(str(folder))}" for name, folder in folders.items())
     return [
-        f"multitask.tasks=[{','.join(_entry(name, place, request, options) for name in there)}]",
+        f"multitask.tasks=[{','.join(_shared_task(name, position, request, options) for name in names)}]",
         *([f"multitask.dirs={{{dirs}}}"] if folders else []),
     ], None
 
 
-def _entry(task: str, place: Place, request: Request, options: Options) -> str:
-    """A task that shares prompts, with the settings of tasks and data that its own runs have in this table."""
+def _shared_task(task: str, position: Position, request: TableRequest, options: Options) -> str:
+    """A task that shares prompts, with the settings of task and data that its own runs have in this table."""
     column = next(column for column in request.family_columns if column.of_task == task)
-    words = [*place.row.overrides, *column.overrides, *place.method.overrides, *options.overrides]
+    words = [*position.row.overrides, *column.overrides, *position.method.overrides, *options.overrides]
     settings = dict(word.partition("=")[::2] for word in words if word.startswith(("task.", "data.")))
     pairs = "".join(f",{key}:{value}" for key, value in settings.items())
     return f"{{task:{task}{pairs}}}" if pairs else task
 
 
-def _why_no_data(task: Described, root: DataRoot) -> str | None:
-    """Why a task has no data; none if it has."""
+def _why_no_data(task: TaskData, root: DataRoot) -> str | None:
+    """Why a task has no data; None if it has."""
     if task.source == "mini" or root.folder(task):
         return None
     if task.source == "hub" and task.hub is not None:
@@ -165,8 +168,8 @@ def _why_no_data(task: Described, root: DataRoot) -> str | None:
     return why_no_files(task, root)
 
 
-def _own_rows(options: Options) -> list[Row] | None:
-    """The one row of a table that is asked for with another backbone."""
+def _other_rows(options: Options) -> list[Row] | None:
+    """The only row of a table with another backbone than its own; None if its own rows are asked for."""
     settings = dict(word.lstrip("+").partition("=")[::2] for word in options.overrides)
     if options.model is not None:
         known = paths.choices("model", options.config_dir)
@@ -179,43 +182,29 @@ def _own_rows(options: Options) -> list[Row] | None:
     return None
 
 
-def _other_tasks(asked: Sequence[str], known: Sequence[str], config_dir: str | None) -> list[Column]:
-    """Columns for tasks that the table does not have and the command names.
+def _other_names(kind: str, asked: Sequence[str], known: Sequence[str], every: Iterable[str]) -> list[str]:
+    """The names of tasks or methods that the command gives and the table does not have.
 
     Raises:
-        ConfigError: no column and no task has the name.
+        ConfigError: one that is in neither `known` nor `every`.
     """
-    tasks = paths.choices("task", config_dir)
-    strange = [name for name in asked if name not in known]
-    for name in strange:
-        if name not in tasks:
-            raise ConfigError(f"{unknown('column', name, known)}; other tasks too: {', '.join(sorted(tasks))}")
-    return [Column(name=name) for name in strange]
+    others = [name for name in every if name not in known]
+    for name in asked:
+        if name not in known and name not in others:
+            plural = "tasks" if kind == "column" else "methods"
+            raise ConfigError(f"{unknown(kind, name, known)}; other {plural} too: {', '.join(others)}")
+    return [name for name in asked if name in others]
 
 
-def _other_methods(asked: Sequence[str], known: Sequence[str]) -> list[Variant]:
-    """Methods that a filter names and the table does not have, as they are by default.
-
-    Raises:
-        ConfigError: no method has the name.
-    """
-    strange = [name for name in asked if name not in known]
-    others = [name for name in METHODS if name not in known]
-    for name in strange:
-        if name not in METHODS:
-            raise ConfigError(f"{unknown('method', name, known)}; other methods too: {', '.join(others)}")
-    return [Variant(name=name) for name in strange]
-
-
-def _stem(options: Options, backbone: str | None, kept: Sequence[Sequence[str]]) -> str:
-    """The files' name: of the table, of another backbone, and of what was filtered, so that nothing is overwritten.
+def _stem(options: Options, backbone: str | None, names: Sequence[Sequence[str]]) -> str:
+    """The name of the files, with another backbone and what was chosen, so that no other table is overwritten.
 
     Args:
-        kept: names of rows, columns and methods in the table's order.
+        names: of rows, columns and methods, in the table's order.
     """
     assert options.table is not None
     parts = [f"table{options.table}" if options.table[:1].isdigit() else options.table]
     parts += [] if backbone is None else [backbone]
-    for asked, names in zip((options.rows, options.columns, options.methods), kept, strict=True):
-        parts += names if asked else []
+    for asked, chosen in zip((options.rows, options.columns, options.methods), names, strict=True):
+        parts += chosen if asked else []
     return "-".join(parts)[:LONGEST]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,69 +13,65 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.errors import Interrupted
 from ptv2.files import write_json_whole, write_text_whole
-from ptv2.reproduce.jobs.execute import Outcome, collect, execute
-from ptv2.reproduce.jobs.plan import Job
+from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options
 from ptv2.reproduce.table.as_csv import as_records, comma_separated
 from ptv2.reproduce.table.as_latex import latex
 from ptv2.reproduce.table.as_markdown import markdown
-from ptv2.reproduce.table.cells import Request, plan_table, read_request
+from ptv2.reproduce.table.cells import TableRequest, list_table_jobs, read_table_request
 from ptv2.reproduce.table.entries import Entry, entries
 from ptv2.reproduce.table.layout import Document, Grid, lay_out
 from ptv2.reproduce.table.notes import clean, command
 from ptv2.screen import width_of
 
 SCHEMA = 1  # of the JSON
-Planned = Mapping[tuple[str, ...], Sequence[Job]]
 
 
 def reproduce_table(options: Options) -> int:
-    """Make the runs that are missing, write the table from what there is, and show it.
+    """Make the missing runs, write the table from the finished ones, and print it.
 
     Returns:
         0, or 1 if runs failed.
 
     Raises:
         ConfigError: no such table, or words that do not fit it.
-        Interrupted: stopped by a signal; the table is written all the same, with what is missing named.
+        Interrupted: stopped by a signal; the table is written all the same, and names what is missing.
     """
-    request = read_request(options)
-    planned = plan_table(request, options)
-    jobs = [job for group in planned.values() for job in group]
+    request = read_table_request(options)
+    jobs_by_position = list_table_jobs(request, options)
+    jobs = [job for group in jobs_by_position.values() for job in group]
     if options.plan:
         show_plan(jobs, options)
         return 0
-    if options.collect:
-        outcomes = collect(jobs)
-    else:
-        try:
-            outcomes = execute(jobs, options.jobs, f"table {request.name}")
-        except Interrupted:
-            _finish(request, planned, collect(jobs), options)
-            raise
-    _finish(request, planned, outcomes, options)
-    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+    try:
+        statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"table {request.name}")
+    except Interrupted:
+        _finish(request, collect(jobs), options)
+        raise
+    _finish(request, statuses, options)
+    return 1 if any(status.state == "failed" for status in statuses) else 0
 
 
-def _finish(request: Request, planned: Planned, outcomes: Sequence[Outcome], options: Options) -> None:
-    """Write and show."""
-    left = iter(outcomes)  # in the order of the jobs
-    by_place = {key: [next(left) for _ in group] for key, group in planned.items()}
-    found = entries(request, by_place, options.margin)
-    document = lay_out(request, found, options)
-    paths = write_table(request, document, found, options)
+def _finish(request: TableRequest, statuses: Sequence[JobStatus], options: Options) -> None:
+    """Write the table and print it."""
+    by_position: dict[tuple[str, ...], list[JobStatus]] = {}
+    for status in statuses:
+        by_position.setdefault(status.job.cell.key, []).append(status)
+    numbers = entries(request, by_position, options.margin)
+    document = lay_out(request, numbers, options)
+    paths = write_table(request, document, numbers, options)
     show_document(document)
     tell("Written, with all comparisons, notes, and why numbers are missing:", out)
     for path in paths:
         tell(Text(str(path)), out)
 
 
-def write_table(request: Request, document: Document, found: Sequence[Entry], options: Options) -> list[Path]:
-    """The table's files."""
+def write_table(request: TableRequest, document: Document, numbers: Sequence[Entry], options: Options) -> list[Path]:
+    """Write the table as Markdown, CSV, LaTeX and JSON; return the paths."""
     stem = options.results / request.stem
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("md", "csv", "tex", "json")]
-    records = as_records(found, partial(clean, options=options))
+    records = as_records(numbers, partial(clean, options=options))
     write_text_whole(paths[0], markdown(document))
     write_text_whole(paths[1], comma_separated(records))
     write_text_whole(paths[2], latex(document))
@@ -83,7 +79,9 @@ def write_table(request: Request, document: Document, found: Sequence[Entry], op
     return paths
 
 
-def _tree(request: Request, document: Document, records: Sequence[dict[str, Any]], options: Options) -> dict[str, Any]:
+def _tree(
+    request: TableRequest, document: Document, records: Sequence[dict[str, Any]], options: Options
+) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "table": request.name,
@@ -99,7 +97,7 @@ def _tree(request: Request, document: Document, records: Sequence[dict[str, Any]
 
 
 def show_document(document: Document) -> None:
-    """The grids on the terminal, with what their numbers are."""
+    """Print the grids, with what their numbers are."""
     for grid in document.grids:
         for table in _tables(grid, width_of(out.file)):
             show_table(table)
@@ -108,22 +106,22 @@ def show_document(document: Document) -> None:
 
 
 def _tables(grid: Grid, width: int | None) -> Iterator[Table]:
-    """The grid's columns beside the names of its rows, in as many tables below each other as the width asks for."""
+    """Split a grid into tables that fit the width, each with the names of the rows."""
     labels = [label for label, methods in grid.spans for _ in range(methods)]
     columns = [Column(f"{label}\n{method}", right=True) for label, method in zip(labels, grid.methods, strict=True)]
 
-    def table(places: Sequence[int]) -> Table:
+    def table(chosen: Sequence[int]) -> Table:
         rows: list[Sequence[str | Text]] = [
-            (line.row, Text(line.what, style="dim"), *(line.cells[i] for i in places)) for line in grid.lines
+            (line.row, Text(line.what, style="dim"), *(line.cells[i] for i in chosen)) for line in grid.lines
         ]
-        return Table([Column("", least=16), Column(""), *(columns[i] for i in places)], rows)
+        return Table([Column("", least=16), Column(""), *(columns[i] for i in chosen)], rows)
 
-    def fits(places: Sequence[int]) -> bool:
-        return width is None or table(places).width <= width
+    def fits(chosen: Sequence[int]) -> bool:
+        return width is None or table(chosen).width <= width
 
-    places = iter(range(len(columns)))
-    spans = [[next(places) for _ in range(methods)] for _, methods in grid.spans]  # of a task, which stay together
-    units = [unit for span in spans for unit in ([span] if fits(span) else [[place] for place in span])]
+    numbers = iter(range(len(columns)))
+    spans = [[next(numbers) for _ in range(methods)] for _, methods in grid.spans]  # columns of a task stay together
+    units = [unit for span in spans for unit in ([span] if fits(span) else [[number] for number in span])]
     groups: list[list[int]] = []
     for unit in units:
         if groups and fits([*groups[-1], *unit]):

@@ -1,4 +1,4 @@
-"""What a reader must know of a table's numbers: how chosen, how tested, from which settings, what is missing."""
+"""What a reader must know of a table's numbers: how they were chosen and tested, settings, and what is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ptv2.config.multitask import in_override
 from ptv2.report.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.options import Options
-from ptv2.reproduce.table.cells import Request
+from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry
 from ptv2.runs.environment import in_words
 from ptv2.runs.sharing import PATHS, shareable_path, shareable_text
@@ -17,47 +17,47 @@ from ptv2.runs.sharing import PATHS, shareable_path, shareable_text
 QUOTES = ("'", '"')
 
 
-def caption(request: Request, entries: Sequence[Entry], options: Options) -> str:
-    """What the numbers are, how they were chosen and how they were tested."""
+def caption(request: TableRequest, entries: Sequence[Entry], options: Options) -> str:
+    """Describe what the numbers are, how they were chosen and how they were tested."""
     splits = {entry.split for entry in entries if entry.split}
-    parts = []
+    sentences = []
     if "dev" in splits:
-        parts.append(
+        sentences.append(
             "On development sets the best epoch's score, chosen by that same set (optimistic, as in the paper); the "
             "last epoch's stands in the list of comparisons."
         )
     if tests := sorted(splits - {"dev"}):
-        parts.append(f"On test sets ({', '.join(tests)}) scored once, with the weights of the best epoch on dev.")
-    parts.append("In percent, mean ± standard deviation over seeds (n - 1).")
+        sentences.append(f"On test sets ({', '.join(tests)}) scored once, with the weights of the best epoch on dev.")
+    sentences.append("In percent, mean ± standard deviation over seeds (n - 1).")
     if any(entry.comparison for entry in entries):
-        parts.append(_tests(request, entries, options.margin))
+        sentences.append(_tests(request, entries, options.margin))
     if any(entry.paper and not entry.paper.checked for entry in entries):
-        parts.append("† a number of the paper that was not seen again in a second source.")
-    return " ".join(parts)
+        sentences.append("† a number of the paper that was not seen again in a second source.")
+    return " ".join(sentences)
 
 
-def notes(request: Request, entries: Sequence[Entry], options: Options) -> Iterator[str]:
-    """Recipes, marks, missing numbers, data and the command, a sentence or two each."""
+def notes(request: TableRequest, entries: Sequence[Entry], options: Options) -> Iterator[str]:
+    """The command, recipes, marks, missing numbers, data, costs and machines, a sentence or two each."""
     yield f"Command: {command(request, options)}"
     for texts in (_recipe, _marks, lambda entry: [clean(reason, options) for reason in entry.reasons]):
-        for text, found in _grouped(entries, texts).items():
-            yield f"{text}: {_listed(found, request)}."
+        for text, group in _grouped(entries, texts).items():
+            yield f"{text}: {_list_positions(group, request)}."
     if one := [entry for entry in entries if entry.one_answer]:
         counts = {f"{_name(e)} ({e.one_answer} of {len(e.results)} seeds)" for e in one}
         yield f"Models that give one answer to every example: {', '.join(sorted(counts))}."
     yield from _data(entries)
     yield from _costs(entries)
-    for place in in_words(_folders(entries)):
-        yield f"Made with {place}."
+    for machine in in_words(_folders(entries)):
+        yield f"Made with {machine}."
 
 
-def command(request: Request, options: Options) -> str:
-    """The words that make this table again; the folder of data is DIR."""
+def command(request: TableRequest, options: Options) -> str:
+    """The command that makes this table again; the folder of data is DIR."""
     return _command(f"table={request.name}", request.seeds, options)
 
 
 def figure_command(name: str, seeds: Sequence[int], options: Options) -> str:
-    """The words that make a figure again; the folder of data is DIR."""
+    """The command that makes a figure again; the folder of data is DIR."""
     return _command(f"figure={name} task={options.task}", seeds, options)
 
 
@@ -75,7 +75,7 @@ def _command(what: str, seeds: Sequence[int], options: Options) -> str:
     return f"ptv2 reproduce {' '.join(words)}"
 
 
-def _tests(request: Request, entries: Sequence[Entry], margin: float) -> str:
+def _tests(request: TableRequest, entries: Sequence[Entry], margin: float) -> str:
     baseline = next((m.shown for m in request.spec.methods if m.name == request.spec.against), "")
     units = sorted({e.comparison.bootstrap.unit for e in entries if e.comparison and e.comparison.bootstrap})
     drawn = (
@@ -95,8 +95,7 @@ def _tests(request: Request, entries: Sequence[Entry], margin: float) -> str:
 
 
 def _recipe(entry: Entry) -> Iterator[str]:
-    config = next((job.config for job in entry.jobs if job.config is not None), None)
-    if config is None:
+    if (config := entry.config) is None:
         return
     if config.recipe is None:
         yield "Settings: the method's defaults, ours"
@@ -104,21 +103,20 @@ def _recipe(entry: Entry) -> Iterator[str]:
         changed = f", but for {', '.join(sorted(config.recipe.changed))}" if config.recipe.changed else ""
         if config.recipe.kind == "published":
             yield f"Settings as published ({config.recipe.source}){changed}"
-        else:  # each with a source of its own, which stands in the JSON
+        else:  # the JSON has the source of each
             yield f"Settings of ours (recipes that say what they were chosen from: ptv2 list recipes){changed}"
 
 
 def _marks(entry: Entry) -> Iterator[str]:
-    """What runs say of themselves that a reader must know; a verbalizer also where nothing has run."""
-    config = next((job.config for job in entry.jobs if job.config is not None), None)
-    if config is not None and config.head.kind == "verbalizer" and not entry.results:
+    """The notes of runs; that there is a verbalizer also if nothing has run."""
+    if (config := entry.config) is not None and config.head.kind == "verbalizer" and not entry.results:
         yield "Verbalizer with the language-model head, where others have [CLS] and a linear head"
     for result in entry.results:
         yield from (note[:1].upper() + note[1:] for note in [*result.notes_on_repeats, *result.notes])
 
 
 def _grouped(entries: Sequence[Entry], texts: Callable[[Entry], Iterable[str]]) -> dict[str, list[Entry]]:
-    """The entries by the texts that `texts` gives for them, in the order of their first appearance."""
+    """Group entries by the texts that `texts` gives for them, in the order of their first appearance."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         for text in dict.fromkeys(texts(entry)):
@@ -126,18 +124,18 @@ def _grouped(entries: Sequence[Entry], texts: Callable[[Entry], Iterable[str]]) 
     return groups
 
 
-def _listed(entries: Sequence[Entry], request: Request) -> str:
-    """The places of entries, row by row: columns with all methods by their name alone, rows with all columns too."""
+def _list_positions(entries: Sequence[Entry], request: TableRequest) -> str:
+    """List the positions of entries, row by row; methods are left out if they are all, columns then become `all`."""
     rows: dict[str, dict[str, list[str]]] = {}
     for entry in entries:
-        place = entry.place
-        methods = rows.setdefault(place.row.shown, {}).setdefault(place.column.shown, [])
-        if place.method.shown not in methods:
-            methods.append(place.method.shown)
+        position = entry.position
+        methods = rows.setdefault(position.row.shown, {}).setdefault(position.column.shown, [])
+        if position.method.shown not in methods:
+            methods.append(position.method.shown)
     return "; ".join(f"{row} {_columns(columns, request)}" for row, columns in rows.items())
 
 
-def _columns(columns: Mapping[str, list[str]], request: Request) -> str:
+def _columns(columns: Mapping[str, list[str]], request: TableRequest) -> str:
     alike = {tuple(methods) for methods in columns.values()}
     if len(alike) > 1:
         return ", ".join(f"{column}{_methods(methods, request)}" for column, methods in columns.items())
@@ -145,51 +143,48 @@ def _columns(columns: Mapping[str, list[str]], request: Request) -> str:
     return f"{names}{_methods(next(iter(alike)), request)}"
 
 
-def _methods(methods: Sequence[str], request: Request) -> str:
+def _methods(methods: Sequence[str], request: TableRequest) -> str:
     return "" if len(methods) == len(request.methods) else f" ({', '.join(methods)})"
 
 
 def _name(entry: Entry) -> str:
-    place = entry.place
-    return f"{place.row.shown} {place.column.shown} {place.method.shown}"
+    position = entry.position
+    return f"{position.row.shown} {position.column.shown} {position.method.shown}"
 
 
 def _data(entries: Sequence[Entry]) -> Iterator[str]:
-    """Where each task's data came from, and how many examples they have."""
-    seen: dict[str, str] = {}
+    """Say where each task's data came from, and how many examples they have."""
+    texts: dict[str, str] = {}
     for entry in entries:
         for result in entry.results[:1]:
             source = result.data.get("source", {})
             origin = "made up by this project" if "mini" in source else source.get("repository", "local files")
             counts = ", ".join(f"{count} {split}" for split, count in result.data["examples"].items())
-            seen.setdefault(entry.place.column.shown, f"{entry.place.column.shown} ({origin}): {counts}")
-    if seen:
-        yield f"Examples: {'; '.join(seen.values())}."
+            texts.setdefault(entry.position.column.shown, f"{entry.position.column.shown} ({origin}): {counts}")
+    if texts:
+        yield f"Examples: {'; '.join(texts.values())}."
 
 
 def _costs(entries: Sequence[Entry]) -> Iterator[str]:
     costs = [entry.cost for entry in entries if entry.cost]
     if costs:
-        kinds = " and ".join(sorted({f"{c.memory_of} ({c.device})" for c in costs if c.memory is not None}))
+        kinds = " and ".join(sorted({f"{c.memory_of} ({c.device})" for c in costs if c.memory_bytes is not None}))
         memory = f" Memory: the peak of {kinds}." if kinds else ""
-        if any(cost.memory is None for cost in costs):
+        if any(cost.memory_bytes is None for cost in costs):
             memory += " Memory is left out of runs that were not the first training of their process."
-        shared = (
-            "; + time of the part that tasks share, once for all of them"
-            if any(c.shared_seconds for c in costs)
-            else ""
-        )
+        has_shared = any(cost.shared_seconds for cost in costs)
+        shared = "; + time of the part that tasks share, once for all of them" if has_shared else ""
         yield f"Train time: mean over seeds, without evaluation{shared}.{memory}"
 
 
 def _folders(entries: Sequence[Entry]) -> Iterator[Path]:
-    """Those of the runs whose numbers stand in the table."""
+    """The folders of the runs whose numbers the table has."""
     for entry in entries:
         yield from (job.folder for job in entry.jobs if job.folder is not None and job.seed in entry.values)
 
 
 def clean(text: str, options: Options) -> str:
-    """A text without the places of this machine."""
+    """Remove the paths of this machine from a text."""
     if options.data is not None:
         for folder in (options.data.resolve(), options.data):
             text = text.replace(in_override(str(folder)), "DIR").replace(str(folder), "DIR")
@@ -197,7 +192,7 @@ def clean(text: str, options: Options) -> str:
 
 
 def _shareable_word(word: str, options: Options) -> str:
-    """A setting without the places of this machine: of a folder elsewhere, as of a checkpoint, the name alone."""
+    """Remove the paths of this machine from a setting; of another path, as of a checkpoint, the name stays."""
     key, equals, value = clean(word, options).partition("=")
     if not equals or key.rpartition(".")[2] not in PATHS:
         return f"{key}{equals}{value}"

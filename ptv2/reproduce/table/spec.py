@@ -1,23 +1,22 @@
-"""What a table is: a file of `conf/table/` or of a user's own folder, with rows (models), columns (tasks), methods."""
+"""The description of a table, a file of `conf/table/` or of a user: rows (models), columns (tasks) and methods."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ptv2.config import paths
 from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import Frozen, Split
-from ptv2.errors import ConfigError, unknown
+from ptv2.errors import unknown
+from ptv2.reproduce.description import read_description
 
 
-class Part(Frozen):
-    """A row, column or method: a bare name in the file stands for one with nothing else said."""
+class Axis(Frozen):
+    """A row, column or method; in the file its name alone is enough."""
 
     name: str
-    label: str = ""  # as the table shows it; none: the name
+    label: str = ""  # as the table shows it; empty: the name
     overrides: list[str] = Field(default=[])  # settings of its runs, as `ptv2 train` takes them
 
     @model_validator(mode="before")
@@ -31,36 +30,36 @@ class Part(Frozen):
         return self.label or self.name
 
 
-class Row(Part):
+class Row(Axis):
     """A backbone; `name` is the paper's, `model` that of `conf/model`."""
 
-    model: str | None = None  # none: the name
-    models: dict[str, str] = Field(default={})  # for the tasks of a family (ner, srl, qa, superglue), or for one task
-    foreign: bool = False  # settings say which model it is, not a file
+    model: str | None = None  # None: the name
+    models: dict[str, str] = Field(default={})  # by family of tasks (ner, srl, qa, superglue) or by task
+    foreign: bool = False  # whether settings name the model, not a file
 
     def words(self, task: str, family: str) -> list[str]:
-        """Settings that choose the backbone for a task."""
+        """The settings that choose the backbone for a task."""
         model = self.models.get(task, self.models.get(family, self.model or self.name))
         return [] if self.foreign else [f"model={model}"]
 
 
-class Column(Part):
-    """A task, the split that is shown and one or more scores of it."""
+class Column(Axis):
+    """A task, the split whose scores are shown, and one or more metrics."""
 
-    task: str = ""  # none: the name
-    split: Split | None = None  # none: test where the task has one, else dev
-    metrics: list[str] = Field(default=[])  # none: the task's headline
+    task: str = ""  # empty: the name
+    split: Split | None = None  # None: test if the task has one, else dev
+    metrics: list[str] = Field(default=[])  # empty: the task's headline
 
     @property
     def of_task(self) -> str:
         return self.task or self.name
 
 
-class Variant(Part):
+class Variant(Axis):
     """A method with settings; `paper` is what `conf/paper` calls it."""
 
-    method: str = ""  # none: the name
-    paper: str = ""  # none: the name
+    method: str = ""  # empty: the name
+    paper: str = ""  # empty: the name
 
     @property
     def of_method(self) -> str:
@@ -68,28 +67,28 @@ class Variant(Part):
 
     @property
     def shown(self) -> str:
-        """Its label; for the methods themselves the paper's short names."""
+        """Its label; without one, a method's short name in the paper."""
         return self.label or (METHODS[self.name].short if self.name in METHODS else self.name)
 
 
 class TableSpec(Frozen):
-    """A table."""
+    """The description of a table."""
 
     title: str
     number: int | None = None  # in the paper
     seeds: list[int] = Field(min_length=1)
     share: Literal["family", "table"] = "family"  # which tasks train prompts together (MPT-2)
     methods: list[Variant] = Field(min_length=1)
-    baseline: str | None = None  # what the others are tested against; none: fine-tuning, if it is there
+    baseline: str | None = None  # the method that others are tested against; None: fine-tuning, if it is there
     rows: list[Row] = Field(min_length=1)
     columns: list[Column] = Field(min_length=1)
-    extra: list[Column] = Field(default=[])  # in tables of another backbone, where their data are found
+    extra: list[Column] = Field(default=[])  # shown with another backbone, if their data are found
 
     @field_validator("methods", "rows")
     @classmethod
-    def _names_differ(cls, parts: list[Any]) -> list[Any]:
-        _check_names([part.name for part in parts])
-        return parts
+    def _names_differ(cls, axes: list[Any]) -> list[Any]:
+        _check_names([axis.name for axis in axes])
+        return axes
 
     @model_validator(mode="after")
     def _fits(self) -> TableSpec:
@@ -108,29 +107,9 @@ class TableSpec(Frozen):
 
 
 def read_table(name: str, config_dir: str | None = None) -> TableSpec:
-    """Read `table/<name>.yaml`.
-
-    Raises:
-        ConfigError: no such file, or one that does not fit.
-    """
-    known = paths.choices("table", config_dir)
-    if name not in known:
-        raise ConfigError(unknown("table", name, known))
-    try:
-        tree = yaml.safe_load(known[name].read_text(encoding="utf-8"))
-        return TableSpec.model_validate(tree)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{known[name]}: no YAML ({' '.join(str(error).split())})") from error
-    except ValidationError as error:
-        faults = "; ".join(_said(fault) for fault in error.errors())
-        raise ConfigError(f"table {name} ({known[name].name}): {faults}") from error
-
-
-def _said(fault: Any) -> str:
-    key = ".".join(map(str, fault["loc"])) or "the file"
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: no such key"
-    return f"{key}: {str(fault['msg']).removeprefix('Value error, ')}"
+    """Read `table/<name>.yaml`; raises `ConfigError` for one that is missing or wrong."""
+    inner: dict[str, type[Frozen]] = {"methods": Variant, "rows": Row, "columns": Column, "extra": Column}
+    return read_description("table", TableSpec, inner, name, config_dir)
 
 
 def _check_names(names: list[str]) -> None:
