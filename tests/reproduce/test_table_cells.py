@@ -75,10 +75,10 @@ def test_the_papers_tables_have_a_place_for_every_published_number(
     assert [column.name for column in request.columns] == columns.split()
     missing, count = [], 0
     for position in request.positions:
-        name = place.method.paper or place.method.name
-        for metric in place.column.metrics or ["f1" if table == "3" else "accuracy"]:
+        name = position.method.paper or position.method.name
+        for metric in position.column.metrics or ["f1" if table == "3" else "accuracy"]:
             count += 1
-            if published(int(table), place.column.name, metric, place.row.name, name) is None:
+            if published(int(table), position.column.name, metric, position.row.name, name) is None:
                 missing.append((position.key, metric))
     assert not missing
     assert count == {"2": 96, "3": 120, "4": 8}[table], "and there are no more"
