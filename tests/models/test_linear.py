@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny import gradients, mean_loss, tiny_batch, tiny_model
 from torch import nn
 
 from ptv2.models import linear
@@ -86,3 +87,19 @@ def test_other_processors_keep_the_product_of_torch(capability: str, monkeypatch
     model = nn.Sequential(nn.Linear(4, 3)).requires_grad_(False)
     use_frozen_linear(model)
     assert type(model[0]) is nn.Linear
+
+
+def test_maps_below_lora_are_frozen_and_lora_is_trained_as_without() -> None:
+    found = []
+    for wanted in (nn.Linear, FrozenLinear):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(linear, "is_faster", lambda wanted=wanted: wanted is FrozenLinear)
+            model = tiny_model("bert", "lora").train()
+        layer = model.backbone.get_submodule("encoder.layer.1.attention.self.query")
+        assert type(layer.base_layer) is wanted
+        assert type(layer.lora_A["default"]) is nn.Linear  # type: ignore[index]
+        mean_loss(model, tiny_batch()).backward()
+        found.append(gradients(model))
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, atol=1e-5, rtol=1e-4, msg=name)
