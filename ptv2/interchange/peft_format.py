@@ -2,8 +2,9 @@
 
 PEFT puts deep prompts ("prefix tuning") into the cache of a transformers model, shallow ones ("prompt tuning") before
 its input embeddings; pooler and head are those of transformers' class for the kind of task. So only what these classes
-compute can be written: `LAYOUTS` says for each model type where they keep it, and everything else is refused with its
-reason. Written from the source of PEFT 0.21.2 and compared with it in `tests/models/test_peft_format.py`.
+compute can be written: `ptv2.models.families` says for each model type where they keep it, and everything else is
+refused with its reason. Written from the source of PEFT 0.21.2 and compared with it in
+`tests/models/test_peft_format.py`.
 
 Letters: L layers, P prompt length, H key/value heads, D head size.
 """
@@ -22,54 +23,13 @@ from ptv2.interchange.lora_format import lora_config, lora_tensors
 from ptv2.interchange.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.attention import LayerPrompts
 from ptv2.models.build import PromptedModel
+from ptv2.models.families import FAMILIES, HeadLayout
 from ptv2.models.heads import Head
 from ptv2.models.prompts import DeepPrompts, ShallowPrompts
 
 PEFT_VERSION = "0.21.2"
 _ROOT = "base_model."  # in front of the name of every module that PEFT saves whole beside prompts
 _TUNED = "base_model.model."  # in front of every name where PEFT put layers of its own into the model
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where transformers' classes of one model type keep a head's parts.
-
-    `pooler` and `pooled` are the pooler's map (its output through tanh, as ours) and the linear map behind it in the
-    class for sequences; None: that class computes something else. `tokens` is the linear map of the class for tokens.
-    `span`: whether there is a class for questions. `deep`: whether the model takes a cache, which is how PEFT hands
-    prompts to the layers.
-    """
-
-    pooler: str | None = None
-    pooled: str | None = None
-    tokens: str | None = "classifier"
-    span: bool = True
-    deep: bool = True
-
-
-_ROBERTA = Layout("classifier.dense", "classifier.out_proj")
-LAYOUTS = {
-    "albert": Layout("albert.pooler", "classifier", deep=False),
-    "bert": Layout("bert.pooler.dense", "classifier"),
-    "camembert": _ROBERTA,
-    "data2vec-text": _ROBERTA,
-    "deberta": Layout("pooler.dense", "classifier", deep=False),
-    "deberta-v2": Layout("pooler.dense", "classifier", deep=False),
-    "distilbert": Layout(deep=False),  # its class for sequences has ReLU there
-    "electra": Layout(),  # its class for sequences has GELU where our pooler has tanh
-    "ernie": Layout("ernie.pooler.dense", "classifier"),
-    "eurobert": Layout(span=False, deep=False),
-    "gpt2": Layout(),
-    "gpt_neox": Layout(),
-    "llama": Layout(tokens="score"),
-    "mpnet": Layout("classifier.dense", "classifier.out_proj", deep=False),
-    "opt": Layout(tokens=None),
-    "qwen3": Layout(tokens="score"),
-    "roberta": _ROBERTA,
-    "roberta-prelayernorm": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "xlm-roberta-xl": _ROBERTA,
-}
 
 
 def to_peft(
@@ -246,11 +206,11 @@ def _head_parts(model: PromptedModel) -> tuple[str, dict[str, Tensor]]:
     return SEQUENCE, parts
 
 
-def _layout(model: PromptedModel) -> Layout:
-    model_type = model.family.model_type
-    if model_type not in LAYOUTS:
-        raise ModelError(f"PEFT: {model_type} was not compared with it; known: {', '.join(LAYOUTS)}")
-    return LAYOUTS[model_type]
+def _layout(model: PromptedModel) -> HeadLayout:
+    if model.family.layout is None:
+        known = [name for name, family in FAMILIES.items() if family.layout is not None]
+        raise ModelError(f"PEFT: {model.family.model_type} was not compared with it; known: {', '.join(known)}")
+    return model.family.layout
 
 
 def _named(name: str, linear: nn.Linear) -> dict[str, Tensor]:

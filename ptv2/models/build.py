@@ -171,15 +171,15 @@ class PromptedModel(nn.Module):
             text = self.backbone.embeddings(input_ids=ids, **known)  # type: ignore[operator]
             return {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
         text = self.backbone.get_input_embeddings()(ids)  # type: ignore[operator]
-        inputs = {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
+        prompted = {"inputs_embeds": torch.cat((prompt.to(text.dtype), text), dim=1), "attention_mask": mask}
         all_ids = functional.pad(ids, (prompt.shape[1], 0), value=-1)  # -1: no token of the vocabulary
         positions = position_ids(self.family, self.config, mask, 0, all_ids)
         if positions is not None:
-            inputs["position_ids"] = positions
+            prompted["position_ids"] = positions
         if "token_type_ids" in inputs:
             types = inputs["token_type_ids"]
-            inputs["token_type_ids"] = torch.cat((types.new_zeros(prompt.shape[:2]), types), dim=1)
-        return inputs
+            prompted["token_type_ids"] = torch.cat((types.new_zeros(prompt.shape[:2]), types), dim=1)
+        return prompted
 
     def _read_text(self, hidden: Tensor, text_mask: Tensor, first: int) -> Tensor:
         """The hidden state that stands for each text, `[B * C, hidden]`; the text begins at `first`.

@@ -7,6 +7,29 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class HeadLayout:
+    """Where transformers' classes of one model type keep a head's parts.
+
+    `pooler` and `pooled` are the pooler's map (its output through tanh, as ours) and the linear map behind it in the
+    class for sequences; None: that class computes something else. `tokens` is the linear map of the class for tokens.
+    `span`: whether there is a class for questions. `deep`: whether the model takes a cache, which is how PEFT hands
+    prompts to the layers.
+    """
+
+    pooler: str | None = None
+    pooled: str | None = None
+    tokens: str | None = "classifier"
+    span: bool = True
+    deep: bool = True
+
+
+ALBERT = HeadLayout("albert.pooler", "classifier", deep=False)
+DEBERTA = HeadLayout("pooler.dense", "classifier", deep=False)
+MPNET = HeadLayout("classifier.dense", "classifier.out_proj", deep=False)
+ROBERTA = HeadLayout("classifier.dense", "classifier.out_proj")
+
+
+@dataclass(frozen=True)
 class Family:
     """Facts about one `model_type` of transformers.
 
@@ -18,7 +41,8 @@ class Family:
     `fused`: keys and values do not come from two plain linear maps, so `prompt.form=hidden` and
     `prompt.init=vocabulary` at the layers are impossible. `adapter` names our module that takes prompts where attention
     does not go through AttentionInterface. `context_pooler`: its classifiers have a pooler of their own, new and
-    trained under every method. `checkpointing`: its gradients can be checkpointed.
+    trained under every method. `checkpointing`: its gradients can be checkpointed. `layout`: where its classes keep
+    heads, for adapters of PEFT; None: the type was not compared with PEFT.
     """
 
     model_type: str
@@ -29,33 +53,34 @@ class Family:
     adapter: Literal["relative", "disentangled"] | None = None
     context_pooler: bool = False
     checkpointing: bool = True
+    layout: HeadLayout | None = None
 
 
 FAMILIES: dict[str, Family] = {
     row.model_type: row
     for row in (
-        Family("albert", "arange", shared_layers=True, checkpointing=False),
-        Family("bert", "arange"),
-        Family("camembert", "padding"),
-        Family("data2vec-text", "padding"),
-        Family("deberta", "arange", adapter="disentangled", context_pooler=True),
-        Family("deberta-v2", "arange", adapter="disentangled", context_pooler=True),
-        Family("distilbert", "arange"),
-        Family("electra", "arange"),
-        Family("ernie", "arange"),
-        Family("eurobert", "arange"),
+        Family("albert", "arange", shared_layers=True, checkpointing=False, layout=ALBERT),
+        Family("bert", "arange", layout=HeadLayout("bert.pooler.dense", "classifier")),
+        Family("camembert", "padding", layout=ROBERTA),
+        Family("data2vec-text", "padding", layout=ROBERTA),
+        Family("deberta", "arange", adapter="disentangled", context_pooler=True, layout=DEBERTA),
+        Family("deberta-v2", "arange", adapter="disentangled", context_pooler=True, layout=DEBERTA),
+        Family("distilbert", "arange", layout=HeadLayout(deep=False)),  # its class for sequences has ReLU there
+        Family("electra", "arange", layout=HeadLayout()),  # its class for sequences has GELU where our pooler has tanh
+        Family("ernie", "arange", layout=HeadLayout("ernie.pooler.dense", "classifier")),
+        Family("eurobert", "arange", layout=HeadLayout(span=False, deep=False)),
         Family("glm-2021", "blocks"),
-        Family("gpt2", "real", causal=True, fused=True),
-        Family("gpt_neox", "real", causal=True, fused=True),
-        Family("llama", "real", causal=True),
+        Family("gpt2", "real", causal=True, fused=True, layout=HeadLayout()),
+        Family("gpt_neox", "real", causal=True, fused=True, layout=HeadLayout()),
+        Family("llama", "real", causal=True, layout=HeadLayout(tokens="score")),
         Family("modernbert", "arange", fused=True),
-        Family("mpnet", "padding", adapter="relative", checkpointing=False),
-        Family("opt", "real", causal=True),
-        Family("qwen3", "real", causal=True, fused=True),
-        Family("roberta", "padding"),
-        Family("roberta-prelayernorm", "padding"),
-        Family("xlm-roberta", "padding"),
-        Family("xlm-roberta-xl", "padding"),
+        Family("mpnet", "padding", adapter="relative", checkpointing=False, layout=MPNET),
+        Family("opt", "real", causal=True, layout=HeadLayout(tokens=None)),
+        Family("qwen3", "real", causal=True, fused=True, layout=HeadLayout(tokens="score")),
+        Family("roberta", "padding", layout=ROBERTA),
+        Family("roberta-prelayernorm", "padding", layout=ROBERTA),
+        Family("xlm-roberta", "padding", layout=ROBERTA),
+        Family("xlm-roberta-xl", "padding", layout=ROBERTA),
     )
 }
 

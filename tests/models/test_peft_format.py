@@ -30,13 +30,15 @@ from ptv2.interchange.peft_adapter import (
     settings_of,
     write_adapter,
 )
-from ptv2.interchange.peft_format import LAYOUTS, load_adapter, to_peft
+from ptv2.interchange.peft_format import load_adapter, to_peft
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
+from ptv2.models.families import FAMILIES
 
 SPECS = {
     kind: HeadSpec(kind, number)  # type: ignore[arg-type]
     for kind, number in (("classification", 3), ("choice", 2), ("tagging", 4), ("span", 2))
 }
+LAYOUTS = {name: family.layout for name, family in FAMILIES.items() if family.layout is not None}
 DEEP = sorted(name for name, layout in LAYOUTS.items() if layout.deep)
 SHOWN_WHOLE = {"bert", "gpt2", "roberta"}  # one of each way to read a text; the others differ only in names
 
