@@ -143,6 +143,14 @@ def fsync_folder(folder: str | Path) -> None:
         os.close(handle)
 
 
+LFS_POINTER = "a pointer of Git LFS, not the file itself; `git lfs pull` fetches it"
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Whether a file that begins like this is not there itself, but a text in its place that Git LFS left."""
+    return start.startswith(b"version https://git-lfs.github.com/spec/")
+
+
 def cache_folder() -> Path | None:
     """Where files are kept that only save time; None if the user has no home."""
     if folder := os.environ.get("PTV2_CACHE"):

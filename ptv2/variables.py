@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 
 from ptv2.errors import ConfigError, shorten
 
-PREFIXES = ("ACCELERATE_", "DATASETS_", "FSDP_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_")
-READERS = ("/accelerate/", "/huggingface_hub/constants.py", "/datasets/config.py", "/transformers/utils/hub.py")
+PREFIXES = ("ACCELERATE_", "DATASETS_", "FSDP_", "HF_", "HUGGINGFACE_", "TORCH", "TRANSFORMERS_")
+READERS = (
+    "/accelerate/",
+    "/torch/_logging/",
+    "/huggingface_hub/constants.py",
+    "/datasets/config.py",
+    "/transformers/utils/hub.py",
+)
 # Whole numbers that say which of several processes this is, and their bounds.
 PROCESSES = {
     "WORLD_SIZE": (1, 10**6),
@@ -30,6 +37,8 @@ def check_variables() -> None:
     for name, value in list(os.environ.items()):
         if not value.strip() and (name.startswith(PREFIXES) or name in (*PROCESSES, "MASTER_ADDR", "OMP_NUM_THREADS")):
             del os.environ[name]  # libraries would take it for a number, or for a path
+    if os.environ.get("COLUMNS", "").strip("0 ") == "":
+        os.environ.pop("COLUMNS", None)  # of a screen without columns nothing could be read
     for name in OFFLINE:
         if (value := os.environ.get(name, "0")).lower() not in SWITCHES:
             raise ConfigError(f"{name}={shorten(value, 60)}: expected 1 or 0")
@@ -69,8 +78,7 @@ def fault_of_variable(error: BaseException) -> str | None:
         return None
     message = str(error).lower()
     for name, value in sorted(os.environ.items()):
-        said = (repr(value).lower(), f" {value.lower()}")
-        if name.startswith(PREFIXES) and value and (said[0] in message or message.endswith(said[1])):
+        if name.startswith(PREFIXES) and value and re.search(rf"(?<!\w){re.escape(value.lower())}(?!\w)", message):
             kinds = {"truth value": "true or false", "int()": "a number", "float": "a number"}
             kind = next((kind for words, kind in kinds.items() if words in message), "another value")
             return f"{name}={shorten(value, 60)}: expected {kind}; change it, or unset it"

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from commandline import numbers, only_run, run, train_words, write_sentences
+from commandline import finish, numbers, only_run, python, run, train_words, write_sentences
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,9 @@ ROWS = "expected a file whose name ends in .csv, .json, .jsonl, .tsv"
         ("best task=classification --write HERE/a-file", "--write: HERE/a-file is a file; expected a folder"),
         ("report --figures HERE/a-file", "--figures: HERE/a-file is a file; expected a folder"),
         ("import HERE/a-file", "argument adapter: HERE/a-file is a file; expected a folder"),
+        ("best task=a model=b task=c", "task=a and task=c: expected one of them"),
+        ("best task=a model=b --rows 0", "--rows: 0: expected a whole number from 1 on"),
+        ("best task=a model=b --least-seeds -1", "--least-seeds: -1: expected a whole number from 1 on"),
         ("prepare conll03 --from=", "--from: expected a path, found nothing"),
         ("plan task=classification data.dir=HERE/a-file", "data.dir: a file, expected the folder that holds it"),
         (
@@ -94,6 +97,7 @@ def test_predict_reads_a_pipe_and_the_home_folder(trained: Path, tmp_path: Path)
         ({"MASTER_PORT": "99999"}, "MASTER_PORT=99999: expected a whole number"),
         ({"HF_HUB_OFFLINE": "offline"}, "HF_HUB_OFFLINE=offline: expected 1 or 0"),
         ({"TRANSFORMERS_OFFLINE": "2"}, "TRANSFORMERS_OFFLINE=2: expected 1 or 0"),
+        ({"COLUMNS": "0", "RANK": "x"}, "RANK=x: expected a whole number"),
         ({"ACCELERATE_USE_CPU": "maybe"}, "ACCELERATE_USE_CPU=maybe: expected true or false"),
         ({"ACCELERATE_TORCH_DEVICE": "tpux"}, "ACCELERATE_TORCH_DEVICE=tpux: expected another value"),
     ],
@@ -103,6 +107,21 @@ def test_a_variable_that_cannot_be_used_is_named(variables: dict[str, str], mess
     done = run(train_words(write_sentences(tmp_path / "data"), tmp_path / "runs"), tmp_path, environment=variables)
     assert (done.code, done.out) == (2, "")
     assert done.error.startswith(message)
+
+
+def test_a_screen_without_columns_shows_what_any_other_does(trained: Path, tmp_path: Path) -> None:
+    words = ["list", "runs", "--out", str(trained / "runs")]
+    shown = [finish(python("-m", "ptv2", *words, COLUMNS=columns)) for columns in ("0", "abc", "-3", "")]
+    assert {done.code for done in shown} == {0}
+    assert {done.out for done in shown} == {run(words, tmp_path).out}
+    assert only_run(trained / "runs").name in shown[0].out
+
+
+def test_torch_is_told_to_log_what_it_does_not_know() -> None:
+    done = finish(
+        python("-c", "import sys; from ptv2.cli import main; sys.exit(main())", "plan", TORCH_LOGS="everything")
+    )
+    assert (done.code, done.error) == (2, "TORCH_LOGS=everything: expected another value; change it, or unset it")
 
 
 def test_empty_variables_are_not_set_and_those_of_launchers_change_no_number(tmp_path: Path) -> None:
@@ -150,3 +169,13 @@ def test_a_template_takes_fields_that_are_named_by_numbers_and_signs(tmp_path: P
     assert run(words, tmp_path).code == 0
     rows = (only_run(tmp_path / "runs") / "predictions-dev.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(rows[3])["text"] == "{a 3; b"
+
+
+def test_a_prompt_that_is_longer_than_the_text_it_is_taken_from(tmp_path: Path) -> None:
+    words = ["train", "task=mini-entities", "model=minilm", "prompt.init=vocabulary", "prompt.length=513"]
+    done = run([*words, "prompt.positions=unshifted", f"out={tmp_path}"], tmp_path)
+    assert done.code == 2
+    assert done.error == (
+        "prompt.length=513: prompt.init=vocabulary reads the prompt as a text, and this bert backbone takes at most "
+        "512 tokens"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.config import paths
 from ptv2.config.schema import RunConfig
-from ptv2.console.arguments import Parser, a_folder, read_words
+from ptv2.console.arguments import Parser, a_count, a_folder, read_words
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError
@@ -30,8 +30,10 @@ def main(arguments: list[str]) -> int:
     )
     asking = "task= and model=; method= (default: all), headline=, out="
     parser.add_argument("words", nargs="*", metavar="key=value", help=asking)
-    parser.add_argument("--least-seeds", type=int, default=1, metavar="N", help="only settings with N seeds or more")
-    parser.add_argument("--rows", type=int, default=10, help="settings shown (default: 10)")
+    parser.add_argument(
+        "--least-seeds", type=a_count, default=1, metavar="N", help="only settings with N seeds or more"
+    )
+    parser.add_argument("--rows", type=a_count, default=10, help="settings shown (default: 10)")
     parser.add_argument(
         "--write", type=a_folder, metavar="DIR", help="write DIR/recipe/TASK/MODEL/METHOD.yaml, for --config-dir DIR"
     )

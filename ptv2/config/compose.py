@@ -137,6 +137,9 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return ConfigError(unknown(group or "config", name, set(error.options) | set(paths.choices(group, config_dir))))
+    if found := re.search(r"In '([\w/.-]+)': Could not load '([\w/. -]+)'", text):
+        group, _, name = found[2].rpartition("/")
+        return ConfigError(f"{found[1]}.yaml: defaults: {unknown(group, name, paths.choices(group, config_dir))}")
     if missing := re.search(r"Missing mandatory value: .*full_key: (\S+)", text, re.DOTALL):
         return ConfigError(f"{missing[1]} has no default; expected {missing[1]}=VALUE")
     if match := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):

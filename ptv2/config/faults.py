@@ -31,6 +31,7 @@ EXPECTED = {
     "dict_type": "expected settings below it: KEY.NAME=VALUE",
     "model_type": "expected settings below it: KEY.NAME=VALUE",
     "model_attributes_type": "expected settings below it: KEY.NAME=VALUE",
+    "invalid_key": "expected a name in quotes, since YAML reads this one as a number or a truth value",
     "missing": "has no value; expected KEY=VALUE",
 }
 

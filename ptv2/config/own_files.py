@@ -48,6 +48,8 @@ def _check(_resolved: str, shown: str) -> None:
     for group in (*SETTINGS, *DRAWN):
         for path in sorted((folder / group).rglob("*.yaml")):
             check_file(path, group)
+        for path in sorted((folder / group).rglob("*.yml")):
+            raise ConfigError(f"{path}: expected a name that ends in .yaml; files with others are not read")
     if any((folder / "hydra").rglob("*.yaml")):
         raise ConfigError(f"{folder / 'hydra'}: expected settings of ptv2; such files would be run by Hydra")
 

@@ -39,7 +39,21 @@ def folders(config_dir: str | None = None) -> list[Path]:
         raise ConfigError(f"--config-dir: no folder {config_dir}")
     if config_dir is not None:
         check_files(Path(config_dir))
+        _check_names(Path(config_dir))
     return [conf_dir(), *([Path(config_dir)] if config_dir else [])]
+
+
+def _check_names(folder: Path) -> None:
+    """Refuse files that would not be read, as ptv2's own of the same name are; a recipe can be asked for by its place.
+
+    Raises:
+        ConfigError: with the file.
+    """
+    for group in ("task", "model", "method", "trainer", "sweep", "table", "figure"):
+        for path in sorted((folder / group).glob("*.yaml")):
+            shipped = conf_dir() / group / path.name
+            if shipped.is_file() and not shipped.samefile(path):
+                raise ConfigError(f"{path}: ptv2 has a {group} of this name, which would be taken; choose another")
 
 
 def summary(path: Path) -> str:

@@ -60,6 +60,17 @@ def a_file(text: str) -> str:
     return a_path(text)
 
 
+def a_count(text: str) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is another.
+    """
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 on")
+    return int(text)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's parser without the usage in front of its errors."""
 
@@ -78,15 +89,17 @@ def read_words(words: Sequence[str], keys: Collection[str], needed: Sequence[str
     """Words of the form key=value, by key.
 
     Raises:
-        ConfigError: a word of another form, an unknown key, or one of `needed` that is missing.
+        ConfigError: a word of another form, an unknown key, a key twice, or one of `needed` that is missing.
     """
-    values = {}
+    values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
             raise ConfigError(f"{word}: expected key=value")
         if key not in keys:
             raise ConfigError(unknown("key", key, keys))
+        if key in values:
+            raise ConfigError(f"{key}={values[key]} and {word}: expected one of them")
         values[key] = value
     if missing := [key for key in needed if key not in values]:
         raise ConfigError(f"expected {' and '.join(f'{key}=NAME' for key in missing)}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ptv2.errors import DataError
+from ptv2.files import LFS_POINTER, is_lfs_pointer
 
 # CR LF, LF and CR end a line; so does CR CR LF, which a program makes that converts line ends twice. U+2028 does not.
 LINE_END = re.compile(r"\r*\n|\r")
@@ -30,6 +31,8 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
+    if is_lfs_pointer(data):
+        raise DataError(f"{path}: {LFS_POINTER}")
     if wide := _wide_encoding(data):
         raise DataError(f"{path}:1: expected UTF-8 text, found {wide}; `iconv -f {wide} -t UTF-8 FILE` converts it")
     if 0 in data:

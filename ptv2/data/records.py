@@ -11,7 +11,7 @@ from typing import Any
 from ptv2.config.schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
 from ptv2.data.tables import read_csv, read_tsv
-from ptv2.errors import DataError, enumerate_some
+from ptv2.errors import DataError, enumerate_some, shorten
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ def find_files(
     Raises:
         DataError: no such folder, or no file for one of the splits that are needed.
     """
+    for name in (source.folder, *(name for names in source.files.values() for name in names)):
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"task.sources.files: '{shorten(name)}'; expected names of files below data.dir")
     base = Path(folder).expanduser()
     if not base.is_dir():
         raise DataError(
@@ -61,6 +64,8 @@ def find_files(
 
 def _expected(split: Split, source: FilesSource) -> str:
     names = source.files.get(split, [])
+    if not names:
+        return f"expected names for it in task.sources.files.files.{split}"
     way = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" else ""
     return f"expected {enumerate_some(names)}{way}"
 

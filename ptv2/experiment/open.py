@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptv2.config.identity import shared_hash
 from ptv2.config.methods import METHODS
 from ptv2.config.multitask import missing, shared_parts
-from ptv2.config.schema import RunConfig
+from ptv2.config.schema import RunConfig, Split
 from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.models.checkpoints import check_backbone
@@ -139,11 +139,25 @@ def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | Non
 
     task = load_task(config.task, source, reading=_reading(config))
     wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
-    examples: dict[str, list[Any]] = {split: task.read(source.read(split)) for split in wanted}
+    examples: dict[str, list[Any]] = {split: _read_split(task, source, split) for split in wanted}
     for split in dict.fromkeys(("train", "dev", *wanted)):
         if not examples.get(split):
             raise DataError(f"task {config.task.name}: the {split} split has no examples")
     return Read(config, source, task, examples)
+
+
+def _read_split(task: AnyTask, source: Source, split: Split) -> list[Any]:
+    records = source.read(split)
+    try:
+        return task.read(records)
+    except DataError as error:
+        if split in ("train", "dev") or any(task.has_gold(record) for record in records):
+            raise
+        file = source.files.get(split, f"the {split} split")
+        raise DataError(
+            f"{file}: no example says what is right, so that it cannot be scored; take the file away, and give it to "
+            f"`ptv2 predict` after the training"
+        ) from error
 
 
 def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:

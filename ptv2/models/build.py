@@ -296,6 +296,12 @@ def _build_prompts(cfg: RunConfig, backbone: Backbone, token_ids: Tensor | None)
     else:
         tokens = _initial_tokens(cfg.prompt, cfg.model, backbone, cfg.seed) if token_ids is None else token_ids
         _check_ids(backbone.model, int(tokens.max()))
+        longest = max_text_length(backbone.config, backbone.family, 0, "unshifted")
+        if longest is not None and len(tokens) > longest:
+            raise ModelError(
+                f"prompt.length={len(tokens)}: prompt.init=vocabulary reads the prompt as a text, and this "
+                f"{backbone.family.model_type} backbone takes at most {longest} tokens"
+            )
         prompts.init_values(_vocabulary_values(backbone, tokens, layers, cfg.prompt.form))
     return prompts
 

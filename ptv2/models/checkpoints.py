@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, shorten, unknown
+from ptv2.files import LFS_POINTER, is_lfs_pointer
 from ptv2.hub.fetch import check_content, fetching
 from ptv2.models.foreign import read_object
 
@@ -115,7 +116,7 @@ def weight_files(folder: Path, path: str) -> list[Path]:
         raise ModelError(f"{config}: names other weights (transformers_weights); expected model.safetensors")
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file():
-        return [whole]
+        return [_whole_file(whole)]
     if not index.is_file():
         raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read{_hint(folder)}")
     names = read_object(index).get("weight_map")
@@ -128,7 +129,15 @@ def weight_files(folder: Path, path: str) -> list[Path]:
             raise ModelError(f"{index}: names {name}; expected safetensors files in the same folder")
         if not file.is_file():
             raise ModelError(f"{index}: names {shorten(file.name)}, which is not there")
+        _whole_file(file)
     return files
+
+
+def _whole_file(path: Path) -> Path:
+    with path.open("rb") as file:
+        if is_lfs_pointer(file.read(100)):
+            raise ModelError(f"{path}: {LFS_POINTER}")
+    return path
 
 
 def file_of_weight(name: str, folder: Path, path: str) -> Path:

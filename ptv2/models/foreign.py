@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.errors import ModelError, Ptv2Error, first_line
+from ptv2.files import LFS_POINTER, is_lfs_pointer
 
 
 @contextmanager
@@ -32,6 +33,8 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: the file holds no JSON, or something else than an object.
     """
+    if is_lfs_pointer(path.read_bytes()):
+        raise ModelError(f"{path}: {LFS_POINTER}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -66,6 +66,7 @@ def _describe_faults(error: ValidationError, kind: type[Frozen], inner: Mapping[
             continue
         message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
         message = message.replace("valid tuple", "list").replace("valid dictionary", "mapping")
+        message = message.replace("Field required", "is missing").replace("valid list", "list")
         faults.setdefault(".".join(keys), []).append(message)
     return "; ".join(": ".join(filter(None, (key, " or ".join(messages)))) for key, messages in faults.items())
 

@@ -85,6 +85,12 @@ class Extract(Task[Question, SpanSet]):
         """What encoding takes of an example."""
         return example.id, example.question, example.context, example.span, example.answers is not None
 
+    def notes(self, examples: dict[str, list[Question]]) -> list[str]:
+        """Questions that ask nothing."""
+        empty = {split: sum(not row.question.strip() for row in rows) for split, rows in examples.items()}
+        counts = ", ".join(f"{split} {count}" for split, count in empty.items() if count)
+        return [f"questions without a text: {counts}"] if counts else []
+
     def seen(self, example: Question) -> tuple[Hashable, Hashable | None]:
         """Question and context; several stretches may answer it."""
         return (example.question, example.context), None

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -204,10 +205,11 @@ def test_a_task_of_ten_lines_beside_ours(my_dir: Path, capsys: pytest.CaptureFix
 
 
 def test_a_shipped_name_stays_ours(my_dir: Path) -> None:
-    """Hydra takes the shipped file; the list must not show the other one."""
+    """Hydra would take the shipped file, and the user's would count for nothing."""
     (my_dir / "task" / "rte.yaml").write_text(MY_TASK)
-    assert compose(["task=rte"], str(my_dir)).task.name == "rte"
-    assert paths.choices("task", str(my_dir))["rte"] == paths.conf_dir() / "task" / "rte.yaml"
+    for use in (partial(compose, ["task=rte"]), partial(paths.choices, "task")):
+        with pytest.raises(ConfigError, match="ptv2 has a task of this name"):
+            use(str(my_dir))
 
 
 def test_a_configuration_folder_that_is_not_there(tmp_path: Path) -> None:
