@@ -61,7 +61,7 @@ def add_lora(
         fan_in_fan_out=all(isinstance(modules[name], Conv1D) for name in names),
     )
     try:
-        # On the meta device PEFT draws nothing and moves nothing, which weights without contents do not take.
+        # On the meta device PEFT draws no numbers and moves no weights; those without contents could not be moved.
         with unset_fake_temporarily():
             peft.inject_adapter_in_model(settings, backbone, ADAPTER, low_cpu_mem_usage=True)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:

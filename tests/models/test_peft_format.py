@@ -14,10 +14,11 @@ import pytest
 import torch
 from peft_versions import skip_where_peft_refuses
 from safetensors.torch import load_file, save_file
-from tiny import FAMILY_CONFIGS, enlarge, run_config, tiny_batch
+from tiny import FAMILY_CONFIGS, enlarge, mean_loss, run_config, tiny_batch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
+from ptv2.config.schema import OptimConfig
 from ptv2.errors import ModelError
 from ptv2.interchange.card import TRIED, code
 from ptv2.interchange.peft_adapter import (
@@ -33,6 +34,7 @@ from ptv2.interchange.peft_adapter import (
 from ptv2.interchange.peft_format import load_adapter, to_peft
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.families import FAMILIES
+from ptv2.training.optim import build_optimizer
 
 SPECS = {
     kind: HeadSpec(kind, number)  # type: ignore[arg-type]
@@ -177,6 +179,33 @@ def test_lora_gives_the_same_scores(family: str, kind: str, bases: dict[str, Pat
 def test_all_of_lora_comes_along(family: str, lora: dict[str, Any], bases: dict[str, Path], tmp_path: Path) -> None:
     pooler = "published" if LAYOUTS[family].pooler else "none"
     assert_same_scores(build(bases[family], "classification", "lora", pooler, lora), bases[family], tmp_path)
+
+
+def test_lora_learns_what_it_learns_in_peft(bases: dict[str, Path], tmp_path: Path) -> None:
+    """Eight steps of AdamW, here and in PEFT alone, from the same matrices and head."""
+    from peft import PeftModel
+
+    ours = build(bases["bert"], "classification", "lora", "published")
+    write_adapter(to_peft(ours, str(bases["bert"])), tmp_path)
+    base = AutoModelForSequenceClassification.from_pretrained(bases["bert"], num_labels=3)
+    theirs = PeftModel.from_pretrained(base, str(tmp_path), is_trainable=True).eval()
+    batch = tiny_batch()
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    begun = ours(batch)["scores"].detach()
+    settings = OptimConfig(lr=0.01)
+    trained = [parameter for parameter in theirs.parameters() if parameter.requires_grad]
+    assert sum(p.numel() for p in trained) == sum(p.numel() for p in ours.parameters() if p.requires_grad)
+    optimizers = build_optimizer(ours, settings), torch.optim.AdamW(trained, lr=0.01, weight_decay=0.0)
+    for _ in range(8):
+        for optimizer, loss in zip(
+            optimizers, (mean_loss(ours, batch), theirs(**inputs, labels=batch["labels"]).loss), strict=True
+        ):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    ended = ours(batch)["scores"]
+    assert (ended - begun).abs().max() > 0.1
+    torch.testing.assert_close(theirs(**inputs).logits, ended, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("pooler", ["published", "trained"])
