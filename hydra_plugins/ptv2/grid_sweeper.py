@@ -17,9 +17,9 @@ class GridSweeper(BasicSweeper):
         try:
             with outcomes.launching():
                 for jobs in super().sweep(arguments):
-                    outcomes.returned(jobs)
+                    outcomes.read_returned(jobs)
         finally:
-            outcomes.show(outcomes.ended())
+            outcomes.show(outcomes.list_known())
 
 
 def make_default() -> None:

@@ -108,7 +108,7 @@ class OptunaSweeper(Sweeper):
             for settings, same in runs.items()
         ]
         try:
-            ended = outcomes.returned(self._launcher.launch(words, initial_job_idx=first))
+            ended = outcomes.read_returned(self._launcher.launch(words, initial_job_idx=first))
         except Exception as error:
             if outcomes.is_breakdown(error):  # whichever of them it was: the next command must not end the same way
                 lost = outcomes.Outcome(first, [], "failed", f"lost its worker ({type(error).__name__})")

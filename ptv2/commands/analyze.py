@@ -15,7 +15,7 @@ from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.experiment.open import open_trained
 from ptv2.files import write_text_whole
 
-# In the order they are made, with what the help says of them.
+# In the order in which they are made, with their descriptions in the help.
 ANALYSES = {
     "attention": "share of attention on the prompts, by layer and head",
     "vocabulary": "tokens of the vocabulary that the prompts resemble",
@@ -26,7 +26,7 @@ WITHOUT_PROMPTS = ("probing",)
 
 
 def main(arguments: list[str]) -> int:
-    """Make the analyses one after the other; each is written and printed as soon as it is there."""
+    """Make the analyses one after the other; write and print each as soon as it is made."""
     parser = Parser(
         prog="ptv2 analyze",
         description="What the prompts of a finished run do: "
@@ -39,10 +39,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--output", type=a_folder, metavar="DIR", help="where the files go (default: analysis/ in the run's folder)"
     )
-    parser.add_argument(
-        "--data-dir", type=a_folder, help="files of the same task in this folder, instead of the run's own data"
-    )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_data_dir()
+    parser.add_out()
     options = parser.parse_args(arguments)
     if options.limit < 0:
         raise ConfigError(f"--limit {options.limit}: expected a number of records, or 0 for all")
@@ -77,7 +75,7 @@ def _asked(text: str) -> list[str]:
 
 
 def _applying(asked: list[str] | None, method: str) -> list[str]:
-    """The analyses to make; those that need prompts are left out of methods without, or refused if asked for by name.
+    """The analyses to make; those of prompts are left out if the method has none, or refused if asked for by name.
 
     Raises:
         RunError: one asked for does not apply.

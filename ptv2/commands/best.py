@@ -22,7 +22,7 @@ from ptv2.runs.record import Result
 
 
 def main(arguments: list[str]) -> int:
-    """Print a ranking and a recipe for each method that has runs, and write the recipes where asked to."""
+    """Print a ranking and a recipe for each method that has runs, and write the recipes if asked to."""
     parser = Parser(
         prog="ptv2 best",
         description="Finished runs of one task and model, ranked by the mean of the headline metric on dev over seeds "
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     results = choose_results(results, asked, folder)
     methods = sorted({result.method for result in results})
     chosen = {method: [result for result in results if result.method == method] for method in methods}
-    rankings = {method: ranked(on_most_data(own), options.least_seeds) for method, own in chosen.items()}
+    rankings = {method: ranked(on_most_data(runs), options.least_seeds) for method, runs in chosen.items()}
     few = f"no settings with {count_of(options.least_seeds, 'seed')} or more"
     if not any(rankings.values()):
         raise RunError(f"{few} among {count_of(len(results), 'finished run')} in {folder}/")
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _report(results: list[Result], settings: list[Setting], options: argparse.Namespace) -> None:
-    """One method: its ranking, its recipe, and what to keep in mind."""
+    """Print the ranking and the recipe of one method, and what to keep in mind."""
     name = f"task={results[0].task} model={results[0].model} method={results[0].method}"
     show_table(_ranking(name, settings, options.rows))
     first = settings[0].runs[0]
@@ -71,9 +71,9 @@ def _report(results: list[Result], settings: list[Setting], options: argparse.Na
         tell(f"left out: {count_of(others, 'run')} on other data than these {examples:,} training examples")
     if len({setting.seeds for setting in settings}) > 1:
         counts = [len(setting.seeds) for setting in settings]
-        said = f"settings have different seeds ({min(counts)} to {max(counts)} of them)"
+        span = f"{min(counts)} to {max(counts)} of them"
         hint = "a mean over few is high by luck more easily; --least-seeds N leaves those with fewer out"
-        tell(f"warning: {said}: {hint}")
+        tell(f"warning: settings have different seeds ({span}): {hint}")
     where = recipe_place(settings[0], options.config_dir)
     if isinstance(where, str):
         if options.write:
@@ -105,6 +105,6 @@ def _ranking(name: str, settings: Sequence[Setting], rows: int) -> Table:
 def _write(text: str, where: tuple[str, str, str], folder: str) -> None:
     path, asking = recipe_file(where, folder)
     write_text_whole(path, text)
-    own = "" if Path(folder).resolve() == paths.conf_dir().resolve() else f" --config-dir {folder}"
+    option = "" if Path(folder).resolve() == paths.conf_dir().resolve() else f" --config-dir {folder}"
     tell(f"written: {path}; this takes it{'' if not asking else ' (without recipe= the shipped recipe is taken)'}:")
-    tell_command("ptv2 train{} task={} model={} method={}{}".format(own, *where, asking))
+    tell_command("ptv2 train{} task={} model={} method={}{}".format(option, *where, asking))

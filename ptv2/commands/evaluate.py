@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ptv2.collector import collector_paused
 from ptv2.config.schema import DataConfig, RunConfig
-from ptv2.console.arguments import RUN_HELP, Parser, a_folder
+from ptv2.console.arguments import RUN_HELP, Parser
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.data.sources import open_source
@@ -17,16 +17,14 @@ from ptv2.runs.record import Result, read_result
 
 
 def main(arguments: list[str]) -> int:
-    """Score and print; the run's recorded numbers stand beside, if they are of the same examples."""
+    """Score and print, beside the run's recorded numbers if they are of the same examples."""
     parser = Parser(
         prog="ptv2 evaluate", description="Score a finished run's weights again, on its own data or on other data."
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--split", default="dev", help="train, dev (default), test or another of the task's")
-    parser.add_argument(
-        "--data-dir", type=a_folder, help="files of the same task in this folder, instead of the run's own data"
-    )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_data_dir()
+    parser.add_out()
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
     result = read_result(folder)
@@ -56,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 
 def on_files(config: RunConfig, folder: str) -> RunConfig:
-    """The configuration with all of the files in `folder` as its data."""
+    """The configuration with the files in `folder` as its data."""
     if config.task.sources.files is None:
         raise ConfigError(f"--data-dir: task {config.task.name} does not say how to read it from files")
     if not Path(folder).is_dir():
@@ -66,13 +64,13 @@ def on_files(config: RunConfig, folder: str) -> RunConfig:
 
 
 def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[str, float] | None:
-    """The run's own numbers, if these are the very examples that it was scored on."""
+    """The run's own scores, if it was scored on the same examples."""
     if result.data["fingerprint"] != fingerprint or result.data["examples"].get(split) != count:
         return None
-    return {"dev": result.dev, "test": result.test, **result.tests}.get(split)
+    return result.scores(split)
 
 
 def _table(metrics: dict[str, float], recorded: dict[str, float] | None) -> Table:
-    columns = [Column("metric"), *(Column(name, right=True) for name in ("now", *(["recorded"] if recorded else [])))]
-    given = [metrics, *([recorded] if recorded else [])]  # runs of earlier versions lack some
-    return Table(columns, [(n, *(f"{scores[n]:.2f}" if n in scores else "" for scores in given)) for n in metrics])
+    scores = {"now": metrics} | ({"recorded": recorded} if recorded else {})  # runs of earlier versions lack some
+    rows = [(n, *(f"{column[n]:.2f}" if n in column else "" for column in scores.values())) for n in metrics]
+    return Table([Column("metric"), *(Column(name, right=True) for name in scores)], rows)

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         action="store_true",
         help="also with prompt.positions=unshifted: every call must then pass position_ids, as the README.md shows",
     )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_out()
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
     if config.model.path == "config:":
@@ -61,9 +61,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _base(config: ModelConfig, model: PromptedModel) -> tuple[str, str | None]:
-    """What an adapter calls its backbone: a hub id with its commit, an embedded one, or the name of a folder.
+    """The backbone's name and revision for an adapter: a hub id with its commit, an embedded one, or a folder's name.
 
-    Where the folder lies is nobody's business; the hash of its weights stands in the adapter and on its card.
+    The folder's path is left out; the hash of its weights is in the adapter and on its card.
     """
     identity = model.identity
     return (identity.name, identity.revision) if _is_folder(config) else (config.path, identity.revision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ptv2.config import paths, recipes
 from ptv2.console.arguments import Parser, a_folder
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--config-dir", type=a_folder, help="a folder with your own task/, model/, method/ and recipe/ files"
     )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_out()
     options = parser.parse_args(arguments)
     if options.types and options.what != "models":
         parser.error("--types goes with models: ptv2 list models --types")
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _show_names(options: argparse.Namespace) -> None:
-    """The names of all choices by kind; of recipes, which are many, the tasks that have some."""
+    """Print the names of all choices by kind; of recipes, which are many, the tasks that have some."""
     every = list(recipes.shipped_and_own(options.config_dir))
     tasks = dict.fromkeys(name for recipe in every if (name := recipe.name.partition("/")[0]) != "any")
     groups = {f"{group}s": ", ".join(paths.choices(group, options.config_dir)) for group in ("task", "model", "method")}
@@ -46,10 +47,10 @@ def _tasks(options: argparse.Namespace) -> Table:
     files = paths.choices("task", options.config_dir)
     for name, path in files.items():
         tree = paths.with_defaults(name, files)
-        there = tree.get("sources")
-        have = [one for one in ("hub", "files", "mini") if isinstance(there, dict) and there.get(one)]
-        sources = " ".join(f"{source}*" if source == tree.get("source") else source for source in have)
-        rows.append((name, sources, str(tree.get("headline", "accuracy")), paths.summary(path)))
+        sources = tree.get("sources")
+        names = [kind for kind in ("hub", "files", "mini") if isinstance(sources, dict) and sources.get(kind)]
+        marked = " ".join(f"{kind}*" if kind == tree.get("source") else kind for kind in names)
+        rows.append((name, marked, str(tree.get("headline", "accuracy")), paths.summary(path)))
     columns = [NAME, Column("data"), Column("metric"), TEXT]
     return Table(columns, rows, title="tasks", notes=["* used unless data.source= says otherwise"])
 
@@ -64,10 +65,6 @@ def _models(options: argparse.Namespace) -> Table:
     ]
     columns = [Column(name, fold=12) for name in rows[0]]
     return Table(columns, [list(row.values()) for row in rows], title="model types", notes=notes)
-
-
-def _methods(options: argparse.Namespace) -> Table:
-    return _described("methods", "method", options)
 
 
 def _recipes(options: argparse.Namespace) -> Table:
@@ -104,12 +101,12 @@ def _runs(options: argparse.Namespace) -> Table:
     return Table([replace(NAME, name="run"), Column("state"), TEXT], rows, f"runs in {options.out}/")
 
 
-# The name of a choice or run, whose end says most, and what there is to say of it.
+# The columns of names and descriptions; a long name is cut in the middle, since its end says most.
 NAME, TEXT = Column("task=", least=24), Column("", fold=24)
 LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "tasks": _tasks,
     "models": _models,
-    "methods": _methods,
+    "methods": partial(_described, "methods", "method"),
     "recipes": _recipes,
     "runs": _runs,
 }

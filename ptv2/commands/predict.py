@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptv2.collector import collector_paused
-from ptv2.console.arguments import RUN_HELP, Parser, a_file, a_folder, a_path
+from ptv2.console.arguments import RUN_HELP, Parser, a_file, a_path
 from ptv2.console.output import tell
 from ptv2.data.formats import describe_files
 from ptv2.errors import ConfigError, DataError
@@ -26,7 +26,7 @@ STANDARD = "-"  # standard input or output
 
 
 def main(arguments: list[str]) -> int:
-    """Write one row for each example: its text, its right answer where that is known, and the run's answer."""
+    """Write one row for each example: its text, its right answer if it is known, and the run's answer."""
     parser = Parser(prog="ptv2 predict", description="Answers to new examples from a finished run, one row for each.")
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument(
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         metavar="STEM",
         help="also write what the task's official scorer reads, as STEM.<ending>",
     )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_out()
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
     task = trained_task(folder, config)
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 @contextmanager
 def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
-    """The input's path; standard input, or a pipe's, is kept in a file for as long as the context is entered.
+    """The path of the input; a stream is copied into a file that exists while the context is open.
 
     Raises:
         DataError: there is no such file.

@@ -74,7 +74,7 @@ def _read(release: Release, base: Path, treebank: str | None) -> dict[str, Part]
 
 
 def _table(corpus: str, folder: Path, release: Release, parts: dict[str, Part], faults: dict[str, list[str]]) -> Table:
-    """What was written, and whether it is what was published."""
+    """The counts that were written, and whether they are those that were published."""
     counted = list(next(iter(parts.values())).counts)
     columns = [
         Column("file", least=24),

@@ -10,20 +10,15 @@ from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.runs.directory import chosen_runs
 
-POINTS = 200  # of each learning curve, about as many as a chart has room for
-ALL_POINTS = 100_000  # of all curves of a kind together: some two megabytes
+POINTS = 200  # of each learning curve, about as many as fit into a chart
+ALL_POINTS = 100_000  # of all curves of a kind, some two megabytes
 FEWEST_POINTS = 40
 
 
 def main(arguments: list[str]) -> int:
     """Write the page."""
     parser = Parser(prog="ptv2 report", description="One HTML page about runs: tables, charts, figures, details.")
-    parser.add_argument(
-        "runs",
-        nargs="*",
-        help="runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)",
-    )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_runs()
     parser.add_argument("--output", type=a_file, default="report.html", help="the page (default: report.html)")
     parser.add_argument("--title", default="ptv2 report", help="its title (default: ptv2 report)")
     parser.add_argument("--figures", type=a_folder, metavar="DIR", help="show the SVG files of this folder too")
@@ -45,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _figures(folder: str) -> list[Path]:
-    found = sorted(Path(folder).glob("*.svg"))
-    if not found:
+    paths = sorted(Path(folder).glob("*.svg"))
+    if not paths:
         raise RunError(f"--figures {folder}: no .svg file there; `ptv2 reproduce figure=...` writes some")
-    return found
+    return paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptv2.config import paths
 from ptv2.console.arguments import Lists, Parser, a_folder
-from ptv2.reproduce.options import MARGIN, Options, read_settings
+from ptv2.reproduce.options import MARGIN, read_settings
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -45,10 +45,7 @@ def main(arguments: list[str]) -> int:
     )
     given = parser.parse_intermixed_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
-    return _reproduce(read_settings(given.words, **flags))
-
-
-def _reproduce(options: Options) -> int:
+    options = read_settings(given.words, **flags)
     if options.figure is not None:
         from ptv2.reproduce.figure.make import reproduce_figure
 
@@ -59,9 +56,8 @@ def _reproduce(options: Options) -> int:
 
 
 def _choices() -> str:
-    lines = []
-    for group in ("table", "figure"):
-        lines += [
-            f"  {group}={name:{23 - len(group)}} {paths.summary(path)}" for name, path in paths.choices(group).items()
-        ]
-    return "\n".join(lines)
+    return "\n".join(
+        f"  {group}={name:{23 - len(group)}} {paths.summary(path)}"
+        for group in ("table", "figure")
+        for name, path in paths.choices(group).items()
+    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ptv2.console.arguments import Parser, a_file, a_folder
+from ptv2.console.arguments import Parser, a_file
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, warn_of_faults
 from ptv2.errors import RunError
@@ -15,7 +14,7 @@ from ptv2.report import tables
 from ptv2.report.usable import usable_results
 from ptv2.runs.directory import chosen_runs
 
-# What becomes of columns on a narrow screen.
+# How columns fit a narrow screen.
 FITTED = {
     "task": Column("task", group=True),
     "model": Column("model", group=True),
@@ -29,19 +28,16 @@ FITTED = {
 def main(arguments: list[str]) -> int:
     """Print the table, or write it to a file."""
     parser = Parser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
-    parser.add_argument(
-        "runs",
-        nargs="*",
-        help="runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)",
-    )
-    parser.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+    parser.add_runs()
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
     parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")
     parser.add_argument("--headline", action="store_true", help="only the metric that chose the weights")
     parser.add_argument("--format", choices=["text", "md", "csv"], help="default: text, or the output file's ending")
     parser.add_argument("--output", type=a_file, help="write to this file instead")
     options = parser.parse_args(arguments)
-    rows = tables.rows([r for r in _results(options) if not options.task or r.task in options.task], options.split)
+    results, faults = usable_results(chosen_runs(options.runs, options.out))
+    warn_of_faults(faults)
+    rows = tables.rows([r for r in results if not options.task or r.task in options.task], options.split)
     if not rows:
         raise RunError(f"no finished run with {options.split} scores in {', '.join(options.runs) or options.out + '/'}")
     if options.headline:
@@ -59,12 +55,6 @@ def main(arguments: list[str]) -> int:
     else:
         out.print(text, end="", soft_wrap=True)
     return 0
-
-
-def _results(options: argparse.Namespace) -> list[tables.Result]:
-    results, faults = usable_results(chosen_runs(options.runs, options.out))
-    warn_of_faults(faults)
-    return results
 
 
 def _print(rows: list[tables.Row], split: str) -> None:

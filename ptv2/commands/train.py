@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     note_start()
     arguments, config_dir = options_first(arguments)
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
-        arguments = [*arguments, "--resolve"]  # values in the place of the rules that the method has for them
+        arguments = [*arguments, "--resolve"]  # show values, not the method's rules for them
     arguments, _ = options_first(implied(arguments))
     paths.folders(config_dir)  # refuses files that Hydra must not see
     sys.argv = ["ptv2 train", *arguments]
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     make_default()
     app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
     try:
-        with _answering_for_package(arguments):
+        with _naming_package(arguments):
             app()
     except COMPOSITION_ERRORS as error:
         raise explain_launching(str(error)) or explain(error, config_dir) from error
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         raise ConfigError(f"the plugin {plugin} of Hydra does not work here: {first_line(error)}") from error
     if raised:
         raise raised[0]
-    ended = outcomes.ended()
+    ended = outcomes.list_known()
     for outcome in ended:
         if outcome.signal is not None:
             raise Interrupted(outcome.message, outcome.signal)
@@ -67,8 +67,8 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def _answering_for_package(arguments: list[str]) -> Iterator[None]:
-    """Say in our words that there is no such part of the settings, where `--package` names one."""
+def _naming_package(arguments: list[str]) -> Iterator[None]:
+    """Refuse a `--package` that names no part of the settings, in our words."""
     asked = next((value for name, value in pairwise(arguments) if name in ("--package", "-p")), None)
     if asked is None:
         yield

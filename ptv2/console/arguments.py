@@ -16,11 +16,11 @@ _NAME = re.compile(r"\s+\S.*?\s\s+(?=\S)")  # a word of a list, before what it m
 
 
 class Lists(argparse.HelpFormatter):
-    """Help whose lists, of words and what they mean, keep their lines and fold below the meaning."""
+    """Help whose lists of words keep their lines, and fold below the meanings."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines = text.splitlines()
-        margins = [len(found[0]) if (found := _NAME.match(line)) else 0 for line in lines]
+        margins = [len(match[0]) if (match := _NAME.match(line)) else 0 for line in lines]
         return "\n".join(indent + folded(line, width, margin) for line, margin in zip(lines, margins, strict=True))
 
 
@@ -73,6 +73,21 @@ def a_count(text: str) -> int:
 
 class Parser(argparse.ArgumentParser):
     """argparse's parser without the usage in front of its errors."""
+
+    def add_runs(self) -> None:
+        """Add the arguments of a command about several runs: `runs` and `--out`."""
+        text = "runs (by folder, name, hash or a beginning of these), or folders of runs (default: the folder --out)"
+        self.add_argument("runs", nargs="*", help=text)
+        self.add_out()
+
+    def add_out(self) -> None:
+        """Add `--out`."""
+        self.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+
+    def add_data_dir(self) -> None:
+        """Add `--data-dir`."""
+        text = "files of the same task in this folder, instead of the run's own data"
+        self.add_argument("--data-dir", type=a_folder, help=text)
 
     def error(self, message: str) -> NoReturn:
         """Raise what `ptv2.cli` says in one line.

@@ -14,14 +14,14 @@ from ptv2.screen import WIDTH, elide, fold, visible, width_of
 GAP = 2
 PROSE = 120  # columns of notes below a table in a pipe, at most
 HEADING = 8  # columns below which no heading needs to fold
-WORD = r"[^\s-]+-?|-+"  # what of a heading stays together
+WORD = r"[^\s-]+-?|-+"  # the pieces of a heading that do not break
 LESS = "add | less -S for all of it"
 Cell = str | Text
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and what may become of it where not all fit: the fields after `right`, in this order."""
+    """A column; the fields after `right` say what may become of it, in this order, if not all columns fit."""
 
     name: str
     right: bool = False
@@ -49,13 +49,16 @@ class Table:
         return _fold_headings(self._whole).width
 
     @property
-    def _whole(self) -> _Shape:
-        heads = tuple(column.name for column in self.columns)
-        return _Shape(tuple(self.columns), heads, tuple(tuple(map(_text, row)) for row in self.rows), self.sparse)
+    def _whole(self) -> _Fitted:
+        cells = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.columns)
+        pairs = zip(self.columns, cells, strict=True)
+        return _Fitted(
+            tuple(_Filled(column, column.name, tuple(map(_text, texts))) for column, texts in pairs), self.sparse
+        )
 
 
 def show_table(table: Table) -> None:
-    """Print a table as it fits standard output."""
+    """Print a table so that it fits standard output."""
     width = width_of(out.file)
     if table.title:
         tell(Text(table.title, style="bold"), out)
@@ -67,24 +70,27 @@ def show_table(table: Table) -> None:
 
 
 def lay_out(table: Table, width: int | None) -> tuple[list[Text], str]:
-    """The lines of a table, of at most `width` columns, and what is left out of them (empty: nothing).
+    """Lay a table out in at most `width` columns of the screen; None: as wide as it is.
 
-    Where nothing else helps, each row is a block of lines, one for each column.
+    If nothing else helps, each row becomes a block of lines, one for each column.
+
+    Returns:
+        The lines, and what is left out of them (empty: nothing).
     """
     whole = table._whole
     if width is None or whole.width <= width:
         return whole.lines(), ""
-    shape = _fold_headings(whole)
+    fitted = _fold_headings(whole)
     for step in (_group, _move_below):
-        shape = shape if shape.width <= width else step(shape)
-    shown = _fold(shape, width)
-    lacks: list[str] = []
-    for column in sorted((c for c in shape.columns if c.drop is not None), key=lambda column: column.drop or 0):
+        fitted = fitted if fitted.width <= width else step(fitted)
+    shown = _fold(fitted, width)
+    dropped: list[_Filled] = []
+    for filled in sorted((c for c in fitted.columns if c.column.drop is not None), key=lambda c: c.column.drop or 0):
         if shown.width > width:
-            shape = shape.without(column)
-            shown = _fold(shape, width)
-            lacks.append(column.name)
-    lacks = [f"left out: {', '.join(c.name for c in table.columns if c.name in lacks)}"] if lacks else []
+            dropped.append(filled)
+            shown = _fold(fitted.without(dropped), width)
+    names = [filled.column.name for filled in fitted.columns if filled in dropped]
+    lacks = [f"left out: {', '.join(names)}"] if names else []
     if shown.width > width:
         shown = _cut(shown, width)
         lacks.append("long values are cut in the middle")
@@ -93,154 +99,141 @@ def lay_out(table: Table, width: int | None) -> tuple[list[Text], str]:
     return shown.lines(width), "; ".join(lacks)
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """A table on its way to a width; line ends in headings and cells are where these fold."""
+@dataclass(frozen=True, eq=False)
+class _Filled:
+    """A column with its heading and cells, which fold at the line ends in them."""
 
-    columns: tuple[Column, ...]
-    heads: tuple[str, ...]
-    rows: tuple[tuple[Text, ...], ...]
-    sparse: int
-    groups: tuple[str, ...] = ()  # for each row, what stands above it and those that follow with the same
-    below: tuple[tuple[Text, ...], ...] = ()  # for each row, what stands below it
-
-    @property
-    def widths(self) -> list[int]:
-        cells = zip(*([Text(head) for head in self.heads], *self.rows), strict=True)
-        return [max(map(_width, column)) for column in cells]
+    column: Column
+    head: str
+    cells: tuple[Text, ...]
 
     @property
     def width(self) -> int:
-        return sum(self.widths) + GAP * (len(self.columns) - 1)
+        return max(map(_width, (Text(self.head), *self.cells)))
 
-    def without(self, column: Column) -> _Shape:
-        place = self.columns.index(column)
-        return replace(
-            self,
-            columns=self.columns[:place] + self.columns[place + 1 :],
-            heads=self.heads[:place] + self.heads[place + 1 :],
-            rows=tuple(row[:place] + row[place + 1 :] for row in self.rows),
-            sparse=self.sparse - (place < self.sparse),
-        )
 
-    def cells(self, column: Column) -> list[Text]:
-        place = self.columns.index(column)
-        return [row[place] for row in self.rows]
+@dataclass(frozen=True)
+class _Fitted:
+    """A table on its way to a width."""
 
-    def with_cells(self, column: Column, cells: Sequence[Text]) -> _Shape:
-        place = self.columns.index(column)
-        rows = tuple((*row[:place], cell, *row[place + 1 :]) for row, cell in zip(self.rows, cells, strict=True))
-        return replace(self, rows=rows)
+    columns: tuple[_Filled, ...]
+    sparse: int
+    groups: tuple[str, ...] = ()  # for each row, the line above it and the following rows of the same group
+    below: tuple[tuple[Text, ...], ...] = ()  # for each row, the texts below it
+
+    @property
+    def width(self) -> int:
+        return sum(filled.width for filled in self.columns) + GAP * (len(self.columns) - 1)
+
+    def without(self, removed: Sequence[_Filled]) -> _Fitted:
+        columns = tuple(filled for filled in self.columns if filled not in removed)
+        sparse = sum(filled not in removed for filled in self.columns[: self.sparse])
+        return replace(self, columns=columns, sparse=sparse)
+
+    def with_cells(self, changed: _Filled, cells: Sequence[Text]) -> _Fitted:
+        new = replace(changed, cells=tuple(cells))
+        return replace(self, columns=tuple(new if filled is changed else filled for filled in self.columns))
 
     def lines(self, width: int | None = None) -> list[Text]:
-        widths = self.widths
-        lines = [*self._line([Text(head) for head in self.heads], widths)]
+        rows = list(zip(*(filled.cells for filled in self.columns), strict=True))
+        lines = [*self._line([Text(filled.head) for filled in self.columns])]
         before: Sequence[str] = ()
-        for number, row in enumerate(self.rows):
+        for number, row in enumerate(rows):
             plain = [cell.plain for cell in row]
             if self.groups and (number == 0 or self.groups[number] != self.groups[number - 1]):
                 lines += _pieces(Text(self.groups[number], style="bold"), width)
                 before = ()
             same = next((i for i in range(self.sparse) if [*plain[: i + 1]] != [*before[: i + 1]]), self.sparse)
-            lines += self._line([Text() if place < same else cell for place, cell in enumerate(row)], widths)
+            lines += self._line([Text() if i < same else cell for i, cell in enumerate(row)])
             before = plain
-            for cell in self._below_of(number):
+            for cell in self._below_of(number, [first.plain for first, *_ in rows]):
                 pieces = _pieces(cell, None if width is None else width - 2) if cell.plain else []
                 lines += [Text("  ") + piece for piece in pieces]
         return lines
 
-    def _below_of(self, number: int) -> tuple[Text, ...]:
-        """What stands below a row; what several rows of one name have in common stands below the last of them."""
+    def _below_of(self, number: int, names: Sequence[str]) -> tuple[Text, ...]:
+        """The texts below a row; those that the next row of the same name shares come below that one."""
 
         def key(at: int) -> tuple[object, ...]:
-            rows, below = self.rows[at : at + 1], self.below[at : at + 1]
-            return (
-                self.groups[at : at + 1],
-                [row[0].plain for row in rows],
-                [[c.plain for c in cells] for cells in below],
-            )
+            texts = [[cell.plain for cell in cells] for cells in self.below[at : at + 1]]
+            return self.groups[at : at + 1], names[at : at + 1], texts
 
         return () if not self.below or key(number) == key(number + 1) else self.below[number]
 
-    def _line(self, cells: Sequence[Text], widths: Sequence[int]) -> Iterator[Text]:
-        """A row as one line, or as several where cells fold."""
+    def _line(self, cells: Sequence[Text]) -> Iterator[Text]:
+        """A row as one line, or as several if cells fold."""
         pieces = [cell.split("\n", allow_blank=True) for cell in cells]
         for number in range(max(map(len, pieces))):
             line = Text()
-            for folded, width, column in zip(pieces, widths, self.columns, strict=True):
+            for folded, filled in zip(pieces, self.columns, strict=True):
                 piece = folded[number].copy() if number < len(folded) else Text()
-                pad = width - _width(piece)
-                piece.pad_left(pad) if column.right else piece.pad_right(pad)
+                pad = filled.width - _width(piece)
+                piece.pad_left(pad) if filled.column.right else piece.pad_right(pad)
                 line.append_text(piece).append(" " * GAP)
             line.rstrip()
             yield line
 
 
-def _fold_headings(shape: _Shape) -> _Shape:
-    """Headings that are wider than their cells fold between words and after hyphens."""
-    heads = []
-    for column, head in zip(shape.columns, shape.heads, strict=True):
-        room = max([HEADING, *map(_width, shape.cells(column))])
-        spans = [fold(line, room, 0, cell_len, WORD) for line in head.split("\n")]
-        pieces = [line[a:b] for line, found in zip(head.split("\n"), spans, strict=True) for a, b in found]
-        heads.append("\n".join(pieces))
-    return replace(shape, heads=tuple(heads))
+def _fold_headings(fitted: _Fitted) -> _Fitted:
+    """Fold headings that are wider than their cells, between words and after hyphens."""
+    columns = []
+    for filled in fitted.columns:
+        room = max([HEADING, *map(_width, filled.cells)])
+        lines = filled.head.split("\n")
+        pieces = [line[start:end] for line in lines for start, end in fold(line, room, 0, cell_len, WORD)]
+        columns.append(replace(filled, head="\n".join(pieces)))
+    return replace(fitted, columns=tuple(columns))
 
 
-def _group(shape: _Shape) -> _Shape:
-    columns = [column for column in shape.columns if column.group]
+def _group(fitted: _Fitted) -> _Fitted:
+    """Make the values of some columns lines above the rows that share them."""
+    columns = [filled for filled in fitted.columns if filled.column.group]
     if not columns:
-        return shape
-    groups = zip(*(shape.cells(column) for column in columns), strict=True)
-    joined = tuple(", ".join(cell.plain for cell in cells) for cells in groups)
-    for column in columns:
-        shape = shape.without(column)
-    return replace(shape, groups=joined)
+        return fitted
+    rows = zip(*(filled.cells for filled in columns), strict=True)
+    groups = tuple(", ".join(cell.plain for cell in cells) for cells in rows)
+    return replace(fitted.without(columns), groups=groups)
 
 
-def _move_below(shape: _Shape) -> _Shape:
-    columns = [column for column in shape.columns if column.below]
+def _move_below(fitted: _Fitted) -> _Fitted:
+    """Make the cells of some columns lines below their rows."""
+    columns = [filled for filled in fitted.columns if filled.column.below]
     if not columns:
-        return shape
-    below = tuple(zip(*(shape.cells(column) for column in columns), strict=True))
-    for column in columns:
-        shape = shape.without(column)
-    return replace(shape, below=below)
+        return fitted
+    return replace(fitted.without(columns), below=tuple(zip(*(filled.cells for filled in columns), strict=True)))
 
 
-def _fold(shape: _Shape, width: int) -> _Shape:
+def _fold(fitted: _Fitted, width: int) -> _Fitted:
     """Fold cells between words, those of the last column first, as far as the width asks for."""
-    for column in reversed([column for column in shape.columns if column.fold is not None]):
-        if (excess := shape.width - width) > 0:
-            room = max(shape.widths[shape.columns.index(column)] - excess, column.fold or 1)
-            cells = [Text("\n").join(_pieces(cell, room)) for cell in shape.cells(column)]
-            shape = shape.with_cells(column, cells)
-    return shape
+    for filled in reversed([filled for filled in fitted.columns if filled.column.fold is not None]):
+        if (excess := fitted.width - width) > 0:
+            room = max(filled.width - excess, filled.column.fold or 1)
+            fitted = fitted.with_cells(filled, [Text("\n").join(_pieces(cell, room)) for cell in filled.cells])
+    return fitted
 
 
-def _cut(shape: _Shape, width: int) -> _Shape:
+def _cut(fitted: _Fitted, width: int) -> _Fitted:
     """Cut cells in the middle, those of the widest column first."""
-    for _ in shape.columns:
-        widths = dict(zip(shape.columns, shape.widths, strict=True))
-        wide = [c for c in shape.columns if c.least is not None and max(map(_width, shape.cells(c))) > c.least]
-        if (excess := shape.width - width) <= 0 or not wide:
+    for _ in fitted.columns:
+        wide = [c for c in fitted.columns if c.column.least is not None and max(map(_width, c.cells)) > c.column.least]
+        if (excess := fitted.width - width) <= 0 or not wide:
             break
-        column = max(wide, key=lambda column: widths[column])
-        room = max(column.least or 1, widths[column] - excess)
-        cells = [c if _width(c) <= room else Text(elide(c.plain, room, cell_len), c.style) for c in shape.cells(column)]
-        shape = shape.with_cells(column, cells)
-    return shape
+        widest = max(wide, key=lambda filled: filled.width)
+        room = max(widest.column.least or 1, widest.width - excess)
+        cells = [c if _width(c) <= room else Text(elide(c.plain, room, cell_len), c.style) for c in widest.cells]
+        fitted = fitted.with_cells(widest, cells)
+    return fitted
 
 
-def _blocks(shape: _Shape, width: int) -> list[Text]:
+def _blocks(fitted: _Fitted, width: int) -> list[Text]:
     """Each row as lines of a name and a value."""
-    margin = max(cell_len(column.name) for column in shape.columns) + GAP
+    margin = max(cell_len(filled.column.name) for filled in fitted.columns) + GAP
     lines: list[Text] = []
-    for row in shape.rows:
+    for row in zip(*(filled.cells for filled in fitted.columns), strict=True):
         lines += [Text()] if lines else []
-        for column, cell in zip(shape.columns, row, strict=True):
+        for filled, cell in zip(fitted.columns, row, strict=True):
             for number, piece in enumerate(_pieces(cell, max(1, width - margin)) if cell.plain else []):
-                lines.append(Text(f"{column.name if number == 0 else '':<{margin}}").append_text(piece))
+                lines.append(Text(f"{filled.column.name if number == 0 else '':<{margin}}").append_text(piece))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What a command says of an error in one line; the traceback of a fault of ptv2 itself goes into a file."""
+"""The line in which a command reports an error; the traceback of a fault of ptv2 itself goes into a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT = 20  # logs in the folder
 
 
 def answer(error: BaseException) -> tuple[str, int]:
-    """A line for the user, and the exit code that belongs to it."""
+    """The line for the user, and the exit code."""
     if os.environ.get(SHOW, "0") not in ("", "0"):
         with suppress(OSError):
             traceback.print_exception(error)
@@ -47,7 +47,7 @@ def answer(error: BaseException) -> tuple[str, int]:
 
 
 def _write(error: BaseException) -> Path | None:
-    """Write the traceback, with the command and versions, into the first folder that takes it."""
+    """Write the traceback, with the command and versions, into the first folder that can be written."""
     text = _describe(error)
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
     for folder in _folders():

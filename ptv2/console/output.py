@@ -1,11 +1,11 @@
-"""What a person sees: progress bars, tables and one closing summary. Everything goes through one rich console."""
+"""What a person sees: messages, progress bars and the closing summary of a run, all through one rich console."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ptv2.report.classes import describe_classes
+from ptv2.report.formats import count_of
 from ptv2.report.usable import Fault
 from ptv2.runs.record import Result
 from ptv2.runs.sharing import shareable_text
@@ -78,7 +79,7 @@ class RichMonitor:
         """`name` is the run's; its last part, the hash, marks the lines, since runs of a sweep may be made together.
 
         Args:
-            others: metrics to show beside the headline; none: all.
+            others: metrics to show beside the headline; None: all.
         """
         self._name, self._label, self._headline = name, name.rpartition("-")[2], headline
         self._others = others
@@ -105,8 +106,7 @@ class RichMonitor:
         """Show the bar, at the step where a continued run stands."""
         self._task = self._bar.add_task(self._label, total=total, completed=step, loss="-", rate="-")
         name = elide(self._name.rpartition("-")[0], LONGEST) or self._name
-        steps = f"{total} step{'' if total == 1 else 's'}"
-        self.note(f"{name}, {steps}" + (f", going on after step {step}" if step else ""))
+        self.note(f"{name}, {count_of(total, 'step')}" + (f", going on after step {step}" if step else ""))
 
     def stepped(self, step: int, loss: float, rate: float) -> None:
         """Move the bar."""
@@ -114,41 +114,34 @@ class RichMonitor:
         self._bar.update(self._task, completed=step, loss=f"{loss:.3f}", rate=f"{rate:.1e}")
 
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
-        """A line with the dev metrics; the headline first."""
+        """Print a line with the dev metrics, the headline first."""
         others = metrics if self._others is None else self._others
         names = [self._headline, *(name for name in others if name not in (self._headline, "loss"))]
         text = "  ".join(f"{name} {metrics[name]:.2f}" for name in names)
         self.note(f"epoch {round(epoch, 2):g}  step {step}  dev {text}{'  (best so far)' if best else ''}")
 
     def note(self, text: str) -> None:
-        """A line above the bar, and into the run's log."""
+        """Print a line above the bar, and write it into the run's log."""
         tell(Text.assemble((self._label, "dim"), " ", text), indent=len(self._label) + 1)
         log.info(text)
 
 
 def summary(result: Result, folder: Path, *, again: bool = False) -> None:
-    """The closing lines of one run; `again`: it was found finished, and nothing was computed."""
+    """Print the closing lines of a run; `again`: whether it was found finished, and nothing was computed."""
     parameters, time = result.parameters, result.time
+    trained, total, rate = parameters["trained"], parameters["total"], time["examples_per_second"]
     peak, what = result.memory["peak"], result.memory["what"]
-    evaluations = f"{result.evaluations} evaluation{'' if result.evaluations == 1 else 's'}"
-    scores = {} if result.test is None else {"test": result.test}
+    evaluations = count_of(result.evaluations, "evaluation")
     split = "dev" if result.test is None else "test"
     classes = describe_classes(result.parts.get(split, {}))
     show_facts(
         [
             ("dev", f"{_listed(result.dev)}  (best of {evaluations}, epoch {result.best_epoch:g})"),
-            *((split, _listed(values)) for split, values in (scores | result.tests).items()),
+            *((name, _listed(result.scores(name) or {})) for name in result.splits if name != "dev"),
             *([("classes", f"{classes} ({split})")] if classes else []),
-            (
-                "trained",
-                f"{parameters['trained']:,} of {parameters['total']:,} parameters ({parameters['percent']:.3g} %)",
-            ),
+            ("trained", f"{trained:,} of {total:,} parameters ({parameters['percent']:.3g} %)"),
             ("memory", what if peak is None else f"peak {peak / 2**20:,.0f} MiB ({what})"),
-            (
-                "speed",
-                f"{time['examples_per_second']:.1f} examples/s; training {clock(time['train'])}, "
-                f"in all {clock(time['total'])}",
-            ),
+            ("speed", f"{rate:.1f} examples/s; training {clock(time['train'])}, in all {clock(time['total'])}"),
             *(("note", note) for note in result.notes),
             ("run", f"{folder}{'  (finished before; nothing was repeated)' if again else ''}"),
         ]
@@ -156,7 +149,7 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
 
 
 def show_facts(rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and what is to be said of them, one under the other."""
+    """Print names and their values, one below the other."""
     rows = list(rows)
     margin = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
@@ -164,7 +157,7 @@ def show_facts(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def warn_of_faults(faults: Iterable[Fault]) -> None:
-    """Name the runs that are left out, each with its reason and what mends it."""
+    """Print the runs that are left out, each with its reason and what mends it."""
     width = width_of(err.file)
     for fault in faults:
         folder = str(fault.folder) if width is None else elide(str(fault.folder), width - len("left out: :"), cell_len)
@@ -176,14 +169,14 @@ def _listed(scores: dict[str, float]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 1:02:03 or 2:03."""
+    """Format seconds as 1:02:03 or 2:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _LogFile(logging.FileHandler):
-    """A log that nobody is told of when the disk is full: what must be written says so by itself."""
+    """A log that says nothing of a full disk: what must be written reports that itself."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         if not isinstance(sys.exc_info()[1], OSError):
@@ -194,14 +187,9 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
-def encoding(total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """A bar over the examples that are encoded."""
-    return working("encoding", total)
-
-
 @contextmanager
 def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over long work, seen only while it lasts; the function moves it on."""
+    """Show a bar over long work while it lasts; the function that it gives moves the bar on."""
     columns = (
         TextColumn("[dim]{task.description}[/dim]"),
         BarColumn(bar_width=None),
@@ -214,7 +202,7 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 class _Shareable(logging.Formatter):
-    """Lines without folders of this machine, as logs are shown to others."""
+    """Lines without folders of this machine, since logs are shown to others."""
 
     def format(self, record: logging.LogRecord) -> str:
         return shareable_text(super().format(record))
@@ -222,7 +210,7 @@ class _Shareable(logging.Formatter):
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Append what is logged meanwhile to a run's log file."""
+    """Append to a run's log file what is logged while the context is open."""
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(_Shareable("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()

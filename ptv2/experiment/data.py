@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptv2.config.schema import RunConfig
-from ptv2.console.output import encoding
+from ptv2.console.output import working
 from ptv2.data.mixture import OfHead
 from ptv2.data.sources import Source
 from ptv2.data.tokens import EncodedSet
@@ -93,7 +93,7 @@ def prepare(read: Read, *, shown: bool) -> Prepared:
 def _encode(task: AnyTask, examples: dict[str, list[Any]], config: RunConfig, shown: bool) -> dict[str, EncodedSet]:
     tokenizer = load_tokenizer(config.model, task.words)
     total = sum(len(part) for part in examples.values())
-    with encoding(total) if shown else nullcontext(lambda count: None) as done:
+    with working("encoding", total) if shown else nullcontext(lambda count: None) as done:
         encoded = {s: task.encode(part, tokenizer, config.data.workers, done) for s, part in examples.items()}
     for split, part in encoded.items():
         if not len(part):

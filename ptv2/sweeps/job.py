@@ -1,4 +1,4 @@
-"""One job of `ptv2 train`, alone or in a sweep: from Hydra's configuration to how it ended."""
+"""One job of `ptv2 train`, alone or in a sweep: from Hydra's configuration to its outcome."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from ptv2.sweeps.requeue import requeue_if_preempted
 
 
 def run_job(config: DictConfig) -> outcomes.Outcome | None:
-    """One job: a single run, whose errors are raised, or one of a sweep, whose end is returned whatever it is.
+    """Run one job: a single run, whose errors are raised, or one of a sweep, whose outcome is returned, errors too.
 
-    None is a job that was not begun, because a signal stopped one before it in this process.
+    Returns:
+        None for a single run, and for a job that is not begun since a signal stopped one before it in this process.
     """
-    forgive_errors()  # a worker's are its own
+    forgive_errors()  # a worker has streams of its own
     overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)
         return None
-    if any(outcome.signal is not None for outcome in outcomes.ended()):
+    if any(outcome.signal is not None for outcome in outcomes.list_known()):
         return None
     from rich.text import Text
 
@@ -43,19 +44,19 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
     number = int(HydraConfig.get().job.num)
     if is_main_process():
         trial = trial_of(HydraConfig.get())
-        named = f"job {number}" if trial is None else f"trial {trial}"
-        changed = [word for word in overrides if word not in sys.argv]  # the others stand in the command
-        tell(Text.assemble((named, "bold"), f"  {' '.join(changed or overrides)}"))
+        name = f"job {number}" if trial is None else f"trial {trial}"
+        changed = [word for word in overrides if word not in sys.argv]  # the user knows the others
+        tell(Text.assemble((name, "bold"), f"  {' '.join(changed or overrides)}"))
     outcome = _outcome(config, number, overrides)
-    gc.collect()  # a traceback may refer to itself, and so keep the backbone of a run that failed
+    gc.collect()  # a failed run's traceback may refer to itself, and thereby to the backbone
     if outcome.state in ("failed", "pruned"):
         tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
-    outcomes.note([outcome])
+    outcomes.remember([outcome])
     return outcome
 
 
 def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.Outcome:
-    """Run one job of a sweep; an error is its end, not that of the others."""
+    """Run one job of a sweep; an error ends it, not the others."""
     try:
         result, folder, again = _run(config, overrides)
     except Interrupted as error:
@@ -68,7 +69,7 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
     except Pruned as error:
         return outcomes.Outcome(number, overrides, "pruned", str(error))
     except BrokenPipeError:
-        raise  # nobody listens any more, to the other jobs either
+        raise  # nobody reads what the other jobs print either
     except Exception as error:
         return outcomes.Outcome(number, overrides, "failed", in_one_line(answer(error)[0]))
     score = result.dev[result.headline]

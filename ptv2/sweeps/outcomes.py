@@ -1,7 +1,7 @@
 """How the jobs of a sweep ended, whatever process or machine ran them.
 
-A job hands its `Outcome` back as its return value, which every launcher of Hydra carries to the process that began the
-sweep; nothing else is shared but the folder of the runs.
+A job returns its `Outcome`, which every launcher of Hydra hands to the process that began the sweep. That process keeps
+them in a variable of this module, since Hydra makes the sweeper and does not return what it gives.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from hydra.core.utils import JobReturn
 
 from ptv2.errors import Interrupted, RunError, first_line
+from ptv2.report.formats import count_of
 from ptv2.runs.processes import is_main_process
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
@@ -35,34 +36,34 @@ class Outcome:
     signal: int | None = None  # that interrupted it
 
 
-_ended: dict[int, Outcome] = {}
+_known: dict[int, Outcome] = {}
 
 
-def note(outcomes: Iterable[Outcome | None]) -> None:
-    """Remember outcomes in this process; None is a job that was not begun."""
-    _ended.update({outcome.job: outcome for outcome in outcomes if outcome is not None})
+def remember(outcomes: Iterable[Outcome | None]) -> None:
+    """Keep outcomes in this process; None is a job that was not begun."""
+    _known.update({outcome.job: outcome for outcome in outcomes if outcome is not None})
 
 
-def ended() -> list[Outcome]:
+def list_known() -> list[Outcome]:
     """The outcomes that this process knows, by job."""
-    return [_ended[job] for job in sorted(_ended)]
+    return [_known[job] for job in sorted(_known)]
 
 
 def forget() -> None:
-    """Begin another sweep in this process."""
-    _ended.clear()
+    """Forget the outcomes of an earlier sweep in this process."""
+    _known.clear()
 
 
-def returned(jobs: Sequence[JobReturn]) -> list[Outcome | None]:
-    """What the jobs of a launcher returned, remembered; an error of Hydra that kept a job from beginning is raised."""
+def read_returned(jobs: Sequence[JobReturn]) -> list[Outcome | None]:
+    """Read and remember what a launcher's jobs returned; raises Hydra's error for a job that it could not begin."""
     outcomes = [job.return_value for job in jobs]
-    note(outcomes)
+    remember(outcomes)
     return outcomes
 
 
 @contextmanager
 def launching() -> Iterator[None]:
-    """Around a launcher: SIGTERM ends the sweep with its workers, and a launcher that breaks down says so in one line.
+    """While a launcher works, let SIGTERM end the sweep with its workers, and name a breakdown in one line.
 
     Raises:
         Interrupted: on SIGTERM.
@@ -86,12 +87,12 @@ def launching() -> Iterator[None]:
 
 
 def is_breakdown(error: Exception) -> bool:
-    """Whether a launcher lost a worker, as when the system kills one that takes too much memory."""
+    """Whether a launcher lost a worker, as when the system kills one for its memory."""
     return type(error).__module__.partition(".")[0] in LAUNCHERS
 
 
 def show(outcomes: list[Outcome]) -> None:
-    """A table with a row for each job."""
+    """Print a table with a row for each job."""
     if not outcomes or not is_main_process():
         return
     from ptv2.console.columns import Column, Table, show_table
@@ -103,12 +104,12 @@ def show(outcomes: list[Outcome]) -> None:
     for outcome, settings in zip(outcomes, changed, strict=True):
         texts = ("", outcome.message) if outcome.score is None else (outcome.message, "")
         rows.append((str(outcome.job), " ".join(settings), coloured(outcome.state), *texts))
-    count = f"{len(outcomes)} job{'' if len(outcomes) == 1 else 's'}"
+    count = count_of(len(outcomes), "job")
     show_table(Table(columns, rows, title=" ".join([f"{count}, all with", *common] if common else [count])))
 
 
 def common_settings(jobs: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The settings that all jobs have, and those that each has besides; of a single job nothing is taken for common."""
+    """The settings that all of several jobs have, and the further ones of each job."""
     common = [word for word in jobs[0] if len(jobs) > 1 and all(word in job for job in jobs)]
     return common, [[word for word in job if word not in common] for job in jobs]
 

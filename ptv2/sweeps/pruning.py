@@ -1,4 +1,4 @@
-"""What a trial of a study tells Optuna while it trains, and how Optuna ends it early."""
+"""Report the scores of a trial to Optuna while it trains, and let Optuna end it early."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def trial_of(hydra: Any) -> int | None:
-    """The number of the trial that a job is, which its sweeper has put into Hydra's own part of the configuration."""
+    """The number of the trial that a job runs, as its sweeper wrote it into Hydra's settings; None for other jobs."""
     return hydra.sweeper.get("trial")
 
 
 def watch_of(hydra: Any, config: RunConfig) -> Monitor | None:
-    """The monitor that reports to the study, if the job is one of its trials."""
+    """The monitor that reports to the study; None if the job runs no trial."""
     number = trial_of(hydra)
     if number is None:
         return None
@@ -35,8 +35,8 @@ def watch_of(hydra: Any, config: RunConfig) -> Monitor | None:
 class TrialMonitor(Silent):
     """Reports the dev headline of every evaluation, and raises `Pruned` when the study's pruner says so.
 
-    Values are reported at the epoch where a training evaluates after each, else at the optimizer step: the pruner
-    compares trials at equal places.
+    Values are reported by epoch if a training evaluates after each, else by optimizer step, since the pruner compares
+    trials at equal steps.
     """
 
     def __init__(self, study: Study, storage: BaseStorage, number: int, headline: str, *, by_epoch: bool) -> None:

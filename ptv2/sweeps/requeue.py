@@ -1,7 +1,7 @@
 """Jobs that a cluster takes back: after the state is saved, submitit puts the job into the queue again.
 
 In a job of submitit, its handler of SIGUSR1 or SIGUSR2 requeues the job and ends the process. While a model trains, the
-trainer catches the signals instead (`ptv2.training.stop`), so that it can save; the signal is then handed on to here.
+trainer catches the signals instead (`ptv2.training.stop`) to save the state, and this module then raises them again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 
 
 def requeue_if_preempted(number: int) -> None:
-    """Let submitit requeue this job after signal `number`; does not return if it did.
+    """Let submitit requeue this job after signal `number`; if it does, this does not return.
 
     Nothing happens outside a job of submitit, on Ctrl-C, and when SIGTERM came because the user cancelled the job.
 
@@ -23,7 +23,7 @@ def requeue_if_preempted(number: int) -> None:
         return
     if number == signal.SIGTERM and _was_cancelled():
         return
-    for requeuing in (signal.SIGUSR2, signal.SIGUSR1):  # which of them is submitit's choice; see its job_environment
+    for requeuing in (signal.SIGUSR2, signal.SIGUSR1):  # which of them is up to submitit; see its job_environment
         if callable(signal.getsignal(requeuing)):
             signal.raise_signal(requeuing)
 

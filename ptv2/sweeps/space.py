@@ -13,18 +13,16 @@ from ptv2.errors import ConfigError
 
 Value = str | int | float
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
-DIGITS = 4  # of a rate that is tried: the command line that is printed gives the same run again
-# What decides what is measured: a study that chose among these would choose the easier question.
+DIGITS = 4  # of a rate that is tried, so that the printed command line gives the same run again
+# Settings that decide what is measured: a study that chose among them would choose the easier question.
 NOT_SEARCHED = ("task", "data", "seed", "out")
 
 
 def split_space(overrides: Sequence[Override]) -> tuple[dict[str, Distribution], list[str]]:
-    """Distributions of the settings to search, by key, and the other overrides as they are.
-
-    The last word on a key counts.
+    """Split overrides into distributions of settings to search, by key, and the others; a key's last one counts.
 
     Raises:
-        ConfigError: a setting that must not be searched, or an interval that is none.
+        ConfigError: a setting that must not be searched, or a wrong interval.
     """
     last = {override.get_key_element(): override for override in overrides}
     space: dict[str, Distribution] = {}
@@ -60,20 +58,20 @@ def _distribution(override: Override) -> Distribution:
 
 
 def a_point(space: Mapping[str, Distribution]) -> dict[str, Value]:
-    """One point of the space: the first choice, the least whole number, a rate off the ends (they may be whole)."""
+    """One point of the space: first choices, least whole numbers, and rates off the ends, which may be whole."""
     point: dict[str, Value] = {}
-    for key, found in space.items():
-        if isinstance(found, CategoricalDistribution):
-            point[key] = str(found.choices[0])
-        elif isinstance(found, IntDistribution) or found.step is not None:
-            point[key] = found.low
+    for key, values in space.items():
+        if isinstance(values, CategoricalDistribution):
+            point[key] = str(values.choices[0])
+        elif isinstance(values, IntDistribution) or values.step is not None:
+            point[key] = values.low
         else:
-            point[key] = found.low + (found.high - found.low) / math.pi
+            point[key] = values.low + (values.high - values.low) / math.pi
     return point
 
 
 def as_overrides(values: Mapping[str, Value]) -> list[str]:
-    """The words that set these values; rates are rounded to `DIGITS` significant digits."""
+    """Format values as overrides; rates have `DIGITS` significant digits."""
     return [
         f"{key}={value:.{DIGITS}g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
     ]

@@ -20,12 +20,13 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from ptv2.config.identity import BOOKKEEPING
+from ptv2.config.recipes import flat
 from ptv2.errors import ConfigError, RunError, first_line
 from ptv2.sweeps.outcomes import Outcome
 from ptv2.sweeps.space import Distribution, as_overrides
 
-SETTINGS = "settings"  # attribute of a study: what it searches, and with what held fixed
-OVERRIDES = "overrides"  # attributes of a trial: the words that its job was started with,
+SETTINGS = "settings"  # attribute of a study: what it searches, and its fixed settings
+OVERRIDES = "overrides"  # attributes of a trial: the overrides of its job,
 RUN = "run"  # the folder of its run,
 MESSAGE = "message"  # and how it ended
 
@@ -33,36 +34,28 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def settings_of(config: DictConfig, space: Mapping[str, Distribution]) -> dict[str, Any]:
-    """What makes two studies the same: all that decides a run but what is searched, and the space."""
+    """What makes two studies the same: the space, and all other settings that decide a run."""
     tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(tree, dict)
-    flat = dict(_flat({key: value for key, value in tree.items() if key not in ("hydra", "recipe")}))
+    pairs = flat({str(key): value for key, value in tree.items() if key not in ("hydra", "recipe")})
     searched = {key.lstrip("+") for key in space}
     held = {
         key: value
-        for key, value in flat.items()
+        for key, value in pairs.items()
         if key not in BOOKKEEPING and key not in searched and key.partition(".")[0] not in searched
     }
     return {**held, **{key: f"one of {distribution}" for key, distribution in space.items()}}
 
 
-def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def default_name(settings: Mapping[str, Any]) -> str:
-    """Task, model and method as far as they are held fixed, and a hash of the settings."""
+    """The name of a study: its task, model and method unless they are searched, and a hash of the settings."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    parts = [str(settings[key]) for key in ("task.name", "model.name", "method") if key in settings]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([*parts, digest]))
+    names = [str(settings[key]) for key in ("task.name", "model.name", "method") if key in settings]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([*names, digest]))
 
 
 class Search:
-    """A study that this command goes on with; see `opened`."""
+    """A study that this command has open; see `opened`."""
 
     def __init__(self, study: optuna.Study, storage: BaseStorage, sweeper: DictConfig) -> None:
         self._study, self._storage, self._sweeper = study, storage, sweeper
@@ -78,19 +71,19 @@ class Search:
 
     @property
     def left(self) -> int:
-        """How many trials are missing: those with a dev score and those that were pruned count."""
+        """How many trials are left; those with a dev score and those that were pruned count."""
         counted = (TrialState.COMPLETE, TrialState.PRUNED)
         return int(self._sweeper.trials) - len(self._study.get_trials(deepcopy=False, states=counted))
 
     @property
     def interrupted(self) -> list[FrozenTrial]:
-        """Trials that were begun and not ended, as no other command has the study open; their runs go on."""
+        """Trials that were begun and not ended, whose runs go on; no other command has the study open."""
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [trial for trial in trials if OVERRIDES in trial.user_attrs]
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The trial with the highest dev score; none if none has ended."""
+        """The trial with the highest dev score; None if none has one."""
         try:
             return self._study.best_trial
         except ValueError:
@@ -99,8 +92,7 @@ class Search:
     def ask(self, space: dict[str, Distribution], fixed: list[str]) -> FrozenTrial:
         """Begin a trial.
 
-        The sampler's seed moves on with every trial, so that a study that was interrupted asks for the same settings as
-        one that was not.
+        The sampler's seed grows with every trial, so that an interrupted study tries the same settings as any other.
         """
         self._study.sampler = sampler(self._sweeper, len(self.trials))
         trial = self._study.ask(dict(space))
@@ -108,7 +100,7 @@ class Search:
         return self.trials[trial.number]
 
     def tell(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        """End a trial as its job did; one that a signal stopped stays open."""
+        """End a trial with the outcome of its job; after a signal it stays open."""
         if outcome.signal is not None:
             return
         in_storage = self._storage.get_trial_id_from_study_id_trial_number(
@@ -122,11 +114,11 @@ class Search:
 
 @contextmanager
 def opened(sweeper: DictConfig, folder: Path, settings: dict[str, Any]) -> Iterator[Search]:
-    """Begin the study named in `hydra.sweeper`, or go on with it, and keep other commands from doing so.
+    """Begin the study of `hydra.sweeper` or go on with it, and lock it against other commands.
 
     Args:
-        folder: where studies are.
-        settings: what it searches; see `settings_of`.
+        folder: of the studies.
+        settings: see `settings_of`.
 
     Raises:
         ConfigError: the study of that name searches something else, or it cannot sample or prune as asked.
@@ -149,7 +141,7 @@ def opened(sweeper: DictConfig, folder: Path, settings: dict[str, Any]) -> Itera
 
 
 def attach(sweeper: DictConfig, folder: Path) -> tuple[optuna.Study, BaseStorage]:
-    """The study that a job belongs to, and its storage, for reports from whatever process runs the job."""
+    """The study that a job belongs to, and its storage, for reports from any process."""
     storage = _storage(sweeper, folder)
     unused = optuna.samplers.RandomSampler()  # a job asks for nothing
     return optuna.load_study(study_name=sweeper.study, storage=storage, sampler=unused, pruner=pruner(sweeper)), storage
@@ -161,26 +153,26 @@ def pruner(sweeper: DictConfig) -> optuna.pruners.BasePruner:
     Raises:
         ConfigError: it cannot be made.
     """
-    return _made("pruner", sweeper.pruner)
+    return _instantiate("pruner", sweeper.pruner)
 
 
 def sampler(sweeper: DictConfig, trials: int) -> optuna.samplers.BaseSampler:
-    """`hydra.sweeper.sampler` for the next trial after so many.
+    """`hydra.sweeper.sampler` for the trial after `trials` others.
 
     Raises:
         ConfigError: it cannot be made.
     """
-    wanted = dict(sweeper.sampler)
-    if isinstance(wanted.get("seed"), int):
-        wanted["seed"] += trials
-    return _made("sampler", wanted)
+    settings = dict(sweeper.sampler)
+    if isinstance(settings.get("seed"), int):
+        settings["seed"] += trials
+    return _instantiate("sampler", settings)
 
 
-def _made(what: str, wanted: Any) -> Any:
+def _instantiate(key: str, settings: Any) -> Any:
     try:
-        return instantiate(wanted)
-    except Exception as error:  # whatever a constructor raises, or Hydra about its name
-        raise ConfigError(f"hydra.sweeper.{what}: {first_line(error.__cause__ or error)}") from error
+        return instantiate(settings)
+    except Exception as error:  # a constructor may raise anything, and so may Hydra for a wrong name
+        raise ConfigError(f"hydra.sweeper.{key}: {first_line(error.__cause__ or error)}") from error
 
 
 def journal(folder: Path, name: str) -> Path:
@@ -199,7 +191,7 @@ def _storage(sweeper: DictConfig, folder: Path) -> BaseStorage:
 
 
 def _mend(path: Path) -> None:
-    """Cut off a line that a power cut has torn; nobody else writes now."""
+    """Cut off a last line that a power cut tore; nobody else writes meanwhile."""
     if not path.is_file():
         return
     data = path.read_bytes()
@@ -212,12 +204,11 @@ def _check(study: optuna.Study, settings: dict[str, Any]) -> None:
     if before is None:
         study.set_user_attr(SETTINGS, settings)
         return
-    keys = sorted(before.keys() | settings.keys())
-    differing = [key for key in keys if before.get(key) != settings.get(key)]
+    differing = [key for key in sorted(before.keys() | settings.keys()) if before.get(key) != settings.get(key)]
     if differing:
-        said = "; ".join(f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in differing[:3])
+        listed = "; ".join(f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in differing[:3])
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise ConfigError(
-            f"hydra.sweeper.study={study.study_name} is a study of other settings ({said}{more}); choose another name, "
-            "or none for one of its own"
+            f"hydra.sweeper.study={study.study_name} is a study of other settings ({listed}{more}); choose another "
+            "name, or none for one of its own"
         )

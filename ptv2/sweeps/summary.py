@@ -1,4 +1,4 @@
-"""What a study says at its end: every trial, and the best settings as words for the command line."""
+"""The closing lines of a study: every trial, and the best settings as words for the command line."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ STATES = {
 
 
 def show_study(search: Search, fixed: list[str]) -> None:
-    """Print the trials, the best one and what to do with it.
+    """Print the trials, the best of them and its recipe.
 
     Args:
-        fixed: overrides that all trials have in common.
+        fixed: overrides that all trials share.
     """
     trials = search.trials
     if not trials:
@@ -50,9 +50,9 @@ def show_study(search: Search, fixed: list[str]) -> None:
 
 def _row(trial: FrozenTrial, fixed: list[str], *, bold: bool) -> list[Text]:
     score = f"{trial.value:.2f}" if trial.state == TrialState.COMPLETE else ""
-    said = "" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get(MESSAGE, ""))
+    message = "" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get(MESSAGE, ""))
     style = "bold" if bold else ""
-    texts = [Text(text, style) for text in (str(trial.number), " ".join(_searched(trial, fixed)), score, said)]
+    texts = [Text(text, style) for text in (str(trial.number), " ".join(_searched(trial, fixed)), score, message)]
     return [*texts[:2], coloured(STATES[trial.state]), *texts[2:]]
 
 
