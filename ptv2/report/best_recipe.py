@@ -23,8 +23,9 @@ def recipe_place(setting: Setting, config_dir: str | None) -> tuple[str, str, st
     run = setting.runs[0]
     names = []
     for group, name in (("task", run.task), ("model", run.model)):
-        files = paths.choices(group, config_dir)
-        file = next((stem for stem, path in files.items() if _yaml(path).get("name") == name), None)
+        files = paths.choices(group, config_dir).items()
+        trees = ((stem, yaml.safe_load(path.read_text(encoding="utf-8")) or {}) for stem, path in files)
+        file = next((stem for stem, tree in trees if tree.get("name") == name), None)
         if file is None:
             return f"{group} {name} is no file of {group}/ (ptv2 list {group}s; --config-dir DIR for one of your own)"
         names.append(file)
@@ -65,10 +66,6 @@ def recipe_file(where: tuple[str, str, str], folder: str) -> tuple[Path, str]:
     if not shipped.is_file() or shipped.resolve() == path.resolve():
         return path, ""
     return path.with_stem(f"{method}-best"), f" recipe={task}/{model}/{method}-best"
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def short_value(value: Any) -> str:

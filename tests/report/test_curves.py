@@ -10,7 +10,7 @@ import pytest
 
 from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves, read_curves
-from ptv2.report.html.settings import common, difference
+from ptv2.report.html.details import common, difference
 
 
 def written(path: Path, lines: list[dict[str, Any]]) -> Path:

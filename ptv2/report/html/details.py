@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ptv2.config.methods import METHODS
 from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves
-from ptv2.report.html.settings import Flat, common, difference
 from ptv2.report.html.shown import Shown
 from ptv2.runs.record import Result, shareable_data
 
 DIGITS = 6  # of measured numbers; settings are written exactly
 MATRIX = 30  # classes of a confusion matrix, at most; a larger one is hard to read
 LISTED = 40  # confusions that are listed of more classes
+Flat = dict[str, Any]  # dotted key: value
 
 
 class Pool:
@@ -171,3 +172,24 @@ def plain(value: Any, digits: int | None = None) -> Any:
 def _short(value: float, digits: int | None) -> float:
     short = value if digits is None else float(f"{value:.{digits}g}")
     return int(short) if short == int(short) and abs(short) < 2**53 else short
+
+
+def common(configs: Iterable[Flat]) -> Flat:
+    """The most frequent value of each key that most configurations have; the first seen of equally frequent ones."""
+    configs = list(configs)
+    counts: dict[str, Counter[str]] = {}
+    for config in configs:
+        for key, value in config.items():
+            counts.setdefault(key, Counter())[_text(value)] += 1
+    half = len(configs) / 2
+    return {key: json.loads(seen.most_common(1)[0][0]) for key, seen in counts.items() if seen.total() > half}
+
+
+def difference(config: Flat, base: Flat) -> tuple[Flat, list[str]]:
+    """The settings of `config` that differ from those of `base`, and the keys of `base` that it lacks."""
+    differing = {key: value for key, value in config.items() if key not in base or _text(value) != _text(base[key])}
+    return differing, [key for key in base if key not in config]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

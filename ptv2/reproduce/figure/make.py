@@ -30,7 +30,7 @@ from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options, choose_names
-from ptv2.reproduce.table.notes import figure_command
+from ptv2.reproduce.table.notes import format_command
 from ptv2.runs.directory import find_runs
 from ptv2.runs.metrics_log import read_lines
 from ptv2.runs.record import Result
@@ -93,7 +93,8 @@ def reproduce_figure(name: str, options: Options) -> int:
     paths = write_figure(points, words, request.spec.x.drawn, stem)
     shown = last_points(points) if request.course else points
     if statuses:
-        command = figure_command(name, options.seeds or request.spec.seeds, options)
+        seeds = options.seeds or request.spec.seeds
+        command = format_command(f"figure={name} task={options.task}", seeds, options)
         paths.append(write_page(shown, words, stem, command, *_origins(everything)))
     show_figure(shown, paths, label)
     show_gaps(statuses)

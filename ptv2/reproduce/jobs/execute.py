@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +49,14 @@ def collect(jobs: Sequence[Job]) -> list[JobStatus]:
         if job.folder is not None:
             known[job.folder] = status
     return statuses
+
+
+def group_by_cell(statuses: Iterable[JobStatus]) -> dict[tuple[str, ...], list[JobStatus]]:
+    """The statuses of each cell's runs, by the cell's key."""
+    groups: dict[tuple[str, ...], list[JobStatus]] = {}
+    for status in statuses:
+        groups.setdefault(status.job.cell.key, []).append(status)
+    return groups
 
 
 def execute(jobs: Sequence[Job], workers: int, title: str) -> list[JobStatus]:

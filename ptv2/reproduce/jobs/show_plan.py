@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ from ptv2.experiment.needs_table import format_operations
 from ptv2.models.speed import slow_precision, training_device, training_seconds
 from ptv2.report.formats import count_of
 from ptv2.reproduce.jobs.cost import example_count, pass_cost
-from ptv2.reproduce.jobs.execute import JobStatus, collect
+from ptv2.reproduce.jobs.execute import JobStatus, collect, group_by_cell
 from ptv2.reproduce.jobs.feasible import GIB, available
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.timing import Clock
@@ -43,23 +43,22 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
     different = {status.job.folder: status.job for status in statuses if _is_open(status)}  # cells may share runs
     rows = []
     costs: dict[tuple[str, ...], JobCost | None] = {}
-    for group in _by_cell(statuses):
+    for key, group in group_by_cell(statuses).items():
         job = group[0].job
+        states = Counter(STATES.get(status.state, "cannot") for status in group)
         if all(status.state == "impossible" for status in group):
             continue
-        left = any(_is_open(status) for status in group)
-        cost = costs[job.cell.key] = _cost(job) if left else None
-        seconds = _seconds(job, cost, known) if left else None
-        rows.append(
-            (
-                " ".join(job.cell.key),
-                _states(group),
-                _recipe(job),
-                "" if cost is None else format_operations(cost.operations) + cost.shared_text,
-                "" if cost is None else f"{cost.memory / GIB:.1f} GiB",
-                "" if seconds is None else as_clock(seconds),
-            )
-        )
+        operations = memory = time = ""
+        if any(_is_open(status) for status in group):
+            costs[key] = cost = _cost(job)
+            if cost is not None:
+                shared = f" + shared {format_operations(cost.shared)}" if cost.shared else ""
+                operations, memory = format_operations(cost.operations) + shared, f"{cost.memory / GIB:.1f} GiB"
+            seconds = known.expected(job)
+            seconds = _by_rate(job, cost) if seconds is None else seconds
+            time = "" if seconds is None else as_clock(seconds)
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        rows.append((" ".join(key), counts, _recipe(job), operations, memory, time))
     if rows:
         show_table(Table(COLUMNS, rows))
     _show_impossible(statuses)
@@ -87,10 +86,6 @@ class JobCost:
     memory: float
     shared: float = 0.0
     shared_name: str = ""
-
-    @property
-    def shared_text(self) -> str:
-        return f" + shared {format_operations(self.shared)}" if self.shared else ""
 
 
 def _is_open(status: JobStatus) -> bool:
@@ -125,12 +120,6 @@ def _show_total(
     tell(f"{'; '.join(texts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", out)
 
 
-def _seconds(job: Job, cost: JobCost | None, known: Clock) -> float | None:
-    """Seconds for one run: by similar finished runs, else by its operations and this machine's speed."""
-    expected = known.expected(job)
-    return _by_rate(job, cost) if expected is None else expected
-
-
 def _by_rate(job: Job, cost: JobCost | None) -> float | None:
     if job.config is None or cost is None:
         return None
@@ -139,18 +128,6 @@ def _by_rate(job: Job, cost: JobCost | None) -> float | None:
 
 def _precision(config: RunConfig) -> tuple[Precision, str]:
     return config.trainer.precision, training_device(config.trainer.device)
-
-
-def _by_cell(statuses: Iterable[JobStatus]) -> list[list[JobStatus]]:
-    groups: dict[tuple[str, ...], list[JobStatus]] = {}
-    for status in statuses:
-        groups.setdefault(status.job.cell.key, []).append(status)
-    return list(groups.values())
-
-
-def _states(group: Sequence[JobStatus]) -> str:
-    counts = Counter(STATES.get(status.state, "cannot") for status in group)
-    return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
 def _recipe(job: Job) -> str:

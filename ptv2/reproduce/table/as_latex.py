@@ -14,31 +14,20 @@ FIT = "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%"
 def latex(document: Document) -> str:
     """Format a table as floats: one with a tabular for each grid, then one with comparisons and costs."""
     label = re.sub(r"\W+", "-", document.name.lower()).strip("-")
-    lines = [
-        "% needs \\usepackage{booktabs,graphicx}",
-        "\\begin{table*}[t]",
-        "\\centering\\small",
-    ]
-    for grid in document.grids:
-        lines += [*_grid_in_latex(grid), "\\par\\medskip"]
-    lines += [
-        f"\\caption{{{_tex(document.title)}. {_tex(document.caption)}}}",
-        f"\\label{{tab:{label}}}",
-        "\\end{table*}",
-    ]
+    grids = [line for grid in document.grids for line in (*_grid_in_latex(grid), "\\par\\medskip")]
+    lines = ["% needs \\usepackage{booktabs,graphicx}"]
+    lines += _float(grids, f"{document.title}. {document.caption}", label)
     if document.details:
-        body = [_tex_row(line) for line in document.details]
-        lines += [
-            "",
-            "\\begin{table*}[t]",
-            "\\centering\\small",
-            *_tabular("lll" + "r" * (len(document.header) - 3), [_tex_row(document.header)], body),
-            f"\\caption{{{_tex(document.title)}: comparisons and costs.}}",
-            f"\\label{{tab:{label}-details}}",
-            "\\end{table*}",
-        ]
+        columns, header = "lll" + "r" * (len(document.header) - 3), [_tex_row(document.header)]
+        details = _tabular(columns, header, [_tex_row(line) for line in document.details])
+        lines += ["", *_float(details, f"{document.title}: comparisons and costs.", f"{label}-details")]
     lines += ["", *(f"% {note}" for note in document.notes)]
     return "\n".join(lines) + "\n"
+
+
+def _float(content: list[str], caption: str, label: str) -> list[str]:
+    begin = ["\\begin{table*}[t]", "\\centering\\small"]
+    return [*begin, *content, f"\\caption{{{_tex(caption)}}}", f"\\label{{tab:{label}}}", "\\end{table*}"]
 
 
 def _grid_in_latex(grid: Grid) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -13,7 +12,7 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.errors import Interrupted
 from ptv2.files import write_json_whole, write_text_whole
-from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
+from ptv2.reproduce.jobs.execute import JobStatus, collect, execute, group_by_cell
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options
 from ptv2.reproduce.table.as_csv import as_records, comma_separated
@@ -22,7 +21,7 @@ from ptv2.reproduce.table.as_markdown import markdown
 from ptv2.reproduce.table.cells import TableRequest, list_table_jobs, read_table_request
 from ptv2.reproduce.table.entries import Entry, entries
 from ptv2.reproduce.table.layout import Document, Grid, lay_out
-from ptv2.reproduce.table.notes import clean, command
+from ptv2.reproduce.table.notes import clean, format_command
 from ptv2.screen import width_of
 
 SCHEMA = 1  # of the JSON
@@ -55,10 +54,7 @@ def reproduce_table(options: Options) -> int:
 
 def _finish(request: TableRequest, statuses: Sequence[JobStatus], options: Options) -> None:
     """Write the table and print it."""
-    by_position: dict[tuple[str, ...], list[JobStatus]] = {}
-    for status in statuses:
-        by_position.setdefault(status.job.cell.key, []).append(status)
-    numbers = entries(request, by_position, options.margin)
+    numbers = entries(request, group_by_cell(statuses), options.margin)
     document = lay_out(request, numbers, options)
     paths = write_table(request, document, numbers, options)
     show_document(document)
@@ -75,25 +71,20 @@ def write_table(request: TableRequest, document: Document, numbers: Sequence[Ent
     write_text_whole(paths[0], markdown(document))
     write_text_whole(paths[1], comma_separated(records))
     write_text_whole(paths[2], latex(document))
-    write_json_whole(paths[3], _tree(request, document, records, options))
-    return paths
-
-
-def _tree(
-    request: TableRequest, document: Document, records: Sequence[dict[str, Any]], options: Options
-) -> dict[str, Any]:
-    return {
+    tree = {
         "schema": SCHEMA,
         "table": request.name,
         "title": document.heading,
-        "command": command(request, options),
+        "command": format_command(f"table={request.name}", request.seeds, options),
         "seeds": request.seeds,
         "baseline": request.spec.against,
         "margin": options.margin,
         "caption": document.caption,
         "notes": list(document.notes),
-        "numbers": list(records),
+        "numbers": records,
     }
+    write_json_whole(paths[3], tree)
+    return paths
 
 
 def show_document(document: Document) -> None:

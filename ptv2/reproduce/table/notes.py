@@ -38,12 +38,13 @@ def caption(request: TableRequest, entries: Sequence[Entry], options: Options) -
 
 def notes(request: TableRequest, entries: Sequence[Entry], options: Options) -> Iterator[str]:
     """The command, recipes, marks, missing numbers, data, costs and machines, a sentence or two each."""
-    yield f"Command: {command(request, options)}"
+    yield f"Command: {format_command(f'table={request.name}', request.seeds, options)}"
     for texts in (_recipe, _marks, lambda entry: [clean(reason, options) for reason in entry.reasons]):
         for text, group in _grouped(entries, texts).items():
             yield f"{text}: {_list_positions(group, request)}."
     if one := [entry for entry in entries if entry.one_answer]:
-        counts = {f"{_name(e)} ({e.one_answer} of {len(e.results)} seeds)" for e in one}
+        shown = [(e, e.position.row.shown, e.position.column.shown, e.position.method.shown) for e in one]
+        counts = {f"{' '.join(names)} ({e.one_answer} of {len(e.results)} seeds)" for e, *names in shown}
         yield f"Models that give one answer to every example: {', '.join(sorted(counts))}."
     yield from _data(entries)
     yield from _costs(entries)
@@ -51,18 +52,13 @@ def notes(request: TableRequest, entries: Sequence[Entry], options: Options) -> 
         yield f"Made with {machine}."
 
 
-def command(request: TableRequest, options: Options) -> str:
-    """The command that makes this table again; the folder of data is DIR."""
-    return _command(f"table={request.name}", request.seeds, options)
+def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
+    """The command that makes a table or figure again; the folder of data is DIR.
 
-
-def figure_command(name: str, seeds: Sequence[int], options: Options) -> str:
-    """The command that makes a figure again; the folder of data is DIR."""
-    return _command(f"figure={name} task={options.task}", seeds, options)
-
-
-def _command(what: str, seeds: Sequence[int], options: Options) -> str:
-    words = [what]
+    Args:
+        target: the words that name the table or figure.
+    """
+    words = [target]
     words += [f"model={options.model}"] if options.model else []
     words += ["data=DIR"] if options.data else []
     for key in ("rows", "columns", "methods"):
@@ -145,11 +141,6 @@ def _columns(columns: Mapping[str, list[str]], request: TableRequest) -> str:
 
 def _methods(methods: Sequence[str], request: TableRequest) -> str:
     return "" if len(methods) == len(request.methods) else f" ({', '.join(methods)})"
-
-
-def _name(entry: Entry) -> str:
-    position = entry.position
-    return f"{position.row.shown} {position.column.shown} {position.method.shown}"
 
 
 def _data(entries: Sequence[Entry]) -> Iterator[str]:
