@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 
+from ptv2.runs.record import IN_TRAIN
+
 Seen = Iterable[tuple[Hashable, Hashable | None]]  # of each example: what the model reads, and its right answer
-IN_TRAIN = "examples that also stand in train, word for word:"  # how a note begins
 
 
 def describe_repeats(splits: Mapping[str, Seen]) -> list[str]:

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ptv2.data.repeats import IN_TRAIN
 from ptv2.errors import RunError, enumerate_some
 from ptv2.files import write_json_whole
 from ptv2.runs.altered import altered_files, hash_files, is_altered, with_checksum
 from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
 
 SCHEMA = 1
+IN_TRAIN = "examples that also stand in train, word for word:"  # how a note on them begins
 AGAIN = "the same `ptv2 train` command makes it again"
 
 
