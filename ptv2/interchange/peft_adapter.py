@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from ptv2.errors import ModelError, NonFiniteError, first_line, shorten
 from ptv2.files import write_json_whole
-from ptv2.models.foreign import read_object
+from ptv2.models.foreign import read_object, refuse_lfs_pointer
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def read_adapter(folder: str | Path) -> Adapter:
         what = f"its weights are a pickle ({PICKLE})" if (folder / PICKLE).is_file() else f"it has no {WEIGHTS}"
         raise ModelError(f"{folder}: {what}; load it with PEFT and save it again with save_pretrained")
     config = read_object(folder / CONFIG)
+    refuse_lfs_pointer(folder / WEIGHTS)
     try:
         text, tensors = read_tensors(folder / WEIGHTS, HEADER, required=False, default="{}")
         header = json.loads(text)

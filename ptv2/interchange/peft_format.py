@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptv2.errors import ModelError
+from ptv2.errors import ModelError, quote
 from ptv2.interchange.lora_format import lora_config, lora_tensors
 from ptv2.interchange.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.attention import LayerPrompts
@@ -105,6 +105,10 @@ def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
         raise ModelError(
             f"the adapter's prompt is {tuple(values.shape)}, this backbone takes {want}: another backbone?"
         )
+    own = _prompt_config(model, values)
+    for key in ("num_layers", "token_dim"):  # tensors of as many numbers may be laid out for another backbone
+        if adapter.deep and (other := adapter.config.get(key)) not in (None, own[key]):
+            raise ModelError(f"the adapter has {key} {quote(other)}, this backbone {own[key]}: another backbone?")
     with torch.no_grad():
         prompt.copy_(_unflat(values, prompt.shape) if adapter.deep else values)
         for name, tensor in parts.items():

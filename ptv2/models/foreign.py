@@ -27,14 +27,20 @@ def naming_fault(what: str) -> Iterator[None]:
         raise ModelError(f"{what}: {first_line(error)}") from error
 
 
+def refuse_lfs_pointer(path: Path) -> None:
+    """Raise `ModelError` for a file that Git LFS has not fetched."""
+    with path.open("rb") as file:
+        if is_lfs_pointer(file.read(100)):
+            raise ModelError(f"{path}: {LFS_POINTER}")
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:
         ModelError: the file holds no JSON, or something else than an object.
     """
-    if is_lfs_pointer(path.read_bytes()):
-        raise ModelError(f"{path}: {LFS_POINTER}")
+    refuse_lfs_pointer(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -245,6 +245,33 @@ def test_a_config_that_is_not_what_peft_writes(
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.parametrize(("key", "value"), [("num_layers", 99), ("token_dim", 7), ("num_layers", "2")])
+def test_prompts_laid_out_for_another_backbone(
+    key: str, value: Any, exported: Path, base: Path, data: Path, tmp_path: Path
+) -> None:
+    """Twelve layers of half the width have as many numbers, and would be read as something else."""
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    tree = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    (adapter / "adapter_config.json").write_text(json.dumps({**tree, key: value}), encoding="utf-8")
+    done = import_run(adapter, tmp_path, "task=classification", f"data.dir={data}", f"model.path={base}")
+    assert (done.code, done.error) == (
+        2,
+        f"the adapter has {key} {value!r}, this backbone {tree[key]}: another backbone?",
+    )
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_pointer_of_git_lfs_is_no_adapter(exported: Path, data: Path, tmp_path: Path) -> None:
+    adapter = shutil.copytree(exported, tmp_path / "adapter")
+    file = adapter / "adapter_model.safetensors"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    done = import_run(adapter, tmp_path, "task=classification", f"data.dir={data}")
+    assert (done.code, done.error) == (
+        2,
+        f"{file}: a pointer of Git LFS, not the file itself; `git lfs pull` fetches it",
+    )
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_weights_that_are_no_numbers(value: float, exported: Path, data: Path, tmp_path: Path) -> None:
     adapter = shutil.copytree(exported, tmp_path / "adapter")
