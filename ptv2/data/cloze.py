@@ -1,8 +1,8 @@
-"""Clozes: texts with a blank, and the words that may stand there, as tokens.
+"""Clozes: texts with a blank, and the words that may fill it, as tokens.
 
-How a language model is asked decides where the tokens of a word are read (`Reading`):
+The kind of language model decides where the tokens of a word are read (`Reading`):
 
-    mask     [CLS] text [MASK] [MASK] text [SEP]                  masked models: one mask a token of the longest word
+    mask     [CLS] text [MASK] [MASK] text [SEP]                  masked models: one mask per token of the longest word
     next     text word                                            causal models: the text ends where the blank is
     piece    [CLS] text [MASK] text <end> <startofpiece> word     glm-2021
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -33,7 +32,7 @@ Span = tuple[int, int, int]  # segment, first character, end
 
 @dataclass(frozen=True)
 class LabelWords:
-    """The words that stand for labels, in tokens. With `piece`, words of several tokens end in the end of the piece."""
+    """The words that stand for labels, in tokens. With `piece`, words of several tokens end in an end of the piece."""
 
     reading: Reading
     tokens: tuple[tuple[int, ...], ...]  # of each word
@@ -48,7 +47,7 @@ class LabelWords:
 
     @property
     def sequences(self) -> int:
-        """Sequences an example: one, or one a word where all but its last token must stand behind the text."""
+        """Sequences per example: one, or one per word where all but its last token must follow the text."""
         return 1 if self.reading == "mask" or self.longest == 1 else len(self.tokens)
 
     @classmethod
@@ -60,10 +59,11 @@ class LabelWords:
 def label_words(
     tokenizer: PreTrainedTokenizerBase, before: str, words: Sequence[tuple[str, int]], reading: Reading
 ) -> LabelWords:
-    """Tokenize words as they stand behind the text `before`, each with the number of its label.
+    """Tokenize words as they follow the text `before`, each with the number of its label.
 
     Raises:
-        ConfigError: a word that the vocabulary lacks, two labels of the same tokens, or a tokenizer without masks.
+        ConfigError: a word that the vocabulary lacks, words of two labels with the same tokens, or a tokenizer without
+            masks.
     """
     if reading != "next" and tokenizer.mask_token_id is None:
         raise ConfigError("head.kind=verbalizer: the tokenizer has no mask token to put into the blank")
@@ -86,7 +86,7 @@ def label_words(
 def encode_cloze(
     items: Sequence[ClozeItem], tokenizer: PreTrainedTokenizerBase, max_length: int, words: LabelWords
 ) -> TextSet:
-    """Tokenize clozes. Of one that is too long the longest field loses its last token, until it fits.
+    """Tokenize clozes. Where one is too long, its longest field loses its last token until it fits.
 
     Args:
         max_length: tokens of a sequence at most, special tokens and those of a word included.
@@ -111,12 +111,7 @@ def encode_cloze(
             types.append([*(encoding.type_ids[i] for i in positions), *[0] * len(tail)])
     labels: Any = [label for _, _, label in items]
     return TextSet(
-        tokens=Tokens(
-            ids=np.fromiter(chain.from_iterable(ids), np.int32),
-            types=np.fromiter(chain.from_iterable(types), np.int8) if typed else None,
-            starts=np.cumsum([0, *map(len, ids)]),
-            pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
-        ),
+        tokens=Tokens.from_lists(ids, types if typed else None, tokenizer.pad_token_id),
         labels=None if None in labels else np.asarray(labels, dtype=np.int64),
         width=words.sequences,
         truncated=truncated,
@@ -143,10 +138,10 @@ def _tokenize(
 
 
 def _join(pieces: Filled, blank: str | None, special: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-    """The text of a segment and where its fields stand in it; without a text for the blank it ends there.
+    """Join the text of a segment and locate its fields in it; where `blank` is None the text ends at the blank.
 
-    White space before the blank goes, since the tokens of words have it. Special tokens that stand in the data are
-    broken up, or they would be taken for the template's.
+    White space before the blank is removed, since the tokens of words have it. Special tokens in the data are broken
+    up, or they would be taken for the template's.
     """
     text = ""
     spans: list[tuple[int, int]] = []
@@ -165,13 +160,13 @@ def _join(pieces: Filled, blank: str | None, special: Sequence[str]) -> tuple[st
 
 
 def _without_ending(encoding: Any) -> list[int]:
-    """Places of the tokens up to the last of the text: what the word follows, without an end of the text."""
+    """Positions of the tokens up to the last of the text: the word follows there, before any special token."""
     inside = [i for i, segment in enumerate(encoding.sequence_ids) if segment is not None]
     return list(range(inside[-1] + 1)) if inside else list(range(len(encoding.ids)))
 
 
 def _cut(positions: Sequence[int], encoding: Any, fields: Sequence[Span], room: int, where: str) -> list[int]:
-    """The `positions` that stay so that at most `room` do."""
+    """Drop tokens of fields until at most `room` positions are left."""
     tokens: list[list[int]] = [[] for _ in fields]  # of each field
     segments, offsets = encoding.sequence_ids, encoding.offsets
     for position in positions:
@@ -193,7 +188,7 @@ def _cut(positions: Sequence[int], encoding: Any, fields: Sequence[Span], room: 
 
 
 def _word_tokens(tokenizer: PreTrainedTokenizerBase, before: str, word: str) -> tuple[int, ...]:
-    """What follows the tokens of `before` when the word stands there, the blank between them in it."""
+    """The tokens that `before` gains when the word follows it, with the blank between them."""
     alone, together = tokenizer([before.rstrip(), before + word], add_special_tokens=False)["input_ids"]
     tokens = tuple(together[len(alone) :])
     if not tokens or together[: len(alone)] != alone or tokenizer.unk_token_id in tokens:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +41,7 @@ class TextSet(ByLength):
         return self.tokens.lengths.reshape(-1, self.width).max(axis=1)
 
     def targets(self, indices: Sequence[int]) -> float:
-        """How many losses these examples sum: one each."""
+        """Count the losses that these examples sum: one each."""
         return len(indices)
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -75,16 +74,10 @@ def encode_texts(
     _check_room(items[0][1][0], tokenizer, max_length)
     width = len(items[0][1])
     encoded = _tokenize(items, tokenizer, max_length, truncation)
-    cut = np.array([bool(one.overflowing) for one in encoded.encodings]).reshape(-1, width)
+    cut = np.array([bool(encoding.overflowing) for encoding in encoded.encodings]).reshape(-1, width)
     labels: Any = [label for _, _, label in items]
-    types = encoded.get("token_type_ids")
     return TextSet(
-        tokens=Tokens(
-            ids=np.fromiter(chain.from_iterable(encoded["input_ids"]), np.int32),
-            types=None if types is None else np.fromiter(chain.from_iterable(types), np.int8),
-            starts=np.cumsum([0, *map(len, encoded["input_ids"])]),
-            pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
-        ),
+        tokens=Tokens.from_lists(encoded["input_ids"], encoded.get("token_type_ids"), tokenizer.pad_token_id),
         labels=None if None in labels else np.asarray(labels, dtype=np.int64),
         width=width,
         truncated=int(cut.any(axis=1).sum()),
@@ -96,7 +89,7 @@ def _check_room(segments: Segments, tokenizer: PreTrainedTokenizerBase, max_leng
     special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
     if max_length < special + texts:
         raise DataError(
-            f"task.max_length={max_length} has no room: {special} special tokens and {texts} of text are the least; "
+            f"task.max_length={max_length} is too short: {special} special tokens and {texts} of text are the least; "
             "raise it"
         )
 

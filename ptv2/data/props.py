@@ -1,7 +1,7 @@
 """Semantic roles in the official columns: reading CoNLL-2005 and CoNLL-2012 files, and writing CoNLL-2005 columns.
 
-A column of a proposition marks spans by brackets, `(A0*` `*` `*)` or `(V*)`, one cell a token; in records they are BIO
-tags. The spans of one proposition never overlap, so the two forms hold the same.
+A column of a proposition marks spans by brackets, `(A0*` `*` `*)` or `(V*)`, one cell per token; in records they are
+BIO tags. The spans of one proposition never overlap, so the two forms hold the same.
 
 - CoNLL-2005: word, lemma of the predicate or `-`, then one column for each predicate, in their order.
   https://www.cs.upc.edu/~srlconll/spec.html
@@ -22,17 +22,17 @@ from ptv2.errors import DataError, quote
 
 NO_PREDICATE = "-"
 
-# CoNLL-2012 columns that are read; those of the predicates lie between the first eleven columns and the last one
+# CoNLL-2012 columns that are read; those of the predicates lie between the first eleven columns and the last.
 _WORD, _LEMMA, _FRAMESET, _FIRST_PROPOSITION = 3, 6, 7, 11
 
-# Unicode knows more blanks than these two, but they occur within words of the web
+# Unicode knows more blanks than these two, but they occur within words of the web.
 _BLANKS = re.compile(r"[ \t]+")
 _CELL = re.compile(r"(?:\((?P<open>[^()*]+))?\*(?:(?P<end>[^()*]*)\))?")
 
 
 @dataclass(frozen=True)
 class Proposition:
-    """A predicate (number of its token, lemma) and its arguments, as one BIO tag a token."""
+    """A predicate (number of its token, lemma) and its arguments, as one BIO tag per token."""
 
     predicate: int
     lemma: str
@@ -42,7 +42,7 @@ class Proposition:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence with its propositions, which may be none."""
+    """A sentence with its propositions, if it has any."""
 
     tokens: list[str]
     propositions: list[Proposition]
@@ -95,10 +95,7 @@ def props_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence]:
             raise DataError(f"{lines[0].where}: expected at least 2 columns (word, lemma or -), found 1")
         lemmas = [line.cells[1] for line in lines]
         predicates = [i for i, lemma in enumerate(lemmas) if lemma != NO_PREDICATE]
-        columns = _columns(lines, 2, len(lines[0].cells))
-        if not (columns or labelled):
-            columns = _unknown(lines, predicates)
-        _check_count(lines[0].where, len(predicates), len(columns))
+        columns = _columns(lines, 2, len(lines[0].cells), predicates, labelled)
         yield _sentence(lines, [line.cells[0] for line in lines], lemmas, predicates, columns)
 
 
@@ -130,11 +127,11 @@ def write_props(
 
     Args:
         sentences: those of the file that the predictions are of.
-        predicted: BIO tags by (sentence, predicate), as records name them; none: the sentences' own tags.
-        words: put the word before the other columns, as `read_props` expects it.
+        predicted: BIO tags by (sentence, predicate), as records name them; None: the sentences' own tags.
+        words: whether to put the word before the other columns, as `read_props` expects it.
 
     Raises:
-        ValueError: predictions miss a proposition, belong to none, or are not one BIO tag a token.
+        ValueError: predictions miss a proposition, belong to none, or are not one BIO tag per token.
     """
     left = dict(predicted or {})
     blocks = []
@@ -157,7 +154,7 @@ def to_bio(column: Sequence[str], places: Sequence[str] | None = None) -> list[s
     """The BIO tags of a column of brackets; the closing bracket may repeat its label, `*A0)`.
 
     Args:
-        places: what each cell is called in messages; none: "token 0" and so on.
+        places: the name of each cell in messages; None: "token 0" and so on.
 
     Raises:
         DataError: a cell is no bracket cell, a span opens within another, or one is closed or left open wrongly.
@@ -224,14 +221,11 @@ def _conll12_sentence(lines: list[_Line], labelled: bool) -> Sentence:
     width = len(lines[0].cells)
     if width <= _FIRST_PROPOSITION:
         raise DataError(f"{lines[0].where}: expected at least {_FIRST_PROPOSITION + 1} columns, found {width}")
-    columns = _columns(lines, _FIRST_PROPOSITION, width - 1)
-    # the lemma alone does not make a predicate: nouns with a word sense have one too
+    # The lemma alone does not make a predicate: nouns with a word sense have one too.
     predicates = [i for i, line in enumerate(lines) if line.cells[_FRAMESET] != NO_PREDICATE]
-    if not (columns or labelled):
-        columns = _unknown(lines, predicates)
+    columns = _columns(lines, _FIRST_PROPOSITION, width - 1, predicates, labelled)
     if len(predicates) != len(columns):  # a frameset without arguments annotated: V says where the others are
         predicates = [tags.index("B-V") for tags in columns if "B-V" in tags]
-    _check_count(lines[0].where, len(predicates), len(columns))
     words, lemmas = ([line.cells[i] for line in lines] for i in (_WORD, _LEMMA))
     lemmas = [word if lemma == NO_PREDICATE else lemma for word, lemma in zip(words, lemmas, strict=True)]
     return _sentence(lines, words, lemmas, predicates, columns)
@@ -240,11 +234,16 @@ def _conll12_sentence(lines: list[_Line], labelled: bool) -> Sentence:
 def _sentence(
     lines: list[_Line], words: list[str], lemmas: list[str], predicates: list[int], columns: list[list[str]]
 ) -> Sentence:
-    """Put predicates and columns together, the first to the first and so on.
+    """Put predicates and columns together, in their order.
 
     Raises:
-        DataError: two columns have the same predicate.
+        DataError: not as many predicates as columns, or two columns with the same predicate.
     """
+    if len(predicates) != len(columns):
+        raise DataError(
+            f"{lines[0].where}: expected one column for each predicate of the sentence; "
+            f"found {len(predicates)} predicates and {len(columns)} columns"
+        )
     if len(set(predicates)) < len(predicates):
         twice = next(i for i in predicates if predicates.count(i) > 1)
         raise DataError(
@@ -255,27 +254,19 @@ def _sentence(
     return Sentence(words, [Proposition(i, lemmas[i], tags, lines[i].where) for i, tags in pairs])
 
 
-def _check_count(where: str, predicates: int, columns: int) -> None:
-    if predicates != columns:
-        raise DataError(
-            f"{where}: expected one column for each predicate of the sentence; "
-            f"found {predicates} predicates and {columns} columns"
-        )
+def _columns(lines: list[_Line], first: int, end: int, predicates: Sequence[int], labelled: bool) -> list[list[str]]:
+    """The BIO tags of the columns from `first` up to `end`.
 
-
-def _columns(lines: list[_Line], first: int, end: int) -> list[list[str]]:
-    """The BIO tags of the columns from `first` up to `end`."""
+    Where there is no column and none is needed (`labelled` false), one without spans for each predicate.
+    """
+    if first == end and not labelled:
+        return [["O"] * len(lines) for _ in predicates]
     places = [line.where for line in lines]
     return [to_bio([line.cells[c] for line in lines], places) for c in range(first, end)]
 
 
-def _unknown(lines: list[_Line], predicates: list[int]) -> list[list[str]]:
-    """A column without spans for each predicate."""
-    return [["O"] * len(lines) for _ in predicates]
-
-
 def _blocks(path: Path, marks: tuple[str, ...] = ()) -> Iterator[list[_Line]]:
-    """The lines between blank lines, each as wide as the first; a line that begins with one of `marks` is as blank."""
+    """Read the lines between blank lines, each as wide as the first; a line that begins with a mark counts as blank."""
     block: list[_Line] = []
     for number, line in read_lines(path):
         text = line.strip(" \t\r\n")

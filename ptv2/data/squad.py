@@ -8,15 +8,15 @@ from typing import Any, NoReturn
 
 from ptv2.data.json_rows import read_json, rows_of
 from ptv2.data.records import Record
-from ptv2.errors import DataError, quote
+from ptv2.errors import DataError, quote, shorten
 
 
 def read_squad(path: Path) -> Iterator[Record]:
-    """One record a question, in the order of the file; flat rows are records as they are.
+    """Read one record per question, in the order of the file; flat rows are records as they are.
 
-    Of the official form, fields are `id`, `context`, `question` and `answers` (lists `text` and `answer_start`, in
-    characters of the context); the lists are empty where `is_impossible` is true. A question of which the file does not
-    tell the answers has no field `answers`: it can be predicted only.
+    In the official form the fields are `id`, `context`, `question` and `answers` (lists `text` and `answer_start`, in
+    characters of the context); the lists are empty where `is_impossible` is true. A question whose answers are not in
+    the file has no field `answers`: it can only be predicted.
 
     Raises:
         DataError: with the place and what was expected; also where an answer is not in the context at its offset, an id
@@ -44,10 +44,10 @@ def read_squad(path: Path) -> Iterator[Record]:
 
 
 def answers_of(fields: Mapping[str, Any], where: str) -> Any:
-    """The answers of a flat row as lists `text` and `answer_start`; what has another form is given back as it is.
+    """Bring the answers of a flat row into lists `text` and `answer_start`; any other value is returned as it is.
 
-    Rows may have those lists (also as `answers.text` and `answers.answer_start`), a list of objects, or one answer;
-    empty lists, or `is_impossible` alone, mean none.
+    Rows may have those lists (also as `answers.text` and `answers.answer_start`), a list of objects, or one answer.
+    Empty lists, or `is_impossible` alone, mean that there is no answer.
 
     Raises:
         DataError: `is_impossible` and the answers contradict each other.
@@ -67,7 +67,7 @@ def answers_of(fields: Mapping[str, Any], where: str) -> Any:
 
 
 def check_answers(answers: Any, context: str, where: str) -> None:
-    """Make sure that `answers` holds the two lists, and that each text stands in the context at its offset.
+    """Check that `answers` holds the two lists, and that each text is in the context at its offset.
 
     Raises:
         DataError: naming the place `where`.
@@ -91,7 +91,7 @@ def check_answers(answers: Any, context: str, where: str) -> None:
 
 
 def as_predictions(predictions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Predictions `{"id", "prediction_text"}` in the form that the official scripts read: text by question id."""
+    """Turn predictions `{"id", "prediction_text"}` into what the official scripts read: text by question id."""
     return {prediction["id"]: prediction["prediction_text"] for prediction in predictions}
 
 
@@ -113,7 +113,7 @@ def _contradiction(given: bool, where: str) -> NoReturn:
 
 def _record(path: Path, context: str, question: Any, where: str) -> Record:
     name = _text(question, "id", where)
-    named = f"{path}: question {name if len(name) <= 40 else name[:37] + '...'}"
+    named = f"{path}: question {shorten(name, 40)}"
     fields: dict[str, Any] = {"id": name, "context": context, "question": _text(question, "question", named)}
     impossible = question.get("is_impossible")
     if impossible is not None and not isinstance(impossible, bool):

@@ -1,9 +1,10 @@
-"""Token sequences of any length, flat in numpy arrays so that a million of them fit in memory, and padded by batch."""
+"""Token sequences of any length: flat in numpy arrays, so that a million of them fit in memory, and padded by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from ptv2.data.batches import TrainingSet
 
 
 class EncodedSet(TrainingSet, Protocol):
-    """What training and prediction ask of the encoded examples of one split; a row is what a batch is made of."""
+    """The encoded examples of one split, as training and prediction use them; batches are made of rows."""
 
     @property
     def tokens(self) -> Tokens:
@@ -32,9 +33,21 @@ class Tokens:
     """Sequences of token ids: sequence `i` is `ids[starts[i]:starts[i + 1]]`."""
 
     ids: np.ndarray  # [tokens] int32
-    types: np.ndarray | None  # [tokens] int8; none if the tokenizer knows no token types
+    types: np.ndarray | None  # [tokens] int8; None if the tokenizer knows no token types
     starts: np.ndarray  # [sequences + 1] int64
     pad_id: int
+
+    @classmethod
+    def from_lists(
+        cls, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None, pad_id: int | None
+    ) -> Tokens:
+        """Flatten a tokenizer's lists, one per sequence; without an id for padding 0 is taken."""
+        return cls(
+            ids=np.fromiter(chain.from_iterable(ids), np.int32),
+            types=None if types is None else np.fromiter(chain.from_iterable(types), np.int8),
+            starts=np.cumsum([0, *map(len, ids)]),
+            pad_id=0 if pad_id is None else pad_id,
+        )
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -67,7 +80,7 @@ class Tokens:
         return (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
 
     def spread(self, values: np.ndarray, sequences: Sequence[int], fill: int) -> np.ndarray:
-        """One value a token, `[tokens]`, as rows `[B, T]` int64 with `fill` at the padding."""
+        """One value per token, `[tokens]`, as rows `[B, T]` int64 with `fill` at the padding."""
         mask = self.mask(sequences).astype(bool)
         rows = np.full(mask.shape, fill, dtype=np.int64)
         rows[mask] = np.concatenate([values[self.starts[s] : self.starts[s + 1]] for s in sequences])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ class SpanSet(ByLength):
         return self.tokens.lengths
 
     def targets(self, indices: Sequence[int]) -> float:
-        """How many losses these windows sum: start and end of one window are one loss."""
+        """Count the losses that these windows sum: start and end of one window are one loss."""
         return float(len(indices))
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -74,12 +74,13 @@ def encode_questions(
 ) -> SpanSet:
     """Tokenize questions, each followed by as much of its context as fits; only the context is cut.
 
-    A window's answer is the stretch of tokens that share a character with it; where the answer is not whole in the
-    window, or there is none, start and end are the token for "no answer": [CLS], or the first for tokenizers without.
+    The target of a window is the stretch of tokens that share a character with the answer. Where the answer is not
+    whole in the window, or there is none, start and end are the token for "no answer": [CLS], or the first token where
+    the tokenizer has no [CLS].
 
     Args:
-        contexts: one a question.
-        answers: the answer's characters in the context, one a question (none: it has no answer); none: not known.
+        contexts: one per question.
+        answers: the answer's characters in the context, one per question (None: it has no answer); or None: not known.
         max_length: tokens of a window at most, special tokens included.
         stride: tokens of the context that a window shares with the one before.
         ids: the questions' names, for messages.
@@ -130,17 +131,11 @@ def _check_room(
             )
 
 
-def _flat(rows: Iterable[Iterable[int]], dtype: type) -> np.ndarray:
-    return np.fromiter(chain.from_iterable(rows), dtype=dtype)
-
-
 def _span_set(encoded: Any, tokenizer: PreTrainedTokenizerBase) -> SpanSet:
     """The tokenizer's lists as arrays, without answers."""
-    starts = np.cumsum([0, *map(len, encoded["input_ids"])])
-    types = _flat(encoded["token_type_ids"], np.int8) if "token_type_ids" in encoded else None
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    tokens = Tokens(_flat(encoded["input_ids"], np.int32), types, starts, pad_id)
-    characters = _flat(chain.from_iterable(encoded["offset_mapping"]), np.int32).reshape(-1, 2)
+    tokens = Tokens.from_lists(encoded["input_ids"], encoded.get("token_type_ids"), tokenizer.pad_token_id)
+    pairs = chain.from_iterable(encoded["offset_mapping"])
+    characters = np.fromiter(chain.from_iterable(pairs), np.int32).reshape(-1, 2)
     sides = [np.array(window.sequence_ids, dtype=np.float32) for window in encoded.encodings]  # nan at special tokens
     characters[np.concatenate(sides) != 1] = -1
     owners = np.asarray(encoded["overflow_to_sample_mapping"], dtype=np.int64)
@@ -148,7 +143,7 @@ def _span_set(encoded: Any, tokenizer: PreTrainedTokenizerBase) -> SpanSet:
 
 
 def _null_positions(tokens: Tokens, cls_id: int | None) -> np.ndarray:
-    """Place of the first [CLS] of each window, of its first token where there is none, `[windows]`."""
+    """Position of the first [CLS] of each window, or of its first token where there is none, `[windows]`."""
     window, position = _places(tokens)
     windows, first, _ = _edges(
         window, tokens.ids == cls_id if cls_id is not None else np.zeros(len(window), dtype=bool)
@@ -159,7 +154,7 @@ def _null_positions(tokens: Tokens, cls_id: int | None) -> np.ndarray:
 
 
 def _without_blanks(context: str, span: CharSpan | None) -> CharSpan:
-    """`span` without the blanks at its edges, which no token holds; -1 -1 for no answer."""
+    """Strip the blanks at the edges of `span`, which no token holds; -1 -1 for no answer."""
     if span is None:
         return -1, -1
     text = context[span[0] : span[1]]
@@ -168,10 +163,10 @@ def _without_blanks(context: str, span: CharSpan | None) -> CharSpan:
 
 
 def _with_answers(windows: SpanSet, contexts: Sequence[str], answers: Sequence[CharSpan | None]) -> SpanSet:
-    """`windows` with first and last token of the answer in every window.
+    """Add first and last token of the answer to every window.
 
-    These are not the last token that starts at or before the answer and the first that ends at or after it, as in the
-    published code: a character of several byte-level tokens would end before it starts.
+    The published code takes the last token that starts at or before the answer and the first that ends at or after it;
+    with these a character of several byte-level tokens would end before it starts.
     """
     spans = [_without_blanks(context, answer) for context, answer in zip(contexts, answers, strict=True)]
     begin, end = np.array(spans, dtype=np.int64)[windows.owners].T  # [windows]
@@ -197,7 +192,7 @@ def _with_answers(windows: SpanSet, contexts: Sequence[str], answers: Sequence[C
 
 
 def _places(tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
-    """The window of each token, and the token's place in it, both `[tokens]`."""
+    """The window of each token, and the token's position in it, both `[tokens]`."""
     window = np.repeat(np.arange(len(tokens)), tokens.lengths)
     return window, np.arange(len(window)) - tokens.starts[window]
 

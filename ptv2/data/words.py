@@ -1,4 +1,4 @@
-"""Sentences of words to token ids, with a label and a score a word: for tagging tasks.
+"""Sentences of words to token ids, with one label and one score per word: for tagging tasks.
 
 Letters: W words of a sentence, T tokens of a window. A sentence that is longer than the model allows is read in
 overlapping windows, and each of its words is scored in exactly one of them.
@@ -48,13 +48,8 @@ class TaggedSet(ByLength):
         """Tokens of each window `[windows]`."""
         return self.tokens.lengths
 
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest window."""
-        return self.tokens.longest
-
     def targets(self, indices: Sequence[int]) -> int:
-        """Labelled tokens in these windows: the losses that they sum."""
+        """Count the labelled tokens in these windows: the losses that they sum."""
         if self.labels is None:
             return 0
         starts = self.tokens.starts
@@ -101,7 +96,7 @@ def encode_words(
     window, and a word goes to the window where it is farthest from both edges, the first of equals.
 
     Args:
-        tags: a label a word; none where there is nothing to learn from.
+        tags: one label per word; None where there is nothing to learn from.
         max_length: tokens of a window at most, special tokens and suffix included.
         stride: pieces that a window shares with the one before it, at most (as transformers means it).
         suffixes: words that follow every window of a sentence and are never scored, such as a separator and the verb
@@ -137,11 +132,11 @@ def encode_words(
 
 
 def mark_word_starts(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make a byte-level tokenizer read each of the words it is given as if a blank stood before it.
+    """Make a byte-level tokenizer read each word it is given as if a blank preceded it.
 
     These tokenizers (roberta, gpt2, llama 3) know the start of a word by the blank, which words given one by one lack.
-    `add_prefix_space=True` means this, but it reaches only tokenizers with a class of their own, and where a pattern
-    splits the text first it would put a blank before each part. Other tokenizers are left as they are.
+    `add_prefix_space=True` means this, but has an effect only on tokenizers with a class of their own; where a pattern
+    splits the text first, it would put a blank before each part. Other tokenizers are left as they are.
     """
     backend = tokenizer.backend_tokenizer
     step = json.loads(backend.to_str())["pre_tokenizer"] or {"type": None}
@@ -210,7 +205,7 @@ def _cut(words: np.ndarray, budget: int, stride: int) -> Iterator[tuple[int, int
 
 
 def _windowed(pieces: _Pieces, windows: np.ndarray, tags: np.ndarray | None, pad_id: int) -> TaggedSet:
-    """The set of these windows `[windows, 3]`, without those that have no word to score; `tags` `[words]`."""
+    """Build the set of these windows `[windows, 3]`, without those that have no word to score; `tags` `[words]`."""
     owners, lefts, rights = windows.T
     # A window is what stands before the words, some of their pieces, and what stands after.
     begins = np.stack([pieces.starts[owners], lefts, pieces.ends[owners]], axis=1)
@@ -238,7 +233,7 @@ def _windowed(pieces: _Pieces, windows: np.ndarray, tags: np.ndarray | None, pad
 
 
 def _scored(pieces: _Pieces, source: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The tokens at which a word is scored, each word at one: its first piece, where it is farthest from an edge.
+    """Choose the token where each word is scored: its first piece, in the window where it is farthest from an edge.
 
     Args:
         source: the piece that each token is `[tokens]`.

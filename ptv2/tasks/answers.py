@@ -13,7 +13,7 @@ import numpy as np
 
 from ptv2.data.windows import SpanSet
 
-# Windows that are searched at once: their pairs of starts and ends are in memory together.
+# Windows that are searched together: all their pairs of starts and ends are in memory.
 BLOCK = 256
 
 
@@ -28,12 +28,12 @@ class Candidate(NamedTuple):
 def best_answers(
     scores: np.ndarray, data: SpanSet, n_questions: int, n_best: int = 20, max_answer_length: int = 30
 ) -> list[list[Candidate]]:
-    """The `n_best` best answers of every question, best first; fewer, or none, where its windows hold no more.
+    """Find the `n_best` best answers of every question, best first; fewer, or none, where its windows hold no more.
 
-    In each window the `n_best` best starts are paired with the `n_best` best ends; question and special tokens take
-    part in this choice, and what lies not in the context, ends before it starts, has no characters or has more than
-    `max_answer_length` tokens drops out. Two windows may give the same answer. Of equal scores the earlier token and
-    window come first.
+    In each window the `n_best` best starts are paired with the `n_best` best ends, question and special tokens
+    included. Dropped then are pairs outside of the context, that end before they start, without characters, or of more
+    than `max_answer_length` tokens. Two windows may give the same answer. Of equal scores the earlier token and window
+    come first.
 
     Args:
         scores: of each token to be start and end, `[tokens, 2]`, in the order of `data.tokens`.
@@ -70,10 +70,10 @@ def no_answer_score(candidates: Sequence[Candidate], null_score: float) -> float
 def choose(
     context: str, candidates: Sequence[Candidate], null_score: float | None = None, threshold: float = 0.0
 ) -> str:
-    """The text of the best candidate, without the blanks that some tokenizers count to a word, or the empty text.
+    """Return the text of the best candidate without the blanks at its edges, or the empty text.
 
     Args:
-        null_score: none where every question has an answer (version 1.1); the empty text then means that there is no
+        null_score: None where every question has an answer (version 1.1); the empty text then means that there is no
             candidate.
         threshold: the no-answer score above which nothing is answered.
     """

@@ -1,4 +1,4 @@
-"""Multiple choice: every choice is a sequence of its own with the same first segment, the best score wins."""
+"""Multiple choice: one sequence per choice, all with the same first segment; the best score wins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ptv2.data.encode import Segments, TextSet
 from ptv2.data.records import Record
+from ptv2.tasks.task import Prediction
 from ptv2.tasks.text import Example, TextTask
 
 
@@ -26,7 +27,7 @@ class Choose(TextTask):
         """The first segment, which all choices share, and the choices."""
         return {"text": example.sequences[0][0], "choices": [choice for _, choice in example.sequences]}
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
+    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[Prediction]:
         """The choice of highest score of each example.
 
         Args:

@@ -16,6 +16,7 @@ from ptv2.data.labels import LabelSet
 from ptv2.data.records import Record
 from ptv2.errors import DataError, quote
 from ptv2.tasks.cloze import ClozeTemplate
+from ptv2.tasks.task import Prediction
 from ptv2.tasks.text import Example, TextTask, text_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Classify(TextTask):
     """One class for one or two segments, or for a cloze and the words that may stand in its blank."""
 
     def __init__(self, config: TaskConfig, labels: LabelSet, reading: Reading | None = None) -> None:
-        """`reading` is how a language model is asked for the words of `config.verbalizer`; none: it is not."""
+        """`reading` is how a language model is asked for the words of `config.verbalizer`; None for a linear head."""
         super().__init__(config, labels)
         self.head = "classification"
         self.cloze: ClozeTemplate | None = None
@@ -42,7 +43,7 @@ class Classify(TextTask):
         return ((parts[0], parts[1] if len(parts) == 2 else None),)
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TextSet]:
-        """The tokenizer's pairs, cut by the task's rule; clozes are cut by their own."""
+        """Encode the segments, cut by the task's rule; clozes have their own."""
         if self.cloze is None:
             return super().encoder(tokenizer)
         length, words = self.config.max_length, self.cloze.words(tokenizer)
@@ -52,7 +53,7 @@ class Classify(TextTask):
         """The words that may stand in the blank."""
         return None if self.cloze is None else self.cloze.words(tokenizer)
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
+    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[Prediction]:
         """The class of highest score of each example.
 
         Args:
@@ -72,23 +73,21 @@ class MultiRC(Classify):
         """The texts, and the numbers of paragraph, question and answer."""
         return {"idx": example.fields["key"], **super().texts(example)}
 
-    def for_metric(
-        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
-    ) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
         """Each prediction with the key of its paragraph, question and answer."""
         given = [{"idx": e.fields["key"], "prediction": p["class"]} for p, e in zip(predictions, examples, strict=True)]
         return given, [e.label for e in examples]
 
 
 class ReCoRD(Classify):
-    """One entity for each query: the one whose class-1 score is highest, ties by text, the last in the alphabet."""
+    """One entity for each query: the one with the highest class-1 score; of equals the last in the alphabet."""
 
     def identify(self, fields: dict[str, Any], where: str) -> str:
         """The query, by its passage and number."""
         return _identity(fields["key"], ("passage", "query"), where)
 
     def texts(self, example: Example) -> dict[str, Any]:
-        """The query with the entity in it, and its numbers; the passage would be there once for every entity."""
+        """The query with the entity in it, and its numbers; without the passage, which is the same for all entities."""
         return {"idx": example.fields["key"], "text": example.fields["query"]}
 
     def _label(self, record: Record, labelled: bool) -> int | None:
@@ -96,9 +95,7 @@ class ReCoRD(Classify):
             raise DataError(f"{record.where}: the query has no answers; expected one or more")
         return super()._label(record, labelled)
 
-    def for_metric(
-        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
-    ) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
         """One predicted entity and the accepted answers for each query."""
         best: dict[tuple[int, int], tuple[float, str]] = defaultdict(lambda: (float("-inf"), ""))
         answers: dict[tuple[int, int], list[str]] = {}
@@ -112,25 +109,23 @@ class ReCoRD(Classify):
         return given, references
 
     def most_frequent(self, train: Sequence[Example], examples: Sequence[Example]) -> None:
-        """None: the entities of every query are others."""
+        """None: every query has other entities."""
         return
 
-    def parts(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
-        """Nothing, as for `answers`."""
+    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+        """Empty: the entity of highest score is the answer, whatever class it alone would have."""
         return {}
 
-    def confusion(
-        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
-    ) -> dict[str, dict[str, int]]:
-        """Nothing, as for `answers`."""
+    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+        """Empty, as `answers`."""
         return {}
 
-    def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """None: the entity of highest score is the answer, whatever class it alone would have."""
+    def confusion(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, int]]:
+        """Empty, as `answers`."""
         return {}
 
-    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[dict[str, Any]]:
-        """As for classification, with the entity and its class-1 logit, which orders a query's entities."""
+    def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[Prediction]:
+        """As for classification, with the entity and its class-1 logit, by which a query's entities are ordered."""
         decoded = super().decode(scores, examples, encoded)
         return [
             {**prediction, "entity": example.fields["entity"], "score": float(row[1])}
@@ -139,10 +134,10 @@ class ReCoRD(Classify):
 
 
 def _identity(key: Any, names: tuple[str, ...], where: str) -> str:
-    """`paragraph 3 question 1 answer 0` of a key that has whole numbers under `names`.
+    """Write a key as `paragraph 3 question 1 answer 0`.
 
     Raises:
-        DataError: a number is missing, or is none.
+        DataError: the key does not have a whole number under each of `names`.
     """
     for name in names:
         number = key.get(name) if isinstance(key, dict) else None

@@ -28,7 +28,7 @@ class _Part(NamedTuple):
 
 
 class ClozeTemplate:
-    """`task.verbalizer`, read for models that are asked by `reading`."""
+    """The template and words of `task.verbalizer`, for models that are asked by `reading`."""
 
     def __init__(self, config: VerbalizerConfig, labels: LabelSet, reading: Reading) -> None:
         """Raise `ConfigError` for a template that cannot be read, or words that are not those of the labels."""
@@ -40,21 +40,21 @@ class ClozeTemplate:
         behind = any(piece.role == "field" for piece in segment[blank + 1 :])
         if reading == "next" and (behind or segment is not self._segments[-1]):
             raise ConfigError(
-                "task.verbalizer.text goes on behind {mask}, which a decoder cannot see; expected {mask} at the end "
+                "task.verbalizer.text has text behind {mask}, which a decoder cannot see; expected {mask} at the end "
                 "(task.verbalizer.text=['... {mask}'], and words that fit there)"
             )
-        # What a word follows: the template's own text, and any word where that is a field.
+        # A word follows the template's own text; "x" stands for whatever a field puts before that.
         self._before = segment[blank - 1].text if blank and segment[blank - 1].role == "fixed" else ""
         if blank > 1 or (blank and segment[0].role == "field"):
             self._before = f"x{self._before}"
 
     def fill(self, field: Callable[[str], str]) -> Cloze:
-        """The cloze of one example; `field` gives the text of a field by its name."""
+        """Make the cloze of one example; `field` returns the text of a field by its name."""
         first, *rest = (tuple(_filled(piece, field) for piece in pieces) for pieces in self._segments)
         return first, rest[0] if rest else None
 
     def words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords:
-        """The words of the labels in tokens; see `label_words`."""
+        """Tokenize the words of the labels; see `label_words`."""
         return label_words(tokenizer, self._before, self._words, self.reading)
 
 
@@ -87,7 +87,7 @@ def _parse(template: str) -> list[_Part]:
 
 
 def _by_number(words: dict[str, list[str]], labels: LabelSet) -> list[tuple[str, int]]:
-    """Each word with its label's number, in the order of labels."""
+    """Pair each word with its label's number, in the order of labels."""
     words_of: dict[int, list[str]] = {}
     for label, synonyms in words.items():
         if (number := labels.find(label)) is None:

@@ -15,14 +15,14 @@ from ptv2.config.schema import ExtractionConfig, TaskConfig
 from ptv2.data.records import Record
 from ptv2.data.squad import answers_of, as_predictions, check_answers
 from ptv2.data.windows import CharSpan, SpanSet, encode_questions
-from ptv2.errors import ConfigError, DataError, enumerate_some, quote
+from ptv2.errors import ConfigError, DataError, enumerate_some, quote, shorten
 from ptv2.tasks.answers import best_answers, choose, no_answer_score, null_scores
 from ptv2.tasks.task import Prediction, Task, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-QuestionItem = tuple[str, str, str, CharSpan | None, bool]  # name, question, context, answer, whether that is known
+QuestionItem = tuple[str, str, str, CharSpan | None, bool]  # id, question, context, answer, whether that is known
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Question:
     id: str
     question: str
     context: str
-    answers: tuple[str, ...] | None  # none: not known
+    answers: tuple[str, ...] | None  # None: not known
     span: CharSpan | None  # of the first
 
 
@@ -50,17 +50,17 @@ class Extract(Task[Question, SpanSet]):
 
     @property
     def extraction(self) -> ExtractionConfig:
-        """What `task.extraction` says."""
+        """The settings `task.extraction`."""
         if self.config.extraction is None:
             raise ConfigError(f"task {self.config.name}: shape extract needs task.extraction")
         return self.config.extraction
 
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Question]:
-        """One example a record.
+        """Turn each record into one example.
 
         Raises:
-            DataError: a field is missing or wrong, an answer does not stand where it should, or there is none though
-                the task says that every question has one.
+            DataError: a field is missing or wrong, an answer is not in the context at its offset, or a question has
+                none though all of the task have one.
         """
         examples: list[Question] = []
         places: dict[str, str] = {}
@@ -73,16 +73,16 @@ class Extract(Task[Question, SpanSet]):
         return examples
 
     def has_gold(self, record: Record) -> bool:
-        """Whether there are answers, or it is said that there are none."""
+        """Whether the record has answers, or says that it has none."""
         return any(record.fields.get(name) is not None for name in ("answers", "is_impossible"))
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[SpanSet]:
-        """Question and context in overlapping windows."""
+        """Encode question and context in overlapping windows."""
         length, stride = self.config.max_length, self.extraction.stride
         return partial(encode_items, tokenizer=tokenizer, max_length=length, stride=stride)
 
     def item(self, example: Question) -> QuestionItem:
-        """What encoding takes of an example."""
+        """Id, question, context, answer and whether it is known."""
         return example.id, example.question, example.context, example.span, example.answers is not None
 
     def notes(self, examples: dict[str, list[Question]]) -> list[str]:
@@ -137,24 +137,24 @@ class Extract(Task[Question, SpanSet]):
     def for_metric(
         self, predictions: Sequence[Prediction], examples: Sequence[Question]
     ) -> tuple[list[Any], list[Any]]:
-        """Texts by question."""
+        """Predicted texts, and right answers, by question."""
         given = [{"id": p["id"], "prediction_text": p["prediction_text"]} for p in predictions]
         return given, [{"id": e.id, "answers": {"text": list(e.answers or ())}} for e in examples]
 
     def parts(self, predictions: Sequence[Prediction], examples: Sequence[Question]) -> dict[str, dict[str, float]]:
-        """Scores of questions with an answer and without, apart; nothing where all have one."""
+        """Score questions with an answer and without apart; empty where all have one."""
         from ptv2.metrics.squad import by_kind
 
         return in_percent(by_kind(*self.for_metric(predictions, examples)))
 
     def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
-        """How many questions are answered, where there is a choice."""
+        """Count the questions that are answered; empty where all must be."""
         if not self.extraction.unanswerable:
             return {}
         return _answered(bool(prediction["prediction_text"]) for prediction in predictions)
 
     def gold(self, examples: Sequence[Question]) -> dict[str, int]:
-        """How many questions have an answer."""
+        """Count the questions that have an answer."""
         return _answered(bool(example.answers) for example in examples)
 
     def most_frequent(
@@ -210,7 +210,7 @@ class Extract(Task[Question, SpanSet]):
 def encode_items(
     items: Sequence[QuestionItem], tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int
 ) -> SpanSet:
-    """Questions with their contexts in windows."""
+    """Encode questions with their contexts in windows."""
     names, questions, contexts, spans, known = zip(*items, strict=True)
     return encode_questions(questions, contexts, spans if all(known) else None, tokenizer, max_length, stride, names)
 
@@ -226,9 +226,9 @@ def _named(record: Record, number: int) -> Record:
 
 
 def _place(record: Record) -> str:
-    """Where a question stands, with its id; the places in the official files have it already."""
+    """The place of a question with its id; places in official files have it already."""
     name = record.fields["id"]
-    named = f"question {name if len(name) <= 40 else name[:37] + '...'}"
+    named = f"question {shorten(name, 40)}"
     return record.where if record.where.endswith(named) else f"{record.where} ({named})"
 
 

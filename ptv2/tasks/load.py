@@ -1,4 +1,4 @@
-"""From a task's configuration to its object."""
+"""Make a task from its configuration."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def load_task(
     """Build a task.
 
     Args:
-        source: where its labels are read from when the configuration names none.
-        state: what a trained run kept of the task, instead.
-        reading: how a language model is asked for the words of `config.verbalizer`, where the head is one.
+        source: the data to read labels from, where the configuration names none.
+        state: the `Task.state` of a trained run, instead of data.
+        reading: how a language model is asked for the words of `config.verbalizer`; None for a linear head.
 
     Raises:
-        ConfigError: labels, choices and words that do not go together.
+        ConfigError: labels, choices and words do not fit together.
         DataError: the labels cannot be read.
     """
     if state is None and source is None:

@@ -1,4 +1,4 @@
-"""Examples of a file that need not say what is right about them."""
+"""Read new examples, with or without right answers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ptv2.tasks.load import AnyTask
 
 
 def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda text: None) -> list[Any]:
-    """The examples of a file, with their right answers if the file has one that can be used for each of them.
+    """Read the examples of a file, with their right answers if each of them has one that can be used.
 
     Args:
-        note: is told what was guessed about the file, and why right answers that are there are not used.
+        note: called with what was guessed about the file, and with the reason why right answers are not used.
 
     Raises:
         DataError: a file that cannot be read or has no examples, or a field that is missing or wrong; with file and
@@ -25,7 +25,7 @@ def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda tex
     unusable: DataError | None = None
     try:
         records = read_file(path, task.config, note=note)
-    except DataError:  # perhaps for want of what is right; if not, it is raised below
+    except DataError:  # perhaps right answers are missing; any other fault is raised again below
         records = []
     if any(task.has_gold(record) for record in records):
         try:
@@ -41,7 +41,7 @@ def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda tex
 
 
 def ending_of(data: bytes, shape: str) -> str:
-    """The ending of a file's name that says what format the content has."""
+    """Guess the format of a file's content, as the ending of its name."""
     text = data.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     first = text.partition("\n")[0]
     if text.startswith(("{", "[")):

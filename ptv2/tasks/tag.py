@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # place, words, suffix, tag numbers
-# What the published code writes between the sentence and its predicate, for every tokenizer (FINDINGS 26).
+# The published code writes this between the sentence and its predicate, for every tokenizer (FINDINGS 26).
 PUBLISHED_SEPARATOR = "[SEP]"
-# Fields that words and tags stand in, in the order of preference; for tags `task.label` comes first.
+# Fields of words and of tags, in the order of preference; for tags `task.label` comes first.
 WORD_FIELDS = ("tokens", "words")
 TAG_FIELDS = ("tags", "ner_tags", "labels")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sequence of words to tag; for roles one of these a predicate."""
+    """One sequence of words to tag; for roles one per predicate."""
 
     id: str
     words: tuple[str, ...]
@@ -53,7 +53,7 @@ class Sentence:
 
 
 class Tag(Task[Sentence, TaggedSet]):
-    """One BIO tag a word."""
+    """One BIO tag per word."""
 
     head = "tagging"
     encoded = TaggedSet
@@ -71,16 +71,16 @@ class Tag(Task[Sentence, TaggedSet]):
 
     @property
     def tagging(self) -> TaggingConfig:
-        """What `task.tagging` says."""
+        """The settings `task.tagging`."""
         if self.config.tagging is None:
             raise ConfigError(f"task {self.config.name}: shape tag needs task.tagging")
         return self.config.tagging
 
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Sentence]:
-        """One example a record; tags of any known scheme become BIO.
+        """Turn each record into one example; tags of any known scheme become BIO.
 
         Raises:
-            DataError: a field is missing or wrong, a tag does not fit the scheme or is none of the task's.
+            DataError: a field is missing or wrong, or a tag does not fit the scheme or the task.
         """
         # Sets on the hub have sentences without words at their ends.
         rows = [record for record in records if _has_words(record)]
@@ -95,7 +95,7 @@ class Tag(Task[Sentence, TaggedSet]):
         return self.scheme != "io" or not self.types or any(tag in self.types for tag in map(str, tags))
 
     def guesses(self) -> list[str]:
-        """Scheme and fields, where nobody said them."""
+        """Scheme and fields, where the settings leave them open."""
         guesses = []
         if self.tagging.scheme == "auto":
             name = f"{self.scheme} without types" if self.types == [UNTYPED] else self.scheme
@@ -103,12 +103,12 @@ class Tag(Task[Sentence, TaggedSet]):
         return [*guesses, *self._guessed]
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TaggedSet]:
-        """Words in windows, with what marks the predicate behind each."""
+        """Encode words in windows, each followed by the mark of the predicate."""
         length, rules = self.config.max_length, self.tagging
         return partial(encode_items, tokenizer=tokenizer, mark=rules.predicate, max_length=length, stride=rules.stride)
 
     def item(self, example: Sentence) -> WordsItem:
-        """What encoding takes of an example; a type that no output stands for is not learned from."""
+        """Place, words, predicate and tag numbers; tags without an output of the head are ignored in the loss."""
         tags = None if example.tags is None else tuple(self.numbers.get(tag, IGNORED) for tag in example.tags)
         predicate = () if example.predicate is None else (example.words[example.predicate],)
         return example.where, example.words, predicate, tags
@@ -124,7 +124,7 @@ class Tag(Task[Sentence, TaggedSet]):
         return {"tokens": list(example.words), **predicate, **gold}
 
     def decode(self, scores: np.ndarray, examples: Sequence[Sentence], encoded: TaggedSet) -> list[Prediction]:
-        """The tag of highest score of each word; `O` for a word that the tokenizer makes nothing of.
+        """Take the tag of highest score of each word; `O` for a word that has no tokens.
 
         Args:
             scores: `[tokens, tags]`.
@@ -145,22 +145,19 @@ class Tag(Task[Sentence, TaggedSet]):
     def for_metric(
         self, predictions: Sequence[Prediction], examples: Sequence[Sentence]
     ) -> tuple[list[Any], list[Any]]:
-        """Tags of every sentence."""
+        """Predicted and right tags of every sentence."""
         return [p["tags"] for p in predictions], [list(e.tags or ()) for e in examples]
 
     def parts(self, predictions: Sequence[Prediction], examples: Sequence[Sentence]) -> dict[str, dict[str, float]]:
-        """Scores of each type of span."""
-        from importlib import import_module
-
-        metric = import_module(f"ptv2.metrics.{self.config.metric}")
-        return in_percent(metric.by_type(*self.for_metric(predictions, examples)))
+        """Score each type of span apart."""
+        return in_percent(self.metric.by_type(*self.for_metric(predictions, examples)))
 
     def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
-        """Predicted spans of each type, and words outside of spans under `O`."""
+        """Count predicted spans of each type, and words outside of spans under `O`."""
         return self._counts(prediction["tags"] for prediction in predictions)
 
     def gold(self, examples: Sequence[Sentence]) -> dict[str, int]:
-        """Right spans of each type, and words outside of spans under `O`."""
+        """Count right spans of each type, and words outside of spans under `O`."""
         return self._counts(example.tags or () for example in examples)
 
     def official(
@@ -168,7 +165,7 @@ class Tag(Task[Sentence, TaggedSet]):
     ) -> dict[str, str]:
         """For conlleval: word, right tag, predicted tag. For srl-eval.pl: the file's columns, right and predicted.
 
-        Where the right tags are not known there is nothing to score: word and predicted tag, and one props file.
+        Where the right tags are not known: word and predicted tag, and one props file.
         """
         if self.config.metric == "roles":
             return self._props(predictions, examples, file)
@@ -182,7 +179,7 @@ class Tag(Task[Sentence, TaggedSet]):
         return {"conlleval.txt" if has_gold else "columns.txt": text}
 
     def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
-        """Mended spans, and spans of types that were not in training."""
+        """Count blank words, mended spans, and spans of types that were not in training."""
         notes = []
         counts = {
             split: sum(not word.strip() for e in sentences for word in e.words) for split, sentences in examples.items()
@@ -199,7 +196,7 @@ class Tag(Task[Sentence, TaggedSet]):
             if span.label not in self.types
         )
         if unseen:
-            notes.append(f"spans of types that the training set has not, which count as missed: {_listed(unseen)}")
+            notes.append(f"spans of types that the training set lacks, which count as missed: {_listed(unseen)}")
         return notes
 
     def state(self) -> dict[str, Any]:
@@ -207,7 +204,7 @@ class Tag(Task[Sentence, TaggedSet]):
         return {"labels": self.types, "scheme": self.scheme}
 
     def _scheme_of(self, rows: Sequence[Record]) -> Scheme:
-        """The scheme of one split: as in training, but tags that begin spans with B- may follow training in iob1."""
+        """The scheme of one split: that of training, but after training in iob1 a split may be in bio."""
         if self.tagging.scheme != "auto" or self.scheme != "iob1":
             return self.scheme
         scheme = scheme_of(self._given(record) for record in rows)
@@ -219,12 +216,12 @@ class Tag(Task[Sentence, TaggedSet]):
         return scheme
 
     def _given(self, record: Record) -> list[str]:
-        """The tags of a record as text, each with a type."""
+        """Read the tags of a record as text, each with a type."""
         tags = given_tags(record, self.config)
         return with_types(tags) if self.types == [UNTYPED] else tags
 
     def _sentence(self, record: Record, number: int, scheme: Scheme | None) -> Sentence:
-        """The example of a record; without a scheme its tags are not looked at."""
+        """Turn a record into an example; where `scheme` is None its tags are not read."""
         fields = record.fields
         words = _words(record)
         tags, mended = None, 0
@@ -281,11 +278,11 @@ class Tag(Task[Sentence, TaggedSet]):
 def encode_items(
     items: Sequence[WordsItem], tokenizer: PreTrainedTokenizerBase, mark: str, max_length: int, stride: int
 ) -> TaggedSet:
-    """Words of each item in windows.
+    """Encode the words of each item in windows.
 
     Args:
-        mark: how the predicate follows its sentence: `published` behind the text `[SEP]`, `separator` behind the
-            tokenizer's own separator, `none` not at all.
+        mark: what comes between a sentence and its predicate: `published` the text `[SEP]`, `separator` the tokenizer's
+            separator; with `none` the predicate does not follow at all.
     """
     separator = PUBLISHED_SEPARATOR
     if mark == "separator":
@@ -297,7 +294,7 @@ def encode_items(
 
 
 def data_scheme(records: Sequence[Record], config: TaskConfig) -> Scheme:
-    """The scheme that the configuration names, or the one the tags are in."""
+    """Return the scheme that the configuration names, or else that of the tags."""
     named = config.tagging.scheme if config.tagging else "auto"
     if named != "auto":
         return named
@@ -309,7 +306,7 @@ def data_scheme(records: Sequence[Record], config: TaskConfig) -> Scheme:
 
 
 def data_types(records: Sequence[Record], config: TaskConfig, scheme: Scheme) -> list[str]:
-    """The types of spans: those that `task.labels` names, or those in `records`, sorted.
+    """Return the types of spans: those that `task.labels` names, or those in `records`, sorted.
 
     Raises:
         DataError: a tag does not fit the scheme, or there is no span at all.
@@ -333,20 +330,17 @@ def data_types(records: Sequence[Record], config: TaskConfig, scheme: Scheme) ->
 
 
 def tag_names(config: TaskConfig) -> list[str] | None:
-    """The names of numbered tags, in the order of their numbers: `task.labels` where it has `O`, or the hub's.
-
-    None if there are none.
-    """
+    """Return the names of numbered tags in their order: `task.labels` where it has `O`, or the hub's, or None."""
     if config.labels and "O" in config.labels:
         return [str(label) for label in config.labels]
     return config.sources.hub.labels if config.sources.hub else None
 
 
 def given_tags(record: Record, config: TaskConfig) -> list[str]:
-    """The tags of a record as text, numbers replaced by their names.
+    """Read the tags of a record as text, numbers replaced by their names.
 
     Raises:
-        DataError: the field of the tags is missing, no list of tags, or has numbers without names.
+        DataError: the field of the tags is missing or no list, or has numbers without names.
     """
     tags = record.fields.get(_tag_field(record, config))
     if not isinstance(tags, list):

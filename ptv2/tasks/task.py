@@ -1,16 +1,16 @@
-"""What a task is: records become examples, scores become predictions, predictions become metrics.
+"""A task: it turns records into examples, scores into predictions, and predictions into metrics.
 
-A task knows no model and no trainer; it meets a model through the kind of head it needs and the sequences to encode.
+A task knows no model and no trainer. To a model it gives the kind of head that it needs, and encoded sequences.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ptv2.data.cloze import LabelWords
 
-# Examples that one call of an encoder gets: enough for the tokenizer's threads, little enough to see progress.
+# Examples per call of an encoder: enough for the tokenizer's threads, few enough to show progress.
 PART = 1000
 
 E = TypeVar("E")
@@ -42,7 +42,7 @@ class Task(ABC, Generic[E, S]):
     head: Literal["classification", "choice", "tagging", "span", "verbalizer"]
     encoded: type[S]
     words = False  # whether text comes split into words
-    truncated = "longer than {} tokens and truncated"  # what the encoded sets count, with the task's length
+    truncated = "longer than {} tokens and truncated"  # what `truncated` of a set counts; {} is the task's length
     counted = "labels"  # what `gold` counts, for people
     uncounted: tuple[str, ...] = ()  # names in `gold` that are of another kind
 
@@ -50,6 +50,11 @@ class Task(ABC, Generic[E, S]):
         """`labels` in the order of the head's outputs."""
         self.config = config
         self.labels = labels
+
+    @property
+    def metric(self) -> ModuleType:
+        """The module of the task's metric."""
+        return import_module(f"ptv2.metrics.{self.config.metric}")
 
     @abstractmethod
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[E]:
@@ -64,15 +69,15 @@ class Task(ABC, Generic[E, S]):
 
     @abstractmethod
     def has_gold(self, record: Record) -> bool:
-        """Whether a record seems to say what is right about it; it may still be wrong."""
+        """Whether a record seems to hold a right answer; that may still be malformed."""
 
     @abstractmethod
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[S]:
-        """A function at the top of a module with all its settings: a sequence of `item`s in, the encoded set out."""
+        """A module's function with all its settings, which turns a sequence of `item`s into the encoded set."""
 
     @abstractmethod
     def item(self, example: E) -> Any:
-        """What encoding takes of an example, in values that JSON can hold."""
+        """The part of an example that is encoded, in values that JSON can hold."""
 
     @abstractmethod
     def seen(self, example: E) -> tuple[Hashable, Hashable | None]:
@@ -85,11 +90,11 @@ class Task(ABC, Generic[E, S]):
         workers: int = 1,
         done: Callable[[int], None] = lambda count: None,
     ) -> S:
-        """Token ids of the examples, from the cache if the same were encoded before.
+        """Encode examples, or read them from the cache if the same were encoded before.
 
         Args:
             workers: processes; see `in_processes`.
-            done: called with the number of examples of each part.
+            done: called with the number of examples, after each part of them.
 
         Raises:
             DataError: an example that cannot be cut to the task's length.
@@ -104,21 +109,21 @@ class Task(ABC, Generic[E, S]):
             sizes = iter(parts)
             return in_processes(encoder, parts, workers, lambda: done(len(next(sizes))))
 
-        if len(parts) == 1:  # faster than looking it up
+        if len(parts) == 1:  # faster than a look into the cache
             return make()
         settings = {name: value for name, value in encoder.keywords.items() if name != "tokenizer"}
         return cached(self.encoded, [encoder.func.__name__, tokenizer_key(tokenizer), settings, items], make)
 
     def label_words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords | None:
-        """The words that stand for labels; none unless the task asks a language model."""
+        """The words that stand for labels; None unless the task asks a language model."""
         return None
 
     @abstractmethod
     def describe(self, example: E) -> dict[str, Any]:
-        """What a prediction file says of an example: its text, and under `gold` the right answer if it is known."""
+        """Describe an example for a prediction file: its text, and under `gold` the right answer if it is known."""
 
     def rows(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> list[dict[str, Any]]:
-        """The rows of a prediction file: `id`, text and gold answer of each example, and what was predicted."""
+        """The rows of a prediction file: `id`, text and gold answer of each example, and its prediction."""
         return [
             {"id": prediction["id"], **self.describe(example), **prediction}
             for prediction, example in zip(predictions, examples, strict=True)
@@ -126,51 +131,50 @@ class Task(ABC, Generic[E, S]):
 
     @abstractmethod
     def decode(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> list[Prediction]:
-        """A prediction for each example, with its `id`, from the head's scores.
+        """Turn the head's scores into one prediction per example, with its `id`.
 
         Args:
-            scores: `[N, outputs]` one row an example, or `[tokens, outputs]` in the order of `encoded.tokens`.
+            scores: `[N, outputs]`, one row per example, or `[tokens, outputs]` in the order of `encoded.tokens`.
         """
 
     def calibrate(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> None:
-        """Choose what decoding may choose on dev; nothing unless a task says otherwise."""
+        """Choose on dev what decoding leaves open; most tasks have nothing to choose."""
 
     def score(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, float]:
-        """The task's metric over decoded predictions of labelled examples, in percent."""
+        """Score decoded predictions of labelled examples by the task's metric, in percent."""
         given, references = self.for_metric(predictions, examples)
         result = load_metric(self.config.metric).compute(predictions=given, references=references)
         return {name: 100 * float(value) for name, value in result.items()}
 
     def fractions(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, Any]:
-        """What each unit (a sentence, a question, ...) adds to the metric's scores; see the metrics' `fractions`."""
-        metric = import_module(f"ptv2.metrics.{self.config.metric}")
-        return {"unit": metric.UNIT, "scores": metric.fractions(*self.for_metric(predictions, examples))}
+        """Return the `Fractions` of the metric's scores (see `ptv2.metrics.accuracy`), and the name of its unit."""
+        return {"unit": self.metric.UNIT, "scores": self.metric.fractions(*self.for_metric(predictions, examples))}
 
     @abstractmethod
     def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> tuple[list[Any], list[Any]]:
-        """Predictions and references in the form the metric takes."""
+        """Bring predictions and references into the form that the metric takes."""
 
     def parts(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, Any]]:
-        """Scores of each class, type of span or kind of question, in percent, with its number."""
+        """Score each class, type of span or kind of question apart, in percent, with its count."""
         return {}
 
     def confusion(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, int]]:
-        """How often each label is taken for each: right label, predicted label, count; without zeros.
+        """Count how often each label is taken for each: right label, predicted label, count; without zeros.
 
-        Nothing for tasks that do not choose one of a few labels for each example.
+        Empty for tasks that do not choose one of a few labels for each example.
         """
         return {}
 
     @abstractmethod
     def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
-        """How often each answer is predicted; shows a model that gives one answer to everything."""
+        """Count how often each answer is predicted; shows a model that gives one answer to everything."""
 
     @abstractmethod
     def gold(self, examples: Sequence[E]) -> dict[str, int]:
-        """How often each answer is right."""
+        """Count how often each answer is right."""
 
     def most_frequent(self, train: Sequence[E], examples: Sequence[E]) -> tuple[str, list[Prediction]] | None:
-        """The most frequent answer of the training set and it as the prediction of every example.
+        """The most frequent answer of the training set, and predictions that give it to every example.
 
         Returns:
             None where no one answer can be given to everything.
@@ -178,43 +182,37 @@ class Task(ABC, Generic[E, S]):
         return None
 
     def official(self, predictions: Sequence[Prediction], examples: Sequence[E], file: Path | None) -> dict[str, str]:
-        """Files, by the ending of their name, that the task's official scorer reads; none where it has none.
+        """The files that the task's official scorer reads, by the ending of their names; empty without a scorer.
 
         Args:
-            file: the file that the examples were read from, if they were.
+            file: the file that the examples were read from; None if they are from elsewhere.
         """
         return {}
 
     def notes(self, examples: dict[str, list[E]]) -> list[str]:
-        """What a reader of this task's numbers should know of its data, by split."""
+        """Notes on the data for readers of the task's numbers; `examples` by split."""
         return []
 
     def outcome_notes(self) -> list[str]:
-        """What a reader of this task's numbers should know of how they came about, after the training."""
+        """Notes on how the task's numbers came about, after the training."""
         return []
 
     def guesses(self) -> list[str]:
-        """What was taken for granted about the data because nobody said it, with the setting that does."""
+        """What was guessed about the data, each with the setting that would say it."""
         return []
 
     def state(self) -> dict[str, Any]:
-        """What a trained run keeps of the task: labels, and what `calibrate` chose."""
+        """The state that a trained run keeps of the task: labels, and what `calibrate` chose."""
         return {"labels": self.labels}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `calibrate` chose."""
-
-
-def counts_by_name(numbers: Iterable[int | None], labels: Sequence[str]) -> dict[str, int]:
-    """How often each label's number occurs."""
-    counts = Counter(numbers)
-    return {label: counts[i] for i, label in enumerate(labels)}
+        """Set what `calibrate` chose from a kept state."""
 
 
 def in_percent(
     rows: Mapping[str, Mapping[str, Any]], counts: tuple[str, ...] = ("support", "predicted", "total")
 ) -> dict[str, Any]:
-    """A metric's parts with fractions in percent; `counts` stay whole numbers, and None stays None."""
+    """Turn the fractions of a metric's parts into percent; `counts` stay whole numbers, and None stays None."""
     return {
         name: {score: value if score in counts or value is None else 100 * float(value) for score, value in row.items()}
         for name, row in rows.items()

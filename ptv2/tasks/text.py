@@ -1,8 +1,9 @@
-"""Tasks over whole texts: templates fill the segments of an example, and its answer is one of a few labels."""
+"""Tasks over whole texts: templates make the segments of an example, and its answer is one of a few labels."""
 
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,7 +19,7 @@ from ptv2.data.records import Record
 from ptv2.data.superglue import READERS
 from ptv2.errors import DataError, enumerate_some
 from ptv2.metrics.accuracy import by_class, confusion
-from ptv2.tasks.task import Task, counts_by_name, in_percent
+from ptv2.tasks.task import Prediction, Task, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One example: the sequences to encode (one, or one a choice), its class number, and what its metric needs.
+    """One example: the sequences to encode (one, or one per choice), its class number, and the record's fields.
 
-    A sequence is two segments of text, or of a cloze's parts.
+    A sequence is one or two segments; a segment is a text, or the pieces of a cloze.
     """
 
     id: str
@@ -38,7 +39,7 @@ class Example:
 
 
 class TextTask(Task[Example, TextSet]):
-    """The part that `classify` and `choose` share: templates and labels."""
+    """Base of `classify` and `choose`: templates and labels."""
 
     encoded = TextSet
 
@@ -47,14 +48,7 @@ class TextTask(Task[Example, TextSet]):
         self.label_set = labels
 
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Example]:
-        """Turn records into examples.
-
-        Args:
-            labelled: whether every example must have a label; for prediction (false) labels are not looked at.
-
-        Raises:
-            DataError: a field or label is missing or wrong, with the place of the record.
-        """
+        """See `Task.read`; a record may hold several examples, and records must differ in `identify`."""
         examples: list[Example] = []
         places: dict[Any, str] = {}
         for number, record in enumerate(records):
@@ -71,7 +65,7 @@ class TextTask(Task[Example, TextSet]):
         return examples
 
     def _flat(self, record: Record) -> list[dict[str, Any]]:
-        """The flat fields of each example in a record."""
+        """Split a record into the flat fields of its examples."""
         try:
             return list(READERS[self.config.reader](record.fields))
         except KeyError as error:
@@ -79,33 +73,33 @@ class TextTask(Task[Example, TextSet]):
         except ValueError as error:
             raise DataError(f"{record.where}: {error}") from error
         except (TypeError, AttributeError, IndexError) as error:
-            expected = f"no record as reader {self.config.reader} expects it"
-            raise DataError(f"{record.where}: {expected} ({str(error)[:80]})") from error
+            fault = f"not a record that reader {self.config.reader} knows ({str(error)[:80]})"
+            raise DataError(f"{record.where}: {fault}") from error
 
     def has_gold(self, record: Record) -> bool:
-        """Whether there is a label, that of one of its examples where it holds several."""
+        """Whether the record, or one of its examples, has a label."""
         try:
             return any(fields.get(self.config.label) not in (None, "") for fields in self._flat(record))
         except DataError:
             return False
 
     def identify(self, fields: dict[str, Any], where: str) -> str:
-        """Name what no two records may share because the metric groups examples by it; empty where it does not.
+        """Name the group of examples that the metric looks at, which no two records may share; empty without groups.
 
         Raises:
-            DataError: it is missing or malformed.
+            DataError: a field that names it is missing or malformed.
         """
         return ""
 
     def notes(self, examples: dict[str, list[Example]]) -> list[str]:
-        """Examples with an empty text, and labels that are hardly labels."""
+        """Count examples with an empty text or a repeated `idx`, and name labels that look like free text."""
         empty = {
             split: count
             for split, rows in examples.items()
             if (count := sum(any(_is_empty(sequence) for sequence in row.sequences) for row in rows))
         }
         notes = [f"examples with an empty text: {_counts(empty)}"] if empty else []
-        if twice := {split: count for split, rows in examples.items() if (count := _with_same_id(rows))}:
+        if twice := {split: count for split, rows in examples.items() if (count := _repeated_ids(rows))}:
             notes.append(f"examples whose idx stands in another record too: {_counts(twice)}")
         if self.config.labels is None:
             odd = rare_labels(self.gold(examples.get("train", []))), similar_labels(self.labels)
@@ -113,7 +107,7 @@ class TextTask(Task[Example, TextSet]):
         return notes
 
     def sequences(self, record: Record) -> tuple[Any, ...]:
-        """The segments of one example, from the task's templates."""
+        """Fill the task's templates with one example."""
         raise NotImplementedError
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase) -> partial[TextSet]:
@@ -122,7 +116,7 @@ class TextTask(Task[Example, TextSet]):
         return partial(encode_texts, tokenizer=tokenizer, max_length=length, truncation=rule)
 
     def item(self, example: Example) -> TextItem | ClozeItem:
-        """What encoding takes of an example."""
+        """Id, sequences and label."""
         return example.id, example.sequences, example.label
 
     def seen(self, example: Example) -> tuple[Hashable, Hashable | None]:
@@ -130,7 +124,7 @@ class TextTask(Task[Example, TextSet]):
         return example.sequences, example.label
 
     def describe(self, example: Example) -> dict[str, Any]:
-        """The text (a list of both where there are two segments), and the name of the right label."""
+        """The text (a list where there are two segments), and the name of the right label."""
         gold = {} if example.label is None else {"gold": self.labels[example.label]}
         return {**self.texts(example), **gold}
 
@@ -145,32 +139,30 @@ class TextTask(Task[Example, TextSet]):
         Args:
             scores: logits or log probabilities `[N, labels]`.
         """
+        from scipy.special import softmax
+
         return [
             {"label": self.labels[best], "class": int(best), "probabilities": self._probabilities(row, best)}
-            for row, best in zip(softmax(scores), scores.argmax(axis=1), strict=True)
+            for row, best in zip(softmax(scores.astype(np.float64), axis=1), scores.argmax(axis=1), strict=True)
         ]
 
     def _probabilities(self, row: np.ndarray, best: int) -> dict[str, float]:
-        """Probabilities by label, rounded unless that would put another label before the best one."""
+        """Probabilities by label, rounded unless another label would then come before the best one."""
         rounded = row.round(6)
         shown = rounded if rounded.argmax() == best else row
         return dict(zip(self.labels, shown.tolist(), strict=True))
 
-    def for_metric(
-        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
-    ) -> tuple[list[Any], list[Any]]:
-        """Predictions and references in the form the metric takes; class numbers unless a task says otherwise."""
+    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+        """Predicted and right class numbers."""
         return [p["class"] for p in predictions], [e.label for e in examples]
 
-    def parts(self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
         """Precision, recall and F1 of each class, how often it is right (`support`) and how often predicted."""
         rows = by_class(*_classes(predictions, examples), len(self.labels))
         return in_percent(dict(zip(self.labels, rows, strict=True)))
 
-    def confusion(
-        self, predictions: Sequence[dict[str, Any]], examples: Sequence[Example]
-    ) -> dict[str, dict[str, int]]:
-        """How often each label is taken for each: right label, predicted label, count; without zeros."""
+    def confusion(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, int]]:
+        """See `Task.confusion`."""
         rows = confusion(*_classes(predictions, examples), len(self.labels))
         named = {
             right: {label: count for label, count in zip(self.labels, row, strict=True) if count}
@@ -178,17 +170,21 @@ class TextTask(Task[Example, TextSet]):
         }
         return {right: row for right, row in named.items() if row}
 
-    def answers(self, predictions: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """How often each label is predicted; shows a model that gives one answer to everything."""
-        return counts_by_name((prediction["class"] for prediction in predictions), self.labels)
+    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+        """Count how often each label is predicted."""
+        return self._by_label(prediction["class"] for prediction in predictions)
 
     def gold(self, examples: Sequence[Example]) -> dict[str, int]:
-        """How often each label is right."""
-        return counts_by_name((example.label for example in examples), self.labels)
+        """Count how often each label is right."""
+        return self._by_label(example.label for example in examples)
+
+    def _by_label(self, numbers: Iterable[int | None]) -> dict[str, int]:
+        counts = Counter(numbers)
+        return {label: counts[number] for number, label in enumerate(self.labels)}
 
     def most_frequent(
         self, train: Sequence[Example], examples: Sequence[Example]
-    ) -> tuple[str, list[dict[str, Any]]] | None:
+    ) -> tuple[str, list[Prediction]] | None:
         """The most frequent class; the first of equals."""
         number = int(np.bincount([e.label for e in train if e.label is not None]).argmax())
         return self.labels[number], [{"id": e.id, "class": number} for e in examples]
@@ -208,27 +204,33 @@ class TextTask(Task[Example, TextSet]):
         return self.label_set.number(read_label(record.fields.get(field), record, field), record.where, field)
 
 
-def _classes(predictions: Sequence[dict[str, Any]], examples: Sequence[Example]) -> tuple[list[int], list[int]]:
+def _classes(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[int], list[int]]:
     """Class numbers, predicted and right, of labelled examples."""
     return [p["class"] for p in predictions], [e.label for e in examples if e.label is not None]
 
 
+<<<<<<< HEAD
 @cache
 def _parts(template: str) -> list[tuple[str, str | None]]:
     """The template's own texts, each with the name of the field behind it, if there is one."""
     if "{" not in template:
         return [("", template)]
     return [(text, field) for text, field, _, _ in string.Formatter().parse(template)]
+=======
+class _TextFields(dict[str, str]):
+    """The fields of a record for `str.format_map`; only those that a template names must be text."""
 
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._record = record
 
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Probabilities `[N, classes]` of logits `[N, classes]`."""
-    powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    def __missing__(self, name: str) -> str:
+        return text_of(self._record, name)
+>>>>>>> 3685581 (Say what data and tasks do; flatten a tokenizer's lists, take softmax and metrics in one place)
 
 
 def _shown(segment: Any) -> str:
-    """A segment as it is; of a cloze with `{mask}` for its blank."""
+    """A segment for people; the blank of a cloze as `{mask}`."""
     if isinstance(segment, str):
         return segment
     return "".join("{mask}" if role == "blank" else text for text, role in segment)
@@ -238,35 +240,31 @@ def _counts(by_split: dict[str, int]) -> str:
     return ", ".join(f"{split} {count}" for split, count in by_split.items())
 
 
-def _with_same_id(examples: Sequence[Example]) -> int:
-    """How many examples have the name of one before them."""
+def _repeated_ids(examples: Sequence[Example]) -> int:
+    """Count the examples with the id of an earlier one."""
     return len(examples) - len({example.id for example in examples})
 
 
 def _is_empty(sequence: Any) -> bool:
-    """Whether a segment of a sequence has no text; parts of a cloze are not looked at."""
+    """Whether a segment of a sequence has no text; a cloze always has some."""
     return any(isinstance(segment, str) and not segment.strip() for segment in sequence)
 
 
 def _id(record: Record, number: int) -> str:
-    """The record's own `idx` where it is one value, else its number in the file."""
+    """The record's `idx` where it is one value, else its number in the file."""
     name = record.fields.get("idx")
     return str(name) if isinstance(name, int | str) else str(number)
 
 
-def _get(record: Record, name: str) -> Any:
-    if record.fields.get(name) is None:
-        raise DataError(_missing(record, name))
-    return record.fields[name]
-
-
 def text_of(record: Record, name: str) -> str:
-    """The text of a field.
+    """Get the text of a field.
 
     Raises:
         DataError: it is missing or not text.
     """
-    value = _get(record, name)
+    value = record.fields.get(name)
+    if value is None:
+        raise DataError(_missing(record, name))
     if not isinstance(value, str):
         raise DataError(f"{record.where}: field '{name}' is no text but {type(value).__name__}")
     return value

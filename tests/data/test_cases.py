@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "empty list of questions": Case(["task=squad", FILES], both(".json", "[]"), "{}/train.json: the file has no rec"),
     "no room for text": Case(
-        [*OWN, "task.max_length=2"], both(".csv", table("up", "down")), "task.max_length=2 has no room"
+        [*OWN, "task.max_length=2"], both(".csv", table("up", "down")), "task.max_length=2 is too short"
     ),
     "MultiRC twice": Case(
         ["task=multirc", FILES],

@@ -133,7 +133,7 @@ def test_a_pair_that_the_rule_cannot_shorten_enough(truncation: str) -> None:
 def test_each_text_needs_room_for_a_token(second: str | None, least: int) -> None:
     item = example((words(3), second))
     assert encode_texts([item], TOKENIZER, least, "longest_first").tokens.longest == least
-    with pytest.raises(DataError, match=rf"^task\.max_length={least - 1} has no room: .*; raise it$"):
+    with pytest.raises(DataError, match=rf"^task\.max_length={least - 1} is too short: .*; raise it$"):
         encode_texts([item], TOKENIZER, least - 1, "longest_first")
 
 

@@ -25,7 +25,7 @@ Record = dict[str, Any]
 
 
 class Kind(NamedTuple):
-    """How one kind makes the records of its example number `index`, and how many examples each split has."""
+    """How to make the records of example number `index`, and how many examples each split has."""
 
     make: Callable[[int, Words], list[Record]]
     sizes: dict[str, int]
@@ -53,7 +53,7 @@ def generate(kind: str, split: str, seed: int = 0, size: int | None = None) -> l
         kind: one of `KINDS`.
         split: train, dev or test.
         seed: another seed draws other sentences from the same words.
-        size: number of examples; none: the kind's own. For roles these are sentences, with a record for each predicate.
+        size: number of examples; None: the kind's own. For roles these are sentences, with one record per predicate.
 
     Raises:
         ConfigError: the kind or split is unknown, or there are no `size` different examples.

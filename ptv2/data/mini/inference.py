@@ -6,7 +6,7 @@ overlap of the two sentences gives it away; negation appears with all labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ptv2.data.mini.words import Words, plural, with_article
 
@@ -58,26 +58,28 @@ QUANTIFIERS = {
     "none": "None of the",
     "not all": "Not all of the",
 }
+# Premise and hypothesis by label.
 QUANTIFIED = {
-    E: [("all", "some"), ("all", "most"), ("most", "some"), ("none", "not all")],
-    N: [
+    E: (("all", "some"), ("all", "most"), ("most", "some"), ("none", "not all")),
+    N: (
         ("some", "all"),
         ("some", "most"),
         ("most", "all"),
         ("not all", "none"),
         ("not all", "some"),
         ("some", "not all"),
-    ],
-    C: [
-        ("all", "none"),
-        ("all", "not all"),
-        ("most", "none"),
-        ("some", "none"),
-        ("none", "some"),
-        ("none", "all"),
-        ("not all", "all"),
-    ],
+    ),
+    C: (
+        *(("all", "none"), ("all", "not all"), ("most", "none"), ("some", "none")),
+        *(("none", "some"), ("none", "all"), ("not all", "all")),
+    ),
 }
+
+
+def _verb(forms: tuple[str, ...], denied: bool) -> str:
+    """The past of a verb (base, past), or its denial."""
+    base, past = forms
+    return f"did not {base}" if denied else past
 
 
 def quantity(label: str, words: Words) -> Pair:
@@ -97,13 +99,9 @@ def kind(label: str, words: Words) -> Pair:
         return f"{name} saw {'no ' + what if denied else with_article(what)} in the {place}."
 
     if label == E:
-        return words.rng.choice(
-            [(say(member, False), say(general, False)), (say(general, True), say(member, True))],
-        )
+        return words.rng.choice([(say(member, False), say(general, False)), (say(general, True), say(member, True))])
     if label == C:
-        return words.rng.choice(
-            [(say(general, True), say(member, False)), (say(member, False), say(general, True))],
-        )
+        return words.rng.choice([(say(general, True), say(member, False)), (say(member, False), say(general, True))])
     other = words.rng.choice(others)
     return words.rng.choice(
         [
@@ -117,21 +115,21 @@ def kind(label: str, words: Words) -> Pair:
 
 def join(label: str, words: Words) -> Pair:
     """Both, neither, one of the two."""
-    (a, b, c), (base, past) = words.some("name", 3), words.group("act")
+    (a, b, c), verb = words.some("name", 3), words.group("act")
     denied = words.chance(0.5)
 
     def claim(who: str) -> str:
-        return f"{who} {f'did not {base}' if denied else past}."
+        return f"{who} {_verb(verb, denied)}."
 
-    all_did, none_did = f"Both {a} and {b} {past}.", f"Neither {a} nor {b} {past}."
+    all_did, none_did = f"Both {a} and {b} {verb[1]}.", f"Neither {a} nor {b} {verb[1]}."
     if label == N:
         if words.chance(0.5):
-            return f"Either {a} or {b} {past}.", claim(words.rng.choice([a, b]))
+            return f"Either {a} or {b} {verb[1]}.", claim(words.rng.choice([a, b]))
         return words.rng.choice([all_did, none_did]), claim(c)
     return (all_did if denied == (label == C) else none_did), claim(words.rng.choice([a, b]))
 
 
-# What a verb, an adverb or a conjunction says of the event beside it: that it happened, that it did not, or neither.
+# Verbs, adverbs and conjunctions by what they say of the event beside them: it happened, it did not, or neither.
 DEED = {
     "yes": ("managed to", "remembered to", "was able to"),
     "no": ("failed to", "forgot to", "refused to"),
@@ -157,36 +155,28 @@ def _status(label: str, denied: bool) -> str:
 
 def deed(label: str, words: Words) -> Pair:
     """Managed to, forgot to, hoped to."""
-    person, (base, past), thing = words.one("person"), words.group("handle"), words.one("thing")
-    denied = words.chance(0.5)
-    verb = words.rng.choice(DEED[_status(label, denied)])
-    return (
-        f"The {person} {verb} {base} the {thing}.",
-        f"The {person} {f'did not {base}' if denied else past} the {thing}.",
-    )
+    return _with_hint(label, words, DEED, 0)
 
 
 def manner(label: str, words: Words) -> Pair:
     """Finally, almost, perhaps."""
-    person, (base, past), thing = words.one("person"), words.group("handle"), words.one("thing")
+    return _with_hint(label, words, MANNER, 1)
+
+
+def _with_hint(label: str, words: Words, hints: Mapping[str, tuple[str, ...]], form: int) -> Pair:
+    """What somebody did to a thing: a hint before the verb (0: its base, 1: its past), and a plain claim or denial."""
+    person, verb, thing = words.one("person"), words.group("handle"), words.one("thing")
     denied = words.chance(0.5)
-    adverb = words.rng.choice(MANNER[_status(label, denied)])
-    return (
-        f"The {person} {adverb} {past} the {thing}.",
-        f"The {person} {f'did not {base}' if denied else past} the {thing}.",
-    )
+    hint = words.rng.choice(hints[_status(label, denied)])
+    return f"The {person} {hint} {verb[form]} the {thing}.", f"The {person} {_verb(verb, denied)} the {thing}."
 
 
 def belief(label: str, words: Words) -> Pair:
     """Knew, pretended, thought: what was known is so, whether or not it is a denial."""
-    name, person, (base, past) = words.one("name"), words.one("person"), words.group("act")
+    name, person, act = words.one("name"), words.one("person"), words.group("act")
     known_denied, denied = words.chance(0.5), words.chance(0.5)
     verb = words.rng.choice(BELIEF[_status(label, known_denied != denied)])
-
-    def say(is_denied: bool) -> str:
-        return f"the {person} {f'did not {base}' if is_denied else past}."
-
-    return f"{name} {verb} that {say(known_denied)}", say(denied).capitalize()
+    return f"{name} {verb} that the {person} {_verb(act, known_denied)}.", f"The {person} {_verb(act, denied)}."
 
 
 def clause(label: str, words: Words) -> Pair:
@@ -196,8 +186,7 @@ def clause(label: str, words: Words) -> Pair:
     asked = words.rng.randrange(2)
 
     def say(half: int, is_denied: bool) -> str:
-        base, past = verbs[half]
-        return f"the {people[half]} {f'did not {base}' if is_denied else past}"
+        return f"the {people[half]} {_verb(verbs[half], is_denied)}"
 
     word = words.rng.choice(CLAUSE["open" if label == N else "yes"])
     denied = words.chance(0.5) if label == N else denials[asked] == (label == E)

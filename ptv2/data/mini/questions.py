@@ -1,7 +1,7 @@
 """Span questions: short contexts of facts about people, and questions that a stretch of the context answers.
 
-Two in three contexts tell the same kind of fact about a second person, so that the question's words alone do not point
-to the answer; half of the facts call the person by a profession that the sentence before gives.
+Two in three contexts have the same kind of fact about a second person, so that the question's words alone do not point
+to the answer; half of the facts name the person by a profession, which the sentence before gives.
 """
 
 from __future__ import annotations
@@ -81,15 +81,15 @@ def make(index: int, words: Words) -> list[dict[str, object]]:
     cities, things, jobs = words.some("city", 3), words.some("thing", 3), words.some("person", 2)
 
     fact = asked(words, names[0], cities[0], things[0], names[2])
-    told_first = _sentences(words, fact, names[0], jobs[0])
+    facts = _sentences(words, fact, names[0], jobs[0])
     extra = beside(words, names[0], cities[1], things[1], names[3]).tell(names[0])
     others = _sentences(words, rival(words, names[1], cities[2], things[2], names[4]), names[1], jobs[1])
-    paragraphs = [[*told_first, extra], others]
+    paragraphs = [[*facts, extra], others]
     words.rng.shuffle(paragraphs)
 
     context = " ".join(sentence for paragraph in paragraphs for sentence in paragraph)
     question, answer = words.rng.choice(fact.ask)
-    answers = {"text": [answer], "answer_start": [_place(context, told_first, answer)]}
+    answers = {"text": [answer], "answer_start": [_place(context, facts, answer)]}
     return [{"context": context, "question": question, "answers": answers}]
 
 
@@ -102,7 +102,7 @@ def _sentences(words: Words, fact: Fact, name: str, job: str) -> list[str]:
 
 
 def _place(context: str, sentences: list[str], answer: str) -> int:
-    """Where the answer stands in the context: in the sentences of the fact that was asked for."""
+    """Find the answer in the context: in the sentences of the fact that the question is about."""
     text = " ".join(sentences)
     start = context.index(text)
     match = re.search(rf"\b{re.escape(answer)}\b", text)

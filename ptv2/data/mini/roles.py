@@ -1,6 +1,6 @@
 """Role labelling: sentences with one or two predicates, each with the spans of its arguments as BIO tags.
 
-A sentence is a list of phrases; a phrase is its text and, for every predicate that it plays a part for, that part.
+A sentence is a list of phrases; a phrase is a text and its role for each of the predicates that it belongs to.
 Actives and passives, fronted adjuncts, shared subjects and relative clauses move the arguments around; `in` and `by`
 begin times, places and (`by`) agents.
 """
@@ -18,7 +18,7 @@ class Phrase(NamedTuple):
     """Words, and the roles that they play."""
 
     text: str
-    parts: dict[int, str] = {}  # noqa: RUF012 - predicate number -> role; never changed
+    roles: dict[int, str] = {}  # noqa: RUF012 - predicate number -> role; never changed
 
 
 class Clause(NamedTuple):
@@ -31,7 +31,7 @@ class Clause(NamedTuple):
 
 
 def make(index: int, words: Words) -> list[dict[str, object]]:
-    """Sentence number `index`: one record a predicate, with tokens, its place, its lemma and its BIO tags."""
+    """Make sentence number `index`: one record per predicate, with tokens, its token's number, lemma and BIO tags."""
     build = (_single, _coordinated, _two_clauses, _relative)[index % 4]
     lemmas, phrases = build(words)
     tokens = [token for phrase in phrases for token in phrase.text.split()]
@@ -45,11 +45,11 @@ def make(index: int, words: Words) -> list[dict[str, object]]:
 
 
 def _tags(phrases: list[Phrase], number: int) -> list[str]:
-    """BIO tags for one predicate; phrases in a row with the same part are one span."""
+    """BIO tags for one predicate; neighbouring phrases with the same role are one span."""
     tags: list[str] = []
     before = None
     for phrase in phrases:
-        role = phrase.parts.get(number)
+        role = phrase.roles.get(number)
         length = len(phrase.text.split())
         if role is None:
             tags += ["O"] * length
@@ -91,7 +91,7 @@ def _relative(words: Words) -> tuple[list[str], list[Phrase]]:
     """A relative clause inside the main clause's subject."""
     main, inner = _clause(words, 0, person=True), _clause(words, 1, person=True)
     role = main.subject_role
-    inside = [Phrase(p.text, {**p.parts, 0: role}) for p in [*inner.rest, *_adjuncts(words, 1, most=1)]]
+    inside = [Phrase(p.text, {**p.roles, 0: role}) for p in [*inner.rest, *_adjuncts(words, 1, most=1)]]
     head = Phrase(main.subject, {0: role, 1: inner.subject_role})
     back = _adjuncts(words, 0, most=1)
     return [main.lemma, inner.lemma], [head, Phrase("that", {0: role}), *inside, *main.rest, *back, Phrase(".")]

@@ -2,7 +2,7 @@
 
 A bank is one string. Its entries are dealt to the splits by their place (5 of 8 to train, 1 to dev, 2 to test), so a
 word keeps its split as long as entries are only added at the end. An entry with slashes is a group that stays together:
-a verb (`base/past`), a pair of opposites, or a kind with its members (`dog/poodle/...`).
+a verb (`base/past`), or a kind with its members (`dog/poodle/...`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ BANKS: Mapping[str, str] = {
         Raleigh Dallas Carson Preston Clayton Bristol Lancaster Windsor Bradford Stafford Warwick Ashton Clifton
         Dalton Everett Fremont Garland Hamilton Irving Jefferson Kendall Logan Marion Nelson Oakley Paxton
         Quincy Roland Sheldon Tyler Vernon Wesley York""",
-    # What is done to a person, to a thing, and without an object.
+    # Verbs with a person as their object, with a thing, and without an object.
     "greet": """
         praise/praised thank/thanked follow/followed warn/warned hire/hired visit/visited call/called
         help/helped invite/invited trust/trusted ignore/ignored admire/admired blame/blamed chase/chased
@@ -96,13 +96,6 @@ BANKS: Mapping[str, str] = {
         hand/handed/handed mail/mailed/mailed bring/brought/brought promise/promised/promised pass/passed/passed
         award/awarded/awarded rent/rented/rented grant/granted/granted deliver/delivered/delivered
         throw/threw/thrown""",
-    "opposite": """
-        bright/dim heavy/light clean/dirty cheap/expensive wet/dry empty/full open/closed soft/hard hot/cold
-        narrow/wide old/new large/small rough/smooth thick/thin strong/weak loud/quiet sharp/blunt long/short
-        deep/shallow fresh/stale tight/loose rare/common simple/complicated ugly/beautiful fragile/sturdy
-        real/fake straight/crooked visible/hidden locked/unlocked transparent/opaque portable/stationary
-        public/private modern/ancient complete/incomplete broken/intact fast/slow valuable/worthless
-        safe/dangerous high/low flat/steep""",
     "trait": """
         careful patient generous polite cheerful honest curious nervous clever stubborn lazy brave friendly
         ambitious shy jealous modest loyal energetic sensitive confident arrogant popular famous talented
@@ -123,7 +116,6 @@ BANKS: Mapping[str, str] = {
         container/crate/box/carton/tub/tank drink/coffee/lemonade/milkshake/cocktail/beer
         aircraft/helicopter/glider/jet/biplane/airship monkey/baboon/macaque/gibbon/marmoset/tamarin""",
     "month": "January April July October March August November February May September June December",
-    "day": "Monday Thursday Saturday Tuesday Friday Sunday Wednesday yesterday",
     "year": " ".join(str(year) for year in range(1900, 2000)),
 }
 # fmt: on

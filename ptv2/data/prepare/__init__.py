@@ -20,15 +20,7 @@ RELEASES: dict[str, Release] = {
         takes_treebank=True,
     ),
     "conll12": Release(
-        "semantic roles: the folder of OntoNotes 5 *_gold_conll files",
-        ".props",
-        conll12.read,
-        conll12.PUBLISHED,
+        "semantic roles: the folder of OntoNotes 5 *_gold_conll files", ".props", conll12.read, conll12.PUBLISHED
     ),
-    "ontonotes": Release(
-        "named entities: the same folder",
-        ".txt",
-        ontonotes.read,
-        ontonotes.PUBLISHED,
-    ),
+    "ontonotes": Release("named entities: the same folder", ".txt", ontonotes.read, ontonotes.PUBLISHED),
 }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ptv2.data.columns import BOUNDARY
 from ptv2.data.prepare.given import Given, cells, find_given
 from ptv2.data.prepare.parts import Part, tagged
 from ptv2.data.tags import scheme_of, to_bio
@@ -21,14 +22,13 @@ PUBLISHED = {
 # the names of the task's own files, and of the copy that most later releases are made from
 _NAMES = {"train": ("eng.train", "train.txt"), "dev": ("eng.testa", "valid.txt"), "test": ("eng.testb", "test.txt")}
 _COLUMNS = 4  # word, part of speech, chunk, entity
-_BOUNDARY = "-DOCSTART-"
 _WITHOUT_WORDS = re.compile(r"make\.eng|tags\.eng.*|eng\.raw.*")
 _WANTED = re.compile("|".join(re.escape(name) for names in _NAMES.values() for name in names))
 Lines = list[tuple[str, str]]
 
 
 def read(base: Path) -> dict[str, Part]:
-    """The three parts, their tags (IOB1 in the task's own files) as BIO.
+    """Read the three parts, their tags (IOB1 in the task's own files) as BIO.
 
     Raises:
         DataError: a file is missing or malformed.
@@ -60,8 +60,8 @@ def _sentences(file: Given) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _rows(block: Lines) -> tuple[list[str], list[str], str] | None:
-    """Words, tags and place of a sentence; none for a document's boundary."""
-    rows = [(where, cells(text)) for where, text in block if not text.startswith(_BOUNDARY)]
+    """Words, tags and place of a sentence; None for a document's boundary."""
+    rows = [(where, cells(text)) for where, text in block if not text.startswith(BOUNDARY)]
     for where, row in rows:
         if len(row) != _COLUMNS:
             raise DataError(

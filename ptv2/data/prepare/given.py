@@ -17,13 +17,13 @@ _COLUMNS = re.compile(r"[ \t]+")
 
 @dataclass(frozen=True)
 class Given:
-    """One file: where it is, as messages call it, and how to read its bytes (unpacked, where it ends in .gz)."""
+    """One file: its name for messages, and how to read its bytes (unpacked, where it ends in .gz)."""
 
     where: str
     read: Callable[[], bytes]
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """The lines as ("FILE:LINE", text without blanks at the ends); only a line feed ends a line.
+        """Read the lines as ("FILE:LINE", text without blanks at the ends); only a line feed ends a line.
 
         Raises:
             DataError: the file is torn, or a line is no UTF-8.
@@ -36,7 +36,7 @@ class Given:
                 raise DataError(f"{where}: expected UTF-8 text") from error
 
     def blocks(self) -> list[list[tuple[str, str]]]:
-        """The lines between blank lines."""
+        """Read the lines, split at blank lines."""
         blocks: list[list[tuple[str, str]]] = [[]]
         for where, text in self.lines():
             if text:
@@ -47,10 +47,10 @@ class Given:
 
 
 def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
-    """The files whose lower-case name, without .gz, matches `wanted`, by that name.
+    """Find the files whose lower-case name, without .gz, matches `wanted`, by that name.
 
-    They may lie anywhere in the folder, or in archives directly in it; a file beside an archive goes before the same
-    file within. `base` may also be one archive.
+    They may lie anywhere in the folder, or in archives directly in it; a file beside an archive is preferred to the
+    same file within. `base` may also be one archive.
 
     Raises:
         DataError: no such folder or archive, or an archive that cannot be read.
@@ -69,44 +69,40 @@ def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
 
 
 def cells(text: str) -> list[str]:
-    """The columns of a line, cut at blanks and tabs alone: other blanks of Unicode occur within words of the web."""
+    """Split a line into columns at blanks and tabs alone: other blanks of Unicode occur within words of the web."""
     return _COLUMNS.split(text)
 
 
 def require(files: dict[str, Given], names: Sequence[str], base: Path, origin: str) -> None:
-    """Refuse to go on without all of `names`.
+    """Check that `files` has all of `names`.
 
     Args:
-        origin: which archive or release has them, for the message.
+        origin: the archive or release that has them, for the message.
 
     Raises:
-        DataError: naming every file that is missing, up to the fifth.
+        DataError: naming the first five missing files, and how many more are missing.
     """
     if missing := [name for name in names if name not in files]:
         raise DataError(f"{base}: missing {listed(missing)}, of {origin}")
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are."""
+    """List the first five names, and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _in_archive(path: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
-    """The wanted members of an archive, held in memory: each step back in a compressed one reads it again."""
+    """Read the wanted members of an archive into memory: each step back in a compressed one would read it again."""
     files: dict[str, Given] = {}
     for member, data in read_members(path, lambda name: bool(_plain(name, wanted))):
-        files.setdefault(_plain(last_name(member), wanted), _unpacking(f"{path}/{member}", partial(_same, data)))
+        files.setdefault(_plain(last_name(member), wanted), _unpacking(f"{path}/{member}", partial(bytes, data)))
     return files
 
 
 def _plain(name: str, wanted: re.Pattern[str]) -> str:
-    """The name under which a file is known, or an empty string if it is not wanted."""
+    """The lower-case name without .gz, or an empty string if the file is not wanted."""
     plain = name.lower().removesuffix(".gz")
     return plain if wanted.fullmatch(plain) else ""
-
-
-def _same(data: bytes) -> bytes:
-    return data
 
 
 def _unpacking(where: str, read: Callable[[], bytes]) -> Given:
