@@ -1,1 +1,1 @@
-"""Examples: from files, the hub or made up, to encoded sets and batches. Knows no task."""
+"""Data: examples from files, the hub or made up, encoded into sets and batches. Knows no task."""

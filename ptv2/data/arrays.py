@@ -1,8 +1,8 @@
-"""Dataclasses of numpy arrays: joined, for sets encoded in parts, and taken apart, for a file.
+"""Dataclasses of numpy arrays: join sets that were encoded in parts, and take sets apart for a file.
 
-What a field is follows from its name, the same in every set: `starts` are the bounds of sequences in flat arrays,
-`owners` number the examples that rows come from, `truncated` counts; any other array has a row an item, and any other
-value belongs to the whole.
+The name of a field tells how to join it, the same in every set: `starts` are the bounds of sequences in flat arrays,
+`owners` number the examples that rows come from, `truncated` is a count; any other array has one row per item, and any
+other value belongs to the whole set.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Scalar = int | float | str | bool | None
 
 
 def concatenated(sets: Sequence[T], examples: Sequence[int]) -> T:
-    """One set of several of the same kind: what encoding all their examples at once would have given.
+    """Join sets of the same kind into the one that encoding all their examples at once would give.
 
     Args:
-        examples: how many examples each of `sets` was made from, by which `owners` are numbered on.
+        examples: the number of examples in each of `sets`, by which `owners` are shifted.
 
     Raises:
-        ValueError: a value that belongs to the whole differs, or only some sets have an array.
+        ValueError: a value that belongs to the whole set differs, or only some sets have an array.
     """
     names = [field.name for field in fields(sets[0])]  # type: ignore[arg-type]
     columns = {name: [getattr(one, name) for one in sets] for name in names}
@@ -32,7 +32,7 @@ def concatenated(sets: Sequence[T], examples: Sequence[int]) -> T:
 
 
 def flatten(value: Any, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, Scalar]]:
-    """The arrays and the other values of a dataclass by dotted name (`tokens.ids`), nested ones included."""
+    """Take a dataclass apart: its arrays and its other values by dotted name (`tokens.ids`), nested ones included."""
     arrays: dict[str, np.ndarray] = {}
     scalars: dict[str, Scalar] = {}
     for field in fields(value):
@@ -49,7 +49,7 @@ def flatten(value: Any, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[s
 
 
 def unflatten(kind: type[T], arrays: dict[str, np.ndarray], scalars: dict[str, Scalar], prefix: str = "") -> T:
-    """The dataclass that `flatten` took apart; `KeyError` where a field is missing."""
+    """Build the dataclass that `flatten` took apart; `KeyError` where a field is missing."""
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for field in fields(kind):  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def unflatten(kind: type[T], arrays: dict[str, np.ndarray], scalars: dict[str, S
 
 
 def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """`arange(begins[i], ends[i])` for every i, one after the other; ranges may be empty."""
+    """Join `arange(begins[i], ends[i])` of every i; ranges may be empty."""
     lengths = ends - begins
     return np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
 
@@ -83,5 +83,5 @@ def _joined(name: str, values: list[Any], examples: Sequence[int]) -> Any:
     if name == "truncated":
         return sum(values)
     if any(isinstance(value, np.ndarray) or value != values[0] for value in values):
-        raise ValueError(f"{name}: encoded sets that differ in it cannot be joined")
+        raise ValueError(f"{name}: encoded sets with different values cannot be joined")
     return values[0]

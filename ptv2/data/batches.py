@@ -1,4 +1,4 @@
-"""Which examples go into which batch: a pure function of lengths, seed and epoch, so that a run can be continued."""
+"""Put examples into batches: a pure function of lengths, seed and epoch, so that a run can be continued."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Batches whose examples are sorted together, at most: much less padding, still other neighbours in every epoch.
+# Most batches whose examples are sorted together: much less padding, still other neighbours in every epoch.
 POOL = 50
-# Pools an epoch has at least, so that a small data set is not cut into the same batches again and again.
+# Fewest pools per epoch, so that a small data set is not cut into the same batches again and again.
 POOLS = 4
 
 
 class TrainingSet(Protocol):
-    """What training asks of its examples; a row is what a batch is made of."""
+    """The examples as training uses them; batches are made of rows."""
 
     def __len__(self) -> int:
-        """Rows; an epoch has `ceil(rows / batch_size)` batches."""
+        """Count the rows; an epoch has `ceil(rows / batch_size)` batches."""
 
     def epoch_batches(self, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-        """The batches of an epoch, as rows: a pure function, so that a run can be continued."""
+        """Return the batches of an epoch as numbers of rows: a pure function, so that a run can be continued."""
 
     def targets(self, indices: Sequence[int]) -> float:
-        """How many losses these rows sum, for the mean over an effective batch."""
+        """Count the losses that these rows sum, for the mean over an effective batch."""
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Collate rows, padded to the longest of them."""
 
 
 def to_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """The arrays as tensors that share their memory.
+    """Make tensors that share the arrays' memory.
 
     torch is imported with the first batch and not with this module, so that data are read, and refused, before it.
     """
@@ -51,18 +51,18 @@ class ByLength:
         raise NotImplementedError
 
     def epoch_batches(self, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-        """See the function of this name."""
+        """See the function `epoch_batches`."""
         return epoch_batches(self.lengths, batch_size, seed, epoch)
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch, every example once, examples of similar length together.
+    """Make the batches of one epoch: every example once, examples of similar length together.
 
     Args:
         lengths: tokens of each example `[N]`.
 
     Returns:
-        Lists of example numbers, all of `batch_size` but one.
+        Lists of example numbers; all but one have `batch_size` of them.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
@@ -76,7 +76,7 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
-    """All examples once, by length, longest first: for evaluation, where memory should run out early or never."""
+    """Make batches of all examples, longest first: for evaluation, where memory should run out early or never."""
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
 

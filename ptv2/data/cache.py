@@ -1,7 +1,7 @@
-"""Encoded sets kept in files, found again by the content of all that they were made from.
+"""A cache of encoded sets in files, found by the content of all that they were made from.
 
 The folder is `$PTV2_CACHE`, else `ptv2` in `$XDG_CACHE_HOME` or in `~/.cache`. A cache only saves time: a folder that
-cannot be written, a disk that is full, a file that is torn or foreign never stops a command.
+cannot be written, a full disk, or a torn or foreign file never stops a command.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-# All files together; the ones not used for longest go first.
+# Most bytes of all files together; those not used for longest are removed first.
 LIMIT_BYTES = 2 * 2**30
 # Temporary files that a killed process left are removed after this time.
 LEFTOVER_SECONDS = 24 * 3600
-# Items of a long list that are hashed at once, so that a million examples need no second copy of themselves.
+# Items of a long list that are hashed at once: JSON of a million examples would double the memory.
 SLICE = 1000
-_ABOUT = "about"  # the member with the key and the values that are no arrays; no field may have this name
+_ABOUT = "about"  # member of the file for the key and for values that are no arrays; no field may have this name
 
 
 def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
-    """The set of `kind`, a dataclass of arrays, that `make` gives, from the cache if it was made before.
+    """Get the set that `make` returns, from the cache if it was made before.
 
     Args:
+        kind: class of the set, a dataclass of arrays.
         key_parts: all that the result depends on (`key_of`): the function's name, `tokenizer_key`, settings, examples.
     """
     key = key_of([kind.__qualname__, *key_parts])
@@ -57,9 +58,9 @@ def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
 
 
 def key_of(ingredients: Iterable[Any]) -> str:
-    """SHA-256, in hex, over values that JSON or a dataclass can hold, and over the code of this package.
+    """Hash values that JSON or a dataclass can hold, and the code of this package: SHA-256 in hex.
 
-    The code is in it so that nobody has to remember to raise a version: a changed encoder finds nothing old.
+    The code is included so that nobody has to remember to raise a version: a changed encoder finds no old set.
     """
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
@@ -77,7 +78,7 @@ def key_of(ingredients: Iterable[Any]) -> str:
 
 
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
-    """All of a fast tokenizer that bears on an encoding; how it last cut and padded does not."""
+    """Describe all of a fast tokenizer that changes an encoding, which its last truncation and padding do not."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     backend |= {"truncation": None, "padding": None}
     around = [type(tokenizer).__name__, tokenizer.model_input_names, tokenizer.pad_token_id, tokenizers.__version__]
@@ -85,7 +86,7 @@ def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as JSON; anything else whose content is not known must not be part of a key."""
+    """Turn dataclasses and mappings into JSON; objects of other types have no known content and are refused."""
     if is_dataclass(value):
         return [type(value).__qualname__, {field.name: getattr(value, field.name) for field in fields(value)}]
     if isinstance(value, Mapping):
@@ -94,7 +95,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(kind: type[T], path: Path, key: str) -> T | None:
-    """What `path` holds; none if there is no such file, or not one that was written whole for this key."""
+    """Read the set in `path`; None if there is no such file, or it was not written whole for this key."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}  # each with its checksum verified
@@ -130,7 +131,7 @@ def _write(value: Any, path: Path, key: str) -> None:
 
 
 def _shrink(newest: Path) -> None:
-    """Remove the files not used for longest until the rest is within the limit; `newest` counts as used last."""
+    """Remove the files not used for longest until the rest is within the limit; `newest` was used last."""
     left = 0
     files = [(newest.stat(), newest), *_files(newest.parent, "*.npz", newest)]
     for state, path in sorted(files, key=lambda file: (file[1] == newest, file[0].st_mtime), reverse=True):
@@ -143,7 +144,7 @@ def _shrink(newest: Path) -> None:
 
 
 def _files(folder: Path, pattern: str, but: Path) -> list[tuple[os.stat_result, Path]]:
-    """Files that fit `pattern`, with size and time; another process may remove some of them meanwhile."""
+    """List files that match `pattern` with their status; another process may remove some of them meanwhile."""
     files = []
     for path in folder.glob(pattern):
         try:

@@ -1,4 +1,4 @@
-"""Reading CoNLL column files: a token a line, its tag in one of the columns, a blank line after each sentence.
+"""Read CoNLL column files: one token per line, its tag in one of the columns, a blank line after each sentence.
 
 CoNLL-2003, CoNLL-2004, OntoNotes and most files of users are of this kind.
 """
@@ -22,7 +22,7 @@ NAMES = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the lines of one file are cut, and which cells are used."""
+    """How to split the lines of one file, and which cells to use."""
 
     separator: re.Pattern[str]
     width: int
@@ -30,7 +30,7 @@ class _Layout:
     tag: int | None
 
     def cells(self, line: str) -> list[str]:
-        """The cells of a line; where tabs separate, the first of them may be blank: a token that is a blank."""
+        """Split a line into cells; where tabs separate, the first cell may be blank: a token that is a blank."""
         bare = line.strip(BLANKS)
         cells = self.separator.split(bare) if bare else []
         if len(cells) == self.width - 1 and self.separator is TABS and line[0] in BLANKS:
@@ -38,11 +38,11 @@ class _Layout:
         return [cell.strip(BLANKS) for cell in cells]
 
     def is_comment(self, line: str, cells: Sequence[str], *, leads: bool) -> bool:
-        """Whether a line is a comment and not a token that begins with `#`: its columns are not the file's.
+        """Whether a line is a comment and not a token that begins with `#`: it has other columns than the file.
 
         Args:
-            leads: whether no token of the sentence was before; between tokens only a line without a second column is
-                taken for a comment, so that a torn line is not passed over.
+            leads: whether the line is before the first token of its sentence. Between tokens only a line of one column
+                is a comment, so that a torn line is not ignored.
         """
         return line.startswith("#") and len(cells) != self.width and (leads or len(cells) == 1)
 
@@ -50,15 +50,15 @@ class _Layout:
 def read_columns(
     path: Path, tokens: int | str = 0, tags: int | str | None = -1, columns: Sequence[str] | None = None
 ) -> Iterator[Record]:
-    """Read sentences as records `{"tokens": [str], "tags": [str]}`, each placed at the line of its first token.
+    """Read sentences as records `{"tokens": [str], "tags": [str]}`; a record's place is the line of its first token.
 
     Blanks and tabs separate columns; in a file whose first line of tokens has a tab only tabs do, so that tokens may
     hold blanks. Comments (`# ...`) and `-DOCSTART-` lines are left out; the latter also end a sentence.
 
     Args:
         tokens: the tokens' column, by name or by number from 0 (negative from the end).
-        tags: the tags' column; none to read tokens alone, which gives records without `tags`.
-        columns: the columns' names; without them those of a line `# global.columns = ...`, if there is one.
+        tags: the tags' column; None to read tokens alone, which makes records without `tags`.
+        columns: the columns' names; None: those of a line `# global.columns = ...`, if there is one.
 
     Raises:
         DataError: with file and line: not UTF-8, unequal columns, a column that is not there; or no such file.
@@ -91,7 +91,7 @@ def _record(sentence: Sequence[Sequence[str]], layout: _Layout, where: str) -> R
 
 
 def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequence[str] | None) -> _Layout | None:
-    """The layout that the first line of tokens shows; none if the file has no such line."""
+    """Find the layout in the first line of tokens; None if the file has no such line."""
     for number, line in read_lines(path):
         line = line.strip(BLANKS)
         if match := NAMES.match(line):
@@ -108,7 +108,7 @@ def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequen
 
 
 def _column(wanted: int | str, names: Sequence[str] | None, width: int, where: str) -> int:
-    """The number from 0 of a column given by name or number."""
+    """Find the number, from 0, of a column given by name or number."""
     if isinstance(wanted, str):
         if not names:
             raise DataError(

@@ -1,4 +1,4 @@
-"""From a file to its records, by the format that the task names or the ending of the file's name."""
+"""Read a file's records in the format that the task names, or that the ending of the file's name tells."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Format = Literal["records", "columns", "props", "conll12", "squad"]
 
 
 def format_of(path: Path, task: TaskConfig) -> Format:
-    """The format that the task's files have; where it leaves that open, what the file's name says.
+    """Find the format of a file: the task's, or where that is `auto` the one that the file's name tells.
 
-    JSON is records whatever the task says, but for SQuAD's: examples of every task may come in it.
+    JSON is `records` whatever the task says, but for SQuAD's: examples of every task may come in JSON.
     """
     if path.suffix == ".jsonl" or (path.suffix == ".json" and task.shape != "extract"):
         return "records"
@@ -47,23 +47,22 @@ def describe_files(task: TaskConfig) -> str:
 def read_file(
     path: Path, task: TaskConfig, *, labelled: bool = True, note: Callable[[str], None] = lambda text: None
 ) -> list[Record]:
-    """All records of a file (of format `conll12` also a folder of files).
+    """Read all records of a file (in format `conll12` also of a folder of files).
 
     Args:
-        note: is told what had to be guessed about the file.
-        labelled: whether labels are needed; else a column file may hold words alone, one of roles no spans.
+        labelled: whether labels are needed; else a column file may hold words alone, and a file of roles no spans.
+        note: called with each guess about the file.
 
     Raises:
-        DataError: with file, line number and what was expected, or a file without records.
+        DataError: with file, line number and what was expected; or the file has no records.
     """
     kind = format_of(path, task)
-    rows: Iterable[Record]
     if kind == "records":
         return records.read_file(path, note)
     if kind == "columns":
         tagging = task.tagging
         assert tagging is not None
-        rows = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+        rows: Iterable[Record] = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
     elif kind == "squad":
         rows = read_squad(path)
     else:

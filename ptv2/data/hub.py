@@ -1,4 +1,4 @@
-"""Records of a dataset repository of the hub, read from its Parquet files at one commit.
+"""Read the records of a data set on the hub from its Parquet files at one commit.
 
 Only `.parquet` files are fetched, so no dataset script or pickle of the repository can run.
 """
@@ -54,7 +54,7 @@ def where(source: HubSource) -> str:
 
 
 def faults(source: HubSource, features: Features) -> list[str]:
-    """Say what the columns of a Parquet file lack of what `source` promises; empty when nothing.
+    """List how the columns of a Parquet file differ from what `source` promises.
 
     Class names are compared as a set: records carry names, so the repository's numbering does not matter. Files without
     class names pass, since their values are not known before they are read.
@@ -93,7 +93,7 @@ def _fetch(source: HubSource, pattern: str, cache_dir: str | Path | None) -> Pat
 
 
 def _matching(folder: Path, pattern: str) -> list[str]:
-    """Return the names below `folder` that `pattern` fits, sorted; shards are numbered, so this is their order."""
+    """Return the names below `folder` that match `pattern`, sorted; shards are numbered, so this is their order."""
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
     return sorted(filter_repo_objects(names, allow_patterns=[pattern]))
 

@@ -1,4 +1,4 @@
-"""JSON out of files: one value a line, or a whole file of rows."""
+"""Read JSON files: one value per line, or a whole file of rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: str, expected: str, where: str) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Args:
         expected: what the text should be, for messages.
         where: the place of the text, for messages.
 
     Raises:
-        DataError: no JSON, a name twice in one object, or a text with half of a character (a lone surrogate).
+        DataError: it is no JSON, has a name twice in one object, or half of a character (a lone surrogate).
     """
     try:
         value = json.loads(text, object_pairs_hook=_distinct)
@@ -60,7 +60,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def read_json(path: Path, expected: str) -> Any:
-    """The value of a JSON file; of one that holds a value on each line, as some programs write it, their list.
+    """Read the value of a JSON file; if it holds one value per line, as some programs write it, the list of them.
 
     Raises:
         DataError: with file, line and what was expected.
@@ -80,13 +80,13 @@ def read_json(path: Path, expected: str) -> Any:
 
 
 def rows_of(value: Any) -> list[Any] | None:
-    """The rows of a list, or of `{"data": [...]}`; None for anything else."""
+    """Return the rows of a list, or of `{"data": [...]}`; None for any other value."""
     rows = value.get("data") if isinstance(value, dict) else value
     return rows if isinstance(rows, list) else None
 
 
 def read_json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and object of each row of a JSON file: a list, `{"data": [...]}`, or one object a line.
+    """Read place and object of each row of a JSON file: a list, `{"data": [...]}`, or one object per line.
 
     Raises:
         DataError: with file, place and what was expected.

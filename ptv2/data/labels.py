@@ -1,4 +1,4 @@
-"""Labels as they stand in data, and the numbers of their classes."""
+"""Labels as data spell them, and the numbers of their classes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 from ptv2.data.records import Record
 from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
 
-# More classes than any classification task here has; beyond it the field is probably free text.
+# More classes than any classification task has; with more the field is probably free text.
 MOST_LABELS = 1000
 _FRACTION = re.compile(r"(-?(?:0|[1-9]\d*))\.(\d*?)0*")
-# What says the same as a truth value; YAML reads `no` and `yes` as one too.
+# Other spellings of a truth value; YAML also reads `no` and `yes` as one.
 _TRUTH = {"false": "0", "true": "1", "0": "false", "1": "true"}
 _SPELLINGS = {"False": ("no", "off", "n"), "True": ("yes", "on", "y")}
 
 
 class LabelSet:
-    """Class numbers by the names that files and hubs use for them."""
+    """Class numbers by the names that files and the hub use."""
 
     def __init__(self, names: Sequence[Any], aliases: Sequence[str] = ()) -> None:
-        """`names` in the order of class numbers; `aliases` are other names in the same order."""
+        """`names` in the order of class numbers; `aliases`: other names in the same order."""
         self.names = [_plain(name) for name in names]
         self._exact = {name: i for i, name in enumerate(self.names)}
         self._folded: dict[str, int | None] = {}  # in any capitals; None: more than one class
@@ -34,10 +34,10 @@ class LabelSet:
             self._folded[name.lower()] = i if other == i else None
 
     def number(self, value: Any, where: str, field: str = "label") -> int:
-        """Class number of a label as it stands in the data; capitals matter only where labels differ by nothing else.
+        """Return the class number of a label in data; capitals matter only where labels differ by nothing else.
 
         Raises:
-            DataError: no label, no single value, or none of the task's labels.
+            DataError: the value is missing, not a single one, or not one of the task's labels.
         """
         name = read_label(value, where, field)
         if (number := self.find(name)) is None:
@@ -45,7 +45,7 @@ class LabelSet:
         return number
 
     def find(self, value: Any) -> int | None:
-        """Class number of a label, or None if it is not one of the task's."""
+        """Return the class number of a label, or None if it is not one of the task's."""
         name = _plain(value)
         number = self._exact.get(name, self._folded.get(name.lower()))
         if number is None and (same := _TRUTH.get(name.lower())) is not None:
@@ -54,7 +54,7 @@ class LabelSet:
 
     @classmethod
     def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
-        """The labels that stand in `records`, sorted.
+        """Collect the labels of `records`, sorted.
 
         Raises:
             DataError: a record without a label, fewer than two labels in all, or too many.
@@ -71,36 +71,36 @@ class LabelSet:
         return cls(names)
 
 
-def read_label(value: Any, where: str | Record, field: str) -> str:
-    """The name of a label: text without blanks around it, whole numbers without a fraction.
+def read_label(value: Any, source: str | Record, field: str) -> str:
+    """Return the name of a label: text without blanks around it, whole numbers without a fraction.
 
     Args:
-        where: the place for messages, or the record.
+        source: the label's record, or its place for messages.
 
     Raises:
-        DataError: it is missing, empty, not a number (NaN, infinity), or no single value.
+        DataError: it is missing, empty, not a number (NaN, infinity), or not a single value.
     """
-    place = where.where if isinstance(where, Record) else where
+    where = source.where if isinstance(source, Record) else source
     if value is None:
-        if isinstance(where, Record) and field not in where.fields:
+        if isinstance(source, Record) and field not in source.fields:
             raise DataError(
-                f"{place}: field '{field}' is missing; the record has: {enumerate_some(where.fields)} "
+                f"{where}: field '{field}' is missing; the record has: {enumerate_some(source.fields)} "
                 "(task.label names the field)"
             )
-        raise DataError(f"{place}: no label: '{field}' is missing or null")
+        raise DataError(f"{where}: no label: '{field}' is missing or null")
     if isinstance(value, float) and not math.isfinite(value):
-        raise DataError(f"{place}: no label: '{field}' is {value}")
+        raise DataError(f"{where}: no label: '{field}' is {value}")
     if not isinstance(value, str | int | float) or (isinstance(value, str) and _is_structure(value)):
         kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "several values"
-        raise DataError(f"{place}: expected one label in '{field}', found {kind}: {quote(value)}")
+        raise DataError(f"{where}: expected one label in '{field}', found {kind}: {quote(value)}")
     name = _plain(value)
     if name.lower() == "nan" or not any(map(str.isprintable, name)):
-        raise DataError(f"{place}: no label: '{field}' is {quote(name) if name else 'empty'}")
+        raise DataError(f"{where}: no label: '{field}' is {quote(name) if name else 'empty'}")
     return name
 
 
 def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> list[Any]:
-    """Names of classes, those that YAML reads as true or false (`labels: [no, yes]`) spelled as in the data."""
+    """Spell names of classes that YAML reads as true or false (`labels: [no, yes]`) as the data do."""
     if not any(isinstance(name, bool) for name in names):
         return list(names)
     written = {str(record.fields.get(field)).strip() for record in records}
@@ -114,7 +114,7 @@ def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> 
 
 
 def rare_labels(counts: dict[str, int]) -> str | None:
-    """What is odd about labels most of which occur once, as free text and measured numbers do; None if nothing is."""
+    """Warn of labels most of which occur once, as free text and measured numbers do; None if they do not."""
     once = sum(count == 1 for count in counts.values())
     if len(counts) <= 20 or once * 2 < len(counts):
         return None
@@ -122,7 +122,7 @@ def rare_labels(counts: dict[str, int]) -> str | None:
 
 
 def similar_labels(names: Iterable[str]) -> str | None:
-    """Labels that look like one another, as two spellings of one; None if there are none."""
+    """Warn of labels that differ in capitals, blanks or Unicode forms only; None if there are none."""
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
@@ -142,7 +142,7 @@ def _plain(value: Any) -> str:
 
 
 def _without_doubles(names: set[str]) -> list[str]:
-    """The names sorted, one of each that mean the same truth value: 1 before true, one spelling of true."""
+    """Sort the names, with one name per truth value: 1 and not true, one spelling of true."""
     spellings = Counter(name.lower() for name in names)
     distinct: list[str] = []
     for name in sorted(names):

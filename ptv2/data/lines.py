@@ -10,7 +10,7 @@ from pathlib import Path
 from ptv2.errors import DataError
 from ptv2.files import LFS_POINTER, is_lfs_pointer
 
-# CR LF, LF and CR end a line; so does CR CR LF, which a program makes that converts line ends twice. U+2028 does not.
+# CR LF, LF and CR end a line, and CR CR LF, which comes of converting line ends twice. U+2028 does not.
 LINE_END = re.compile(r"\r*\n|\r")
 MARK = "\ufeff"
 WIDE = {
@@ -22,10 +22,10 @@ WIDE = {
 
 
 def read_text(path: Path) -> str:
-    """The whole text of a UTF-8 file, without a byte order mark.
+    """Read the whole text of a UTF-8 file, without a byte order mark.
 
     Raises:
-        DataError: the file cannot be read, or is not UTF-8 text; with the number of the first line that is not.
+        DataError: the file cannot be read, or is not UTF-8 text; with the number of the first faulty line.
     """
     try:
         data = path.read_bytes()
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file without their ends, numbered from 1.
+    """Read the lines of a UTF-8 file without their ends, numbered from 1.
 
     Raises:
         DataError: as `read_text`.
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _wide_encoding(data: bytes) -> str:
-    """UTF-16 or UTF-32, if a byte order mark or the zero bytes of a file's beginning say so; else empty."""
+    """Recognize UTF-16 or UTF-32 by a byte order mark or by zero bytes at the beginning; else empty."""
     for mark, name in WIDE.items():
         if data.startswith(mark):
             return name

@@ -1,4 +1,4 @@
-"""Encoded sets of several tasks as one training set: batches of one task each, tasks by a power of their size."""
+"""Mix encoded sets of several tasks into one training set: one task per batch, tasks by a power of their size."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ptv2.data.tokens import EncodedSet, Tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
-HEAD = "head"  # key of a batch: the number of the head that it is for, an int64 tensor without dimensions
+HEAD = "head"  # key of a batch: the number of its head, an int64 tensor without dimensions
 
 
 @dataclass(frozen=True)
 class OfHead(ByLength):
-    """An encoded set whose batches say which head of a model they are for."""
+    """An encoded set whose batches name the head of the model that they are for."""
 
     rows: EncodedSet
     head: int
@@ -51,11 +51,11 @@ class OfHead(ByLength):
 
 @dataclass(frozen=True)
 class Mixture:
-    """The rows of `parts` one after the other; part number n is for head n.
+    """The rows of `parts`, one part after the other; part number n is for head n.
 
-    A part of n rows has a share of the batches that goes by `n ** (1 / temperature)`, the same in every epoch (rounded;
-    but none goes without a batch where there are enough), at places drawn by seed and epoch. Its own rows come in
-    epochs of its own: it goes through all of them before any comes again, and goes on from epoch to epoch.
+    The share of a part of n rows in the batches of an epoch is proportional to `n ** (1 / temperature)`, rounded, and
+    at least one batch where there are enough. The order of the parts is drawn by seed and epoch. Each part is passed
+    through in full before any of its rows comes again; a passage goes on in the next epoch.
     """
 
     parts: Sequence[EncodedSet]
@@ -65,7 +65,7 @@ class Mixture:
         return self._starts[-1]
 
     def counts(self, batch_size: int) -> list[int]:
-        """How many batches of an epoch are of each part."""
+        """Count the batches of each part in an epoch."""
         total = math.ceil(len(self) / batch_size)
         weights = np.array([len(part) for part in self.parts], dtype=np.float64) ** (1 / self.temperature)
         exact = weights / weights.sum() * total
@@ -78,7 +78,7 @@ class Mixture:
         return counts.tolist()
 
     def epoch_batches(self, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-        """The batches of one epoch."""
+        """Make the batches of one epoch."""
         counts = self.counts(batch_size)
         order = np.random.default_rng([seed, epoch, len(self.parts)]).permutation(np.repeat(range(len(counts)), counts))
         streams = [
@@ -87,7 +87,7 @@ class Mixture:
         return [next(streams[number]) for number in order]
 
     def targets(self, indices: Sequence[int]) -> float:
-        """How many losses these rows, of one part, sum."""
+        """Count the losses that these rows, of one part, sum."""
         number, rows = self._within(indices)
         return self.parts[number].targets(rows)
 
@@ -101,7 +101,7 @@ class Mixture:
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
     def _stretch(self, number: int, batch_size: int, seed: int, begin: int, count: int) -> list[list[int]]:
-        """Batches `begin` to `begin + count` of all that a part ever gives."""
+        """Make batches `begin` to `begin + count` of a part, numbered over all epochs."""
         part, start = self.parts[number], self._starts[number]
         each = math.ceil(len(part) / batch_size)  # batches of one passage through the part
         passages = range(begin // each, (begin + count - 1) // each + 1) if count else ()
@@ -109,7 +109,7 @@ class Mixture:
         return [[start + row for row in batch] for batch in batches[begin % each :][:count]]
 
     def _within(self, indices: Sequence[int]) -> tuple[int, list[int]]:
-        """The part of these rows, and their numbers in it.
+        """Find the part of these rows, and their numbers in it.
 
         Raises:
             ValueError: rows of several parts.
@@ -117,5 +117,5 @@ class Mixture:
         number = bisect_right(self._starts, indices[0]) - 1
         start, end = self._starts[number], self._starts[number + 1]
         if not all(start <= index < end for index in indices):
-            raise ValueError("a batch is of one part of a mixture")
+            raise ValueError("expected a batch of one part of a mixture, got rows of several")
         return number, [index - start for index in indices]

@@ -1,4 +1,4 @@
-"""What was read: examples, labels, lengths and files of each split, and how a person sees them."""
+"""Show what was read: examples, labels, lengths and files of each split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INDENT = 11
 
 
 def token_lengths(lengths: np.ndarray) -> dict[str, int]:
-    """Median, 95th percentile and maximum of sequence lengths in tokens, each the length of one of the sequences.
+    """Return median, 95th percentile and maximum of lengths in tokens, each the length of one of the sequences.
 
     Args:
         lengths: tokens of each sequence `[N]`, at least one.
@@ -28,12 +28,12 @@ def token_lengths(lengths: np.ndarray) -> dict[str, int]:
 
 
 def render(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
-    """All of the overview, as a run's log has it."""
+    """Write all of the overview, as in a run's log."""
     return render_read(overview, width) + render_encoded(overview, width)
 
 
 def render_read(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
-    """What is known once the data are read, as lines of at most `width` characters.
+    """Write what is known once the data are read, as lines of at most `width` characters.
 
     Args:
         overview: `origin` (a text), `guesses` and `notes` (texts; older records have no notes) and `splits`: by name
@@ -52,14 +52,14 @@ def render_read(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
 
 
 def render_encoded(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]:
-    """What is known once the texts are cut into tokens, as lines of at most `width` characters.
+    """Write what is known once the texts are tokenized, as lines of at most `width` characters.
 
     Args:
         overview: `splits`: by name `examples`, `always` (the most frequent answer with its `metric` and `score`, or
-            None), `tokens` (see `token_lengths`), `cut` (how many examples) and `cut_means` (what that says of them).
+            None), `tokens` (see `token_lengths`), `cut` (how many examples) and `cut_means` (in words).
     """
     lengths: list[str] = []
-    scores: dict[str, list[str]] = {}  # what is answered, and in which measure: the scores
+    scores: dict[str, list[str]] = {}  # by answer and metric
     for name, split in overview["splits"].items():
         count, tokens, cut = split["examples"], split["tokens"], split["cut"]
         windows = f" in {tokens['sequences']:,} windows" if tokens["sequences"] > count else ""
@@ -78,7 +78,7 @@ def _count(examples: int) -> str:
 
 
 def list_shares(counts: Mapping[str, int]) -> str:
-    """The most frequent names with their shares, `pos 60.0 %, neg 40.0 %`; empty where nothing was counted."""
+    """List the most frequent names with their shares, `pos 60.0 %, neg 40.0 %`; empty where nothing was counted."""
     total = sum(counts.values())
     if not total:
         return ""
@@ -90,7 +90,7 @@ def list_shares(counts: Mapping[str, int]) -> str:
 
 
 def _entry(name: str, facts: Iterable[str], width: int) -> list[str]:
-    """Lines with the name in front of the first; long facts fold, and so do file names without a blank."""
+    """Write facts with the name before the first line; long facts are folded, also file names without a blank."""
     room = width - INDENT
     lines = [line for fact in facts for line in textwrap.wrap(visible(" ".join(fact.split())), room) or [""]]
     return [f"{name if number == 0 else '':<{INDENT}}{line}".rstrip() for number, line in enumerate(lines)]

@@ -1,4 +1,4 @@
-"""Encoding in parts, by several processes if asked for."""
+"""Encode examples in parts, in several processes if wanted."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def in_processes(
     workers: int = 1,
     done: Callable[[], None] = lambda: None,
 ) -> T:
-    """The set that `encode_part` makes of all examples, which it gets in parts; their order is kept.
+    """Encode examples in parts, and join the sets in the order of the parts.
 
-    Fast tokenizers use all cores by themselves, and a process takes seconds to start: more than one pays off where the
-    time goes into the Python around the tokenizer, over a hundred thousand examples or more.
+    Fast tokenizers use all cores by themselves, and a process takes seconds to start: several processes are faster only
+    where most time goes into the Python around the tokenizer, for a hundred thousand examples or more.
 
     Args:
         encode_part: a function at the top of a module, or a `functools.partial` of one, if `workers` is not 1.
         parts: slices of the examples, at least one.
-        workers: processes; 1 is this one.
-        done: called here after each part, for a progress bar.
+        workers: number of processes; with 1 no other is started.
+        done: called in this process after each part, for a progress bar.
 
     Raises:
-        TrainingError: a process was killed. What `encode_part` raises comes through as it is.
+        TrainingError: a process was killed. Errors of `encode_part` are raised as they are.
     """
     sets: list[T] = []
     if workers == 1 or len(parts) == 1:
@@ -61,14 +61,14 @@ def in_processes(
 
 
 def _start_worker() -> None:
-    """Leave the cores to the other processes and Ctrl-C to the parent, and do not outlive it."""
+    """Leave cores to the other processes and Ctrl-C to the parent, and end with it."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A pool's processes would wait for work for ever once the parent has been killed."""
+    """End with the parent: a pool's process would wait for work for ever once the parent has been killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

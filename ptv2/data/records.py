@@ -1,4 +1,4 @@
-"""Finding local files and reading them into records, with the place of every record kept for error messages."""
+"""Find local files and read them into records, each with its place for messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ptv2.errors import DataError, enumerate_some, shorten
 
 @dataclass(frozen=True)
 class Record:
-    """One record of a data source: its fields, and where it stands ("FILE:LINE") for messages."""
+    """One record of a data source: its fields, and its place ("FILE:LINE") for messages."""
 
     fields: dict[str, Any]
     where: str
@@ -28,12 +28,12 @@ def find_files(
     needed: Sequence[Split] = ("train", "dev"),
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[Split, Path]:
-    """The file (or folder of files) of each split: the first of the names that the source lists.
+    """Find the file (or folder of files) of each split: the first that exists of the names that the source lists.
 
     Args:
         folder: `data.dir`; `~` is the user's home.
         needed: splits that must have a file.
-        note: is told of files that would also do for a split, and are not read.
+        note: called with further files of a split, which are not read.
 
     Raises:
         DataError: no such folder, or no file for one of the splits that are needed.
@@ -74,7 +74,7 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> li
     """Read a .jsonl, .json, .csv or .tsv file; the first line of the latter two names the fields.
 
     Args:
-        note: is told what had to be guessed about the file.
+        note: called with each guess about the file.
 
     Raises:
         DataError: with file, line number and what was expected.
@@ -90,7 +90,7 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> li
 
 
 def fingerprint(files: dict[Split, Path]) -> str:
-    """SHA-256 over the content of the files, by split; their names and folders do not matter."""
+    """Hash the content of the files by split, with SHA-256; their names and folders do not matter."""
     digest = hashlib.sha256()
     for split in sorted(files):
         digest.update(split.encode())

@@ -23,14 +23,14 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source of data: which splits there are, how to read one, and what identifies the content."""
+    """An opened source of data: its splits, how to read one, and what identifies the content."""
 
     fingerprint: str
     splits: tuple[Split, ...]
     read: Callable[[Split], list[Record]]
-    label_names: tuple[str, ...] = ()  # the source's own names of the classes, in their order
+    label_names: tuple[str, ...] = ()  # the source's names of the classes, in their order
     provenance: dict[str, str] = field(default_factory=dict)  # for the run's record; filled while reading
-    notes: dict[str, None] = field(default_factory=dict)  # what was guessed about the files; filled while reading
+    notes: dict[str, None] = field(default_factory=dict)  # guesses about the files; filled while reading
     files: dict[str, str] = field(default_factory=dict)  # names of the files of each split, below `data.dir`
 
 
@@ -82,7 +82,7 @@ def _files(config: RunConfig) -> Source:
 
 
 def _split(records: list[Record], config: RunConfig) -> tuple[list[Record], list[Record]]:
-    """Training and dev examples; those of one text or sentence stay together, classes keep their shares."""
+    """Split into training and dev examples; those of one text or sentence stay together, classes keep their shares."""
     task, share = config.task, config.data.split
     assert share is not None
     together = {"extract": "context", "tag": "sentence"}.get(task.shape)

@@ -1,4 +1,4 @@
-"""One file of examples as two: a dev set is taken out of the training examples."""
+"""Take a dev set out of the training examples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def split_records(
     group: Callable[[Record], Hashable],
     stratum: Callable[[Record], Hashable],
 ) -> tuple[list[Record], list[Record]]:
-    """Training and dev examples, each in the order of `records`; the same for the same content, share and seed.
+    """Split into training and dev examples in the order of `records`; equal content, share and seed split equally.
 
     Args:
-        share: of the groups of each stratum that become dev (rounded; of two or more groups at least one, never all).
-        group: what stays together, such as the questions about one text.
-        stratum: what both sides get the same share of, such as a class; that of a group is its first record's.
+        share: the share of the groups of each stratum that becomes dev (rounded; of two or more groups at least one,
+            never all).
+        group: names the group of a record, which stays together, such as the questions about one text.
+        stratum: names what both sides get the same share of, such as a class; a group's is that of its first record.
 
     Raises:
         DataError: nothing is left for one of the sides.
@@ -35,9 +36,9 @@ def split_records(
         strata[stratum(records[members[0]])].append(members)
     draw = random.Random(seed)
     dev: set[int] = set()
-    for one in strata.values():
-        count = min(max(round(share * len(one)), 1), len(one) - 1)
-        for members in draw.sample(one, count):
+    for members_of_groups in strata.values():
+        count = min(max(round(share * len(members_of_groups)), 1), len(members_of_groups) - 1)
+        for members in draw.sample(members_of_groups, count):
             dev.update(members)
     if not dev:
         raise DataError(f"{records[0].where}: data.split={share}: too few examples to take a dev set from")

@@ -1,4 +1,4 @@
-"""From one record of a release to the flat fields that templates name.
+"""Turn one record of a release into the flat fields that templates name.
 
 A reader takes the fields of a record, as the official SuperGLUE files or the hub's flat tables have them, and yields
 one dictionary for each example. Templates are those of the published code (`tasks/superglue/dataset.py`).
@@ -16,7 +16,7 @@ Reader = Callable[[Fields], Iterator[Fields]]
 
 
 def plain(fields: Fields) -> Iterator[Fields]:
-    """The record is the example."""
+    """Take the record as the example."""
     yield fields
 
 
@@ -40,7 +40,7 @@ def copa(fields: Fields) -> Iterator[Fields]:
 
 
 def multirc(fields: Fields) -> Iterator[Fields]:
-    """One example an answer; `key` is the triple that the official metric groups by."""
+    """Make one example per answer; `key` is the triple that the official metric groups by."""
     if "passage" not in fields:  # the hub's table is flat already
         yield {**fields, "key": fields["idx"]}
         return
@@ -107,7 +107,7 @@ def _whole(value: Any, name: str) -> int:
 
 
 def _marked(text: str, span: Fields) -> str:
-    """The stretch of the passage that an entity mark means; its last character is inside."""
+    """Cut an entity out of the passage; the `end` of its span is inclusive."""
     start, end = _whole(span["start"], "start"), _whole(span["end"], "end")
     if not 0 <= start <= end < len(text):
         raise ValueError(f"entity span {start} to {end} is outside the passage's {len(text)} characters")

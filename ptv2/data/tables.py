@@ -1,4 +1,4 @@
-"""CSV and TSV files: a header line that names the fields, then one record a line."""
+"""Read CSV and TSV files: a header line that names the fields, then one record per line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
     A file whose header has no comma may separate fields by semicolons or tabs.
 
     Args:
-        note: is told what was guessed.
+        note: called with each guess about the file.
 
     Raises:
         DataError: with file, line and what was expected.
@@ -45,11 +45,11 @@ def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
 def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
     """Each record of a TSV file: "FILE:LINE" and its fields.
 
-    Fields are as they stand, as in GLUE's files, unless the quotation marks can only be those of a program that writes
-    tables (pandas, a spreadsheet): then cells are what was put into it.
+    Quotation marks belong to the fields, as in GLUE's files, unless they can only come from a program that writes
+    tables (pandas, a spreadsheet): then they are taken off.
 
     Args:
-        note: is told that quotation marks were taken off.
+        note: called where quotation marks are taken off.
 
     Raises:
         DataError: with file, line and what was expected.
@@ -89,12 +89,12 @@ def _first_row(path: Path, text: str, dialect: dict[str, Any]) -> list[str]:
 
 
 def _rows(text: str, dialect: dict[str, Any]) -> Any:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the library's limit of 131,072 characters is for all files
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the library's default is 131,072 characters
     return csv.reader(io.StringIO(text, newline=""), **dialect)
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether a table writer put the quotation marks of a TSV file there: writing its cells again gives the file."""
+    """Whether a table writer made the quotation marks of a TSV file: writing its cells again reproduces the file."""
     try:
         rows = list(_rows(text, {"delimiter": "\t", "strict": True}))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Tag schemes: what files write is validated and becomes BIO, and BIO becomes spans.
+"""Tag schemes: validate the tags of files, turn them into BIO, and BIO into spans.
 
 | scheme | a span of three tokens | of one token | directly after one of its type |
 |---|---|---|---|
@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 from ptv2.errors import quote, unknown
+from ptv2.metrics.entities import chunks
 
 Scheme = Literal["bio", "iob1", "bioes", "io"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -27,7 +28,7 @@ PREFIXES: dict[Scheme, tuple[str, ...]] = {
     "bioes": ("B", "I", "E", "S"),
     "io": ("I",),
 }
-UNTYPED = "SPAN"  # the type of spans whose tags name none
+UNTYPED = "SPAN"  # the type of spans whose tags have no type
 BILOU = {"L": "E", "U": "S"}
 PREFIXED = {f"{prefix}-" for prefix in ("B", "I", "E", "S", *BILOU)}
 BARE = {"B", "I", "O", "E", "S", *BILOU}
@@ -42,33 +43,33 @@ class Span(NamedTuple):
 
 
 def with_types(tags: Sequence[str]) -> list[str]:
-    """Tags that are bare prefixes (`B`) with the type `SPAN` (`B-SPAN`); other tags stay as they are."""
+    """Give bare prefixes (`B`) the type `SPAN` (`B-SPAN`); other tags stay as they are."""
     return [f"{tag}-{UNTYPED}" if tag != "O" and tag in BARE else tag for tag in tags]
 
 
 def without_prefixes(tags: Sequence[str]) -> list[str]:
-    """Bare types (`PER`) as tags of the scheme iob1 (`I-PER`), where a stretch of one type is one span."""
+    """Turn bare types (`PER`) into tags of the scheme iob1 (`I-PER`), where a stretch of one type is one span."""
     return [tag if tag == "O" else f"I-{tag}" for tag in tags]
 
 
 def are_bare_prefixes(tags: Iterable[str]) -> bool:
-    """Whether the tags of a data set say where spans are and not of which type."""
+    """Whether the tags of a data set have prefixes but no types."""
     distinct = set(tags)
     return distinct <= BARE and bool(distinct - {"O"})
 
 
 def are_bare_types(tags: Iterable[str]) -> bool:
-    """Whether the tags of a data set are types of spans without any prefix, and `O`."""
+    """Whether the tags of a data set are `O` and types without prefixes."""
     distinct = set(tags)
     others = distinct - {"O"}
     return others < distinct and bool(others) and not any(tag in BARE or tag[:2] in PREFIXED for tag in others)
 
 
 def scheme_of(sequences: Iterable[Sequence[str]]) -> Scheme:
-    """Which scheme the tags of a data set are in; `to_bio` then says what is wrong with single tags.
+    """Guess the scheme of a data set's tags; `to_bio` then says what is wrong with single tags.
 
-    `bioes` where a tag has one of its own prefixes. `iob1` where spans begin with `I-` and none begins with `B-` unless
-    it must. Else `bio`, also where a few spans begin with `I-`: `odd_starts` counts those.
+    `bioes` where a tag begins with E- or S-. `iob1` where spans begin with `I-`, and with `B-` only directly after a
+    span of their type. Else `bio`, also where a few spans begin with `I-`: `odd_starts` counts those.
     """
     i_starts = b_starts = 0
     for tags in sequences:
@@ -88,8 +89,8 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
     have them. Every other departure from the scheme is refused.
 
     Raises:
-        ValueError: a tag is malformed, or cannot stand where it does; the message has the tag, its number in the
-            sentence (from 1) and what was expected. Or there is no such scheme.
+        ValueError: a tag is malformed or misplaced; the message has the tag, its number in the sentence (from 1) and
+            what was expected. Or there is no such scheme.
     """
     if scheme not in SCHEMES:
         raise ValueError(unknown("tag scheme", scheme, SCHEMES))
@@ -112,20 +113,17 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
 
 
 def odd_starts(tags: Sequence[str]) -> int:
-    """How many spans of BIO tags begin with an `I-`, and so had or have to be mended."""
+    """Count the spans of BIO tags that begin with `I-`, which `to_bio` mends."""
     parts = [("O", ""), *map(_parts, tags)]
     return sum(prefix == "I" and kind != inside for (_, inside), (prefix, kind) in pairwise(parts))
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The spans of one sentence's BIO tags, odd sequences (as a model may predict) read as by the conlleval script.
+    """Return the spans of one sentence's BIO tags; odd sequences, as a model may predict, are read as by conlleval.
 
     Raises:
         ValueError: a tag is none of `O`, `B-TYPE` and `I-TYPE`.
     """
-    # The rule lives with the metric, whose other imports take seconds and are not needed to read files.
-    from ptv2.metrics.entities import chunks
-
     return [Span(*chunk) for chunk in chunks(tags)]
 
 
@@ -139,7 +137,7 @@ def _parts(tag: str) -> tuple[str, str]:
 
 
 def _checked(tag: str, scheme: Scheme, number: int) -> tuple[str, str]:
-    """The parts of a tag that is well formed."""
+    """Check the form of a tag and split it."""
     prefix, kind = _parts(tag)
     if tag != "O" and (prefix not in PREFIXES[scheme] or not kind):
         valid = ", ".join(f"{one}-TYPE" for one in PREFIXES[scheme])
@@ -148,10 +146,10 @@ def _checked(tag: str, scheme: Scheme, number: int) -> tuple[str, str]:
 
 
 def _misplaced(prefix: str, before: str, follows: bool, scheme: Scheme) -> str:
-    """What was expected instead of a prefix after another; empty if it is right.
+    """Say what was expected instead of a prefix after another; empty if it is right.
 
     Args:
-        follows: the tag before has the same type.
+        follows: whether the tag before has the same type.
     """
     if scheme == "iob1" and prefix == "B" and not follows:
         return "expected B- only after a tag of the same type (scheme iob1)"

@@ -209,24 +209,12 @@ def _classes(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
     return [p["class"] for p in predictions], [e.label for e in examples if e.label is not None]
 
 
-<<<<<<< HEAD
 @cache
 def _parts(template: str) -> list[tuple[str, str | None]]:
     """The template's own texts, each with the name of the field behind it, if there is one."""
     if "{" not in template:
         return [("", template)]
     return [(text, field) for text, field, _, _ in string.Formatter().parse(template)]
-=======
-class _TextFields(dict[str, str]):
-    """The fields of a record for `str.format_map`; only those that a template names must be text."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__()
-        self._record = record
-
-    def __missing__(self, name: str) -> str:
-        return text_of(self._record, name)
->>>>>>> 3685581 (Say what data and tasks do; flatten a tokenizer's lists, take softmax and metrics in one place)
 
 
 def _shown(segment: Any) -> str:

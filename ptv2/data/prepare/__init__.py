@@ -1,4 +1,4 @@
-"""Turning corpora that users have by licence into the files that tasks read."""
+"""Turn corpora that users have by licence into the files that tasks read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Archives as a user has them, and whoever made them: their files are read into memory and never unpacked to disk.
+"""Read files out of archives that anyone may have made: into memory, never unpacked to disk.
 
-Only a member's last name counts, links lead to members of the same archive alone, sizes are bounded, and an archive is
-read to its end, since only there stands the checksum of what was compressed.
+Only a member's last name counts, links may only point into the same archive, sizes are bounded, and an archive is read
+to its end, where the checksum of compressed data is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import IO, Any
 from ptv2.errors import DataError, Ptv2Error, first_line, shorten
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
-MOST = 64 * 2**20  # bytes of one file: the largest that a corpus has are a few MiB
+MOST = 64 * 2**20  # bytes of one file; the largest of a corpus have a few MiB
 MOST_IN_ALL = 4 * 2**30  # bytes that an archive may unpack to
 _PIECE = 2**20
 _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
@@ -32,14 +32,14 @@ _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
 
 
 def read_members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each wanted file of an archive; names may come more than once.
+    """Read name and content of each wanted file of an archive; names may come more than once.
 
     Args:
-        is_wanted: told a member's last name.
+        is_wanted: called with a member's last name.
 
     Raises:
-        DataError: the archive is damaged or of another kind, a file in it or all of them are too large, or a wanted
-            file is a link that leads to none.
+        DataError: the archive is damaged or of another kind, one of its files or all together are too large, or a
+            wanted file is a broken link.
     """
     with _naming_fault(str(path), f"a whole archive ({', '.join(ENDINGS)})"):
         with path.open("rb") as stream:
@@ -53,27 +53,19 @@ def read_members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple
 
 
 def read_plain(path: Path) -> bytes:
-    """The content of a file.
-
-    Raises:
-        DataError: it is too large.
-    """
+    """Read a file; `DataError` if it is too large."""
     with path.open("rb") as stream:
         return _read(stream, str(path))
 
 
 def unpack_gzip(where: str, data: bytes) -> bytes:
-    """What was compressed.
-
-    Raises:
-        DataError: the data are damaged, or unpack to too much.
-    """
+    """Unpack gzip data; `DataError` if they are damaged, or too large unpacked."""
     with _naming_fault(where, "a whole gzip file"), gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
         return _read(stream, where)
 
 
 class _Bounded:
-    """A stream that refuses to go on where a small archive unpacks to a large one."""
+    """A stream that stops where a small archive unpacks to too much."""
 
     def __init__(self, stream: Any, path: Path) -> None:
         self._stream, self._path = stream, path
@@ -127,7 +119,7 @@ def _in_zip(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str,
 
 
 def last_name(name: str) -> str:
-    """What a member's name is without its folders, as any system writes them."""
+    """Return a member's name without its folders, as any system writes them."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 
@@ -144,7 +136,7 @@ def _too_large(where: str, most: int) -> DataError:
 
 @contextmanager
 def _naming_fault(where: str, expected: str) -> Iterator[None]:
-    """Turn whatever a library raises about a damaged file into a `DataError`; what the system raises stays."""
+    """Turn any error of a library about a damaged file into a `DataError`; errors of the system stay."""
     try:
         yield
     except (Ptv2Error, MemoryError):

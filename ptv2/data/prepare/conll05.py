@@ -34,7 +34,7 @@ _RELEASE, _TESTS = "conll05st-release.tar.gz", "conll05st-tests.tar.gz"
 
 @dataclass(frozen=True)
 class _Piece:
-    """One pair of files, the archive it is in, and the names of the trees that its words can be had from."""
+    """One pair of files, its archive, and the pattern of the tree files that have its words."""
 
     stem: str
     trees: str
@@ -60,10 +60,10 @@ _TREES = re.compile(r"(wsj_\d{4}|ck0[123])\.mrg")
 
 
 def read(base: Path, treebank: Path | None) -> dict[str, Part]:
-    """The four parts: train, dev, test (WSJ) and test-brown.
+    """Read the four parts: train, dev, test (WSJ) and test-brown.
 
     Raises:
-        DataError: a file is missing or malformed, or words and propositions do not belong together.
+        DataError: a file is missing or malformed, or words and propositions do not fit together.
     """
     files = find_given(base, _WANTED)
     pieces = [piece for split in _PIECES.values() for piece in split]
@@ -77,7 +77,7 @@ def read(base: Path, treebank: Path | None) -> dict[str, Part]:
 
 
 def _trees(wordless: Sequence[_Piece], base: Path, treebank: Path | None) -> dict[str, Given]:
-    """The trees that all of `wordless` need."""
+    """Find the tree files for all of `wordless`."""
     if not wordless:
         return {}
     if treebank is None:
@@ -109,7 +109,7 @@ def _sentences(piece: _Piece, files: dict[str, Given], trees: dict[str, Given]) 
 
 
 def _sentence(tokens: Sequence[str], block: Lines, source: str) -> Sentence:
-    """A sentence from its words and its lines of propositions (lemma or `-`, then a column for each predicate)."""
+    """Build a sentence from its words and its lines of propositions (lemma or `-`, then one column per predicate)."""
     places = [where for where, _ in block]
     rows = [cells(text) for _, text in block]
     if len(tokens) != len(rows):

@@ -21,7 +21,7 @@ PUBLISHED = {
 
 
 def read(base: Path) -> dict[str, Part]:
-    """The three parts.
+    """Read the three parts.
 
     Raises:
         DataError: a part is missing, or a file is malformed.

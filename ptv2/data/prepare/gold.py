@@ -1,4 +1,4 @@
-"""Where the `*_gold_conll` files of OntoNotes 5 are: the trees of the CoNLL-2012 shared task and of its later release.
+"""Find the `*_gold_conll` files of OntoNotes 5: in the trees of the CoNLL-2012 shared task and of its later release.
 
 Both have `data/{train,development,test}/data/english/annotations/GENRE/...`; version 12 of the latter
 (https://github.com/ontonotes/conll-formatted-ontonotes-5.0) has the shared task's own test part beside a larger `test`,
@@ -19,7 +19,7 @@ _SCRIPT = "skeleton2conll.sh -D ontonotes-release-5.0/data/files/data FOLDER"
 
 
 def find_gold(base: Path) -> dict[str, list[Path]]:
-    """The files of train, dev and test in the order of their documents' names.
+    """Find the files of train, dev and test in the order of their documents' names.
 
     A document in several versions (the shared task mended its files) counts once, in the latest.
 
@@ -53,7 +53,7 @@ def _files(
     skeletons: list[Path],
     base: Path,
 ) -> list[Path]:
-    """The files of one part: of the first of its folders that has any."""
+    """Return the files of one split: those of the first of its folders that has any."""
     for folder in folders:
         if folder in documents:
             return [path for _, (_, path) in sorted(documents[folder].items())]

@@ -26,9 +26,9 @@ _WHOLE = re.compile(r"\(([^()*]+)\)")  # an entity of one token may be written w
 
 
 def read(base: Path) -> dict[str, Part]:
-    """The three parts, without the documents that have no entity at all: names were not annotated there.
+    """Read the three parts, without the documents that have no entity at all: names were not annotated there.
 
-    Such is the whole New Testament part (pt), whose sentences would else teach that nothing is a name.
+    Among them is the whole New Testament (pt), whose sentences would teach that nothing is a name.
 
     Raises:
         DataError: a part is missing, or a file is malformed.

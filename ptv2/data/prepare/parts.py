@@ -1,4 +1,4 @@
-"""The files that a preparation makes, what was counted while they were made, and the counts they should have."""
+"""The files that a preparation makes, their counts, and the published counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Counts = dict[str, int]
 
 @dataclass(frozen=True)
 class Part:
-    """One file that a task reads: its text, and how many sentences, tokens and predicates or entities it holds."""
+    """One file that a task reads: its text, and its numbers of sentences, tokens and predicates or entities."""
 
     text: str
     counts: Counts
@@ -23,8 +23,8 @@ class Part:
 class Release:
     """A corpus that users have by licence, and how it becomes the files of a task.
 
-    `read` takes the folder or archive (and the folder of the Penn Treebank or none, if `takes_treebank`) and returns
-    the parts by name. `published` holds the counts of each part that were published, of every edition there is.
+    `read` takes the folder or archive (if `takes_treebank` also the folder of the Penn Treebank, or None) and returns
+    the parts by split. `published` has the published counts of each part, one for each edition.
     """
 
     summary: str
@@ -35,8 +35,8 @@ class Release:
 
 
 def differences(counts: Counts, published: Sequence[Counts]) -> list[str]:
-    """What is not as published, as "sentences: 12, published 14": beside the edition that is nearest."""
-    listed = [
+    """List counts that differ from the nearest published edition, as "sentences: 12, published 14"."""
+    by_edition = [
         [
             f"{what}: {counts[what]:,}, published {number:,}"
             for what, number in edition.items()
@@ -44,11 +44,11 @@ def differences(counts: Counts, published: Sequence[Counts]) -> list[str]:
         ]
         for edition in sorted(published, key=lambda edition: abs(edition["sentences"] - counts["sentences"]))
     ]
-    return min(listed, key=len)
+    return min(by_edition, key=len)
 
 
 def tagged(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Part:
-    """Tokens and their BIO tags as lines `token tag`, with a blank line after every sentence."""
+    """Write tokens and their BIO tags as lines `token tag`, with a blank line after every sentence."""
     counts: Counter[str] = Counter(sentences=0, tokens=0, entities=0)
     blocks = []
     for tokens, tags in sentences:
@@ -58,7 +58,7 @@ def tagged(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Part:
 
 
 def with_roles(sentences: Iterable[Sentence]) -> Part:
-    """Sentences and their propositions in the columns of CoNLL-2005, the words first."""
+    """Write sentences and their propositions in the columns of CoNLL-2005, the words first."""
     counts: Counter[str] = Counter(sentences=0, tokens=0, predicates=0)
 
     def counted() -> Iterator[Sentence]:

@@ -1,6 +1,6 @@
-"""Words of Penn Treebank trees (`parsed/mrg`), as the CoNLL-2005 shared task takes them.
+"""Read the words of Penn Treebank trees (`parsed/mrg`) as the CoNLL-2005 shared task does.
 
-The task's archives leave out the words of the Wall Street Journal; its software makes them from the trees by
+The task's archives leave out the words of the Wall Street Journal; its software takes them from the trees with
 `wsj-removetraces.pl` and `wsj-to-se.pl -w 1` (https://www.cs.upc.edu/~srlconll/soft.html). This does the same.
 """
 
@@ -18,7 +18,7 @@ _HEADER = "*x*"  # begins the copyright lines of the Brown part
 
 
 def tree_words(lines: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
-    """The words of each tree, traces left out; a tree of traces alone gives none.
+    """Read the words of each tree, without traces; a tree of traces alone is left out.
 
     Args:
         lines: ("FILE:LINE", text), as `Given.lines` gives them.
@@ -27,7 +27,7 @@ def tree_words(lines: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
         DataError: brackets that do not match, or text where no tree is.
     """
     words: list[str] = []
-    atoms: list[str] = []  # what stands in the bracket that was opened last
+    atoms: list[str] = []  # in the bracket that was opened last
     depth, where = 0, ""
     for where, text in lines:
         if text.startswith(_HEADER):
