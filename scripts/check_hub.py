@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from ptv2.config.schema import HubSource
+from ptv2.config.task_schema import HubSource
 from ptv2.data.hub import class_names, faults
 from ptv2.errors import NetworkError
 from ptv2.hub.causes import find_cause

@@ -34,7 +34,7 @@ from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 
 from ptv2.cli import COMMANDS
-from ptv2.config import methods, schema
+from ptv2.config import methods, schema, task_schema
 from ptv2.config.compose import compose
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +90,7 @@ def _site_path(path: str) -> str:
 
 
 def settings() -> str:
-    """The settings of `ptv2 train`, a table for each group, from `ptv2/config/schema.py` and `conf/config.yaml`."""
+    """The settings of `ptv2 train`, a table for each group, from `ptv2/config/` and `conf/config.yaml`."""
     meanings = _meanings()
     defaults = _composed()
     lines: list[str] = []
@@ -122,7 +122,7 @@ def _groups() -> Iterator[tuple[str, list[tuple[str, Any, type, str]]]]:
 def _rows(kind: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any, type, str]]:
     for name, field in kind.model_fields.items():
         below = _model(field.annotation)
-        if below is not None and below is not schema.VerbalizerConfig:
+        if below is not None and below is not task_schema.VerbalizerConfig:
             yield from _rows(below, f"{prefix}.{name}")
         else:
             yield f"{prefix}.{name}", _annotation(kind, name), kind, name
@@ -218,7 +218,9 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _meanings() -> Callable[[str, type, str], str]:
     """A function from a setting to its meaning: the comment beside it in conf/config.yaml, else in the schema."""
     of_yaml = yaml_comments((ROOT / "conf" / "config.yaml").read_text(encoding="utf-8"))
-    of_schema = python_comments(Path(schema.__file__).read_text(encoding="utf-8"))
+    of_schema: dict[tuple[str, str], str] = {}
+    for module in (schema, task_schema):
+        of_schema |= python_comments(Path(str(module.__file__)).read_text(encoding="utf-8"))
 
     def meaning(key: str, owner: type, name: str) -> str:
         description = owner.model_fields[name].description  # type: ignore[attr-defined]

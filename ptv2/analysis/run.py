@@ -16,7 +16,8 @@ from ptv2.analysis.finding import Finding
 from ptv2.analysis.passes import bare, other_prompt
 from ptv2.analysis.probing import Probed
 from ptv2.analysis.vocabulary import Around, Nearest, nearest_tokens
-from ptv2.config.schema import RunConfig, Split
+from ptv2.config.schema import RunConfig
+from ptv2.config.task_schema import Split
 from ptv2.console.output import working
 from ptv2.data.sources import open_source
 from ptv2.data.tokens import EncodedSet

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptv2.collector import collector_paused
-from ptv2.config.schema import DataConfig, RunConfig
+from ptv2.config.schema import RunConfig
+from ptv2.config.task_schema import DataConfig
 from ptv2.console.arguments import RUN_HELP, Parser
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell

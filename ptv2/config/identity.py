@@ -1,4 +1,8 @@
-"""The identity of a run: a hash of what decides its numbers, without paths and bookkeeping."""
+"""Which runs are the same: the settings that decide numbers, and the hash that names a run.
+
+"The same settings" is defined once, in `decisive`. Its views: what is hashed (`deciding`), the rows of tables
+(`same_but_seed`), the settings of `ptv2 best`, and, before a run is composed, the studies of a sweep.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from typing import Any
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
+
+Tree = dict[str, Any]
 
 # Settings that change where or how fast a run goes, or what was proposed to it, not what it computes.
 BOOKKEEPING = (
@@ -25,10 +31,10 @@ BOOKKEEPING = (
     "model.scale",
 )
 
-# Settings that change time and memory, and were hashed before they were seen to be no more than that: hashed with these
-# values whatever they are, so that runs keep their names and one that ran out of memory can go on with other values.
+# Settings that change time and memory only, but are in the hashes of earlier runs: always hashed with these values, so
+# that runs keep their names and one that ran out of memory can go on with other values.
 NEUTRAL = {"trainer.eval_batch_size": 64, "model.gradient_checkpointing": False, "model.compile": False}
-# Settings that a machine asks for, not a task: a recipe, which is for every machine, has none of them.
+# Settings that depend on the machine, not on the task: a recipe, which is for every machine, has none of them.
 OF_A_MACHINE = (
     *NEUTRAL,
     *("trainer.precision", "trainer.accumulation", "trainer.device", "trainer.halve_on_oom", "trainer.shard"),
@@ -36,37 +42,61 @@ OF_A_MACHINE = (
 )
 
 
-def deciding(
-    config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False
-) -> dict[str, Any]:
-    """What is hashed: the configuration without bookkeeping, with fingerprints in the place of paths.
+# The prompt settings that shallow prompts have.
+SHALLOW = ("length", "init", "init_std", "embedding", "reparameterization", "mlp_hidden")
+
+
+def without_bookkeeping(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """Copy a configuration, complete or not, without the settings of `BOOKKEEPING`."""
+    return {
+        key: without_bookkeeping(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+        if f"{prefix}{key}" not in BOOKKEEPING
+    }
+
+
+def decisive(config: RunConfig) -> Tree:
+    """The settings that can change the numbers of a run; those that its method or head does not use are left out."""
+    method = METHODS[config.method]
+    tree = without_bookkeeping(config.model_dump(mode="json"))
+    if config.head.kind == "linear":
+        tree["task"].pop("verbalizer")
+    if method.prompts == "shallow":
+        tree["prompt"] = {key: tree["prompt"][key] for key in SHALLOW}
+    else:
+        tree["prompt"].pop("embedding")
+    return {key: value for key, value in tree.items() if key not in method.ignored}
+
+
+def deciding(config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False) -> Tree:
+    """What is hashed: the decisive settings, with fingerprints in the place of paths.
+
+    Settings that came later are left out at the value that all runs had before, so that these keep their names.
 
     Args:
         data: fingerprint of the data source (content, or repository and revision).
         model: fingerprint of the backbone (weights' hash, or id and revision).
-        shared: `shared_hash` of what the run begins with, if its method is multitask-p-tuning-v2.
-        earlier: with the `NEUTRAL` settings as they are, as version 0.1.0 hashed them.
+        shared: `shared_hash` of the shared part that a run of method multitask-p-tuning-v2 begins with.
+        earlier: whether to hash the `NEUTRAL` settings as they are, as version 0.1.0 did.
+
+    Raises:
+        ValueError: a shared part with another method, or none with this one.
     """
     if (shared is None) == (config.method == MULTITASK):
         raise ValueError(f"method {config.method} with shared part {shared}")
-    tree = config.model_dump(mode="json")
-    for key in BOOKKEEPING:
-        node, leaf = _parent(tree, key)
-        node.pop(leaf)
+    tree = decisive(config)
     if not earlier:
         for key, value in NEUTRAL.items():
-            node, leaf = _parent(tree, key)
-            node[leaf] = value
-    tree["task"].pop("sources")
-    tree["task"].pop("source")
+            section, leaf = key.split(".")
+            tree[section][leaf] = value
+    for key in ("sources", "source", "templates"):
+        tree["task"].pop(key)
     tree["task"]["text"] = config.task.segments
-    tree["task"].pop("templates")
     for shape in ("tagging", "extraction"):
-        if tree["task"][shape] is None:  # so that other tasks keep their names when a shape is added
+        if tree["task"][shape] is None:
             tree["task"].pop(shape)
     if config.head.kind == "linear":
         tree["head"].pop("kind")
-        tree["task"].pop("verbalizer")
     if config.head.span_padding == "masked" or config.task.shape != "extract":
         tree["head"].pop("span_padding")
     if config.model.dtype == "float32":
@@ -85,22 +115,29 @@ def deciding(
     tree.pop("multitask")
     if shared is not None:
         tree["multitask"] = shared
-    method = METHODS[config.method]
-    if method.prompts == "shallow":
-        tree["prompt"] = {key: tree["prompt"][key] for key in SHALLOW}
-    else:
-        tree["prompt"].pop("embedding")
-    return {key: value for key, value in tree.items() if key not in method.ignored}
+    return tree
 
 
-# Letters of all tasks' names in the name of a folder, at most.
-LONGEST = 80
-# The prompt settings that shallow prompts know.
-SHALLOW = ("length", "init", "init_std", "embedding", "reparameterization", "mlp_hidden")
+def same_but_seed(config: RunConfig, data: Any, model: str, shared_data: Any = None) -> str:
+    """A text that runs have in common exactly if no decisive setting but the seed differs.
+
+    Args:
+        data: what tells their examples; counts in the place of the settings `data.*`.
+        model: what tells their backbone.
+        shared_data: what tells the examples of the shared part, if they begin with one.
+    """
+    shared = None
+    if config.multitask is not None:
+        unnamed = {entry.task.name: "" for entry in config.multitask.tasks}
+        shared = _as_text([shared_deciding(config, unnamed, model) | {"seed": None}, shared_data])
+    return _as_text(deciding(config, "", model, shared) | {"seed": None, "data": data})
+
+
+LONGEST = 80  # most letters of all tasks' names together in the name of a folder
 
 
 def run_hash(config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False) -> str:
-    """Ten hexadecimal digits that two runs share exactly if they compute the same thing; `earlier`: see `deciding`."""
+    """Hash a run: ten hexadecimal digits that two runs share if they compute the same; `earlier`: see `deciding`."""
     return _hash(deciding(config, data, model, shared, earlier=earlier))
 
 
@@ -110,22 +147,14 @@ def run_name(config: RunConfig, data: str, model: str, shared: str | None = None
     return f"{config.task.name}-{config.model.name}-{config.method}-{hashed}"
 
 
-def _parent(tree: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
-    """The mapping that holds a dotted key, and the key's last part."""
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        tree = tree[parent]
-    return tree, leaf
-
-
-def shared_deciding(config: RunConfig, data: Mapping[str, str], model: str) -> dict[str, Any]:
-    """What is hashed of the part that several runs of method multitask-p-tuning-v2 share.
+def shared_deciding(config: RunConfig, data: Mapping[str, str], model: str) -> Tree:
+    """What is hashed of the shared part of several runs of method multitask-p-tuning-v2.
 
     Args:
         data: fingerprint of each task's data, by its name.
     """
     assert config.multitask is not None
-    tree: dict[str, Any] = {"temperature": config.multitask.temperature, "tasks": {}}
+    tree: Tree = {"temperature": config.multitask.temperature, "tasks": {}}
     for name, run in sorted(shared_parts(config).items()):
         of_task = deciding(run, data[name], model)
         tree["tasks"][name] = {key: of_task.pop(key) for key in ("task", "data", "head")}
@@ -134,7 +163,7 @@ def shared_deciding(config: RunConfig, data: Mapping[str, str], model: str) -> d
 
 
 def shared_hash(config: RunConfig, data: Mapping[str, str], model: str) -> str:
-    """Ten hexadecimal digits that runs have in common exactly if what they begin with is the same."""
+    """Hash a shared part: ten hexadecimal digits that runs have in common if they begin with the same."""
     return _hash(shared_deciding(config, data, model))
 
 
@@ -146,6 +175,9 @@ def shared_name(config: RunConfig, data: Mapping[str, str], model: str) -> str:
     return f"{tasks}-{config.model.name}-{shared_hash(config, data, model)}"
 
 
-def _hash(tree: dict[str, Any]) -> str:
-    text = json.dumps(tree, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+def _hash(tree: Tree) -> str:
+    return hashlib.sha256(_as_text(tree).encode()).hexdigest()[:10]
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

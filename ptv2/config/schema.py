@@ -1,282 +1,36 @@
 """The resolved configuration of one run as frozen, checked objects.
 
-Every key of `conf/` has its type, its choices and its meaning here; `ptv2.config.compose` fills them.
+Every key of `conf/` has its type, its choices and its meaning here, or in `ptv2.config.task_schema` for tasks and data.
+`ptv2.config.compose` fills them.
 """
 
 from __future__ import annotations
 
-import re
-import string
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from ptv2.config.methods import METHODS, MULTITASK, Method
-from ptv2.errors import ConfigError, unknown
-from ptv2.metrics import find_score, known_metrics
-
-
-def _no_truth_value(value: Any) -> Any:
-    """Refuse true and false, which Python counts as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("expected a whole number")
-    return value
-
+from ptv2.config.task_schema import (
+    DataConfig,
+    Folder,
+    Frozen,
+    Name,
+    Positive,
+    Rate,
+    Seed,
+    SharedTask,
+    TaskConfig,
+    Whole,
+    check_source,
+    one_of,
+)
 
 MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
-# train, dev, and the sets that are scored once: CoNLL-2005 has two of these.
-Split = Literal["train", "dev", "test", "test-brown"]
-Source = Literal["hub", "files", "mini"]
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-Positive = Annotated[Whole, Field(gt=0, le=10**9)]
-Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
-Folder = Annotated[str, Field(min_length=1)]  # or what else stands in the place of one
-Rate = Annotated[float, Field(ge=0, lt=1)]
-LONGEST_NAME = 100  # a file system takes 255 bytes for the names of task, model, method and a hash
 LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
-
-
-def _fit_for_a_folder(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError("expected letters, digits, '.', '_' and '-' only, since it names the run's directory")
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"expected at most {LONGEST_NAME} characters, since it names the run's directory")
-    return name
-
-
-def _only_fields(template: str) -> str:
-    """Refuse a template that asks for more than fields: `str.format` also reads attributes, and can fill memory."""
-    if "{" not in template:
-        return template
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(f"no template: {error}") from error
-    for _, name, spec, conversion in parts:
-        if name is not None and (not name or spec or conversion or re.search(r"[.\[\]]", name)):
-            raise ValueError("expected {FIELD} with the name of a field, and nothing else in the brackets")
-    _has_fields(template)
-    return template
-
-
-def _no_double_brackets(template: str) -> None:
-    if found := re.search(r"\{\{\s*([\w.-]+)\s*\}\}", template):  # other programs' notation; here it is plain text
-        raise ValueError(f"expected one pair of brackets, {{{found[1]}}}, where a field is meant")
-
-
-def _has_fields(template: str) -> None:
-    """Refuse a template that is the same text in every example."""
-    _no_double_brackets(template)
-    if "{" in template and all(name is None for _, name, _, _ in string.Formatter().parse(template)):
-        raise ValueError("expected {FIELD} with the name of a field, or the name alone")
-
-
-def _known_method(name: str) -> str:
-    if name not in METHODS:
-        raise ValueError(unknown("method", name, METHODS))
-    return name
-
-
-Name = Annotated[str, AfterValidator(_fit_for_a_folder)]
-Template = Annotated[str, AfterValidator(_only_fields)]
-
-
+LearningRate = Annotated[float, Field(gt=0, le=LARGEST)]
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-class Frozen(BaseModel):
-    """Base of all configuration objects: no unknown keys, no change after it is built."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class HubSource(Frozen):
-    """Parquet files of one dataset repository of the hub.
-
-    `files` maps a split to a glob inside the repository; `columns` and `labels` are what the repository must hold
-    (`scripts/check_hub.py` compares them).
-    """
-
-    repository: str  # id of the data set on the hub
-    revision: str  # its commit, or another revision
-    files: dict[Split, str]  # a glob inside the repository for each split
-    examples: Positive | None = None  # training examples, for `plan`
-    columns: list[str] = []  # columns that the files must have
-    labels: list[str] | None = None  # names of the classes that the files must have
-
-
-class FilesSource(Frozen):
-    """Local files: `folder` below `data.dir`, and for each split the file names to try in that order.
-
-    Formats: `auto` (by the file's name), `records` (.jsonl, .csv, .tsv), `columns` (CoNLL: a token a line), `props`
-    (CoNLL-2005), `conll12` (CoNLL-2012, also folders of such files), `squad` (the official JSON).
-    """
-
-    format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"  # auto: by the file's name
-    folder: str = "."  # folder below data.dir
-    files: dict[Split, list[str]] = {}  # names to look for, in this order, for each split
-
-
-class Sources(Frozen):
-    """Where a task's data may come from; `data.source` chooses one."""
-
-    hub: HubSource | None = None
-    files: FilesSource | None = None
-    mini: str | None = None  # which of the made-up data sets
-
-
-class TaggingConfig(Frozen):
-    """What only tasks of shape `tag` have."""
-
-    columns: list[str] | None = None  # names of a column file's columns; None: its own `# global.columns`, if any
-    tokens: str | int = 0  # column of the words, by name or number
-    tags: str | int = -1  # column of the tags; -1 is the last
-    scheme: Literal["auto", "bio", "iob1", "bioes", "io"] = "auto"  # auto: as the training tags show; io: no prefixes
-    predicate: Literal["none", "published", "separator"] = "none"  # how a predicate is marked behind its sentence
-    stride: Annotated[int, Field(ge=0)] = 64  # tokens that two windows of a long sentence share
-
-
-class ExtractionConfig(Frozen):
-    """What only tasks of shape `extract` have. The defaults are the published code's."""
-
-    stride: Annotated[int, Field(ge=0)] = 128  # tokens that two windows of a context share
-    n_best: Positive = 20  # starts and ends that are tried with each other in a window
-    max_answer_length: Positive = 30  # longest answer, in tokens
-    unanswerable: bool = False  # whether some questions have no answer (SQuAD 2.0)
-    null_threshold: float = 0.0  # nothing is answered where "no answer" scores higher than the best answer by more
-    tune_null_threshold: bool = False  # choose the threshold on dev instead
-
-    @model_validator(mode="after")
-    def _nothing_to_tune(self) -> ExtractionConfig:
-        if self.tune_null_threshold and not self.unanswerable:
-            raise ValueError("tune_null_threshold needs unanswerable=true: other tasks have no threshold")
-        return self
-
-
-class VerbalizerConfig(Frozen):
-    """A cloze in place of `text`, and the words that stand for the labels (`head.kind=verbalizer`).
-
-    `text` holds one or two templates with one `{mask}`, the blank; `{field:bare}` is a field without punctuation at its
-    end. `words` has one or more words for each label, each of one or more tokens.
-    """
-
-    text: list[str] = Field(min_length=1, max_length=2)
-    words: dict[str, Annotated[list[str], Field(min_length=1)]]
-
-    @field_validator("text")
-    @classmethod
-    def _has_one_blank(cls, text: list[str]) -> list[str]:
-        for template in text:
-            _no_double_brackets(template)
-        if sum(template.count("{mask}") for template in text) != 1:
-            raise ValueError("expected {mask} once")
-        return text
-
-
-READERS = ("plain", "wsc", "copa", "multirc", "record")  # functions of ptv2/data/superglue.py
-
-
-class TaskConfig(Frozen):
-    """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
-
-    name: Name  # names the task in tables and runs
-    shape: Literal["classify", "choose", "tag", "extract"]  # one text or pair; several choices; tags of words; a span
-    source: Source  # where the data come from, unless data.source says otherwise
-    sources: Sources
-    text: list[Template] = Field(default=[], max_length=2)  # fields or templates of the text; two for a pair
-    choices: list[Template] = []  # shape choose: one template per choice, its second segment
-    template: int | None = None  # which of `templates` replaces `text`
-    templates: dict[int, list[Template]] = {}  # the task's numbered templates
-    reader: str = "plain"  # how one record of the source becomes examples (ptv2/data/superglue.py)
-    label: str = "label"  # field of the label
-    labels: list[str | bool | int] | None = None  # classes, or types of spans, in order; None: those in training data
-    metric: str = "accuracy"  # what is scored: a module of ptv2.metrics
-    headline: str = Field("accuracy", validate_default=True)  # the score of that metric that chooses the checkpoint
-    max_length: Positive = 128  # longest text, in tokens with special ones; longer ones are cut, or read in windows
-    truncation: Literal["longest_first", "only_first", "only_second"] = "longest_first"  # which segment is cut
-    scale: Literal["small", "medium", "large"] = "medium"  # training examples; the methods' default of epochs asks it
-    tagging: TaggingConfig | None = None
-    extraction: ExtractionConfig | None = None
-    verbalizer: VerbalizerConfig | None = None
-
-    @field_validator("reader")
-    @classmethod
-    def _reader_is_known(cls, name: str) -> str:
-        if name not in READERS:
-            raise ValueError(unknown("reader", name, READERS))
-        return name
-
-    @field_validator("metric")
-    @classmethod
-    def _metric_is_known(cls, name: str) -> str:
-        if name not in known_metrics():
-            raise ValueError(unknown("metric", name, known_metrics()))
-        return name
-
-    @field_validator("headline")
-    @classmethod
-    def _headline_is_of_the_metric(cls, name: str, info: ValidationInfo) -> str:
-        if "metric" not in info.data:  # it was refused itself
-            return name
-        try:
-            return find_score(info.data["metric"], name)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-
-    @field_validator("labels")
-    @classmethod
-    def _labels_differ(cls, labels: list[str | bool | int] | None) -> list[str | bool | int] | None:
-        if labels is not None and (len(labels) < 2 or len({str(label) for label in labels}) < len(labels)):
-            raise ValueError("expected two or more different labels")
-        return labels
-
-    @model_validator(mode="after")
-    def _text_is_there(self) -> TaskConfig:
-        if self.template is not None and self.template not in self.templates:
-            raise ValueError(f"template={self.template}: task {self.name} has {sorted(self.templates) or 'none'}")
-        for shape, section in (("tag", "tagging"), ("extract", "extraction")):
-            if (self.shape == shape) != (getattr(self, section) is not None):
-                raise ValueError(f"shape {shape}, and no other, needs {section}")
-        if self.verbalizer is not None and self.shape != "classify":
-            raise ValueError("shape classify, and no other, may have a verbalizer")
-        if self.shape in ("tag", "extract"):
-            if self.text or self.choices:
-                raise ValueError(f"shape {self.shape} has no text and no choices: its fields have fixed names")
-            return self
-        if not 1 <= len(self.segments) <= 2:
-            raise ValueError("text needs one or two templates or field names")
-        if self.truncation == "only_second" and len(self.segments) + bool(self.choices) < 2:
-            raise ValueError("truncation=only_second needs two segments")
-        if (self.shape == "choose") != (len(self.choices) >= 2):
-            raise ValueError("shape choose, and no other, needs two or more templates in choices")
-        if self.shape == "choose" and len(self.segments) != 1:
-            raise ValueError("shape choose takes one template in text; the second segment is the choice")
-        return self
-
-    @property
-    def segments(self) -> list[str]:
-        """The templates in force: those of the chosen `template`, else `text`."""
-        return self.text if self.template is None else self.templates[self.template]
-
-
-class DataConfig(Frozen):
-    """Which data are read, and how many of them."""
-
-    source: Source
-    dir: Folder | None = None
-    split: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the training examples that become dev
-    split_seed: Seed = 0  # which of them
-    limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
-    workers: Positive = 1  # processes that encode
+Shape = dict[str, str | int | float | bool | list[int]]  # what transformers calls a model's configuration
 
 
 class ModelConfig(Frozen):
@@ -286,7 +40,7 @@ class ModelConfig(Frozen):
     path: Folder  # a folder, a hub id, embedded:minilm, or config: for random weights
     revision: str | None = None
     sha256: str | None = None  # of model.safetensors
-    config: dict[str, str | int | float | bool | list[int]] = {}  # of random weights; else what `plan` reads offline
+    config: Shape = Field(default={})  # of random weights; else what `plan` reads offline
     pooler: Literal["published", "trained", "none"] = "published"  # published: none in decoders
     attention: Literal["sdpa", "eager"] = "sdpa"
     dtype: Literal["float32", "bfloat16"] = "float32"  # of a frozen backbone's weights
@@ -343,10 +97,10 @@ class HeadConfig(Frozen):
 class OptimConfig(Frozen):
     """The optimizer, and rates by what they train."""
 
-    lr: Annotated[float, Field(gt=0, le=LARGEST)]
-    prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
-    head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
-    backbone_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr; if the backbone is trained
+    lr: LearningRate
+    prompt_lr: LearningRate | None = None  # None: lr
+    head_lr: LearningRate | None = None  # None: lr
+    backbone_lr: LearningRate | None = None  # None: lr; if the backbone is trained
     adamw: Literal["torch", "transformers-4"] = "torch"
     betas: tuple[Rate, Rate] = (0.9, 0.999)  # AdamW's decay rates of the two moments
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8  # AdamW's epsilon
@@ -380,18 +134,6 @@ class TrainerConfig(Frozen):
         return self
 
 
-class SharedTask(Frozen):
-    """One of the tasks that prompts are trained on together, and where its data come from."""
-
-    task: TaskConfig
-    data: DataConfig
-
-    @model_validator(mode="after")
-    def _source_is_there(self) -> SharedTask:
-        _check_source(self.task, self.data)
-        return self
-
-
 class MultitaskConfig(Frozen):
     """The part that tasks share: deep prompts trained on all of them, one head a task, every batch of one task.
 
@@ -403,9 +145,9 @@ class MultitaskConfig(Frozen):
 
     tasks: list[SharedTask]  # trained on together; null: the task's family
     temperature: Annotated[float, Field(gt=0)] = 2.0  # a task's share of the batches goes by rows ** (1 / temperature)
-    lr: Annotated[float, Field(gt=0, le=LARGEST)]  # learning rate of this part
-    prompt_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
-    head_lr: Annotated[float, Field(gt=0, le=LARGEST)] | None = None  # None: lr
+    lr: LearningRate  # learning rate of this part
+    prompt_lr: LearningRate | None = None  # None: lr
+    head_lr: LearningRate | None = None  # None: lr
     epochs: Positive = 10  # of as many batches as all tasks have together
     max_steps: Positive | None = None  # stop this part earlier
     batch_size: Positive = 32  # examples per step, all of one task
@@ -433,7 +175,7 @@ class RecipeRecord(Frozen):
     name: str  # the file below conf/recipe/
     kind: Literal["published", "ours"]
     source: str
-    changed: dict[str, Any] = {}  # what the recipe says where the run has something else, by key
+    changed: dict[str, Any] = Field(default={})  # what the recipe says where the run has something else, by key
 
 
 class RunConfig(Frozen):
@@ -442,7 +184,7 @@ class RunConfig(Frozen):
     task: TaskConfig
     data: DataConfig
     model: ModelConfig
-    method: Annotated[str, AfterValidator(_known_method)]  # what is trained
+    method: Annotated[str, one_of("method", METHODS)]  # what is trained
     prompt: PromptConfig
     head: HeadConfig
     optim: OptimConfig
@@ -485,7 +227,7 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _source_is_there(self) -> RunConfig:
-        _check_source(self.task, self.data)
+        check_source(self.task, self.data)
         return self
 
     @model_validator(mode="after")
@@ -502,16 +244,3 @@ class RunConfig(Frozen):
                 f"multitask.tasks has no {self.task.name}, the task to go on with; it has: {' '.join(names)}"
             )
         return self
-
-
-def _check_source(task: TaskConfig, data: DataConfig) -> None:
-    """Raise `ValueError` unless the task has such a source, with a folder exactly where it is files."""
-    if getattr(task.sources, data.source) is None:
-        have = [s for s in ("hub", "files", "mini") if getattr(task.sources, s) is not None]
-        raise ValueError(f"data.source={data.source}: task {task.name} has no such source (it has: {', '.join(have)})")
-    if data.source == "files" and data.dir is None:
-        raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
-    if data.source != "files" and data.split is not None:
-        raise ValueError(f"data.split={data.split} is for files; source {data.source} has a dev set")
-    if data.source != "files" and data.dir is not None:
-        raise ValueError(f"data.dir is set but data.source={data.source}; expected data.source=files with it")

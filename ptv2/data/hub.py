@@ -14,7 +14,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.utils import filter_repo_objects, httpx
 
-from ptv2.config.schema import HubSource, Split
+from ptv2.config.task_schema import HubSource, Split
 from ptv2.errors import DataError, DiskFullError, causes_of, first_line, has_full_disk, shorten
 from ptv2.hub.fetch import check_content, fetching
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptv2.config.schema import FilesSource, Split
+from ptv2.config.task_schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten

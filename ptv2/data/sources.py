@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
-from ptv2.config.schema import RunConfig, Split
+from ptv2.config.schema import RunConfig
+from ptv2.config.task_schema import Split
 from ptv2.data.formats import read_file
 from ptv2.data.labels import read_label
 from ptv2.data.records import Record, find_files, fingerprint

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ptv2.config.identity import BOOKKEEPING, SHALLOW
-from ptv2.config.methods import METHODS
+from ptv2.config import identity
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
@@ -89,15 +88,9 @@ def varying(settings: Sequence[Setting]) -> list[str]:
 
 def decisive(config: RunConfig) -> dict[str, Any]:
     """The settings that decide numbers, by key; without those that name the task, its data, the model and the run."""
-    pairs = flat(config.model_dump(mode="json"))
-    unused = ["task.verbalizer"] if config.head.kind == "linear" else []
-    ignored = METHODS[config.method].ignored
-    left_out = tuple(f"{key}." for key in (*NAMING, *BOOKKEEPING, *unused, *ignored))
-    settings = {key: value for key, value in pairs.items() if not f"{key}.".startswith(left_out)}
-    if METHODS[config.method].prompts == "shallow":
-        known = {f"prompt.{name}" for name in SHALLOW}
-        return {key: value for key, value in settings.items() if not key.startswith("prompt.") or key in known}
-    return settings
+    naming = tuple(f"{key}." for key in NAMING)
+    pairs = flat(identity.decisive(config))
+    return {key: value for key, value in pairs.items() if not f"{key}.".startswith(naming)}
 
 
 def beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:

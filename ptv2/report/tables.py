@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from ptv2.config.identity import same_but_seed
 from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
@@ -174,34 +175,19 @@ def minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def _whole(result: Result) -> dict[str, Any]:
-    """The configuration with all of today's settings; those newer than the run have the value it was made with."""
-    try:
-        return RunConfig.model_validate(result.config).model_dump(mode="json")
-    except ValidationError as error:
-        raise RunError(f"{result.name}: its configuration is not one of this version of ptv2") from error
-
-
 def _group(result: Result) -> str:
     """A text that is the same for runs of one row."""
-    left_out = ("seed", "out", "data", "recipe")
-    config = {key: value for key, value in _whole(result).items() if key not in left_out and value is not None}
-    if shared := config.get("multitask"):
-        tasks = [[_without_source(entry["task"]), entry["data"]["limit"]] for entry in shared["tasks"]]
-        config["multitask"] = {**shared, "only_shared": False, "tasks": tasks}
-        config["data"] = (result.shared or {}).get("data")
-    for section in METHODS[result.method].ignored:
-        config.pop(section)
-    config["task"] = _without_source(config["task"])
-    config["model"].pop("scale")
-    for key in ("device", "checkpoint_minutes", "halve_on_oom", "shard"):
-        config["trainer"].pop(key)
-    return json.dumps([config, result.data["fingerprint"], result.data["examples"]], sort_keys=True)
-
-
-def _without_source(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a task, wherever its data are."""
-    return {k: v for k, v in task.items() if v is not None and k not in ("source", "sources", "scale")}
+    try:
+        config = RunConfig.model_validate(result.config)  # settings newer than the run have the value it was made with
+    except ValidationError as error:
+        raise RunError(f"{result.name}: its configuration is not one of this version of ptv2") from error
+    backbone: Any = [config.model.path, config.model.revision, config.model.sha256]
+    if config.model.path == "config:":  # random weights: their hash depends on the seed
+        backbone = None
+    elif sha256 := result.backbone.get("sha256"):
+        backbone = [sha256, config.model.revision]
+    data = [result.data["fingerprint"], result.data["examples"]]
+    return same_but_seed(config, data, json.dumps(backbone), (result.shared or {}).get("data"))
 
 
 def _row(group: Sequence[Result], split: str) -> Row:

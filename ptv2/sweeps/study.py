@@ -19,7 +19,7 @@ from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from ptv2.config.identity import BOOKKEEPING
+from ptv2.config.identity import without_bookkeeping
 from ptv2.config.recipes import flat
 from ptv2.errors import ConfigError, RunError, first_line
 from ptv2.sweeps.outcomes import Outcome
@@ -37,12 +37,12 @@ def settings_of(config: DictConfig, space: Mapping[str, Distribution]) -> dict[s
     """What makes two studies the same: the space, and all other settings that decide a run."""
     tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(tree, dict)
-    pairs = flat({str(key): value for key, value in tree.items() if key not in ("hydra", "recipe")})
+    settings = without_bookkeeping({str(key): value for key, value in tree.items() if key != "hydra"})
     searched = {key.lstrip("+") for key in space}
     held = {
         key: value
-        for key, value in pairs.items()
-        if key not in BOOKKEEPING and key not in searched and key.partition(".")[0] not in searched
+        for key, value in flat(settings).items()
+        if key not in searched and key.partition(".")[0] not in searched
     }
     return {**held, **{key: f"one of {distribution}" for key, distribution in space.items()}}
 

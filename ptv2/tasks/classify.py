@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import Cloze, LabelWords, Reading, encode_cloze
 from ptv2.data.encode import Segments, TextSet
 from ptv2.data.labels import LabelSet

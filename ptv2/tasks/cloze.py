@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptv2.config.schema import VerbalizerConfig
+from ptv2.config.task_schema import VerbalizerConfig
 from ptv2.data.cloze import Cloze, LabelWords, Reading, Role, label_words
 from ptv2.errors import ConfigError, unknown
 

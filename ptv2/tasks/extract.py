@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.config.schema import ExtractionConfig, TaskConfig
+from ptv2.config.task_schema import ExtractionConfig, TaskConfig
 from ptv2.data.records import Record
 from ptv2.data.squad import answers_of, as_predictions, check_answers
 from ptv2.data.windows import CharSpan, SpanSet, encode_questions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import Reading
 from ptv2.data.labels import LabelSet, spell_truth
 from ptv2.data.sources import Source

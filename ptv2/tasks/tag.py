@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.config.schema import TaggingConfig, TaskConfig
+from ptv2.config.task_schema import TaggingConfig, TaskConfig
 from ptv2.data.records import Record
 from ptv2.data.tags import (
     UNTYPED,

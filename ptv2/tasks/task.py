@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cache import cached, tokenizer_key
 from ptv2.data.parallel import in_processes
 from ptv2.data.records import Record

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
 from ptv2.data.labels import LabelSet, rare_labels, read_label, similar_labels

@@ -11,7 +11,7 @@ from sequences import conll12, props, questions, roles
 
 from ptv2.config import schema
 from ptv2.config.compose import compose
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data import superglue
 from ptv2.data.formats import format_of, read_file
 from ptv2.errors import DataError

@@ -30,7 +30,7 @@ ASK = """
 import json, socket, sys
 hosts, resolve = [], socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: (hosts.append(host), resolve(host, *rest, **more))[1]
-from ptv2.config.schema import HubSource
+from ptv2.config.task_schema import HubSource
 from ptv2.data.hub import load_hub
 from ptv2.errors import Ptv2Error
 answers = []

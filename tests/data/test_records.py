@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ptv2.config.schema import FilesSource
+from ptv2.config.task_schema import FilesSource
 from ptv2.data.records import find_files, fingerprint, read_file
 from ptv2.errors import DataError
 

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from records import result
 from scipy.stats import ttest_rel
 
 from ptv2.cli import main
+from ptv2.config.identity import deciding
+from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report import tables
+from ptv2.report.ranking import ranked
 from ptv2.runs.record import Result, read_result, write_result
 
 FINE = {11: 80.0, 12: 82.0, 13: 84.0}
@@ -107,6 +112,38 @@ def test_runs_that_differ_in_seed_and_bookkeeping_only_are_one_row() -> None:
     assert [row.seeds for row in tables.rows(runs)] == [2]
     fine = [result("fine-tuning", seed, 70.0, config={"prompt": {"length": seed}}) for seed in (1, 2)]
     assert [row.seeds for row in tables.rows(fine)] == [2]
+
+
+CHANGES = [
+    *(
+        {"seed": 2},
+        {"out": "b"},
+        {"data": {"workers": 2}},
+        {"model": {"path": "elsewhere"}},
+        {"model": {"compile": True}},
+    ),
+    *({"trainer": {"eval_batch_size": 8}}, {"trainer": {"shard": True}}, {"task": {"scale": "small"}}),
+    *({"prompt": {"embedding": "published"}}, {"prompt": {"length": 7}}, {"prompt": {"dropout": 0.2}}),
+    *({"optim": {"lr": 1e-4}}, {"head": {"dropout": 0.2}}, {"head": {"span_padding": "published"}}),
+    *({"model": {"dtype": "bfloat16"}}, {"task": {"text": ["premise"]}}, {"lora": {"rank": 4}}),
+]
+
+
+@given(st.sampled_from(["fine-tuning", "prompt-tuning", "p-tuning-v2"]), st.lists(st.sampled_from(CHANGES), max_size=3))
+def test_runs_share_a_row_and_a_setting_of_best_where_the_identity_says_the_same(
+    method: str, changes: list[dict[str, Any]]
+) -> None:
+    backbone = {"name": "tiny", "revision": None, "sha256": "5a"}
+    first, second = result(method, 1, 70.0, backbone=backbone), result(method, 1, 70.0, backbone=backbone)
+    for change in changes:
+        for key, value in change.items():
+            inner = {**second.config[key], **value} if isinstance(value, dict) else value
+            second = replace(second, config={**second.config, key: inner})
+    second = replace(second, seed=second.config["seed"])
+    trees = [deciding(RunConfig.model_validate({**run.config, "seed": 0}), "f00", "5a") for run in (first, second)]
+    rows = 1 if trees[0] == trees[1] else 2
+    assert len(tables.rows([first, second])) == rows
+    assert len(ranked([first, second])) == rows
 
 
 def test_a_run_from_before_a_setting_was_there_belongs_to_those_with_its_default() -> None:

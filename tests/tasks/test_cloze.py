@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ptv2.config.compose import compose
 from ptv2.config.paths import conf_dir
-from ptv2.config.schema import ModelConfig, TaskConfig
+from ptv2.config.schema import ModelConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import Reading
 from ptv2.data.encode import TextSet
 from ptv2.data.records import Record

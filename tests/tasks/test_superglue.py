@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ptv2.config.compose import compose
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.labels import LabelSet
 from ptv2.data.records import Record
 from ptv2.data.sources import Source, open_source

@@ -17,7 +17,7 @@ from sequences import SIZES, bio, bioes, entities, iob1, named, props, roles
 from transformers import PreTrainedTokenizerFast
 
 from ptv2.config.compose import compose
-from ptv2.config.schema import TaskConfig
+from ptv2.config.task_schema import TaskConfig
 from ptv2.data.formats import read_file
 from ptv2.data.props import read_props
 from ptv2.data.records import Record

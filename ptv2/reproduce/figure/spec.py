@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from ptv2.config.schema import Frozen
+from ptv2.config.task_schema import Frozen
 from ptv2.report.plots import Scale
 from ptv2.reproduce.description import read_description
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ptv2.config import paths
-from ptv2.config.schema import FilesSource, HubSource
+from ptv2.config.task_schema import FilesSource, HubSource
 from ptv2.data.records import find_files
 from ptv2.errors import ConfigError, DataError, unknown
 

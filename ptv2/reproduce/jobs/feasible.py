@@ -22,7 +22,8 @@ import psutil
 from huggingface_hub import constants
 
 from ptv2.config.methods import METHODS
-from ptv2.config.schema import HubSource, ModelConfig, RunConfig
+from ptv2.config.schema import ModelConfig, RunConfig
+from ptv2.config.task_schema import HubSource
 from ptv2.errors import ModelError, Ptv2Error
 from ptv2.models.checkpoints import resolve
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ptv2.config.methods import BASELINE, METHODS
-from ptv2.config.schema import Frozen, Split
+from ptv2.config.task_schema import Frozen, Split
 from ptv2.errors import unknown
 from ptv2.reproduce.description import read_description
 
