@@ -1,4 +1,4 @@
-"""The command line: words to commands, imported only when asked for, and errors to one line each."""
+"""The command line: run the command that is asked for, and report errors in one line each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from ptv2 import interruption  # all else is imported when Ctrl-C has its answer
+from ptv2 import interruption  # all else is imported once Ctrl-C is handled
 from ptv2.commands.verbs import COMMANDS
 
 HELP = """ptv2: does tuning prompts match tuning everything, on this task and backbone?
@@ -93,7 +93,7 @@ def _run(words: list[str]) -> int:
 
 
 def _say_that_it_starts(words: list[str]) -> None:
-    """A line on a terminal, where imports take a second or more; a pipe or file has only what is worth keeping."""
+    """Print a line on a terminal, as imports take a second or more; a pipe or file gets only what is worth keeping."""
     from ptv2.runs.processes import is_main_process
 
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
@@ -115,7 +115,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Give streams that were closed before the start (`>&-`) to nobody, so that no other file gets their numbers."""
+    """Open streams that were closed before the start (`>&-`) on nothing, so that no file gets their numbers."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -128,7 +128,7 @@ def _open_closed_streams() -> None:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """Output that is still buffered would be tried again, and complained about, at the interpreter's end."""
+    """Drop buffered output that cannot be written: the interpreter would try again at its end, and complain."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""Importing large libraries without Python's garbage collector, and with an answer to Ctrl-C."""
+"""Import large libraries without Python's garbage collector, and with an answer to Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ptv2.interruption import ending_at_once
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Leave the collector out while torch and transformers are imported.
+    """Pause the collector while torch and transformers are imported.
 
-    It finds nothing in the hundred thousands of objects that imports make, and takes a sixth of their time. They are
-    kept out of later collections too. Once torch is there nothing is left out: a later job of a sweep makes garbage.
+    It finds nothing in the hundred thousands of objects that imports make, and takes a sixth of their time; later
+    collections skip these objects too. Once torch is imported nothing is paused: later jobs of a sweep make garbage.
     """
     if "torch" in sys.modules:
         yield

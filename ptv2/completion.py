@@ -1,4 +1,4 @@
-"""Shell completion: Hydra's own for the arguments of `train`, words and runs for the rest."""
+"""Shell completion: Hydra's for the arguments of `train`, words and runs for the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that a user is meant to read: one line and an exit code, no traceback."""
+"""Errors for users: one line and an exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT = 2**30  # bytes
 
 
 class Ptv2Error(Exception):
-    """Base of every error that `ptv2` answers with one line instead of a traceback."""
+    """Base of the errors that `ptv2` reports in one line instead of a traceback."""
 
     exit_code = 2
 
@@ -81,7 +81,7 @@ class Pruned(Ptv2Error):  # noqa: N818 - not a fault, but it ends the run
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that led to it, the last first."""
+    """Yield an error and those that led to it, the last first."""
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in seen:
@@ -93,7 +93,7 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 def has_full_disk(error: BaseException) -> bool:
     """Whether an error, or one that led to it, is a full disk, a quota that is used up or a limit on files' sizes.
 
-    Libraries in Rust and databases have errors of their own for it, known by their words.
+    Libraries in Rust and databases have other errors for it, which are recognized by their words.
     """
     return any(
         (isinstance(link, OSError) and link.errno in FULL_DISK)
@@ -103,9 +103,9 @@ def has_full_disk(error: BaseException) -> bool:
 
 
 def has_no_memory(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, is memory that the system did not give.
+    """Whether an error, or one that led to it, is a lack of memory.
 
-    Python, the system's loader, torch, C++ and Rust have an error each for it; oneDNN's says nothing of memory.
+    Python, the system's loader, torch, C++ and Rust each have an error for it; oneDNN's says nothing of memory.
     """
     return any(
         isinstance(link, MemoryError)
@@ -137,7 +137,7 @@ def unknown(kind: str, name: str, known: Iterable[str], below: str = "") -> str:
     """Say that `name` is no known `kind`, with the nearest and the valid choices, as many as fit into a line.
 
     Args:
-        below: what all names begin with, which the list says once.
+        below: a prefix of all names, which the list has once.
 
     Returns a sentence such as ``unknown task 'rt'; did you mean rte? known: boolq, cb, rte``.
     """
@@ -150,7 +150,7 @@ def unknown(kind: str, name: str, known: Iterable[str], below: str = "") -> str:
 
 
 def _list(names: list[str], most: int) -> str:
-    """The names, or as many of them as `most` characters hold and how many more there are."""
+    """List the names, or as many of them as `most` characters hold and how many more there are."""
     names = [shorten(name, 40) for name in names]
     text = ", ".join(names) or "none"
     if len(text) <= most:
@@ -160,34 +160,34 @@ def _list(names: list[str], most: int) -> str:
 
 
 def in_one_line(message: str) -> str:
-    """A message without line ends, cut to `LINE` characters."""
+    """Remove line ends from a message and cut it to `LINE` characters."""
     return shorten(" ".join(message.splitlines()), LINE)
 
 
 def first_line(error: BaseException, most: int = 160) -> str:
-    """The first line of a library's error, cut to `most` characters."""
+    """Return the first line of a library's error, cut to `most` characters."""
     return shorten((_COLOUR.sub("", str(error)).strip() or type(error).__name__).splitlines()[0], most)
 
 
 def shorten(text: str, most: int = 80) -> str:
-    """`text` as it is, or its beginning with an ellipsis where it is longer than `most` characters."""
+    """Cut a text that is longer than `most` characters, with an ellipsis at its end."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def quote(value: object, most: int = 60) -> str:
-    """A value out of a file as a message shows it: as Python writes it, cut to `most` characters."""
+    """Quote a value from a file in a message: as Python writes it, cut to `most` characters."""
     return shorten(repr(value[: most + 1] if isinstance(value, str) else value), most)
 
 
 def enumerate_some(names: Iterable[object], most: int = 8) -> str:
-    """Names out of a file as a message lists them: the first few, each cut, and how many more there are."""
+    """List names from a file in a message: the first few, each cut, and how many more there are."""
     listed = [str(name) for name in names]
     shown = ", ".join(shorten(name, 24) for name in listed[:most])
     return f"{shown} and {len(listed) - most} more" if len(listed) > most else shown
 
 
 def unknown_in_data(kind: str, name: str, known: Iterable[str]) -> str:
-    """`unknown` for names out of files: any number, of any length."""
+    """`unknown` for names from files: any number, of any length."""
     choices = sorted(set(known))
     near = get_close_matches(name[:60], choices, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near and len(near[0]) <= 60 else ";"

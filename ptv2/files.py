@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: write beside, fsync, rename, fsync the folder."""
+"""Write files that appear whole or not at all: write beside, fsync, rename, fsync the folder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from typing import Any
 
 
 def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
-    """Write `data`, one piece after the other, so that `path` holds either what was there before or all of it.
+    """Write the pieces of `data` so that `path` has either its old content or all of the new, also after a power cut.
 
-    That is so after a power cut too.
-
-    The folder is created. Devices and pipes are written to as they are. `OSError` (disk full, read-only) leaves no
+    The folder is created. Devices and pipes are written to directly. `OSError` (disk full, read-only) leaves no
     temporary file behind.
     """
     path = Path(path)
@@ -58,7 +56,7 @@ def _temporary(path: Path) -> tuple[int, str]:
         try:
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         except OSError as error:
-            error.filename = str(path)  # the one that the user knows
+            error.filename = str(path)  # the name that the user knows
             raise
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -77,7 +75,7 @@ def remove_leftovers(path: str | Path) -> None:
 
 
 def set_aside(path: str | Path) -> bool:
-    """Rename a folder that stands where a file is to be written; what is in it is kept. Returns whether one stood."""
+    """Rename a folder that has the name of a file to write; its content is kept. Returns whether there was one."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         number = 1
@@ -94,7 +92,7 @@ def write_text_whole(path: str | Path, text: str) -> None:
 
 
 def write_together(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write files of UTF-8 text by name; where one cannot be written, none is, and no new folder is left."""
+    """Write files of UTF-8 text by name: all, or none of them and no new folder."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -114,18 +112,18 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def write_json_whole(path: str | Path, value: Any) -> None:
-    """`write_bytes_whole` for readable JSON; numbers that JSON has no word for (NaN, infinity) are a `ValueError`."""
+    """`write_bytes_whole` for readable JSON; NaN and infinity are a `ValueError`."""
     write_text_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    """One JSON object a line; NaN and infinity are a `ValueError`."""
+    """Write one JSON object per line; NaN and infinity are a `ValueError`."""
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Put the file's name into an `OSError` that has none, as those of writing to an open file."""
+    """Add the file's name to an `OSError` without one, as writing to an open file raises."""
     try:
         yield
     except OSError as error:
@@ -152,11 +150,11 @@ def is_lfs_pointer(start: bytes) -> bool:
 
 
 def cache_folder() -> Path | None:
-    """Where files are kept that only save time; None if the user has no home."""
+    """Return the folder for files that only save time; None if the user has no home."""
     if folder := os.environ.get("PTV2_CACHE"):
         return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the standard says to take no notice of others
+    if os.path.isabs(base):  # the standard says to ignore relative ones
         return Path(base) / "ptv2"
     try:
         return Path.home() / ".cache" / "ptv2"
@@ -165,7 +163,7 @@ def cache_folder() -> Path | None:
 
 
 def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
+    """Read the process's umask, which is possible only by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

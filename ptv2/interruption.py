@@ -1,4 +1,4 @@
-"""Ctrl-C, answered with one line and exit code 130 wherever a command is; a second one ends the process at once.
+"""Handle Ctrl-C: one line and exit code 130, whatever a command does; a second one ends the process at once.
 
 Imports next to nothing: it must be in place before anything that takes a moment.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-CODE = 130  # 128 + SIGINT, as a shell has it
+CODE = 130  # 128 + SIGINT, as in a shell
 _SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # a bar hides it
 
 
@@ -26,27 +26,27 @@ def install() -> None:
 
 @contextlib.contextmanager
 def unwinding() -> Iterator[None]:
-    """While a command works, the first Ctrl-C raises KeyboardInterrupt, so that what is held is put away."""
+    """While a command works, let the first Ctrl-C raise KeyboardInterrupt, so that files and locks are released."""
     with _replaced(_end, _interrupt):
         yield
 
 
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Around imports, which may swallow an exception that comes from outside, or turn it into another."""
+    """Let Ctrl-C end the process at once during imports, which may swallow an exception, or turn it into another."""
     with _replaced(_interrupt, _end):
         yield
 
 
 def end_at_next() -> None:
-    """A Ctrl-C has been heard: let the system end the process at the next, whatever it is computing."""
+    """After a Ctrl-C, let the system end the process at the next one, whatever it is computing."""
     if signal.getsignal(signal.SIGINT) is _interrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def _replaced(usual: Any, handler: Any) -> Iterator[None]:
-    """Handle Ctrl-C by `handler` if it is now handled by `usual`: in other processes and threads it is not ours."""
+    """Handle Ctrl-C by `handler` if `usual` handles it now: other processes and threads have other handlers."""
     if signal.getsignal(signal.SIGINT) is not usual:
         yield
         return

@@ -1,4 +1,4 @@
-"""How wide the reader's screen is, and how text is folded to it. Imports nothing heavy: the error line needs it too."""
+"""Measure the reader's screen, and fold text to it. Imports nothing heavy: the error line needs it too."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 from typing import IO
 
-WIDTH = 80  # columns of a terminal that does not say
-# What would move the cursor, ring or colour becomes a picture of itself: names and labels from files may have it.
+WIDTH = 80  # columns of a terminal that does not tell them
+# Control characters, which names and labels from files may have, become pictures of themselves.
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _PICTURES |= dict.fromkeys([*range(127, 160), *range(0xD800, 0xE000)], 0xFFFD)  # half a character has no bytes
 
 
 def width_of(stream: IO[str]) -> int | None:
-    """Columns that a line on `stream` may have: what COLUMNS says, or the terminal; None for a pipe or file."""
+    """Return the columns of a line on `stream`: COLUMNS, or the terminal's; None for a pipe or file."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)
@@ -25,19 +25,19 @@ def width_of(stream: IO[str]) -> int | None:
 
 
 def visible(text: str) -> str:
-    """`text` of the same length with pictures of control characters."""
+    """Replace control characters by pictures; the length stays."""
     return text.translate(_PICTURES)
 
 
 def fold(
     text: str, width: int, indent: int = 2, measure: Callable[[str], int] = len, word: str = r"\S+"
 ) -> list[tuple[int, int]]:
-    """Begin and end, within `text`, of lines of at most `width` columns; a word that fits in none stays where it is.
+    """Find begin and end in `text` of lines of at most `width` columns; a word too long for any stays on its line.
 
     Args:
-        indent: columns that stand before every line but the first.
-        measure: columns of a text.
-        word: a pattern of what stays together.
+        indent: columns before every line but the first.
+        measure: counts the columns of a text.
+        word: the pattern of a word, which is never split.
     """
     lines: list[tuple[int, int]] = []
     for match in re.finditer(word, text):
@@ -51,14 +51,14 @@ def fold(
 
 
 def folded(text: str, width: int | None, indent: int = 2) -> str:
-    """`text` on lines of at most `width` columns; as it is where there is no width."""
+    """Fold a text to lines of at most `width` columns; None: leave it as it is."""
     if width is None:
         return text
     return f"\n{' ' * indent}".join(text[start:end] for start, end in fold(text, width, indent))
 
 
 def elide(text: str, most: int, measure: Callable[[str], int] = len) -> str:
-    """`text`, or its beginning and end with dots between them where it has more than `most` columns."""
+    """Cut the middle out of a text of more than `most` columns, and put dots there."""
     if measure(text) <= most:
         return text
     room, start, end = max(0, most - 3), "", ""

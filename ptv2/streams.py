@@ -1,4 +1,4 @@
-"""Standard error that takes nothing (a full disk): what is said there is lost, the work is not."""
+"""Lose messages, not work, where standard error takes nothing (a full disk)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Forgiving:
-    """A stream that goes on where writing fails, unless its reader went away."""
+    """A stream that ignores failed writes, unless its reader went away."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -26,7 +26,7 @@ class Forgiving:
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be."""
+        """Flush, or lose the text."""
         try:
             self._stream.flush()
         except BrokenPipeError:
@@ -35,7 +35,7 @@ class Forgiving:
             self._drop()
 
     def _drop(self) -> None:
-        """Let what is buffered, and all that follows, go nowhere: it would be tried again with the next text."""
+        """Discard what is buffered and all that follows: else it would be tried again with the next text."""
         with suppress(OSError):
             _point_to_nothing(self._stream.fileno())
             self._stream.flush()

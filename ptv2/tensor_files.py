@@ -1,6 +1,6 @@
-"""Files of tensors with a text and a checksum over both inside; they are checked without torch.
+"""Files of tensors with a text and a checksum over both; they are checked without torch.
 
-Training states, what a run trained and exported adapters are such files, in the safetensors format.
+Training states, trained weights and exported adapters are such files, in the safetensors format.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHECKSUM = "checksum"  # key in the file's metadata
-# Names of element types: in the file, and in torch, whose names the checksums have.
+# Names of element types in the file and in torch; the checksums are over torch's names.
 _TORCH_NAMES = {
     "BOOL": "bool",
     "U8": "uint8",
@@ -40,7 +40,7 @@ _CHUNK = 1 << 20  # bytes that are read at once
 
 
 class DamagedFileError(Exception):
-    """A file of tensors that is torn or altered, or that is none."""
+    """A file of tensors is torn or altered, or it is another kind of file."""
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], key: str, text: str, **more: str) -> None:
@@ -53,9 +53,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], key: str, text: str, *
 
 
 def _in_order(data: bytes) -> tuple[bytes, memoryview]:
-    """The header, with its metadata in alphabetical order, and the tensors of a file.
+    """Return the header, with its metadata sorted, and the tensors of a file.
 
-    The library's order is random; equal runs shall have equal files.
+    The library's order is random, but equal runs must have equal files.
     """
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
@@ -68,14 +68,14 @@ def _in_order(data: bytes) -> tuple[bytes, memoryview]:
 def read_tensors(
     path: Path, key: str, *, required: bool = True, default: str | None = None
 ) -> tuple[str, dict[str, Tensor]]:
-    """The text and the tensors of a file.
+    """Read the text and the tensors of a file.
 
     Args:
-        required: whether a file without a checksum is refused; version 0.1.0 wrote what it had trained without.
-        default: the text of a file that has no such key, as other programs write them; None: it is refused.
+        required: whether to refuse a file without a checksum; version 0.1.0 wrote trained weights without.
+        default: the text of a file without such a key, as other programs write them; None: refuse it.
 
     Raises:
-        DamagedFileError: it is torn or altered, or no such file.
+        DamagedFileError: it is torn or altered, or another kind of file.
         OSError: it cannot be opened now, which says nothing about its content.
     """
     text = read_text(path, key, required=required, default=default)
@@ -87,7 +87,7 @@ def read_tensors(
 
 
 def read_text(path: Path, key: str, *, required: bool = True, default: str | None = None) -> str:
-    """The text of a file whose tensors and text are as they were written; see `read_tensors`."""
+    """Read the text of a file after checking text and tensors; see `read_tensors`."""
     about = path.stat()
     return _read_text(path, key, required, default, about.st_mtime_ns, about.st_size, about.st_ino)
 
@@ -112,7 +112,7 @@ def _read_text(path: Path, key: str, required: bool, default: str | None, *_vers
 
 
 def _stored(path: Path) -> Iterator[tuple[str, str, tuple[int, ...], Iterable[bytes]]]:
-    """Name, element type, shape and bytes of each tensor, by name."""
+    """Yield name, element type, shape and bytes of each tensor, sorted by name."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header: dict[str, Any] = json.loads(file.read(length))

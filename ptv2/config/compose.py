@@ -1,4 +1,4 @@
-"""From Hydra's composed configuration to a checked `RunConfig`, and from Hydra's errors to one line each."""
+"""Compose and check a `RunConfig` with Hydra, and turn Hydra's errors into one line each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
 
 
 def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, RuntimeConf]:
-    """What Hydra makes of `overrides`, and its account of that; a Hydra that runs around this is left as it was."""
+    """Compose with Hydra; returns its account (`hydra.runtime`) too. A Hydra that runs around this stays unchanged."""
     for folder in folders:
         paths.folders(folder)  # refuses files that Hydra must not see
     broken_plugins()  # Hydra must not see these either
@@ -64,9 +64,9 @@ def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, 
 
 
 def implied(overrides: list[str]) -> list[str]:
-    """The overrides as Hydra reads them, and before them `model=other` where only a checkpoint of one's own is named.
+    """Spell overrides as Hydra reads them, with `model=other` first where only `model.path` names a model.
 
-    So what conf/ knows of the default model is not taken for known of the other.
+    So what conf/ knows of the default model is not taken as known of the user's.
     """
     overrides = spelled(overrides)
     keys = {override.partition("=")[0] for override in overrides}
@@ -74,10 +74,10 @@ def implied(overrides: list[str]) -> list[str]:
 
 
 def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf) -> RunConfig:
-    """Check a composed configuration and freeze it; every fault is reported, not only the first.
+    """Check a composed configuration and freeze it; all faults are reported, not only the first.
 
     Args:
-        runtime: Hydra's account of what it composed (`hydra.runtime`), for the recipe and the folders it looked in.
+        runtime: Hydra's account of what it composed (`hydra.runtime`), for the recipe and the folders that it searched.
 
     Raises:
         ConfigError: with each faulty key, its value and what was expected.
@@ -97,8 +97,8 @@ def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf
 
 
 def _others(task: list[str], overrides: list[str], runtime: RuntimeConf) -> dict[str, Any]:
-    """The configuration with the task that the words of `task` say, and model and method as in `overrides`."""
-    same = [word for word in overrides if re.match(r"method=|model[.=]", word)]  # recipes go by these
+    """Compose the configuration of another task, given by the overrides `task`; model and method as in `overrides`."""
+    same = [word for word in overrides if re.match(r"method=|model[.=]", word)]  # recipes depend on these
     folders = [source.path for source in runtime.config_sources if source.schema == "file"]
     return _to_tree(_compose([*same, *task], [path for path in folders if Path(path) != paths.conf_dir()])[0])
 
@@ -114,7 +114,7 @@ def _to_tree(config: DictConfig) -> dict[str, Any]:
 
 
 def _check_texts(value: Any, above: str = "") -> None:
-    """Refuse texts that no file can hold: bytes of the command line that are no UTF-8, half a character in a file."""
+    """Refuse texts that are no UTF-8: bytes of the command line, or half a character in a file."""
     if isinstance(value, dict):
         for key, inner in value.items():
             _check_texts(str(key), f"{above}, a key")
@@ -180,7 +180,7 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
 
 
 def _unreadable(word: str) -> str:
-    """What to say of a word that does not follow the grammar of settings."""
+    """Explain a word that does not follow the grammar of settings."""
     key, equals, value = word.partition("=")
     if not equals or "=" in value:
         return f"{shorten(word)}: expected key=value"
@@ -189,19 +189,19 @@ def _unreadable(word: str) -> str:
 
 
 def _key_in(text: str) -> str:
-    """The setting that a message of OmegaConf is about."""
+    """Find the setting that a message of OmegaConf is about."""
     key = re.search(r"full_key: (\S+)", text)
     return key[1] if key else "a setting"
 
 
 def _unknown_key(key: str) -> str:
-    """Name the first part of `key` that is not there, with its neighbours."""
+    """Name the first part of `key` that does not exist, with its neighbours."""
     kind: Any = RunConfig
     prefix = ""
     for word in key.split("."):
         known = _below(kind)
         if not known and get_origin(kind) is dict:
-            return f"{key}: nothing there to change; +{key}=VALUE adds it"
+            return f"{key}: does not exist yet; +{key}=VALUE adds it"
         if word not in known:
             names = [prefix + name for name in known]
             return unknown("config key", prefix + word, names or [prefix.rstrip(".")], below=prefix if names else "")
@@ -212,7 +212,7 @@ def _unknown_key(key: str) -> str:
 
 
 def _below(kind: Any) -> dict[str, Any]:
-    """The keys below a setting of this type, each with its own type; none for a value or a free mapping."""
+    """The keys below a setting of this type, each with its type; empty for a value or a free mapping."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         written = dict.fromkeys(getattr(kind, "written", ()))
         return {name: field.annotation for name, field in kind.model_fields.items()} | written
@@ -224,7 +224,7 @@ def _below(kind: Any) -> dict[str, Any]:
 
 
 def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
-    """`model.path=...` on the command line is another model: with a name of its own, the usual pooler, no checksum."""
+    """Give a model that is named by `model.path=...` only a name of its own, the usual pooler and no checksum."""
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
     if "model.path" not in keys:
         return
@@ -240,7 +240,7 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
 
 
 def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
-    """All that is wrong, a part for each key; what the members of a union say about one value is joined by "or"."""
+    """Describe all faults, key by key; what the members of a union say about one value is joined by "or"."""
     messages_of: dict[str, list[str]] = {}
     for fault in error.errors():
         key = _key(fault, tree)
@@ -257,7 +257,7 @@ def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
 
 
 def _joined(messages: list[str]) -> str:
-    """What several types say of one value, as one sentence."""
+    """Join what several types say of one value into one sentence."""
     if not messages:
         return ""
     first, *others = dict.fromkeys(messages)
@@ -265,7 +265,7 @@ def _joined(messages: list[str]) -> str:
 
 
 def _key(fault: Any, tree: dict[str, Any]) -> str:
-    """The key that a fault is about, without what pydantic adds to it for the members of a union."""
+    """The key that a fault is about, without the steps that pydantic adds for members of a union."""
     node: Any = tree
     steps = []
     for step in fault["loc"]:

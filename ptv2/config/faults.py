@@ -1,4 +1,4 @@
-"""What a setting expected, in the words of a user."""
+"""Say what a setting expects, in the words of a user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ptv2.errors import shorten
 
-# pydantic's kinds of faults: what is said of them, with the numbers and choices of each.
+# What is said of pydantic's kinds of faults, with the numbers and choices of each.
 EXPECTED = {
     "greater_than": "expected more than {gt:g}",
     "greater_than_equal": "expected {ge:g} or more",
@@ -37,7 +37,7 @@ EXPECTED = {
 
 
 def expected(fault: Mapping[str, Any]) -> str:
-    """One sentence about a fault that pydantic found."""
+    """Describe a fault that pydantic found in one sentence."""
     kind, context = str(fault["type"]), dict(fault.get("ctx") or {})
     if kind in EXPECTED:
         key = ".".join(str(step) for step in fault["loc"] if isinstance(step, str))
@@ -46,5 +46,5 @@ def expected(fault: Mapping[str, Any]) -> str:
 
 
 def short_value(value: Any) -> str:
-    """A value as it may be quoted in a message."""
+    """Quote a value in a message."""
     return shorten(repr(value), 60)

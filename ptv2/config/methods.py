@@ -1,4 +1,4 @@
-"""The methods: what each of them trains, and what follows from that elsewhere.
+"""The methods: what each of them trains, and what follows from that for other code.
 
 A new method is a row here and a file in `conf/method/`; where it trains something that no other does, also a module in
 `ptv2/models/` that `PromptedModel` asks.
@@ -38,7 +38,7 @@ class Method:
 
     @property
     def ignored(self) -> frozenset[str]:
-        """The sections of a configuration that are of other methods: they decide nothing about a run of this one."""
+        """The sections of a configuration that only other methods use: they change no number of this one."""
         ignored = {"prompt"} if self.prompts is None else set()
         return frozenset(ignored if self.backbone == "lora" else {*ignored, "lora"})
 

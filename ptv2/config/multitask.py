@@ -1,4 +1,4 @@
-"""The tasks of method multitask-p-tuning-v2: from what a user writes to whole configurations, one a task."""
+"""The tasks of method multitask-p-tuning-v2: turn what a user writes into whole configurations, one per task."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Compose = Callable[[list[str]], Tree]  # overrides to a composed configuration, 
 
 
 def resolve(tree: Tree, compose: Compose) -> None:
-    """Put `{task, data}` of each task in the place of what names it in `multitask.tasks`, in order of their names.
+    """Replace each entry of `multitask.tasks` by the task's `{task, data}`, sorted by name.
 
-    The run's own task takes part as it is configured; its folder may stand in `multitask.dirs` as the others' do.
+    The run's own task takes part as it is configured; its folder may be in `multitask.dirs` like those of the others.
 
     Args:
         tree: the composed configuration of a run of this method; changed in place.
         compose: composes the configuration that a task is taken from.
 
     Raises:
-        ConfigError: no tasks, an unknown one, or one without data, with how to leave it out.
+        ConfigError: no tasks, an unknown one, or one without data, with the words that leave it out.
     """
     if tree["method"] != MULTITASK:
         raise ConfigError(f"multitask.*: {MULTITASK_ONLY}")
@@ -49,7 +49,7 @@ def resolve(tree: Tree, compose: Compose) -> None:
 
 
 def shared_parts(config: RunConfig) -> dict[str, RunConfig]:
-    """The part that tasks share as runs of p-tuning-v2, one a task, by its name; only task and data differ."""
+    """Write the shared part as runs of p-tuning-v2, one per task, by its name; only task and data differ."""
     shared = config.multitask
     assert shared is not None
     rates = {"lr": shared.lr, "prompt_lr": shared.prompt_lr, "head_lr": shared.head_lr}
@@ -67,7 +67,7 @@ def shared_parts(config: RunConfig) -> dict[str, RunConfig]:
 
 
 def missing(faults: Mapping[str, DataError], config: RunConfig) -> DataError:
-    """One error for all tasks whose data are not to be had, with how to leave them out."""
+    """Make one error for all tasks whose data cannot be read, with the words that leave them out."""
     assert config.multitask is not None
     reasons = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
     others = [name for name in faults if name != config.task.name]
@@ -85,7 +85,7 @@ def _family(task: str, families: list[list[str]]) -> list[str]:
 
 
 def _entry(entry: Any, this_run: Tree, compose: Compose) -> Tree:
-    """One entry of the list: a task's name, or `{task: NAME, task.KEY: VALUE, data.KEY: VALUE, ...}`."""
+    """Compose one entry of the list: a task's name, or `{task: NAME, task.KEY: VALUE, data.KEY: VALUE, ...}`."""
     name = this_run["task"]["name"]
     if entry == name:
         return this_run
@@ -126,7 +126,7 @@ def _use_files(name: str, data: Tree, folder: str) -> None:
 
 
 def _check_folders(entries: list[Tree], this_run: Tree) -> None:
-    """Name all tasks that come from files and have no folder."""
+    """Refuse tasks that come from files and have no folder, all of them by name."""
     bare = [str(e["task"]["name"]) for e in entries if e["data"]["source"] == "files" and e["data"]["dir"] is None]
     if not bare:
         return
@@ -137,7 +137,7 @@ def _check_folders(entries: list[Tree], this_run: Tree) -> None:
 
 
 def _without(names: list[str], of: list[str]) -> str:
-    """How to leave tasks out, in words that can be typed; nothing where too few would be left."""
+    """Write the words that leave tasks out; empty where too few would be left."""
     left = [name for name in of if name not in names]
     if not names or len(left) < 2:
         return ""
@@ -145,7 +145,7 @@ def _without(names: list[str], of: list[str]) -> str:
 
 
 def in_override(value: Any) -> str:
-    """A value in the grammar of overrides."""
+    """Write a value in the grammar of overrides."""
     if isinstance(value, str):
         # Backslashes mean themselves unless a quote follows them.
         escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)

@@ -1,7 +1,7 @@
-"""Files of `--config-dir` are data: they set settings of ptv2 and nothing else, whoever wrote them.
+"""Check the files of `--config-dir`: whoever wrote them, they set settings of ptv2 and nothing else.
 
-Hydra would run what a file says under `hydra.callbacks` or `_target_`, and resolve `${oc.env:...}` into a run's record.
-So the files are read here first, before Hydra sees the folder.
+Hydra would run code that a file names under `hydra.callbacks` or `_target_`, and resolve `${oc.env:...}` into a run's
+record. So the files are checked here before Hydra sees the folder.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import yaml
 
 from ptv2.errors import ConfigError, first_line, shorten
 
-# Folders of settings, and of tables and figures, whose words become settings of runs.
+# Folders of settings, and of tables and figures, which hold settings of runs too.
 SETTINGS = ("task", "model", "method", "trainer", "recipe", "sweep")
 DRAWN = ("table", "figure")
-# What a file for the whole configuration may set at its top; `ours` is what methods look their defaults up in.
+# Keys at the top of a file for the whole configuration; `ours` has the defaults of methods.
 TOP = (
     *("task", "data", "model", "method", "prompt", "lora", "head", "optim", "trainer", "multitask"),
     *("seed", "recipe", "ours"),
 )
-# What a sweep's file may set of Hydra.
+# Keys below `hydra` that a sweep's file may set.
 OF_SWEEPS = ("mode", "sweeper")
 MOST_VALUES = 100_000  # in one file; an alias in YAML can stand for millions
 
@@ -37,7 +37,7 @@ def check_files(folder: Path) -> None:
     """Check all files below a `--config-dir` that can become part of a configuration.
 
     Raises:
-        ConfigError: the file, and what in it is more than settings.
+        ConfigError: a file holds more than settings; names the file and the fault.
     """
     _check(str(folder.resolve()), str(folder))
 
@@ -58,7 +58,7 @@ def check_file(path: Path, group: str) -> None:
     """Check one file of a group.
 
     Raises:
-        ConfigError: the file, and what in it is more than settings.
+        ConfigError: it holds more than settings; names the file and the fault.
     """
     text = _read(path)
     try:
@@ -76,7 +76,7 @@ def check_file(path: Path, group: str) -> None:
     if group in ("recipe", "sweep") and package != "_global_":
         marked = " and no byte order mark first" if text.startswith("\ufeff") else ""
         raise ConfigError(
-            f"{path}: expected the line `# @package _global_` at its top{marked}; nothing applies without"
+            f"{path}: expected the line `# @package _global_` at its top{marked}; without it nothing applies"
         )
     if group == "sweep":
         tree = _without_sweeper(path, tree)
@@ -90,7 +90,7 @@ def check_file(path: Path, group: str) -> None:
 
 
 def _check_doubles(node: yaml.Node | None, path: Path) -> None:
-    """Refuse a key that stands twice in one mapping: which of its values counts would be anybody's guess."""
+    """Refuse a key that is twice in one mapping: only one of its values would count."""
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
@@ -152,10 +152,10 @@ def _is_choice(entry: Any) -> bool:
 
 
 def _without_sweeper(path: Path, tree: dict[Any, Any]) -> dict[Any, Any]:
-    """A sweep's file without the keys of Hydra that it may have: `hydra.mode`, and values in `hydra.sweeper.params`.
+    """Check and remove the keys of Hydra in a sweep's file: `hydra.mode`, and values in `hydra.sweeper.params`.
 
     Raises:
-        ConfigError: other keys of Hydra, or values that are more than that.
+        ConfigError: other keys of Hydra, or values that name code.
     """
     hydra = tree.get("hydra", {})
     known = isinstance(hydra, dict) and set(hydra) <= set(OF_SWEEPS)
@@ -169,7 +169,7 @@ def _without_sweeper(path: Path, tree: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _values(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
-    """Each value with the key that it stands under; each key of a mapping stands for itself too."""
+    """Yield each value, mappings included, with its last key."""
     waiting: list[tuple[str, Any]] = [("", value)]
     count = 0
     while waiting:
@@ -189,7 +189,7 @@ def _values(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _package(text: str) -> str:
-    """The package that Hydra reads off the first comments."""
+    """Find the package as Hydra does, in the first comments."""
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             break
@@ -206,7 +206,7 @@ def _read(path: Path) -> str:
 
 
 def _fault(error: Exception) -> str:
-    """Where and what is wrong with a YAML file."""
+    """Say what is wrong with a YAML file, and where."""
     if isinstance(error, RecursionError):
         return "no YAML (nested too deeply)"
     if isinstance(error, yaml.reader.ReaderError):

@@ -20,7 +20,7 @@ def conf_dir() -> Path:
 
 
 def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
-    """The files that can be chosen in `group` (task, model, method, trainer), by name, a user's own included.
+    """List the files that can be chosen in `group` (task, model, method, trainer) by name, those of the user included.
 
     Raises:
         ConfigError: no such folder `config_dir`.
@@ -30,10 +30,10 @@ def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
 
 
 def folders(config_dir: str | None = None) -> list[Path]:
-    """Where files are looked for, in order: of one name in both, Hydra takes the shipped.
+    """List the folders of configuration files in order of search: of one name in both, Hydra takes the shipped file.
 
     Raises:
-        ConfigError: no such folder `config_dir`, or a file in it that is more than settings.
+        ConfigError: no such folder `config_dir`, or a file in it holds more than settings.
     """
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError(f"--config-dir: no folder {config_dir}")
@@ -57,7 +57,7 @@ def _check_names(folder: Path) -> None:
 
 
 def summary(path: Path) -> str:
-    """The first comment line of a configuration file that describes it."""
+    """Return the first line of a configuration file's comment."""
     return next(_comments(path), "")
 
 
@@ -71,7 +71,7 @@ def _comments(path: Path) -> Iterator[str]:
 
 
 def with_defaults(name: str, files: Mapping[str, Path], above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a task's file says, and for what it does not say the tasks that it begins with."""
+    """Read a task's file, over the files of the tasks in its defaults list."""
     tree = yaml.safe_load(files[name].read_text(encoding="utf-8")) or {}
     begun: dict[str, Any] = {}
     names = tree.get("defaults")

@@ -1,4 +1,4 @@
-"""Plugins of Hydra that others have installed: one that cannot be imported must not break what does not use it."""
+"""Hydra plugins of other packages: one that cannot be imported must not break commands that do not use it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import hydra_plugins
 from ptv2.errors import first_line
 
 OURS = "ptv2"
-# Their sweeper and launcher have the names of ours, and need versions of Optuna and cloudpickle that others refuse.
+# Their sweeper and launcher have our names, and need versions of Optuna and cloudpickle that other packages refuse.
 REPLACED = ("hydra_optuna_sweeper", "hydra_ray_launcher")
 
 
 @cache
 def broken_plugins() -> dict[str, str]:
-    """Hide plugins that cannot be imported from Hydra, which would end with their error; the reason of each, by name.
+    """Hide plugins that cannot be imported from Hydra, which would fail with them; returns the reasons by name.
 
     `None` in `sys.modules` keeps Python from importing a module, and Hydra's search from running it.
     """
@@ -36,7 +36,7 @@ def broken_plugins() -> dict[str, str]:
                 import_module(module)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # whatever they do when they are imported, leaving Python too
+            except BaseException as error:  # an import may do anything, also leave Python
                 faults[name] = (
                     f"{type(error).__name__}: {first_line(error, 80)}" if str(error) else type(error).__name__
                 )
@@ -46,7 +46,7 @@ def broken_plugins() -> dict[str, str]:
 
 
 def _modules(name: str, is_package: bool) -> Iterator[str]:
-    """The modules that Hydra imports of a plugin: all but those whose names begin with one underscore."""
+    """List the modules of a plugin that Hydra imports: all but those whose names begin with one underscore."""
     yield name
     if is_package:
         for inner in iter_modules(sys.modules[name].__path__, f"{name}."):
@@ -56,7 +56,7 @@ def _modules(name: str, is_package: bool) -> Iterator[str]:
 
 
 def plugin_at_fault(error: BaseException) -> str | None:
-    """The plugin of others in which an error arose, if none of our code ran inside it."""
+    """Name the plugin of another package that raised an error; None if it called our code, or there is none."""
     plugin = None
     for name in _modules_of(error.__traceback__):
         if name.startswith("hydra_plugins.") and name.split(".")[1] != OURS:

@@ -1,7 +1,7 @@
-"""Recipes: what is known to work for one task, model and method, found by Hydra under `conf/recipe/`.
+"""Recipes: settings that are known to work for one task, model and method, found by Hydra under `conf/recipe/`.
 
-`recipe/<task>/<model>/<method>.yaml` is for that very case, `recipe/any/<model>/<method>.yaml` for a model on any task
-(the former goes over the latter). A file holds settings as `conf/config.yaml` names them, and `recipe.kind` and
+`recipe/<task>/<model>/<method>.yaml` is for one task, `recipe/any/<model>/<method>.yaml` for a model on any task; the
+former overrides the latter. A file holds settings as `conf/config.yaml` names them, and `recipe.kind` and
 `recipe.source`.
 """
 
@@ -22,16 +22,14 @@ from ptv2.config.schema import RecipeRecord, RunConfig
 from ptv2.errors import ConfigError, unknown
 
 NONE = "none"  # recipe=none: as if there were no recipe
-# The groups of conf/config.yaml's defaults list, and the name that each looks up; the later goes over the earlier.
+# The groups of conf/config.yaml's defaults list, and the name that each looks up; the later overrides the earlier.
 LOOKED_UP = {"recipe/any": "{model}/{method}", "recipe": "{task}/{model}/{method}"}
-
-
 KINDS = get_args(RecipeRecord.model_fields["kind"].annotation)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as its file has it. `settings`: value by key ("optim.lr")."""
+    """The content of a recipe's file. `settings`: values by full key ("optim.lr")."""
 
     name: str
     kind: str
@@ -44,7 +42,7 @@ class Recipe:
         return Recipe(self.name, self.kind, self.source, {**below, **self.settings})
 
     def record(self, config: Mapping[str, Any]) -> RecipeRecord:
-        """What a run says of the recipe it was made from: also what it has changed, with the recipe's values."""
+        """Record the recipe of a run, with the recipe's values of the settings that the run has changed."""
         has = flat(config)
         changed = {key: value for key, value in self.settings.items() if has.get(key) != value}
         return RecipeRecord.model_validate(
@@ -53,10 +51,10 @@ class Recipe:
 
 
 def chosen(runtime: RuntimeConf) -> Recipe | None:
-    """The recipe that Hydra took, by its own account of the choices (`hydra.runtime`); none if there is no file.
+    """Read the recipe that Hydra took, by its account of the choices (`hydra.runtime`); None if there is no file.
 
     Raises:
-        ConfigError: a recipe was asked for by name and is not there, or a file that is no recipe.
+        ConfigError: a recipe that was named does not exist, or a file is no recipe.
     """
     choices = {key: value for key, value in runtime.choices.items() if isinstance(value, str)}
     folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
@@ -74,10 +72,10 @@ def chosen(runtime: RuntimeConf) -> Recipe | None:
 
 
 def read(path: Path, name: str) -> Recipe:
-    """One file.
+    """Read one recipe.
 
     Raises:
-        ConfigError: no YAML, or nothing in it says what kind of recipe it is and where it is from.
+        ConfigError: the file is no YAML, or lacks the kind or the source of the recipe.
     """
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path))
@@ -93,10 +91,10 @@ def read(path: Path, name: str) -> Recipe:
 
 
 def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
-    """All recipes, sorted by name; of one name in both folders Hydra takes the shipped.
+    """Read all recipes, sorted by name; of one name in both folders Hydra takes the shipped one.
 
     Raises:
-        ConfigError: no such folder `config_dir`, or a file that is no recipe.
+        ConfigError: no such folder `config_dir`, or a file is no recipe.
     """
     folders = paths.folders(config_dir)
     for name in _names(folders, "recipe"):
@@ -104,10 +102,10 @@ def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
 
 
 def describe_recipe(config: RunConfig, *, changes: bool = True) -> str | None:
-    """One line: the file of the recipe that a run follows, and where it is from; None for a run without a recipe.
+    """Describe the recipe of a run in one line: its file and source; None for a run without a recipe.
 
     Args:
-        changes: whether to tell which of the recipe's settings the run has changed, with the recipe's values.
+        changes: whether to list the settings that the run has changed, with the recipe's values.
     """
     recipe = config.recipe
     if recipe is None:
@@ -121,7 +119,7 @@ def describe_recipe(config: RunConfig, *, changes: bool = True) -> str | None:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by their full keys; lists and empty mappings are values."""
+    """Turn nested settings into values by full key; lists and empty mappings are values."""
     pairs: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
@@ -132,7 +130,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """The opposite of `flat`."""
+    """Turn values by full key into nested settings, as `flat` reversed."""
     tree: dict[str, Any] = {}
     for key, value in pairs.items():
         *parents, leaf = key.split(".")

@@ -112,7 +112,7 @@ class OptimConfig(Frozen):
 
 
 class TrainerConfig(Frozen):
-    """`batch_size` is the effective one: examples an optimizer step, over all processes and accumulation steps."""
+    """`batch_size` is the effective one: examples per optimizer step, over all processes and accumulation steps."""
 
     epochs: Positive = 10
     max_steps: Positive | None = None
@@ -135,10 +135,10 @@ class TrainerConfig(Frozen):
 
 
 class MultitaskConfig(Frozen):
-    """The part that tasks share: deep prompts trained on all of them, one head a task, every batch of one task.
+    """The part that tasks share: deep prompts trained on all of them, one head per task, every batch of one task.
 
     What is not here (prompt, head, model, seed, the rest of optim and trainer) is that of the run.
-    `ptv2.config.multitask` makes `tasks` of what a user writes.
+    `ptv2.config.multitask` turns what a user writes into `tasks`.
     """
 
     written: ClassVar = ("dirs", "families")  # further keys that a user may write
@@ -170,7 +170,7 @@ class MultitaskConfig(Frozen):
 
 
 class RecipeRecord(Frozen):
-    """The recipe that a run's settings began with, for its record; what it computes is in the settings themselves."""
+    """The recipe that a run's settings began with, for its record; the settings themselves hold its values."""
 
     name: str  # the file below conf/recipe/
     kind: Literal["published", "ours"]
@@ -197,7 +197,7 @@ class RunConfig(Frozen):
 
     @property
     def tuning(self) -> Method:
-        """How the model is made: the method, but p-tuning-v2 for one that has learned several tasks before."""
+        """The method by which the model is built: p-tuning-v2 for one that has learned several tasks before."""
         method = METHODS[self.method]
         return METHODS["p-tuning-v2"] if method.several_tasks else method
 
@@ -237,7 +237,7 @@ class RunConfig(Frozen):
         if self.multitask is None:
             return self
         if self.head.kind != "linear":
-            raise ValueError(f"head.kind={self.head.kind}: method={MULTITASK} has a new head a task; expected linear")
+            raise ValueError(f"head.kind={self.head.kind}: method={MULTITASK} has a new head per task; expected linear")
         names = [entry.task.name for entry in self.multitask.tasks]
         if self.task.name not in names:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Settings as people type them, in the words that Hydra reads."""
+"""Turn settings as people type them into words that Hydra reads."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ _FIELD = re.compile(r"[\w.-]+")
 
 
 def spelled(words: Sequence[str]) -> list[str]:
-    """The words of a command, with folders quoted and `~` replaced, and fields as a list.
+    """Spell the words of a command for Hydra: folders quoted and without `~`, fields as a list.
 
     Raises:
-        ConfigError: a setting that is written like an option, as `--seed 3`.
+        ConfigError: a setting is written like an option, as `--seed 3`.
     """
     sweep = any(word in SWEEP for word in words)
     return [_spelled(word, sweep) for word in words]
 
 
 def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
-    """The words of `ptv2 train` with options before settings, and the folder of `--config-dir`.
+    """Put the options of `ptv2 train` before its settings; returns the words and the folder of `--config-dir`.
 
     Hydra takes settings in one stretch only. Its options that would read another configuration (`--config-path`,
-    `--config-name`) or a pickle (`--experimental-rerun`) are none of ours.
+    `--config-name`) or a pickle (`--experimental-rerun`) are refused.
 
     Raises:
         ConfigError: an unknown option, one without its value, or `--config-dir` given twice.
@@ -110,7 +110,7 @@ def _spelled(word: str, sweep: bool) -> str:
 
 
 def _folder(value: str, sweep: bool) -> str:
-    """One folder, or in a sweep several with commas between them."""
+    """Spell one folder, or in a sweep several with commas between them."""
     expanded = os.path.expanduser(value)
     if sweep and "," in value and not Path(expanded).exists():
         return ",".join(_folder(folder, False) for folder in value.split(","))

@@ -35,7 +35,7 @@ Source = Literal["hub", "files", "mini"]
 Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Positive = Annotated[Whole, Field(gt=0, le=10**9)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
-Folder = Annotated[str, Field(min_length=1)]  # or what else stands in the place of one
+Folder = Annotated[str, Field(min_length=1)]  # or an id of the hub
 Rate = Annotated[float, Field(ge=0, lt=1)]
 LONGEST_NAME = 100  # a file system takes 255 bytes for the names of task, model, method and a hash
 
@@ -114,7 +114,7 @@ class HubSource(Frozen):
 class FilesSource(Frozen):
     """Local files: `folder` below `data.dir`, and for each split the file names to try in that order.
 
-    Formats: `auto` (by the file's name), `records` (.jsonl, .csv, .tsv), `columns` (CoNLL: a token a line), `props`
+    Formats: `auto` (by the file's name), `records` (.jsonl, .csv, .tsv), `columns` (CoNLL: one token per line), `props`
     (CoNLL-2005), `conll12` (CoNLL-2012, also folders of such files), `squad` (the official JSON).
     """
 
@@ -132,7 +132,7 @@ class Sources(Frozen):
 
 
 class TaggingConfig(Frozen):
-    """What only tasks of shape `tag` have."""
+    """The settings that only tasks of shape `tag` have."""
 
     columns: list[str] | None = None  # names of a column file's columns; None: its own `# global.columns`, if any
     tokens: str | int = 0  # column of the words, by name or number
@@ -143,7 +143,7 @@ class TaggingConfig(Frozen):
 
 
 class ExtractionConfig(Frozen):
-    """What only tasks of shape `extract` have. The defaults are the published code's."""
+    """The settings that only tasks of shape `extract` have. The defaults are those of the published code."""
 
     stride: Annotated[int, Field(ge=0)] = 128  # tokens that two windows of a context share
     n_best: Positive = 20  # starts and ends that are tried with each other in a window
@@ -185,7 +185,7 @@ Metric = Annotated[str, one_of("metric", known_metrics())]
 
 
 class TaskConfig(Frozen):
-    """What a task is. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
+    """A task. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
     name: Name  # names the task in tables and runs
     shape: Literal["classify", "choose", "tag", "extract"]  # one text or pair; several choices; tags of words; a span
@@ -265,7 +265,7 @@ class DataConfig(Frozen):
 
 
 class SharedTask(Frozen):
-    """One of the tasks that prompts are trained on together, and where its data come from."""
+    """One of the tasks that prompts are trained on together, and the source of its data."""
 
     task: TaskConfig
     data: DataConfig
@@ -277,7 +277,7 @@ class SharedTask(Frozen):
 
 
 def check_source(task: TaskConfig, data: DataConfig) -> None:
-    """Raise `ValueError` unless the task has such a source, with a folder exactly where it is files."""
+    """Raise `ValueError` unless the task has such a source, with a folder if and only if it is files."""
     if getattr(task.sources, data.source) is None:
         have = [s for s in ("hub", "files", "mini") if getattr(task.sources, s) is not None]
         raise ValueError(f"data.source={data.source}: task {task.name} has no such source (it has: {', '.join(have)})")

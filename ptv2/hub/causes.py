@@ -1,4 +1,4 @@
-"""Why the hub did not give what was asked for: one function for models, data sets and scripts."""
+"""Explain why a fetch from the hub failed, in the same way for models, data sets and scripts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ptv2.errors import LINE, DiskFullError, NetworkError, Ptv2Error, causes_of,
 
 MOST = LINE - 20  # characters of a message, which `ptv2: error: ` precedes
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-RETRIED = (407, 408, 429)  # statuses below 500 that say nothing of what was asked for
+RETRIED = (407, 408, 429)  # statuses below 500 that are no answer about the repository
 STATUSES = {
     401: "it does not take this HF_TOKEN; make a new one on the hub, or unset it",
     403: "access is denied; accept its terms on the hub and set an HF_TOKEN that may read it",
@@ -45,19 +45,19 @@ _QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
 
 @dataclass(frozen=True)
 class Cause:
-    """What happened and what mends it, in one sentence; and whether the network failed or what was asked for."""
+    """What happened and how to mend it, in one sentence; `network`: whether the network failed, not the request."""
 
     text: str
     network: bool = False
 
 
 def failure(error: Exception, name: str, refusal: type[Ptv2Error], instead: str) -> Ptv2Error:
-    """The error, in one line, of a fetch that failed.
+    """Make the one-line error of a fetch that failed.
 
     Args:
-        name: what is fetched, as the user knows it: a repository, or `repository@revision`.
+        name: what is fetched, in the user's words: a repository, or `repository@revision`.
         refusal: the class of error for a name that is wrong or access that is not granted.
-        instead: what the user can do without the hub; ends the message.
+        instead: what the user can do without the hub, the end of the message.
     """
     if has_full_disk(error):
         text = f"no space left for the hub's cache in {shorten(constants.HF_HUB_CACHE, 60)}"
@@ -67,7 +67,7 @@ def failure(error: Exception, name: str, refusal: type[Ptv2Error], instead: str)
 
 
 def find_cause(error: BaseException) -> Cause:
-    """The cause of an error of `huggingface_hub`, or of a library below it."""
+    """Find the cause of an error of `huggingface_hub`, or of a library below it."""
     links = list(causes_of(error))
     for link in links:
         for ask in (_name, _answer, _setting, _connection):
@@ -82,7 +82,7 @@ def find_cause(error: BaseException) -> Cause:
 
 
 def endpoint() -> str:
-    """The hub's address for a message, without a password that may stand in it."""
+    """Return the hub's address for a message, without a password."""
     return shorten(_CREDENTIALS.sub("", constants.ENDPOINT), 60)
 
 
@@ -92,7 +92,7 @@ def _has_token() -> bool:
 
 
 def hide_secrets(text: str) -> str:
-    """A text of a library without tokens, passwords and the queries of addresses, which may be signed."""
+    """Remove tokens, passwords and the queries of addresses, which may be signed, from a library's text."""
     token = os.environ.get("HF_TOKEN", "").strip()
     if len(token) > 3:
         text = text.replace(token, "***")
@@ -100,7 +100,7 @@ def hide_secrets(text: str) -> str:
 
 
 def _message(name: str, text: str, instead: str) -> str:
-    """`name: text; instead`, of which the name is cut first and then the text."""
+    """Write `name: text; instead`; where that is too long, the name is cut first and then the text."""
     name = shorten(name, max(40, MOST - len(text) - len(instead) - 4))
     return f"{name}: {shorten(text, MOST - len(name) - len(instead) - 4)}; {instead}"
 
@@ -171,7 +171,7 @@ def _setting(error: BaseException) -> Cause | None:
 
 
 def _connection(error: BaseException) -> Cause | None:
-    """A connection that did not come about, or broke off."""
+    """A connection that could not be made, or broke off."""
     kind, message = type(error).__name__, str(error)
     if isinstance(error, HfHubHTTPError | OfflineModeIsEnabled | LocalEntryNotFoundError):
         return None
@@ -180,7 +180,7 @@ def _connection(error: BaseException) -> Cause | None:
     elif kind == "ProxyError" and "407" in message:
         text = STATUSES[407]
     elif kind == "ProxyError":
-        text = f"the proxy did not let us through to {endpoint()} ({_safe(error, 50)}); see HTTPS_PROXY and NO_PROXY"
+        text = f"the proxy refused the way to {endpoint()} ({_safe(error, 50)}); see HTTPS_PROXY and NO_PROXY"
     elif isinstance(error, httpx.TimeoutException | TimeoutError):
         text = f"no answer in time from {endpoint()}; try again, with HF_HUB_DOWNLOAD_TIMEOUT=60 if it is slow"
     elif isinstance(error, httpx.ConnectError | ConnectionRefusedError):
@@ -188,7 +188,7 @@ def _connection(error: BaseException) -> Cause | None:
     elif isinstance(error, httpx.TransportError | ConnectionError) or "Consistency check failed" in message:
         text = f"the connection to {endpoint()} broke off; try again"
     elif isinstance(error, httpx.TooManyRedirects):
-        text = f"{endpoint()} sends us round in circles; see HF_ENDPOINT and your proxy"
+        text = f"{endpoint()} redirects in circles; see HF_ENDPOINT and your proxy"
     elif _is_xet(error):
         text = f"the download from {endpoint()} broke off; try again, with HF_HUB_DISABLE_XET=1 if it does so again"
     else:
@@ -197,7 +197,7 @@ def _connection(error: BaseException) -> Cause | None:
 
 
 def _where(error: BaseException) -> str:
-    """The hub, or another host that it sent us to, and the proxy on the way."""
+    """Name the hub, or another host that it sent us to, and the proxy on the way."""
     host = _host(error)
     if host in (None, urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]):
         proxy = _proxy(urlsplit(constants.ENDPOINT).scheme, host or "")
@@ -206,7 +206,7 @@ def _where(error: BaseException) -> str:
 
 
 def _host(error: BaseException) -> str | None:
-    """The host, and port where it is given, that an error of httpx is about."""
+    """Return the host of an error of httpx, with the port where it is given."""
     try:
         return urlsplit(str(error.request.url)).netloc.rpartition("@")[2]  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError):  # httpx raises the latter for an error without a request
@@ -214,7 +214,7 @@ def _host(error: BaseException) -> str | None:
 
 
 def _proxy(scheme: str, host: str) -> str | None:
-    """The proxy that the environment names for an address, without its password."""
+    """Return the proxy that the environment names for an address, without its password."""
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     return shorten(_CREDENTIALS.sub("", proxy), 40) if proxy and not proxy_bypass(host) else None

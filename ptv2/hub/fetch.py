@@ -1,4 +1,4 @@
-"""Fetch from the hub: shown while it goes on, in one line when it fails, and checked against the hub's checksums."""
+"""Fetch from the hub: show the progress, explain a failure in one line, and check the hub's checksums."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def fetching(name: str, refusal: type[Ptv2Error], instead: str) -> Iterator[type
     """Show a fetch, and put its failure into one line.
 
     Args:
-        name: what is fetched, as the user knows it: a repository, or `repository@revision`.
+        name: what is fetched, in the user's words: a repository, or `repository@revision`.
         refusal: the class of error for a name that is wrong or access that is not granted.
-        instead: what the user can do without the hub; ends the message.
+        instead: what the user can do without the hub, the end of the message.
 
     Yields:
         The class of progress bars to give to `huggingface_hub`.
@@ -43,7 +43,7 @@ def fetching(name: str, refusal: type[Ptv2Error], instead: str) -> Iterator[type
     pulse = Pulse()
     try:
         with _stopping_at_interrupt(pulse.stopped), showing(name, pulse) as bars, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on little space, which the error says that follows
+            warnings.simplefilter("ignore")  # of little space: the error that follows says it too
             yield bars
     except Ptv2Error:
         raise
@@ -53,7 +53,7 @@ def fetching(name: str, refusal: type[Ptv2Error], instead: str) -> Iterator[type
 
 @contextmanager
 def _stopping_at_interrupt(stopped: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C end the threads that fetch too: `huggingface_hub` waits for them, which may take a whole file."""
+    """Let Ctrl-C end the threads that fetch too: else `huggingface_hub` waits until they have whole files."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
@@ -71,7 +71,7 @@ def _stopping_at_interrupt(stopped: threading.Event) -> Iterator[None]:
 
 
 def expected_sha256(file: Path) -> str | None:
-    """The SHA-256 that the hub gave for a large file in its cache; None for small files and those of other folders."""
+    """Return the SHA-256 that the hub gave for a large file in its cache; None for small files and other folders."""
     if not file.is_symlink():
         return None
     blob = file.resolve()
@@ -101,7 +101,9 @@ def check_content(name: str, file: Path, sha256: str | None = None) -> None:
         file.unlink()
         blob.unlink()
     except OSError as error:
-        done = f"delete {shorten(str(blob), 120)} ({error.strerror}), and the same command fetches it again"
+        remedy = f"delete {shorten(str(blob), 120)} ({error.strerror}), and the same command fetches it again"
     else:
-        done = "it is removed from the cache, and the same command fetches it again"
-    raise NetworkError(f"{shorten(name, 60)}: {shorten(file.name, 40)} is not what the hub has (wrong SHA-256); {done}")
+        remedy = "it is removed from the cache, and the same command fetches it again"
+    raise NetworkError(
+        f"{shorten(name, 60)}: {shorten(file.name, 40)} is not what the hub has (wrong SHA-256); {remedy}"
+    )

@@ -1,4 +1,4 @@
-"""What a person sees of a fetch: one bar on a terminal, a line now and then elsewhere, and each retry."""
+"""Show a fetch: one bar on a terminal, a line now and then elsewhere, and each retry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ptv2.runs.processes import is_main_process, is_started_by_user
 PATIENCE = 1.0  # seconds before a bar is drawn, so that files of the cache draw none
 PAUSE = 30.0  # seconds between lines where there is no terminal
 LARGE = 10_000_000  # bytes from which a fetch is worth a line
-CHUNK = 2**18  # bytes; with the library's 10 MiB a slow bar stands still, and Ctrl-C waits for so much
+CHUNK = 2**18  # bytes; with the library's 10 MiB a slow bar stands still, and Ctrl-C waits for a whole chunk
 _RETRY = re.compile(r"\[Retry (\d+/\d+)\]")
 _FILE = re.compile(r"/resolve/\S+/([^/\s:]+)")
 _WAIT = re.compile(r"(\d[\d.]*)s\b")
@@ -31,25 +31,25 @@ _STATUS = re.compile(r"HTTP Error (\d+)")
 
 
 class Shown(Enum):
-    """How a process tells of a fetch."""
+    """How a process shows a fetch."""
 
     BAR = auto()
     LINES = auto()
-    NOT = auto()  # another process tells of it
+    NOT = auto()  # another process shows it
 
 
 def how_shown() -> Shown:
-    """How this process, of several that may fetch the same files, tells of it."""
+    """Decide how this process, of several that may fetch the same files, shows a fetch."""
     if not is_main_process() or constants.HF_HUB_DISABLE_PROGRESS_BARS:
         return Shown.NOT
     return Shown.BAR if sys.stderr.isatty() and is_started_by_user() else Shown.LINES
 
 
 class Pulse:
-    """Whether something comes from the hub; shared by the threads of a fetch.
+    """Whether data arrive from the hub; shared by the threads of a fetch.
 
     Attributes:
-        last: when something came, by `time.monotonic`.
+        last: when data last arrived, by `time.monotonic`.
         stopped: once it is set, the threads that fetch end at their next piece.
     """
 
@@ -59,17 +59,17 @@ class Pulse:
         self.ended = threading.Event()
 
     def beat(self) -> None:
-        """Something came; see also `check`."""
+        """Note that data arrived; raises as `check`."""
         self.last = time.monotonic()
         self.check()
 
     def check(self) -> None:
-        """Raise `StoppedError` if the user does not want it any more."""
+        """Raise `StoppedError` if the user has stopped the fetch."""
         if self.stopped.is_set():
             raise StoppedError
 
     def watch(self, name: str) -> None:
-        """Say now and then that nothing comes, until the fetch ends; `hf_xet` tries for minutes without a word."""
+        """Say now and then that nothing arrives, until the fetch ends; `hf_xet` retries silently for minutes."""
         while not self.ended.wait(PAUSE / 2):
             waited = time.monotonic() - self.last
             if waited >= PAUSE:
@@ -78,7 +78,7 @@ class Pulse:
 
 @contextmanager
 def showing(name: str, pulse: Pulse) -> Iterator[type[tqdm]]:
-    """Show a fetch of `name` meanwhile; yields the class of bars for `huggingface_hub`."""
+    """Show a fetch of `name`; yields the class of bars for `huggingface_hub`."""
     shown = how_shown()
     disabled = are_progress_bars_disabled()  # transformers' `disable_progress_bar` turns these off, too
     if disabled and shown is not Shown.NOT:
@@ -107,7 +107,7 @@ class StoppedError(Exception):
 
 
 def _bar_class(name: str, shown: Shown, pulse: Pulse) -> type[tqdm]:
-    """A class of bars of which one is seen: the bytes of all files together."""
+    """Make a class of bars of which only one is visible: the bytes of all files together."""
 
     class Bar(tqdm):
         def __init__(self, *details: Any, **options: Any) -> None:
@@ -120,7 +120,7 @@ def _bar_class(name: str, shown: Shown, pulse: Pulse) -> type[tqdm]:
             super().__init__(*details, **{**options, "desc": shorten(name, 40), "leave": False, "delay": PATIENCE})
 
         def set_description(self, desc: str | None = None, refresh: bool | None = True) -> None:
-            """Keep the name: the library would say what it does with the bytes."""
+            """Keep the name, which the library would replace."""
 
         set_description_str = set_description
 
@@ -142,7 +142,7 @@ def _bar_class(name: str, shown: Shown, pulse: Pulse) -> type[tqdm]:
 
 
 class _Retries(logging.Handler):
-    """Says each retry of `huggingface_hub` and why, in one line; other warnings of the library are not shown.
+    """Report each retry of `huggingface_hub` and its reason in one line; other warnings of the library are not shown.
 
     After Ctrl-C the thread that would try again ends.
     """
@@ -150,7 +150,7 @@ class _Retries(logging.Handler):
     def __init__(self, name: str, pulse: Pulse, shown: bool) -> None:
         super().__init__(logging.WARNING)
         self._name, self._pulse, self._shown = name, pulse, shown
-        self._why: dict[int | None, str] = {}  # by thread: what was asked for and what happened
+        self._why: dict[int | None, str] = {}  # by thread: the file and what happened
 
     def emit(self, record: logging.LogRecord) -> None:
         self._pulse.check()
@@ -168,7 +168,7 @@ class _Retries(logging.Handler):
 
 
 def _reason(text: str) -> str:
-    """What was asked for and what happened, out of a warning of the library."""
+    """Extract the file and what happened from a warning of the library."""
     file = _FILE.search(text)
     of = f"{shorten(file[1], 40)}: " if file else ""
     if (status := _STATUS.search(text)) is not None:
@@ -178,5 +178,5 @@ def _reason(text: str) -> str:
 
 
 def _say(line: str) -> None:
-    """A line of its own, above any bar."""
+    """Print a line above any bar."""
     tqdm.write(shorten(line, 200), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Whether files of a finished run are as the run left them: result.json has a checksum of each, and one of itself."""
+"""Find altered files of a finished run: result.json has a checksum of each, and one of itself."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("env.json", "metrics.jsonl", "predictions-*.jsonl", "fractions-*.json", "official-*")
-CHECKSUM = "checksum"  # key in JSON and YAML files, of everything else in them
+CHECKSUM = "checksum"  # key in JSON and YAML files; the checksum is over everything else in them
 
 
 def with_checksum(tree: Mapping[str, Any], checked: Any = None) -> dict[str, Any]:
-    """The same mapping with a checksum of it at its end, or of what of it is `checked`."""
+    """Add a checksum of `checked`, or else of the whole mapping, at the end of a mapping."""
     return {**tree, CHECKSUM: checksum(tree if checked is None else checked)}
 
 
 def is_altered(tree: Mapping[str, Any], *checked: Any) -> bool:
-    """Whether a mapping with a checksum is another than was written; one without is of before there were any.
+    """Whether a mapping differs from its checksum; those of early versions have none and count as unaltered.
 
     Args:
-        checked: what the checksum may be of; nothing: all else that is in the mapping.
+        checked: the values that the checksum may be of; without any, all else that is in the mapping.
     """
     if CHECKSUM not in tree:
         return False
@@ -30,7 +30,7 @@ def is_altered(tree: Mapping[str, Any], *checked: Any) -> bool:
 
 
 def checksum(tree: Any) -> str:
-    """Of what JSON can hold, in whatever order and spelling it was written; an empty text for what it cannot hold."""
+    """Hash a value of JSON, whatever the order of its keys; an empty text for other values."""
     try:
         plain = json.loads(json.dumps(tree))
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
@@ -39,16 +39,16 @@ def checksum(tree: Any) -> str:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files that a run leaves beside its result, by name."""
+    """Hash the files that a run leaves beside its result, with SHA-256, by name."""
     paths = sorted(path for pattern in FILES for path in folder.glob(pattern))
     return {path.name: _hash(path) for path in paths}
 
 
 def altered_files(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """The files that are not as they were; one that is gone may have been removed on purpose.
+    """List the files that differ from their hashes; a missing one may have been removed on purpose.
 
     Args:
-        files: SHA-256 by name, as the result has them.
+        files: SHA-256 by name, as in the result.
     """
     return [name for name, sha256 in files.items() if _is_other(folder / name, sha256)]
 

@@ -1,4 +1,4 @@
-"""One directory a run: found by its identity, locked while it is trained, never mixed with another."""
+"""One directory per run: found by its identity, locked while it is trained, never mixed with another."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ptv2.runs.record import AGAIN, Result, cure, fault_of_files, read_result, r
 from ptv2.runs.sharing import shareable_text, without_paths
 from ptv2.runs.weights import ARTIFACT, fault_of_weights
 
-# Folder, below that of the runs, of what several of them begin with; no command takes it for runs of its own accord.
+# Folder, below that of the runs, of their shared parts; commands read it only where a user names it.
 SHARED = "shared"
-# Files by which a folder without its config.yaml is known to be a run: two of them, as other programs use such names.
+# Two of these files make a folder without config.yaml a run; one is not enough, as other programs use such names.
 RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
 STATES = ("state-*.safetensors", "best-*.safetensors")  # of a training that is not finished
 MOST_LISTED = 8  # runs that a message names
@@ -35,26 +35,26 @@ class RunDirectory:
     """`<out>/<task>-<model>-<method>-<hash>/` with config.yaml, env.json, metrics.jsonl, predictions, artifact, log."""
 
     def __init__(self, config: RunConfig, data: str, model: str, shared: str | None = None) -> None:
-        """Name it.
+        """Find the directory's name.
 
         Args:
-            data, model: fingerprints, which stand for paths in the identity.
-            shared: hash of the part that a run of method multitask-p-tuning-v2 begins with.
+            data, model: fingerprints, which replace paths in the identity.
+            shared: hash of the shared part that a run of method multitask-p-tuning-v2 begins with.
         """
         out = Path(config.out)
         earlier = (out / run_name(config, data, model, shared, earlier=True)).is_dir()  # made by version 0.1.0
         self.path = out / run_name(config, data, model, shared, earlier=earlier)
-        self.config = config.model_dump(mode="json")  # as config.yaml has it
+        self.config = config.model_dump(mode="json")  # as in config.yaml
         self._deciding = deciding(config, data, model, shared, earlier=earlier)
 
     @property
     def result(self) -> Result | None:
-        """The result, if this very run was finished before and is whole; None if it is to be trained."""
+        """The result, if this run is finished and whole; None if it is to be trained."""
         return None if self.fault is not None else read_result(self.path)
 
     @property
     def fault(self) -> str | None:
-        """Why the run is to be trained; an empty text for one that never finished."""
+        """Why the run is to be trained again: what is damaged; empty if it never finished, None if it is whole."""
         try:
             result = read_result(self.path)
         except RunError as error:
@@ -68,23 +68,23 @@ class RunDirectory:
         """Hold the directory for this process; the lock goes with the process, however it ends.
 
         Args:
-            waiting: wait for another process that trains this run, and call this every few seconds meanwhile.
+            waiting: called every few seconds while another process trains this run; None: do not wait for it.
 
         Raises:
-            RunError: another process trains this run, and this one is not to wait.
+            RunError: another process trains this run, and `waiting` is None.
         """
         with hold(self.path, waiting):
             self._begin()
             yield
 
     def _begin(self) -> None:
-        """Remove what a kill has left and what is damaged, make room for files, see to it that config.yaml is there."""
+        """Remove what a kill has left and what is damaged, set folders aside that block files, write config.yaml."""
         for leftover in self.path.rglob(".*.tmp"):  # a kill between write and rename
             if leftover.is_file():
                 leftover.unlink(missing_ok=True)
         if [path for pattern in FILES for path in self.path.glob(pattern) if set_aside(path)]:
             set_aside(self.path / "result.json")
-            (self.path / "result.json").unlink(missing_ok=True)  # of files that are lost, though nobody removed them
+            (self.path / "result.json").unlink(missing_ok=True)  # its files are lost, though nobody removed them
         for pattern in ("config.yaml", *RECORDS, ARTIFACT, *STATES):
             for path in self.path.glob(pattern):
                 set_aside(path)
@@ -101,7 +101,7 @@ class RunDirectory:
     def tidy(self) -> None:
         """Complete the folder of a finished run whose process was killed at the very end, or that lost small files.
 
-        Nothing happens while another process holds it, or where the folder cannot be written.
+        Does nothing while another process holds it, or where the folder cannot be written.
         """
         with contextlib.suppress(RunError, OSError), self.locked():
             self.clear_states()
@@ -115,20 +115,20 @@ class RunDirectory:
         write_json_whole(self.path / "status.json", {**status, **more})
 
     def clear_states(self) -> None:
-        """Remove the training states of a finished run; the artifact has what was trained."""
+        """Remove the training states of a finished run; the trained weights are in the artifact."""
         for pattern in STATES:
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 
 
 class SharedDirectory(RunDirectory):
-    """`<out>/shared/<tasks>-<model>-<hash>/`: what several runs of method multitask-p-tuning-v2 begin with.
+    """`<out>/shared/<tasks>-<model>-<hash>/`: the shared part of several runs of method multitask-p-tuning-v2.
 
-    It holds what a run's directory holds, but its configuration is of several tasks.
+    It has the files of a run's directory, but its configuration is of several tasks.
     """
 
     def __init__(self, config: RunConfig, data: Mapping[str, str], model: str) -> None:
-        """Name it.
+        """Find the directory's name.
 
         Args:
             config: of any of the runs.
@@ -143,13 +143,13 @@ class SharedDirectory(RunDirectory):
 
 
 def write_config(folder: Path, config: Mapping[str, Any], deciding: Mapping[str, Any]) -> None:
-    """Write config.yaml: the resolved configuration, and what of it and of the data decides the numbers."""
+    """Write config.yaml: the resolved configuration, and the settings and fingerprints that decide the numbers."""
     tree = with_checksum({"config": config, "deciding": deciding}, _checked(config, deciding))
     write_text_whole(folder / "config.yaml", yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The resolved configuration that a run was made with; a finished run without its config.yaml has it in its result.
+    """Read the resolved configuration of a run from config.yaml; without that file, from the result.
 
     Raises:
         RunError: `folder` is no run, or its config.yaml is damaged.
@@ -168,7 +168,7 @@ def read_config(folder: Path) -> RunConfig:
         if _is_altered(tree):
             raise RunError(f"{path}: damaged (its checksum is another); {cure(folder)}")
     if isinstance(config, dict) and SHARED in config:
-        raise RunError(f"{folder}: what several runs begin with, of several tasks; expected one of these runs")
+        raise RunError(f"{folder}: the shared part of several runs; expected one of these runs")
     try:
         return RunConfig.model_validate(config)
     except ValidationError as error:
@@ -178,7 +178,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def _deciding_of(path: Path) -> dict[str, Any] | None:
-    """What decides the numbers of the run that `config.yaml` belongs to; None if the file is missing or damaged."""
+    """Read `deciding` of a config.yaml; None if the file is missing or damaged."""
     try:
         tree = _read_yaml(path)
     except (OSError, RunError):
@@ -195,7 +195,7 @@ def _deciding_of(path: Path) -> dict[str, Any] | None:
 
 
 def _is_altered(tree: Mapping[str, Any]) -> bool:
-    """Tells a damaged config.yaml, whose run can be made again, from another run's, which nothing may overwrite.
+    """Whether a config.yaml is damaged, so that its run can be made again; another run's must not be overwritten.
 
     Version 0.1.0 had a checksum of `deciding` alone.
     """
@@ -203,7 +203,7 @@ def _is_altered(tree: Mapping[str, Any]) -> bool:
 
 
 def _checked(config: Any, deciding: Any) -> dict[str, Any]:
-    """What the checksum of config.yaml is of: all but folders, which may be set anew where a run was moved."""
+    """The content that the checksum of config.yaml covers: all but folders, which may change where a run is moved."""
     return {"config": without_paths(config), "deciding": deciding}
 
 
@@ -218,14 +218,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def find_run(name: str, out: str = "runs") -> Path:
-    """The run that `name` means: its folder, its name or its hash, or a beginning of either that no other run has.
+    """Find a run by its folder, its name or its hash, or by a beginning of these that no other run has.
 
     Args:
-        name: with a folder before it, as in `runs/rte-min`, the run is looked for there.
-        out: where it is looked for otherwise.
+        name: a folder before it, as in `runs/rte-min`, is searched.
+        out: the folder that is searched otherwise.
 
     Raises:
-        RunError: none, or more than one.
+        RunError: no run matches, or several do.
     """
     path = Path(name)
     if is_run(path):
@@ -265,7 +265,7 @@ def is_run(folder: Path) -> bool:
 
 
 def find_runs(folders: list[str]) -> list[Path]:
-    """All runs at or directly below the folders, sorted by name.
+    """Find all runs at or directly below the folders, sorted by name.
 
     Raises:
         RunError: one of them is a file.
@@ -282,10 +282,10 @@ def find_runs(folders: list[str]) -> list[Path]:
 
 
 def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
-    """The runs that a command's words mean: runs or folders of runs, in that order; all below `out` without a word.
+    """Find the runs that a command's words name: runs or folders of runs, in that order; without words all of `out`.
 
     Raises:
-        RunError: a word that means no run, or more than one.
+        RunError: a word matches no run, or several.
     """
     if not names:
         return find_runs([out])
@@ -294,9 +294,9 @@ def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
 
 
 def state_of(folder: Path) -> str:
-    """finished, failed, interrupted, pruned, running, unreadable, or unknown (no readable status.json).
+    """Return finished, failed, interrupted, pruned, running, unreadable, or unknown (no readable status.json).
 
-    A run whose process has died without a word is interrupted; one with a damaged result.json is unreadable.
+    A run whose process was killed is interrupted; one with a damaged result.json is unreadable.
     """
     try:
         if read_result(folder) is not None:

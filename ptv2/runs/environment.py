@@ -1,4 +1,4 @@
-"""Where a run was made: versions, hardware, and the revision of the code."""
+"""Describe the environment of a run: versions, hardware, and the revision of the code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Versions, hardware and git revision, as they go into `env.json`."""
+    """Collect versions, hardware and git revision for `env.json`."""
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -50,9 +50,9 @@ def environment() -> dict[str, Any]:
 
 
 def in_words(runs: Iterable[Path]) -> list[str]:
-    """Where finished runs were made, from their `env.json`: a sentence for each machine with its versions.
+    """Describe the environments of finished runs, from their `env.json`: one sentence per machine with its versions.
 
-    Revisions of the code that ran there stand together in one sentence; runs without the file are passed over.
+    It lists all revisions of the code that ran there; runs without the file are left out.
     """
     revisions_of: dict[str, dict[str, None]] = {}
     for run in runs:
@@ -75,7 +75,7 @@ def in_words(runs: Iterable[Path]) -> list[str]:
 
 
 def git_revision() -> str | None:
-    """Commit of the checkout that ptv2 runs from, "+changes" if it has any; none for an installed package."""
+    """Return the commit of the checkout that ptv2 runs from, with "+changes" if any; None for an installed package."""
     folder = Path(__file__).resolve().parent.parent.parent
     if not (folder / ".git").exists():
         return None
@@ -92,7 +92,7 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def version_of(package: str) -> str | None:
-    """The version of an installed package."""
+    """Return the version of an installed package; None without it."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -100,7 +100,7 @@ def version_of(package: str) -> str | None:
 
 
 def processor_of(device: torch.device) -> str:
-    """The name of the GPU or of the processor that `device` is."""
+    """Return the name of the GPU or processor that `device` is."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()

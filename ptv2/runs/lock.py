@@ -1,7 +1,7 @@
-"""The lock of a run's directory: held while it is trained, and asked for without being touched.
+"""The lock of a run's directory, which is held while the run is trained.
 
-`.lock` is what processes that train compete for. `.running` is held beside it and is the only file that a look at a
-run opens, for a moment and shared, so that a look can never make a starting run fail.
+Processes that train compete for `.lock`, and hold `.running` beside it. Other processes only open `.running`, for a
+moment and shared, to see whether the run is trained: so they can never make a starting run fail.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from ptv2.errors import RunError
 from ptv2.files import set_aside
 
-POLL = 5.0  # seconds between two looks at a directory that another process holds
+POLL = 5.0  # seconds between two tries to hold a directory
 LOCK, RUNNING = ".lock", ".running"
 
 
@@ -27,10 +27,10 @@ def hold(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
     """Hold `folder` for this process; the lock goes with the process, however it ends.
 
     Args:
-        waiting: wait for another process, and call this every `POLL` seconds meanwhile.
+        waiting: called every `POLL` seconds while another process holds it; None: do not wait.
 
     Raises:
-        RunError: another process holds it, and this one is not to wait.
+        RunError: another process holds it, and `waiting` is None.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (LOCK, RUNNING):
@@ -62,10 +62,10 @@ def _taken(folder: Path) -> RunError:
 
 @contextlib.contextmanager
 def _mark(path: Path) -> Iterator[None]:
-    """Hold `.running`, which has this process's number; it is removed at the end, as a run's folder may be shared."""
+    """Hold `.running`, which has this process's id; it is removed at the end, as users may share a run's folder."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # waits for looks only, which last microseconds
+        fcntl.flock(handle, fcntl.LOCK_EX)  # waits for `is_held` of other processes only, which lasts microseconds
         os.truncate(handle, 0)
         os.write(handle, json.dumps({"pid": os.getpid()}).encode())
         yield
@@ -75,7 +75,7 @@ def _mark(path: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process trains in `folder` now. Writes nothing, and no starting run notices."""
+    """Whether a process trains in `folder` now. Writes nothing and disturbs no starting run."""
     try:
         handle = os.open(folder / RUNNING, os.O_RDONLY)
     except OSError:
@@ -91,7 +91,7 @@ def is_held(folder: Path) -> bool:
 
 
 def holder(folder: Path) -> int | None:
-    """Number of the process that trains in `folder`; None if there is none or it cannot be read."""
+    """Return the id of the process that trains in `folder`; None if there is none or it cannot be read."""
     try:
         return int(json.loads((folder / RUNNING).read_text(encoding="utf-8"))["pid"]) if is_held(folder) else None
     except (OSError, ValueError, KeyError, TypeError):

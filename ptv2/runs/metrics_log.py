@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object a line, by step."""
+"""`metrics.jsonl`: one JSON object per line, by step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ptv2.files import naming, write_text_whole
 
 
 class MetricsLog:
-    """Appends lines; after an interruption it forgets those that the continued run will write again."""
+    """Append lines; after an interruption, remove those that the continued run will write again."""
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
-        """`writes` is false on all processes but the main one."""
+        """`writes`: whether this is the main process."""
         self.path = path
         self._writes = writes
         self._waiting: list[str] = []
@@ -23,7 +23,7 @@ class MetricsLog:
         self._hash = hashlib.sha256()
 
     def start_at(self, step: int, evaluated_at: int, saved: dict[str, Any] | None = None) -> int:
-        """Keep what is older than a state: losses up to `step`, evaluations up to `evaluated_at`.
+        """Keep the lines older than a state: losses up to `step`, evaluations up to `evaluated_at`.
 
         Args:
             step: the step of the state.
@@ -31,7 +31,7 @@ class MetricsLog:
             saved: the `fingerprint()` that the state was saved with.
 
         Returns:
-            How many lines were damaged, altered or lost. A last line that a kill has cut short does not count.
+            The number of damaged, altered or lost lines. A last line that a kill has cut short does not count.
         """
         if not self._writes:
             return 0
@@ -46,17 +46,17 @@ class MetricsLog:
         return max(1, damaged, saved["lines"] - len(older))
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells the written lines from altered ones: how many they are, and their SHA-256."""
+        """Return the number of written lines and their SHA-256, by which altered ones are noticed."""
         return {"lines": self._lines, "sha256": self._hash.hexdigest()}
 
     def add(self, line: dict[str, Any]) -> None:
-        """Add a line; an evaluation's is written at once, so that it can be watched."""
+        """Add a line; those of evaluations are written at once, so that they can be watched."""
         self._waiting.append(json.dumps(line) + "\n")
         if "dev" in line:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the lines that wait."""
         if self._writes and self._waiting:
             text = "".join(self._waiting)
             with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
@@ -70,12 +70,12 @@ class MetricsLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file, without those that are damaged; [] if the file is not there."""
+    """Read the lines of a metrics file, without damaged ones; empty if there is no such file."""
     return _parse(path)[0]
 
 
 def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The whole lines, and how many others there are beside a last one that a kill has cut short."""
+    """Read the whole lines, and count the damaged ones but for a last line that a kill has cut short."""
     if not path.is_file():
         return [], 0
     lines, damaged = [], 0

@@ -1,14 +1,14 @@
-"""Which of a training's processes this is, by the variables that `accelerate launch` and `torchrun` set."""
+"""Tell which process of a training this is, by the variables that `accelerate launch` and `torchrun` set."""
 
 from __future__ import annotations
 
 import os
 
-STARTED_BY = "PTV2_STARTED_BY"  # the id of the process that the user started; jobs of a sweep may run in others
+STARTED_BY = "PTV2_STARTED_BY"  # the id of the process that the user started; jobs of a sweep may have their own
 
 
 def note_start() -> None:
-    """Make this process the one that the user started."""
+    """Note that the user started this process."""
     os.environ[STARTED_BY] = str(os.getpid())
 
 
@@ -18,7 +18,7 @@ def is_started_by_user() -> bool:
 
 
 def is_main_process() -> bool:
-    """Whether this is the one of several processes of a training that speaks and writes."""
+    """Whether this is the process of a training that prints and writes files."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -1,4 +1,4 @@
-"""`result.json`: what a finished run says about itself. Tables read nothing else."""
+"""`result.json`: the record of a finished run. Tables read nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Result:
     headline: str  # the dev metric that chose the weights
     dev: dict[str, float]  # of the best evaluation
     dev_last: dict[str, float]  # of the last one
-    test: dict[str, float] | None  # of the best weights, scored once; none if there is no labelled test set
+    test: dict[str, float] | None  # of the best weights, scored once; None if there is no labelled test set
     best_step: int
     best_epoch: float
     steps: int  # optimizer steps done; fewer than `steps_planned` after early stopping
@@ -77,7 +77,7 @@ class Result:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Write `result.json`, without paths of this machine; its presence is what says that a run is finished."""
+    """Write `result.json`, without paths of this machine; a run that has the file is finished."""
     tree = asdict(result)
     tree["config"] = shareable_config(tree["config"])
     tree["data"] = shareable_data(tree["data"])
@@ -87,7 +87,7 @@ def write_result(folder: Path, result: Result) -> None:
 
 
 def shareable_data(data: dict[str, Any]) -> dict[str, Any]:
-    """The record of data with the files' names only; `fingerprint` says what was in them."""
+    """Remove folders from the record of data; `fingerprint` identifies the files' content."""
     shareable = dict(data)
     if isinstance(source := data.get("source"), dict):
         shareable["source"] = {key: shareable_path(v) if isinstance(v, str) else v for key, v in source.items()}
@@ -101,17 +101,17 @@ def shareable_data(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overview_texts(data: dict[str, Any]) -> dict[str, list[str]]:
-    """What was guessed and noted of the data; nothing for records without, or with something else in its place."""
+    """Return guesses and notes about the data; empty for records without them, or with other values in their place."""
     overview = data.get("overview")
     lists = {key: overview.get(key) for key in ("guesses", "notes")} if isinstance(overview, dict) else {}
     return {key: list(map(str, texts)) for key, texts in lists.items() if isinstance(texts, list)}
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result of a finished run; None if `folder` holds none.
+    """Read the result of a finished run; None if `folder` has none.
 
     Raises:
-        RunError: the file is there but cannot be read, lacks something, or has another schema; with what is wrong.
+        RunError: the file cannot be read, lacks something, or has another schema; names the fault.
     """
     path = folder / "result.json"
     if not path.exists():
@@ -138,7 +138,7 @@ def read_result(folder: Path) -> Result | None:
 
 
 def fault_of_files(folder: Path, result: Result) -> str | None:
-    """Which files of a finished run are damaged; None if none is."""
+    """Name the damaged files of a finished run; None if there are none."""
     altered = altered_files(folder, result.files)
     return f"{enumerate_some(altered)}: damaged (altered since the run finished); {AGAIN}" if altered else None
 
@@ -148,7 +148,7 @@ def _reader() -> TypeAdapter[Result]:
     return TypeAdapter(Result)
 
 
-# What every table needs of the parts of a result whose other keys are free.
+# Keys that every table needs, of fields whose other keys are free.
 _NEEDED: tuple[tuple[str, str, type | UnionType], ...] = (
     ("parameters", "percent", int | float),
     ("data", "fingerprint", str),
@@ -182,14 +182,14 @@ def _named(value: Any) -> str:
 
 
 def cure(folder: Path) -> str:
-    """What makes a run with damaged files whole again."""
+    """Say how to repair a run with damaged files."""
     return "`ptv2 import` writes it again" if read_status(folder).get("state") == "imported" else AGAIN
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """`status.json` of a run: state (running, interrupted, pruned, failed, finished), message, time; all are texts.
+    """Read `status.json` of a run: state (running, interrupted, pruned, failed, finished), message, time; all texts.
 
-    A file that is missing or damaged gives the state "unknown", with a message that says so where it is damaged.
+    Where the file is missing or damaged the state is "unknown"; a message says that it is damaged.
     """
     path = folder / "status.json"
     try:

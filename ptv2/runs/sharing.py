@@ -1,4 +1,4 @@
-"""What is taken out of records before anyone shares them: folders of this machine, and with them the user's name."""
+"""Make records fit to share: remove folders of this machine, and with them the user's name."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Settings that hold a place on this machine; data and weights are recorded by their fingerprints besides.
+# Settings that hold a path on this machine; fingerprints identify data and weights.
 PATHS = {"out", "dir", "path"}
-# What may be an absolute path in a sentence, unless no such folder is here: "/people/person" is a label.
+# An absolute path in a sentence, if its first folders exist: "/people/person" is a label.
 _ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?!/)[^\s'\"`,;()\[\]{}<>|]+")
 
 
 def shareable_path(path: str) -> str:
-    """`path` relative to the current folder; an absolute path elsewhere loses all but its last name."""
+    """Make a path relative to the current folder; of an absolute path elsewhere keep the last name only."""
     if not Path(path).is_absolute():
         return path
     return _relative(Path(path))
 
 
 def shareable_config(value: Any) -> Any:
-    """The same configuration, or a part of it, without absolute paths."""
+    """Copy a configuration, or a part of it, without absolute paths."""
     if isinstance(value, Mapping):
         return {
             key: shareable_path(item) if key in PATHS and isinstance(item, str) else shareable_config(item)
@@ -31,14 +31,14 @@ def shareable_config(value: Any) -> Any:
 
 
 def without_paths(value: Any) -> Any:
-    """The same configuration, or a part of it, without the settings that hold a place on this machine."""
+    """Copy a configuration, or a part of it, without the settings that hold a path on this machine."""
     if isinstance(value, Mapping):
         return {key: without_paths(item) for key, item in value.items() if key not in PATHS}
     return [without_paths(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def shareable_text(text: str) -> str:
-    """A message without absolute paths of this machine and without the name of the home folder."""
+    """Remove absolute paths of this machine and the name of the home folder from a message."""
     for folder in (Path.cwd(), Path.home()):
         if len(folder.parts) > 1:
             text = text.replace(f"{folder}/", "")

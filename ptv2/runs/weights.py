@@ -1,4 +1,4 @@
-"""The file of what a run trained: where it is, and whether it is as it was written. Asked without torch."""
+"""The file of a run's trained weights: its place, and whether it is undamaged; needs no torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ptv2.tensor_files import DamagedFileError, read_text
 
 FILE = "artifact.safetensors"
 ARTIFACT = f"artifact/{FILE}"  # below a run's folder
-HEADER = "ptv2"  # key of the JSON object in the file's metadata that says what the weights belong to
+HEADER = "ptv2"  # key of the JSON object in the file's metadata that describes the weights
 
 
 def read_artifact(folder: str | Path) -> dict[str, Any]:
-    """What the artifact in `folder` says about itself: `backbone`, `method`, `head`, `prompt`, `extra`.
+    """Read the description of the artifact in `folder`: `backbone`, `method`, `head`, `prompt`, `extra`.
 
     Raises:
         ModelError: it is missing or damaged.
@@ -33,7 +33,7 @@ def read_artifact(folder: str | Path) -> dict[str, Any]:
 
 
 def fault_of_weights(run: Path) -> str | None:
-    """What is wrong with the weights of a run; None if nothing is."""
+    """Say what is wrong with the weights of a run; None if they are whole."""
     path = run / ARTIFACT
     try:
         read_text(path, HEADER, required=False)

@@ -134,7 +134,7 @@ def test_the_default_is_the_embedded_one() -> None:
         ("optim.betas=[0.9]", "optim.betas.1: has no value", []),
         (
             "model.config.layers=3",
-            "model.config.layers: nothing there to change; +model.config.layers=VALUE adds it",
+            "model.config.layers: does not exist yet; +model.config.layers=VALUE adds it",
             [],
         ),
         ("task=null", "task, model and method are chosen by name", []),

@@ -185,7 +185,7 @@ def test_no_family() -> None:
 
 def test_no_verbalizer() -> None:
     said = fault("multitask.tasks=[mini-inference,mini-roles]", "head.kind=verbalizer", task="mini-inference")
-    assert "head.kind=verbalizer: method=multitask-p-tuning-v2 has a new head a task; expected linear" in said
+    assert "head.kind=verbalizer: method=multitask-p-tuning-v2 has a new head per task; expected linear" in said
 
 
 def test_all_tasks_without_a_folder_are_named_with_how_to_leave_them_out() -> None:

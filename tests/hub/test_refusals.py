@@ -41,7 +41,7 @@ FAULTS: dict[str, tuple[Fault, int, list[str]]] = {
     "short": (Fault(end=1000, length=1000, files=True), 69, ["broke off; try again"]),
     "login": (Fault(200, {"Content-Type": "text/html"}, LOGIN), 69, ["is no hub", "HF_ENDPOINT"]),
     "nameless": (Fault(200, {"ETag": '"x"'}, LOGIN, files=True), 69, ["is no hub", "HF_ENDPOINT"]),
-    "circle": (Fault(302, {"Location": "CIRCLE"}), 69, ["round in circles"]),
+    "circle": (Fault(302, {"Location": "CIRCLE"}), 69, ["redirects in circles"]),
     "elsewhere": (Fault(302, {"Location": f"{NOBODY}/x"}), 69, ["127.0.0.1:9, where http://127.", "is not reachable"]),
 }
 DATA = ["gated", "busy", "half", "spoiled", "login", "absent"]

@@ -271,7 +271,7 @@ def test_results_that_no_table_can_have_are_left_out_and_said(out: Path) -> None
         state, message, *_ = (cell.text for cell in line.all("td"))
         told[line.one("button").text.strip()] = (state, message.rpartition(": ")[2])
     assert told["of-another-version"] == ("left out", "not the configuration of a run (1 settings are not valid)")
-    expected = "what several runs begin with, of several tasks; expected one of these runs"
+    expected = "the shared part of several runs; expected one of these runs"
     assert told["of-several-tasks"] == ("left out", expected)
     assert "99.0" not in tree.one("section", id="results").text
     assert run_of(tree, "of-several-tasks")["scores"]["dev, best"]["accuracy"] == 99
