@@ -230,3 +230,13 @@ def _run(words: list[str], out: str, err: str, environment: dict[str, str], befo
     if before is not None:
         before()
     sys.exit(main(words))
+
+
+def holder(folder: Path) -> int | None:
+    """The id of the process that trains in `folder`, if one does."""
+    from ptv2.runs.lock import RUNNING, is_held
+
+    try:
+        return int(json.loads((folder / RUNNING).read_text(encoding="utf-8"))["pid"]) if is_held(folder) else None
+    except (OSError, ValueError, KeyError):
+        return None

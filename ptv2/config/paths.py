@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,9 @@ def _check_names(folder: Path) -> None:
 
 def summary(path: Path) -> str:
     """Return the first line of a configuration file's comment."""
-    return next(_comments(path), "")
-
-
-def _comments(path: Path) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            return
-        text = line.lstrip("# ").rstrip()
-        if text and not text.startswith("@package"):
-            yield text
+    comments = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    texts = (line.lstrip("# ").rstrip() for line in comments)
+    return next((text for text in texts if text and not text.startswith("@package")), "")
 
 
 def with_defaults(name: str, files: Mapping[str, Path], above: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def _expected(split: Split, source: FilesSource) -> str:
     names = source.files.get(split, [])
     if not names:
         return f"expected names for it in task.sources.files.files.{split}"
-    way = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" else ""
-    return f"expected {enumerate_some(names)}{way}"
+    hint = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" else ""
+    return f"expected {enumerate_some(names)}{hint}"
 
 
 def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> list[Record]:

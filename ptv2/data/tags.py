@@ -1,4 +1,4 @@
-"""Tag schemes: validate the tags of files, turn them into BIO, and BIO into spans.
+"""Tag schemes: validate the tags of files and turn them into BIO.
 
 | scheme | a span of three tokens | of one token | directly after one of its type |
 |---|---|---|---|
@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 from ptv2.errors import quote, unknown
-from ptv2.metrics.entities import chunks
 
 Scheme = Literal["bio", "iob1", "bioes", "io"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -34,22 +33,9 @@ PREFIXED = {f"{prefix}-" for prefix in ("B", "I", "E", "S", *BILOU)}
 BARE = {"B", "I", "O", "E", "S", *BILOU}
 
 
-class Span(NamedTuple):
-    """A labelled stretch of tokens; `end` is exclusive."""
-
-    label: str
-    start: int
-    end: int
-
-
 def with_types(tags: Sequence[str]) -> list[str]:
     """Give bare prefixes (`B`) the type `SPAN` (`B-SPAN`); other tags stay as they are."""
     return [f"{tag}-{UNTYPED}" if tag != "O" and tag in BARE else tag for tag in tags]
-
-
-def without_prefixes(tags: Sequence[str]) -> list[str]:
-    """Turn bare types (`PER`) into tags of the scheme iob1 (`I-PER`), where a stretch of one type is one span."""
-    return [tag if tag == "O" else f"I-{tag}" for tag in tags]
 
 
 def are_bare_prefixes(tags: Iterable[str]) -> bool:
@@ -95,7 +81,7 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
     if scheme not in SCHEMES:
         raise ValueError(unknown("tag scheme", scheme, SCHEMES))
     if scheme == "io":
-        tags, scheme = without_prefixes(tags), "iob1"
+        tags, scheme = [tag if tag == "O" else f"I-{tag}" for tag in tags], "iob1"  # a stretch of one type is a span
     bio: list[str] = []
     before, inside = "O", ""  # prefix and type of the tag before
     for number, tag in enumerate(tags, start=1):
@@ -116,15 +102,6 @@ def odd_starts(tags: Sequence[str]) -> int:
     """Count the spans of BIO tags that begin with `I-`, which `to_bio` mends."""
     parts = [("O", ""), *map(_parts, tags)]
     return sum(prefix == "I" and kind != inside for (_, inside), (prefix, kind) in pairwise(parts))
-
-
-def spans(tags: Sequence[str]) -> list[Span]:
-    """Return the spans of one sentence's BIO tags; odd sequences, as a model may predict, are read as by conlleval.
-
-    Raises:
-        ValueError: a tag is none of `O`, `B-TYPE` and `I-TYPE`.
-    """
-    return [Span(*chunk) for chunk in chunks(tags)]
 
 
 _GOES_ON = "expected I- or E- of the same type to follow a B- or I- (scheme bioes)"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.data.arrays import concatenated
 from ptv2.data.batches import ByLength, to_tensors
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
@@ -17,9 +16,6 @@ from ptv2.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
-
-# Questions that the tokenizer gets at once: enough to use its threads, little enough to hold as Python lists.
-CHUNK = 1000
 
 CharSpan = tuple[int, int]  # characters of a context, the end exclusive
 
@@ -88,24 +84,20 @@ def encode_questions(
     Raises:
         DataError: a question so long that the windows cannot go on through its context.
     """
-    sets = []
-    for start in range(0, len(questions), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        asked = [question.lstrip() for question in questions[chunk]]
-        _check_room(asked, contexts[chunk], tokenizer, max_length, stride, ids[chunk])
-        encoded = tokenizer(
-            asked,
-            list(contexts[chunk]),
-            truncation="only_second",
-            max_length=max_length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-        )
-        windows = _span_set(encoded, tokenizer)
-        sets.append(windows if answers is None else _with_answers(windows, contexts[chunk], answers[chunk]))
-    return concatenated(sets, [min(CHUNK, len(questions) - start) for start in range(0, len(questions), CHUNK)])
+    asked = [question.lstrip() for question in questions]
+    _check_room(asked, contexts, tokenizer, max_length, stride, ids)
+    encoded = tokenizer(
+        asked,
+        list(contexts),
+        truncation="only_second",
+        max_length=max_length,
+        stride=stride,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+    )
+    windows = _span_set(encoded, tokenizer)
+    return windows if answers is None else _with_answers(windows, contexts, answers)
 
 
 def _check_room(

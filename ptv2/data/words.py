@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import normalizers
 
-from ptv2.data.arrays import concatenated, ranges
+from ptv2.data.arrays import ranges
 from ptv2.data.batches import ByLength, to_tensors
 from ptv2.data.tokens import Tokens
 from ptv2.errors import DataError
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # The label of a token that is no target; the number that torch's cross entropy leaves out by default.
 IGNORED = -100
-# Sentences that the tokenizer gets at once: enough to use its threads, little enough for memory.
-CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def encode_words(
     suffixes: Sequence[Sequence[str]] | None = None,
     ids: Sequence[str] | None = None,
 ) -> TaggedSet:
-    """Tokenize sentences that are split into words, in batches.
+    """Tokenize sentences that are split into words.
 
     A word is labelled and scored at its first piece. A word without any piece (control characters, say) is in no
     window, nor is a sentence without a word to score. Windows end at the ends of words, unless a word is longer than a
@@ -110,25 +108,17 @@ def encode_words(
         for n, (words, labels) in enumerate(zip(sentences, tags, strict=True)):
             if len(words) != len(labels):
                 raise DataError(f"{_name(n, ids)}: {len(labels)} tags, expected one for each of its {len(words)} words")
-    if suffixes is None:
-        suffixes = [()] * len(sentences)
-    parts: list[TaggedSet] = []
-    sizes: list[int] = []
-    for start in range(0, max(1, len(sentences)), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        pieces = _tokenize(sentences[chunk], suffixes[chunk], tokenizer)
-        budgets = max_length - (np.diff(pieces.starts) - (pieces.ends - pieces.begins))
-        if (full := np.flatnonzero((budgets < 1) & (pieces.ends > pieces.begins))).size:
-            raise DataError(
-                f"{_name(start + int(full[0]), ids)}: special tokens and what follows the words take "
-                f"{max_length - budgets[full[0]]} tokens, and task.max_length={max_length} leaves none for the words; "
-                "raise it"
-            )
-        windows = np.array(list(_windows(pieces, budgets, stride)), dtype=np.int64).reshape(-1, 3)
-        flat_tags = None if tags is None else np.fromiter(chain.from_iterable(tags[chunk]), np.int32)
-        parts.append(_windowed(pieces, windows, flat_tags, tokenizer.pad_token_id or 0))
-        sizes.append(len(pieces.begins))
-    return concatenated(parts, sizes)
+    pieces = _tokenize(sentences, [()] * len(sentences) if suffixes is None else suffixes, tokenizer)
+    budgets = max_length - (np.diff(pieces.starts) - (pieces.ends - pieces.begins))
+    if (full := np.flatnonzero((budgets < 1) & (pieces.ends > pieces.begins))).size:
+        raise DataError(
+            f"{_name(int(full[0]), ids)}: special tokens and what follows the words take "
+            f"{max_length - budgets[full[0]]} tokens, and task.max_length={max_length} leaves none for the words; "
+            "raise it"
+        )
+    windows = np.array(list(_windows(pieces, budgets, stride)), dtype=np.int64).reshape(-1, 3)
+    flat_tags = None if tags is None else np.fromiter(chain.from_iterable(tags), np.int32)
+    return _windowed(pieces, windows, flat_tags, tokenizer.pad_token_id or 0)
 
 
 def mark_word_starts(tokenizer: PreTrainedTokenizerBase) -> None:

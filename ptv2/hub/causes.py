@@ -70,7 +70,7 @@ def find_cause(error: BaseException) -> Cause:
     """Find the cause of an error of `huggingface_hub`, or of a library below it."""
     links = list(causes_of(error))
     for link in links:
-        for ask in (_name, _answer, _setting, _connection):
+        for ask in (_answer, _setting, _connection):
             if (cause := ask(link)) is not None:
                 return cause
     if isinstance(error, LocalEntryNotFoundError):
@@ -110,15 +110,10 @@ def _safe(error: BaseException, most: int) -> str:
     return shorten(hide_secrets(text), most)
 
 
-def _name(error: BaseException) -> Cause | None:
-    """A name that is no repository's."""
+def _answer(error: BaseException) -> Cause | None:
+    """A name that is no repository's, or an answer of the hub other than success."""
     if isinstance(error, HFValidationError):
         return Cause("neither a folder here nor a name on the hub (owner/name)")
-    return None
-
-
-def _answer(error: BaseException) -> Cause | None:
-    """An answer of the hub other than success."""
     if isinstance(error, GatedRepoError) and _has_token():
         return Cause(f"access is restricted; accept its terms on {endpoint()} with the account of this HF_TOKEN")
     if isinstance(error, GatedRepoError):

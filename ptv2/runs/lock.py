@@ -88,11 +88,3 @@ def is_held(folder: Path) -> bool:
         return False
     finally:
         os.close(handle)
-
-
-def holder(folder: Path) -> int | None:
-    """Return the id of the process that trains in `folder`; None if there is none or it cannot be read."""
-    try:
-        return int(json.loads((folder / RUNNING).read_text(encoding="utf-8"))["pid"]) if is_held(folder) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

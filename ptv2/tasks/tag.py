@@ -20,12 +20,12 @@ from ptv2.data.tags import (
     are_bare_types,
     odd_starts,
     scheme_of,
-    spans,
     to_bio,
     with_types,
 )
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
 from ptv2.errors import ConfigError, DataError, enumerate_some, quote, unknown_in_data
+from ptv2.metrics.entities import chunks
 from ptv2.tasks.task import Prediction, Task, in_percent
 
 if TYPE_CHECKING:
@@ -189,11 +189,11 @@ class Tag(Task[Sentence, TaggedSet]):
         if mended := {split: n for split, sentences in examples.items() if (n := sum(e.mended for e in sentences))}:
             notes.append(f"spans that began with I- and now begin with B-: {_listed(mended)}")
         unseen = Counter(
-            span.label
+            kind
             for sentences in examples.values()
             for e in sentences
-            for span in spans(e.tags or ())
-            if span.label not in self.types
+            for kind, *_ in chunks(e.tags or ())
+            if kind not in self.types
         )
         if unseen:
             notes.append(f"spans of types that the training set lacks, which count as missed: {_listed(unseen)}")

@@ -20,7 +20,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import GPT2Tokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer, RobertaTokenizer
 
 from ptv2.config.schema import ModelConfig
-from ptv2.data import words as module
+from ptv2.data.arrays import concatenated
 from ptv2.data.words import IGNORED, TaggedSet, encode_words, mark_word_starts
 from ptv2.errors import DataError
 from ptv2.models.tokenizers import load_tokenizer
@@ -216,13 +216,13 @@ def test_each_word_goes_where_its_nearest_edge_is_farthest() -> None:
     assert all(10 <= before[1] - after[0] <= 12 for before, after in pairwise(spans))
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_change_nothing() -> None:
     sentences = [[], ["a"], ["b", "cd"] * 9, [NOTHING], ["efg"], ["h", "ab"]]
     tags = [[n] * len(words) for n, words in enumerate(sentences)]
     suffixes = [["[SEP]", words[0]] if words else [] for words in sentences]
     whole = encode_words(sentences, tags, BERT, 14, 4, suffixes)
-    monkeypatch.setattr(module, "CHUNK", 2)
-    parts = encode_words(sentences, tags, BERT, 14, 4, suffixes)
+    slices = [slice(start, start + 2) for start in range(0, 6, 2)]
+    parts = concatenated([encode_words(sentences[s], tags[s], BERT, 14, 4, suffixes[s]) for s in slices], [2, 2, 2])
     assert len(set(whole.owners.tolist())) == 4 < len(whole)
     for name in ("words", "labels", "owners"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
@@ -253,8 +253,7 @@ def test_a_wrong_number_of_tags_names_the_sentence() -> None:
         encode_words([["a"], ["b", "c"]], [[0], [0]], BERT, 20, 0, ids=["train.txt:3", "train.txt:7"])
 
 
-def test_a_suffix_that_leaves_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 1)
+def test_a_suffix_that_leaves_no_room_is_refused() -> None:
     with pytest.raises(DataError, match=r"^sentence 2: .* take 8 tokens, and task\.max_length=8 leaves none"):
         encode_words([["a"], ["b"]], None, BERT, 8, 0, [["[SEP]"], ["[SEP]", "abcde"]])
     assert len(encode_words([["a"], ["b"]], None, BERT, 9, 0, [["[SEP]"], ["[SEP]", "abcde"]])) == 2

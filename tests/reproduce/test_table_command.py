@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import finish, python, run, wait_until
+from commandline import finish, holder, python, run, wait_until
 
 from ptv2.cli import main
 from ptv2.runs.directory import state_of
-from ptv2.runs.lock import holder
 
 TABLE = """# A small table of made-up sentences.
 title: Made-up sentences

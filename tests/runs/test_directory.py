@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commandline import holder
 from records import result
 
 from ptv2.config.compose import compose
@@ -21,7 +22,7 @@ from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.runs.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
-from ptv2.runs.lock import holder, is_held
+from ptv2.runs.lock import is_held
 from ptv2.runs.record import write_result
 
 OTHER_PROCESS = """

@@ -18,6 +18,7 @@ from commandline import (
     Done,
     cache_folder,
     finish,
+    holder,
     numbers,
     only_run,
     python,
@@ -27,8 +28,6 @@ from commandline import (
     wait_until,
     write_sentences,
 )
-
-from ptv2.runs.lock import holder
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8")
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptv2.data.columns import read_columns
-from ptv2.data.tags import Scheme, Span, odd_starts, scheme_of, spans, to_bio
+from ptv2.data.tags import Scheme, odd_starts, scheme_of, to_bio
+from ptv2.metrics.entities import chunks
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "conll04"
 
@@ -55,17 +56,17 @@ def test_every_scheme_is_recognised_and_read_alike(sentences: list[list[tuple[st
 def test_spans_come_back(sentence: list[tuple[str, int]]) -> None:
     expected, at = [], 0
     for kind, length in sentence:
-        expected += [Span(kind, at, at + length)] if kind else []
+        expected += [(kind, at, at + length)] if kind else []
         at += length
-    assert spans(written(sentence, "bio")) == expected
+    assert chunks(written(sentence, "bio")) == expected
 
 
 def test_spans_of_odd_sequences_are_conllevals() -> None:
-    assert spans(["I-PER", "I-PER", "O", "I-LOC", "I-PER", "B-PER"]) == [
-        Span("PER", 0, 2),
-        Span("LOC", 3, 4),
-        Span("PER", 4, 5),
-        Span("PER", 5, 6),
+    assert chunks(["I-PER", "I-PER", "O", "I-LOC", "I-PER", "B-PER"]) == [
+        ("PER", 0, 2),
+        ("LOC", 3, 4),
+        ("PER", 4, 5),
+        ("PER", 5, 6),
     ]
 
 
@@ -73,7 +74,7 @@ def test_spans_of_odd_sequences_are_conllevals() -> None:
 @given(st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), max_size=8))
 def test_mending_bio_keeps_every_span(tags: list[str]) -> None:
     bio = to_bio(tags, "bio")
-    assert spans(bio) == spans(tags)
+    assert chunks(bio) == chunks(tags)
     assert odd_starts(bio) == 0
     assert sum(old != new for old, new in zip(tags, bio, strict=True)) == odd_starts(tags)
 
@@ -136,4 +137,4 @@ def test_conll04_is_bio_with_two_odd_starts() -> None:
     assert sum(map(len, tags)) == 26804 + 6975 + 4163
     assert scheme_of(tags) == "bio"
     assert sum(map(odd_starts, tags)) == 2
-    assert sum(len(spans(to_bio(one, "bio"))) for one in tags) == 3391 + 2 + 877 + 550  # as counted by B-, and the two
+    assert sum(len(chunks(to_bio(one, "bio"))) for one in tags) == 3391 + 2 + 877 + 550  # as counted by B-, and the two

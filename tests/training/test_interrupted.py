@@ -14,6 +14,7 @@ import pytest
 from commandline import (
     Command,
     finish,
+    holder,
     numbers,
     only_run,
     python,
@@ -26,7 +27,6 @@ from commandline import (
 
 from ptv2.runs import metrics_log
 from ptv2.runs.directory import state_of
-from ptv2.runs.lock import holder
 from ptv2.runs.record import read_status
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")

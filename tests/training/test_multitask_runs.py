@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from commandline import (
     Command,
+    holder,
     log_lines,
     numbers,
     only_run,
@@ -25,7 +26,6 @@ from filelock import FileLock
 from sequences import check_evaluated, write_entities
 
 from ptv2.runs.directory import state_of
-from ptv2.runs.lock import holder
 from ptv2.runs.metrics_log import read_lines
 from ptv2.runs.weights import FILE
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from ptv2.data.mini.words import Words, with_article
 
-ROLES = ("V", "A0", "A1", "A2", "AM-TMP", "AM-LOC")
-
 
 class Phrase(NamedTuple):
     """Words, and the roles that they play."""
