@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from ptv2.config import paths
-from ptv2.config.schema import Frozen
+from ptv2.config.task_schema import Frozen
 from ptv2.errors import ConfigError, first_line, unknown
 
 T = TypeVar("T", bound=Frozen)
