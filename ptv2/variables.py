@@ -45,8 +45,8 @@ def check_variables() -> None:
     numbers = {name: _number(name, *bounds) for name, bounds in PROCESSES.items() if name in os.environ}
     size, rank = numbers.get("WORLD_SIZE", 1), numbers.get("RANK", 0)
     if rank >= size:
-        told = f"WORLD_SIZE={size}" if "WORLD_SIZE" in numbers else "WORLD_SIZE, which is not set"
-        raise ConfigError(f"RANK={rank}: expected less than {told}")
+        limit = f"WORLD_SIZE={size}" if "WORLD_SIZE" in numbers else "WORLD_SIZE, which is not set"
+        raise ConfigError(f"RANK={rank}: expected less than {limit}")
     several = [
         f"{name}={numbers[name]}"
         for name, least in (("WORLD_SIZE", 2), ("LOCAL_RANK", 0))
@@ -72,7 +72,7 @@ def _number(name: str, least: int, most: int) -> int:
 
 
 def fault_of_variable(error: BaseException) -> str | None:
-    """What to say of an error that a library raised about a variable's value; None for any other error."""
+    """Explain an error that a library raised about a variable's value; None for any other error."""
     files = [frame.filename.replace(os.sep, "/") for frame in traceback.extract_tb(error.__traceback__)]
     if not isinstance(error, ValueError | RuntimeError) or not any(r in file for r in READERS for file in files):
         return None

@@ -64,8 +64,8 @@ def _only_fields(template: str) -> str:
 
 
 def _no_double_brackets(template: str) -> None:
-    if found := re.search(r"\{\{\s*([\w.-]+)\s*\}\}", template):  # other programs' notation; here it is plain text
-        raise ValueError(f"expected one pair of brackets, {{{found[1]}}}, where a field is meant")
+    if match := re.search(r"\{\{\s*([\w.-]+)\s*\}\}", template):  # other programs' notation; here it is plain text
+        raise ValueError(f"expected one pair of brackets, {{{match[1]}}}, where a field is meant")
 
 
 def _has_fields(template: str) -> None:

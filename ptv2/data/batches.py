@@ -83,4 +83,4 @@ def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
 
 def shares(batch: Sequence[int], parts: int) -> list[list[int]]:
     """Split a batch into `parts` of nearly equal size and similar lengths; some are empty if the batch is smaller."""
-    return [list(batch[part::parts]) for part in range(parts)]
+    return [list(batch[first::parts]) for first in range(parts)]

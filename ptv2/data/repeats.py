@@ -1,4 +1,4 @@
-"""Examples that the model was trained on and is also scored on, and inputs that have several right answers."""
+"""Find examples that are in train and also scored, and inputs with several right answers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Hashable, Iterable, Mapping
 
 from ptv2.runs.record import IN_TRAIN
 
-Seen = Iterable[tuple[Hashable, Hashable | None]]  # of each example: what the model reads, and its right answer
+Seen = Iterable[tuple[Hashable, Hashable | None]]  # of each example: the input of the model, and the right answer
 
 
 def describe_repeats(splits: Mapping[str, Seen]) -> list[str]:
-    """Notes on equal inputs, a sentence each: those of other splits that stand in train, and contradictions in train.
+    """Note equal inputs, one sentence each: examples of other splits that are in train too, and contradictions there.
 
     Args:
-        splits: by name; an answer that is None contradicts nothing.
+        splits: by name; an answer of None contradicts no other.
     """
     answers: dict[Hashable, Hashable | None] = {}
     contradicted: dict[Hashable, int] = {}  # examples of train with that input
@@ -24,10 +24,10 @@ def describe_repeats(splits: Mapping[str, Seen]) -> list[str]:
                 if answers.setdefault(text, answer) != answer or text in contradicted:
                     contradicted[text] = contradicted.get(text, 1) + 1
             continue
-        found = [(answer, answers[text]) for text, answer in splits[name] if text in answers]
-        other = sum(answer != there for answer, there in found if None not in (answer, there))
-        if found:
-            counts.append(f"{name} {len(found):,}" + (f" ({other:,} with another answer there)" if other else ""))
+        repeated = [(answer, answers[text]) for text, answer in splits[name] if text in answers]
+        other = sum(answer != in_train for answer, in_train in repeated if None not in (answer, in_train))
+        if repeated:
+            counts.append(f"{name} {len(repeated):,}" + (f" ({other:,} with another answer there)" if other else ""))
     notes = [f"{IN_TRAIN} {', '.join(counts)}"] if counts else []
     if several := sum(contradicted.values()):
         notes.append(f"examples of train whose input has several right answers there: {several:,}")

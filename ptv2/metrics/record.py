@@ -27,8 +27,8 @@ FEATURES = {
 }
 INPUTS = """
 Args:
-    predictions (list of dict): {"idx": {"passage": int, "query": int}, "prediction_text": str}, at most one a query, in
-        any order.
+    predictions (list of dict): {"idx": {"passage": int, "query": int}, "prediction_text": str}, at most one per query,
+        in any order.
     references (list of dict): {"idx": {"passage": int, "query": int}, "answers": list of str}.
 Returns:
     f1 (float), exact_match (float).

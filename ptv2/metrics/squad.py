@@ -40,7 +40,7 @@ FEATURES = {
 }
 INPUTS = """
 Args:
-    predictions (list of dict): {"id": str, "prediction_text": str}, at most one a question, in any order; the empty
+    predictions (list of dict): {"id": str, "prediction_text": str}, at most one per question, in any order; the empty
         text says that there is no answer.
     references (list of dict): {"id": str, "answers": {"text": list of str}}; an empty list says that there is none.
 Returns:
@@ -181,9 +181,9 @@ def pair_rows(
     if not references:
         raise ValueError("expected at least one reference, got none")
     predicted, right = ({key(row): row for row in rows} for rows in (predictions, references))
-    for side, rows, found in (("predictions", predictions, predicted), ("references", references, right)):
-        if len(found) != len(rows):
-            raise ValueError(f"expected every {unit} once in the {side}, got {len(rows)} rows for {len(found)}")
+    for side, rows, by_key in (("predictions", predictions, predicted), ("references", references, right)):
+        if len(by_key) != len(rows):
+            raise ValueError(f"expected every {unit} once in the {side}, got {len(rows)} rows for {len(by_key)}")
     if strange := predicted.keys() - right.keys():
         raise ValueError(f"expected predictions for a {unit} of the references only, got one for {sorted(strange)[0]}")
     return {name: (predicted.get(name), row) for name, row in right.items()}
