@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ptv2.config.identity import shared_hash
 from ptv2.config.methods import METHODS
 from ptv2.config.multitask import missing, shared_parts
-from ptv2.config.schema import RunConfig, Split
+from ptv2.config.schema import RunConfig
+from ptv2.config.task_schema import Split
 from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.models.checkpoints import check_backbone
