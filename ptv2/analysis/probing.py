@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 MOST = 5000  # states that a classifier learns from, and that it is scored on, each
-# Inverse strength of the L2 penalty on standardized states, which are often no more than they are wide.
+# Inverse strength of the L2 penalty on standardized states, which are often fewer than they are wide.
 STRENGTH = 0.01
 
 

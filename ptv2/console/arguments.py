@@ -39,7 +39,7 @@ def a_path(text: str) -> str:
 
 
 def a_folder(text: str) -> str:
-    """`a_path` of a folder that is there or may be made.
+    """`a_path` of a folder that exists or can be created.
 
     Raises:
         argparse.ArgumentTypeError: it is a file.

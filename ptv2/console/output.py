@@ -103,7 +103,7 @@ class RichMonitor:
         self._bar.stop()
 
     def started(self, step: int, total: int) -> None:
-        """Show the bar, at the step where a continued run stands."""
+        """Show the bar; a continued run begins at `step`."""
         self._task = self._bar.add_task(self._label, total=total, completed=step, loss="-", rate="-")
         name = elide(self._name.rpartition("-")[0], LONGEST) or self._name
         self.note(f"{name}, {count_of(total, 'step')}" + (f", going on after step {step}" if step else ""))

@@ -1,4 +1,4 @@
-"""The settings of runs in a few words; how long they trained is told as it was, also where more was planned."""
+"""The settings of runs in a few words, with how long they really trained."""
 
 from __future__ import annotations
 

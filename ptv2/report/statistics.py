@@ -139,7 +139,7 @@ def equivalence_p(differences: Sequence[float], margin: float) -> float | None:
 
 
 def bootstrap(ours: Sequence[Fractions], theirs: Sequence[Fractions], unit: str = "example") -> Bootstrap | None:
-    """Resample the units of one test set; the runs stand in the order of the same seeds.
+    """Resample the units of one test set; both lists have the runs of the same seeds in order.
 
     Returns:
         None where the runs were not scored on as many units.

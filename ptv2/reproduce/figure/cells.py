@@ -71,7 +71,7 @@ def layers_of(model: str | None, overrides: Sequence[str], config_dir: str | Non
 
 
 def _values(spec: FigureSpec, layers: int | None) -> list[tuple[str, Sequence[Setting]]]:
-    """The names of the values of x, each with the settings that it alone stands for."""
+    """The values of x by name, each with the settings that it adds."""
     values = spec.x.values
     if isinstance(values, dict):
         return list(values.items())

@@ -62,7 +62,7 @@ def example_count(config: RunConfig) -> int:
 
 
 def label_count(config: RunConfig) -> int:
-    """About how many outputs the head has, told without reading data: the backbone matters far more."""
+    """About how many outputs the head has, without reading data: the backbone matters far more."""
     if config.task.shape == "extract":
         return 2
     named = len(config.task.labels or ()) or 4

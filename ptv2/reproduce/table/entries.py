@@ -50,7 +50,7 @@ class Entry:
     metric: str
     split: str | None  # None: no run has finished that would tell
     asked: int  # seeds
-    word: str  # empty if all seeds have a score; else stands in the table if none has
+    word: str  # empty if all seeds have a score; else shown if none has
     reasons: tuple[str, ...]  # why seeds have no score
     values: dict[int, float]  # by seed, of the best epoch on dev
     last: dict[int, float]  # by seed, of the last epoch; only of dev
