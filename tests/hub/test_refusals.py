@@ -217,7 +217,6 @@ WAYS: dict[str, tuple[dict[str, str], int, list[str]]] = {
     ),
     "not https": ({"HF_ENDPOINT": "HTTPS"}, 69, ["https://127.0.0.1", "is not reachable"]),
     "no address": ({"HF_ENDPOINT": "hub.example"}, 2, ["HF_ENDPOINT=hub.example is no address; expected https://HOST"]),
-    "empty address": ({"HF_ENDPOINT": ""}, 2, ["HF_ENDPOINT=(nothing) is no address"]),
     "proxy with password": ({"HF_ENDPOINT": FAR, "HTTPS_PROXY": "PROXY"}, 69, ["a proxy asks for a password"]),
     "http proxy": ({"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": "PROXY"}, 69, ["a proxy asks for a password"]),
     "dead proxy": (
