@@ -18,11 +18,6 @@ from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.runs.environment import in_words
 
 
-def stem_of(folder: Path, figure: str, task: str, model: str, split: str) -> Path:
-    """The path of a figure's files without ending; files of other splits than dev have the split in their name."""
-    return folder / "-".join((figure, task, model, *([split] if split != "dev" else [])))
-
-
 def write_figure(points: Sequence[Point], words: plots.Words, scale: plots.Scale, stem: Path) -> list[Path]:
     """Draw points; return the paths of the PNG, the SVG and the CSV."""
     figure = plots.draw_curves(curves(points, numeric=scale != "category"), levels(points), words, scale)

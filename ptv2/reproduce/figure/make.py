@@ -16,15 +16,7 @@ from ptv2.report import tables
 from ptv2.report.points import Point, read_points
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.figure.cells import cells_of, layers_of, level_cells, refuse_fixed_axis
-from ptv2.reproduce.figure.files import (
-    label_figure,
-    last_points,
-    show_figure,
-    show_gaps,
-    stem_of,
-    write_figure,
-    write_page,
-)
+from ptv2.reproduce.figure.files import label_figure, last_points, show_figure, show_gaps, write_figure, write_page
 from ptv2.reproduce.figure.spec import LAYERS, FigureSpec, Series, read_figure
 from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
@@ -211,11 +203,12 @@ def _origins(statuses: Sequence[JobStatus]) -> tuple[list[Path], list[str]]:
 
 
 def _stem(request: FigureRequest, options: Options, jobs: Sequence[Job]) -> Path:
-    """The path of the figure's files without ending, with the names of all its tasks and models."""
+    """The path of the figure's files without ending: all its tasks and models, and the split unless it is dev."""
     configs = [job.config for job in jobs if job.config is not None]
     tasks = dict.fromkeys(config.task.name for config in configs) or [str(options.task)]
     models = dict.fromkeys(config.model.name for config in configs) or [options.model or compose([]).model.name]
-    return stem_of(options.results / "figures", request.name, "+".join(tasks), "+".join(models), request.split)
+    split = [] if request.split == DEV else [request.split]
+    return options.results / "figures" / "-".join((request.name, "+".join(tasks), "+".join(models), *split))
 
 
 def points_of(statuses: Iterable[JobStatus], split: str, *, course: bool = False) -> list[Point]:

@@ -58,7 +58,13 @@ def example_count(config: RunConfig) -> int:
         return min(hub.examples, limit or hub.examples)
     source = open_source(config)
     key = hashlib.sha256(f"{source.fingerprint} {limit} {config.task.model_dump_json()}".encode()).hexdigest()[:32]
-    return int(_cached(key, lambda: {"examples": _examples(config)})["examples"])
+
+    def count() -> dict[str, Any]:
+        from ptv2.tasks.load import load_task
+
+        return {"examples": len(load_task(config.task, source).read(source.read("train")))}
+
+    return int(_cached(key, count)["examples"])
 
 
 def label_count(config: RunConfig) -> int:
@@ -83,13 +89,6 @@ def _cached(key: str, count: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     with suppress(OSError):
         write_json_whole(path, counts)
     return counts
-
-
-def _examples(config: RunConfig) -> int:
-    from ptv2.tasks.load import load_task
-
-    source = open_source(config)
-    return len(load_task(config.task, source).read(source.read("train")))
 
 
 def _count(config: RunConfig) -> PassCost:
