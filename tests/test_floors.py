@@ -41,7 +41,7 @@ def imports(module: str) -> Iterator[str]:
             names = [name if name in MODULES else str(node.module) for name in names]
         else:
             continue
-        yield from (name for name in names if name in MODULES)
+        yield from (name for name in names if name in MODULES and name != "ptv2")
 
 
 def room_of(module: str) -> str:
@@ -50,10 +50,10 @@ def room_of(module: str) -> str:
 
 
 def test_every_room_has_a_floor() -> None:
-    """What is drawn is there, and what is there is drawn; `ptv2/__init__.py` has the version alone, for all."""
+    """What is drawn is there, and what is there is drawn; `ptv2` itself hands on what is asked for."""
     assert {room_of(module) for module in MODULES} - {""} == floors().keys()
     assert len(MODULES) > 200
-    assert not set(imports("ptv2"))
+    assert set(imports("ptv2")) <= {"ptv2.api", "ptv2.errors"}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module != "ptv2"])

@@ -10,10 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from ptv2.collector import collector_paused
 from ptv2.config.compose import to_run_config
 from ptv2.console.fault_log import answer
 from ptv2.errors import Interrupted, Pruned, first_line, in_one_line
+from ptv2.experiment.run import make_run
 from ptv2.runs.processes import is_main_process, is_started_by_user
 from ptv2.runs.record import Result
 from ptv2.streams import forgive_errors
@@ -80,22 +80,4 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
 
 def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
-    from ptv2.console.output import summary
-    from ptv2.experiment.open import finished_result, open_run, read_examples
-    from ptv2.experiment.overview import begin_job, show_read
-
-    begin_job()
-    opened = open_run(run_config)
-    result = finished_result(opened)
-    again = result is not None
-    if result is None:
-        read = None if opened.only_shared else read_examples(run_config, opened.source)
-        if read is not None and is_main_process():
-            show_read(read)
-        with collector_paused():
-            from ptv2.experiment.train import train  # imports torch, which wrong settings and data need not wait for
-
-        result = train(opened, read, watch=watch_of(HydraConfig.get(), run_config))
-    if is_main_process():
-        summary(result, opened.run.path, again=again)
-    return result, opened.run.path, again
+    return make_run(run_config, lambda: watch_of(HydraConfig.get(), run_config))
