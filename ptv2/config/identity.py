@@ -108,6 +108,7 @@ def deciding(config: RunConfig, data: str, model: str, shared: str | None = None
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
     if config.data.split is None:
         del tree["data"]["split"], tree["data"]["split_seed"]
+    del tree["data"]["shots"], tree["data"]["seed"]  # the fingerprint has them
     tree["data"]["fingerprint"] = data
     for key in ("path", "revision", "sha256", "trust_remote_code"):
         tree["model"].pop(key)

@@ -260,8 +260,20 @@ class DataConfig(Frozen):
     dir: Folder | None = None
     split: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the training examples that become dev
     split_seed: Seed = 0  # which of them
+    shots: Positive | None = None  # use only so many training examples of each class; without classes, so many in all
+    seed: Seed = 0  # which of them
     limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
     workers: Positive = 1  # processes that encode
+
+    @model_validator(mode="after")
+    def _shots_or_limit(self) -> DataConfig:
+        if self.shots is not None and self.limit.get("train") is not None:
+            raise ValueError(f"data.shots={self.shots}: expected no data.limit.train beside it")
+        return self
+
+    def most(self, examples: int, classes: int) -> int:
+        """How many of so many training examples of a task with so many classes are used, about."""
+        return min(examples, self.limit.get("train") or examples, (self.shots or examples) * max(1, classes))
 
 
 class SharedTask(Frozen):

@@ -15,7 +15,7 @@ from ptv2.config.task_schema import Split
 from ptv2.data.formats import read_file
 from ptv2.data.labels import read_label
 from ptv2.data.records import Record, find_files, fingerprint
-from ptv2.data.split import split_records
+from ptv2.data.split import choose_shots, split_records
 from ptv2.errors import DataError
 
 ORDER: tuple[Split, ...] = get_args(Split)
@@ -46,9 +46,34 @@ def open_source(config: RunConfig) -> Source:
     limits = config.data.limit
 
     def read(split: Split) -> list[Record]:
-        return list(islice(source.read(split), limits.get(split)))
+        records = list(islice(source.read(split), limits.get(split)))
+        return _few(records, config, source.notes) if split == "train" else records
 
-    return replace(source, read=read)
+    if config.data.shots is None:
+        return replace(source, read=read)
+    chosen = f"{config.data.shots} shots by {config.data.seed}"
+    return replace(source, read=read, fingerprint=f"{source.fingerprint}, {chosen}")
+
+
+def _few(records: list[Record], config: RunConfig, notes: dict[str, None]) -> list[Record]:
+    """The `data.shots` training examples of each class, or all where it is not set."""
+    shots, seed = config.data.shots, config.data.seed
+    if shots is None:
+        return records
+    few, counts = choose_shots(records, shots, seed, lambda record: _class_of(record, config))
+    classes = [name for name in counts if name is not None]
+    what = f"{shots} examples of each class" if classes else f"{shots} examples"
+    short = [f"{name or 'all'} has {count}" for name, count in counts.items() if count < shots]
+    missing = f"; fewer: {', '.join(short)}" if short else ""
+    notes[f"train is {what}, drawn by data.seed={seed} (data.shots){missing}"] = None
+    return few
+
+
+def _class_of(record: Record, config: RunConfig) -> str | None:
+    """The label of a record of a task with classes; None where it has none of its own."""
+    task = config.task
+    label = record.fields.get(task.label) if task.shape in ("classify", "choose") else None
+    return None if label is None else read_label(label, record, task.label)
 
 
 def _files(config: RunConfig) -> Source:
@@ -92,11 +117,7 @@ def _split(records: list[Record], config: RunConfig) -> tuple[list[Record], list
         value = record.fields.get(together) if together else None
         return record.where if value is None else f"{together} {value}"
 
-    def stratum(record: Record) -> str | None:
-        label = record.fields.get(task.label) if task.shape in ("classify", "choose") else None
-        return None if label is None else read_label(label, record, task.label)
-
-    return split_records(records, share, config.data.split_seed, group, stratum)
+    return split_records(records, share, config.data.split_seed, group, lambda record: _class_of(record, config))
 
 
 def _mini(config: RunConfig) -> Source:

@@ -46,3 +46,24 @@ def split_records(
         [record for number, record in enumerate(records) if number not in dev],
         [record for number, record in enumerate(records) if number in dev],
     )
+
+
+def choose_shots(
+    records: Sequence[Record], shots: int, seed: int, class_of: Callable[[Record], str | None]
+) -> tuple[list[Record], dict[str | None, int]]:
+    """So many records of each class, in the order of `records`; the same for the same content, number and seed.
+
+    More shots with the same seed contain the fewer, so that curves over their number are of one growing set.
+
+    Returns:
+        The records, and how many there are of each class.
+    """
+    classes: dict[str | None, list[int]] = defaultdict(list)
+    for number, record in enumerate(records):
+        classes[class_of(record)].append(number)
+    chosen: set[int] = set()
+    for name, numbers in classes.items():
+        random.Random(f"{seed} {name}").shuffle(numbers)
+        chosen.update(numbers[:shots])
+    counts = {name: len(numbers) for name, numbers in classes.items()}
+    return [record for number, record in enumerate(records) if number in chosen], counts

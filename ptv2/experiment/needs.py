@@ -55,8 +55,8 @@ def count_work(config: RunConfig, task: AnyTask, examples: int | None, length: i
             examples = len(task.read(open_data(config).read("train")))
     if examples is None:
         raise ConfigError(f"task {config.task.name}: the number of training examples is not known; give --examples=N")
-    limit = config.data.limit.get("train")
-    return Work(min(examples, limit or examples), longest, length or longest, source)
+    classes = len(task.labels) if config.task.shape == "classify" else 1
+    return Work(config.data.most(examples, classes), longest, length or longest, source)
 
 
 def open_data(config: RunConfig) -> Source:

@@ -55,7 +55,7 @@ def example_count(config: RunConfig) -> int:
     """
     hub, limit = config.task.sources.hub, config.data.limit.get("train")
     if config.data.source == "hub" and hub is not None and hub.examples is not None:
-        return min(hub.examples, limit or hub.examples)
+        return config.data.most(hub.examples, label_count(config) if config.task.shape == "classify" else 1)
     source = open_source(config)
     key = hashlib.sha256(f"{source.fingerprint} {limit} {config.task.model_dump_json()}".encode()).hexdigest()[:32]
 

@@ -124,7 +124,7 @@ def work(job: Job) -> float:
 
 def _tokens(config: RunConfig) -> float:
     """About how many tokens an epoch has: by the size of the training file, or the published size of a hub's set."""
-    sources, limit = config.task.sources, config.data.limit.get("train")
+    sources, limit = config.task.sources, config.data.limit.get("train") or config.data.shots
     most = float(limit * config.task.max_length) if limit else float("inf")
     if config.data.source == "files" and sources.files is not None and config.data.dir is not None:
         try:
