@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from ptv2.runs.environment import environment
+from ptv2.run_folders.environment import environment
 
 PTV2 = [sys.executable, "-m", "ptv2"]
 GOALS = {  # seconds

@@ -245,7 +245,7 @@ def report(measurements: dict[str, list[dict[str, float]]], options: argparse.Na
     """Print the table as Markdown, with the goals that p-tuning-v2 has to reach."""
     from importlib.metadata import version
 
-    from ptv2.runs.environment import environment
+    from ptv2.run_folders.environment import environment
 
     machine = environment()
     seconds = {method: statistics.median(m["seconds"] for m in rows) for method, rows in measurements.items()}

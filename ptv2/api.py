@@ -15,8 +15,8 @@ from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.errors import DataError, RunError
 from ptv2.experiment.open import open_trained, trained_task
-from ptv2.runs.directory import find_run, find_runs, read_config, state_of
-from ptv2.runs.record import Result, read_result
+from ptv2.run_folders.directory import find_run, find_runs, read_config, state_of
+from ptv2.run_folders.record import Result, read_result
 
 if TYPE_CHECKING:
     import pandas

@@ -94,7 +94,7 @@ def _run(words: list[str]) -> int:
 
 def _say_that_it_starts(words: list[str]) -> None:
     """Print a line on a terminal, as imports take a second or more; a pipe or file gets only what is worth keeping."""
-    from ptv2.runs.processes import is_main_process
+    from ptv2.run_folders.processes import is_main_process
 
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
     if sys.stderr.isatty() and is_main_process() and options <= {"-m", "--multirun", "--config-dir", "-cd"}:

@@ -9,7 +9,7 @@ import sys
 from ptv2.commands.verbs import COMMANDS
 from ptv2.config import paths
 from ptv2.errors import ConfigError
-from ptv2.runs.directory import find_runs
+from ptv2.run_folders.directory import find_runs
 
 
 def complete(arguments: list[str]) -> int:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.report.tables import Row, rows
-from ptv2.runs.directory import find_runs
-from ptv2.runs.record import read_result
+from ptv2.run_folders.directory import find_runs
+from ptv2.run_folders.record import read_result
 
 METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2")
 LEVEL = 0.05  # points; a smaller difference is 0.0 when it is printed

@@ -234,7 +234,7 @@ def _run(words: list[str], out: str, err: str, environment: dict[str, str], befo
 
 def holder(folder: Path) -> int | None:
     """The id of the process that trains in `folder`, if one does."""
-    from ptv2.runs.lock import RUNNING, is_held
+    from ptv2.run_folders.lock import RUNNING, is_held
 
     try:
         return int(json.loads((folder / RUNNING).read_text(encoding="utf-8"))["pid"]) if is_held(folder) else None

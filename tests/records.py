@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ptv2.config.compose import compose
-from ptv2.runs.record import Result
+from ptv2.run_folders.record import Result
 
 CONFIG = {
     method: compose(["model=tiny", "task=mini-inference", f"method={method}"]).model_dump(mode="json")

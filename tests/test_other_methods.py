@@ -12,9 +12,9 @@ import pytest
 from commandline import Command, Done, only_run, result_of, run
 from safetensors import safe_open
 
-from ptv2.runs.altered import with_checksum
-from ptv2.runs.record import read_status
-from ptv2.runs.weights import FILE
+from ptv2.run_folders.altered import with_checksum
+from ptv2.run_folders.record import read_status
+from ptv2.run_folders.weights import FILE
 
 METHODS = ("bitfit", "head-only", "lora")
 ROWS = [{"sentence": f"the {word} tale {i}", "label": word} for i in range(30) for word in ("bright", "dull")]

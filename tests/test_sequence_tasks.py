@@ -33,7 +33,7 @@ from srl_eval import official_counts, official_rates
 
 from ptv2.data.columns import read_columns
 from ptv2.data.props import read_props
-from ptv2.runs.directory import state_of
+from ptv2.run_folders.directory import state_of
 
 
 def said(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from commandline import cache_folder, finish, only_run, python, run, train_words
 from records import result
 from rich.cells import cell_len
 
-from ptv2.runs.record import write_result
+from ptv2.run_folders.record import write_result
 
 LONG_TASK, LONG_MODEL = "requests-of-customers", "a-very-long-name-from-the-hub"
 TINY = ["task=classification", "data.dir=data", "model=tiny", "trainer.max_steps=1"]

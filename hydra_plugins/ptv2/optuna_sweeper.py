@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ptv2.errors import ConfigError
-from ptv2.runs.processes import is_alone
+from ptv2.run_folders.processes import is_alone
 from ptv2.sweeps import outcomes
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from ptv2.report.best_recipe import recipe_file, recipe_place, recipe_text, shor
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import CHOOSING, Setting, choose_results, on_most_data, ranked, varying
 from ptv2.report.usable import usable_results
-from ptv2.runs.directory import find_runs
-from ptv2.runs.record import Result
+from ptv2.run_folders.directory import find_runs
+from ptv2.run_folders.record import Result
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.report.classes import describe_classes
-from ptv2.runs.record import Result, read_result
+from ptv2.run_folders.record import Result, read_result
 
 
 def main(arguments: list[str]) -> int:

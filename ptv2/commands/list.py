@@ -84,8 +84,8 @@ def _described(title: str, group: str, options: argparse.Namespace) -> Table:
 
 def _runs(options: argparse.Namespace) -> Table:
     from ptv2.errors import RunError
-    from ptv2.runs.directory import SHARED, find_runs, state_of
-    from ptv2.runs.record import read_result, read_status
+    from ptv2.run_folders.directory import SHARED, find_runs, state_of
+    from ptv2.run_folders.record import read_result, read_status
 
     rows = []
     for folder in find_runs([options.out, f"{options.out}/{SHARED}"]):

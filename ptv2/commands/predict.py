@@ -17,7 +17,7 @@ from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.experiment.prediction_files import format_rows
 from ptv2.files import write_text_whole
-from ptv2.runs.processes import is_alone, is_main_process
+from ptv2.run_folders.processes import is_alone, is_main_process
 
 if TYPE_CHECKING:
     from ptv2.tasks.task import Task

@@ -8,7 +8,7 @@ from ptv2.console.arguments import Parser, a_file, a_folder
 from ptv2.console.output import tell
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
-from ptv2.runs.directory import chosen_runs
+from ptv2.run_folders.directory import chosen_runs
 
 POINTS = 200  # of each learning curve, about as many as fit into a chart
 ALL_POINTS = 100_000  # of all curves of a kind, some two megabytes

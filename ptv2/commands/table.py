@@ -12,7 +12,7 @@ from ptv2.errors import RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.usable import usable_results
-from ptv2.runs.directory import chosen_runs
+from ptv2.run_folders.directory import chosen_runs
 
 # How columns fit a narrow screen.
 FITTED = {

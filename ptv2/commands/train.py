@@ -19,7 +19,7 @@ from ptv2.config.plugins import broken_plugins, plugin_at_fault
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import options_first
 from ptv2.errors import ConfigError, Interrupted, first_line
-from ptv2.runs.processes import note_start
+from ptv2.run_folders.processes import note_start
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.job import run_job
 from ptv2.sweeps.launching import explain_launching

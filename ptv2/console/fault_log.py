@@ -59,7 +59,7 @@ def _write(error: BaseException) -> Path | None:
 
 
 def _describe(error: BaseException) -> str:
-    from ptv2.runs.environment import PACKAGES, version_of
+    from ptv2.run_folders.environment import PACKAGES, version_of
 
     versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := version_of(name)))
     trace = "".join(traceback.format_exception(error))

@@ -24,8 +24,8 @@ from rich.text import Text
 from ptv2.report.classes import describe_classes
 from ptv2.report.formats import count_of
 from ptv2.report.usable import Fault
-from ptv2.runs.record import Result
-from ptv2.runs.sharing import shareable_text
+from ptv2.run_folders.record import Result
+from ptv2.run_folders.sharing import shareable_text
 from ptv2.screen import elide, fold, visible, width_of
 
 

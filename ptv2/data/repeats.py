@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 
-from ptv2.runs.record import IN_TRAIN
+from ptv2.run_folders.record import IN_TRAIN
 
 Seen = Iterable[tuple[Hashable, Hashable | None]]  # of each example: the input of the model, and the right answer
 

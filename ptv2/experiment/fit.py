@@ -84,7 +84,7 @@ class Fit:
             then(self.trainer)
 
     def record(self) -> dict[str, Any]:
-        """Fields of `ptv2.runs.record.Result`: names, dev scores, steps, parameters, time, memory, surroundings."""
+        """Fields of a run's `Result`: names, dev scores, steps, parameters, time, memory, surroundings."""
         at = self.trainer.at
         return {
             "name": self.folder.name,

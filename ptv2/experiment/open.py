@@ -17,11 +17,11 @@ from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.models.checkpoints import check_backbone
 from ptv2.models.fingerprint import fingerprint
-from ptv2.runs.directory import RunDirectory, SharedDirectory, find_run, read_config
-from ptv2.runs.lock import check_free
-from ptv2.runs.processes import is_main_process
-from ptv2.runs.record import AGAIN, Result, cure
-from ptv2.runs.weights import ARTIFACT, fault_of_weights, read_artifact
+from ptv2.run_folders.directory import RunDirectory, SharedDirectory, find_run, read_config
+from ptv2.run_folders.lock import check_free
+from ptv2.run_folders.processes import is_main_process
+from ptv2.run_folders.record import AGAIN, Result, cure
+from ptv2.run_folders.weights import ARTIFACT, fault_of_weights, read_artifact
 
 if TYPE_CHECKING:
     from ptv2.data.cloze import Reading

@@ -15,8 +15,8 @@ from ptv2.experiment.data import Prepared
 from ptv2.files import write_json_whole
 from ptv2.models.build import PromptedModel
 from ptv2.models.speed import slow_precision
-from ptv2.runs.directory import RunDirectory
-from ptv2.runs.environment import environment, processor_of
+from ptv2.run_folders.directory import RunDirectory
+from ptv2.run_folders.environment import environment, processor_of
 from ptv2.training.trainer import Position, Trainer
 
 if TYPE_CHECKING:

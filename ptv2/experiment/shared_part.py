@@ -29,8 +29,8 @@ from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.tokenizers import prompt_tokens
-from ptv2.runs.directory import SHARED, SharedDirectory
-from ptv2.runs.record import Result, write_result
+from ptv2.run_folders.directory import SHARED, SharedDirectory
+from ptv2.run_folders.record import Result, write_result
 from ptv2.training.device import make_accelerator, release
 from ptv2.training.shard import build_spread
 

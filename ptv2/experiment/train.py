@@ -24,8 +24,8 @@ from ptv2.metrics.accuracy import OF_CLASSES
 from ptv2.models.artifact import save_artifact
 from ptv2.models.build import build_model
 from ptv2.models.tokenizers import prompt_tokens
-from ptv2.runs.directory import RunDirectory
-from ptv2.runs.record import Result, write_result
+from ptv2.run_folders.directory import RunDirectory
+from ptv2.run_folders.record import Result, write_result
 from ptv2.training.device import make_accelerator, release
 from ptv2.training.monitor import Monitor
 from ptv2.training.shard import build_spread

@@ -18,7 +18,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 
 from ptv2.errors import shorten
 from ptv2.hub.causes import endpoint, hide_secrets
-from ptv2.runs.processes import is_main_process, is_started_by_user
+from ptv2.run_folders.processes import is_main_process, is_started_by_user
 
 PATIENCE = 1.0  # seconds before a bar is drawn, so that files of the cache draw none
 PAUSE = 30.0  # seconds between lines where there is no terminal

@@ -17,7 +17,7 @@ from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.files import write_json_whole
-from ptv2.runs.directory import write_config
+from ptv2.run_folders.directory import write_config
 
 if TYPE_CHECKING:
     from ptv2.interchange.peft_adapter import Adapter

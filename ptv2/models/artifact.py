@@ -19,7 +19,7 @@ from torch import Tensor
 from ptv2.errors import ModelError, NonFiniteError
 from ptv2.models.build import HeadSpec, PromptedModel, trainable_parameters
 from ptv2.models.prompts import DeepPrompts
-from ptv2.runs.weights import FILE, HEADER, read_artifact
+from ptv2.run_folders.weights import FILE, HEADER, read_artifact
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 PROMPTS = "prompts."  # names of tensors

@@ -8,7 +8,7 @@ from typing import Any
 from ptv2.config.methods import METHODS
 from ptv2.config.schema import LoraConfig, PromptConfig, TrainerConfig
 from ptv2.report.formats import count_of
-from ptv2.runs.record import Result
+from ptv2.run_folders.record import Result
 
 
 def describe_settings(group: Sequence[Result]) -> str:

@@ -16,7 +16,7 @@ from ptv2.errors import RunError, unknown
 from ptv2.report.formats import format_score
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
-from ptv2.runs.record import Result
+from ptv2.run_folders.record import Result
 
 # Settings that name the task, data, model and run; a recipe may hold the rest.
 NAMING = (

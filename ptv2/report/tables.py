@@ -20,8 +20,8 @@ from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
 from ptv2.report.formats import format_csv, format_markdown, format_score
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
-from ptv2.runs.directory import SHARED
-from ptv2.runs.record import Result
+from ptv2.run_folders.directory import SHARED
+from ptv2.run_folders.record import Result
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.errors import RunError
 from ptv2.report import tables
-from ptv2.runs.record import AGAIN, Result, read_result, read_status
+from ptv2.run_folders.record import AGAIN, Result, read_result, read_status
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from ptv2.config.compose import to_run_config
 from ptv2.console.fault_log import answer
 from ptv2.errors import Interrupted, Pruned, first_line, in_one_line
 from ptv2.experiment.run import make_run
-from ptv2.runs.processes import is_main_process, is_started_by_user
-from ptv2.runs.record import Result
+from ptv2.run_folders.processes import is_main_process, is_started_by_user
+from ptv2.run_folders.record import Result
 from ptv2.streams import forgive_errors
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of

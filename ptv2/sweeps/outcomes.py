@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn
 
 from ptv2.errors import Interrupted, RunError, first_line
 from ptv2.report.formats import count_of
-from ptv2.runs.processes import is_main_process
+from ptv2.run_folders.processes import is_main_process
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
 COLOURS = {"failed": "red", "interrupted": "yellow", "running": "yellow", "pruned": "blue"}

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command
-from ptv2.runs.record import read_result
+from ptv2.run_folders.record import read_result
 from ptv2.sweeps.outcomes import coloured
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search
 

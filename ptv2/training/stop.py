@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 
 from ptv2.interruption import end_at_next
-from ptv2.runs.processes import is_main_process, is_started_by_user
+from ptv2.run_folders.processes import is_main_process, is_started_by_user
 
 # What clusters warn with before they take a machine back; nobody sends these twice in impatience.
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)

@@ -24,7 +24,7 @@ from ptv2.config.schema import OptimConfig, TrainerConfig
 from ptv2.data.batches import TrainingSet, shares
 from ptv2.errors import Interrupted, NonFiniteError, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trainable_parameters
-from ptv2.runs.metrics_log import MetricsLog
+from ptv2.run_folders.metrics_log import MetricsLog
 from ptv2.training import state
 from ptv2.training.device import is_out_of_memory
 from ptv2.training.monitor import Monitor

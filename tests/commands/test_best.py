@@ -18,7 +18,7 @@ from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash
 from ptv2.report.ranking import decisive, on_most_data, ranked, varying
-from ptv2.runs.record import Result, write_result
+from ptv2.run_folders.record import Result, write_result
 
 TASK = ["task=conll04", "data.dir=somewhere", "model=tiny"]
 

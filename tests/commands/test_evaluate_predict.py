@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sequences import without_gold
 
-from ptv2.runs.weights import FILE, HEADER
+from ptv2.run_folders.weights import FILE, HEADER
 
 METHODS: dict[str, tuple[str, ...]] = {
     "p-tuning-v2": ("method=p-tuning-v2", "prompt.reparameterization=mlp", "prompt.mlp_hidden=8"),  # folded when saved

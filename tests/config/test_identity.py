@@ -16,7 +16,7 @@ from tiny import run_config
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash, run_name
 from ptv2.config.schema import RunConfig
-from ptv2.runs.directory import RunDirectory
+from ptv2.run_folders.directory import RunDirectory
 
 METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2")
 BASE: dict[str, dict[str, Any]] = {

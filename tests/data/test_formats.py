@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sequences import conll12, props, questions, roles
 
-from ptv2.config import schema
+from ptv2.config import task_schema
 from ptv2.config.compose import compose
 from ptv2.config.task_schema import TaskConfig
 from ptv2.data import superglue
@@ -142,4 +142,4 @@ def test_no_such_file(task: str, tmp_path: Path) -> None:
 
 def test_configuration_knows_every_reader_of_records() -> None:
     """The schema imports no readers, so that a wrong setting is answered without them."""
-    assert list(schema.READERS) == list(superglue.READERS)
+    assert list(task_schema.READERS) == list(superglue.READERS)

@@ -70,7 +70,9 @@ def test_a_run_says_what_it_was_trained_on(data: Path, tmp_path: Path) -> None:
     for shots, words in ((3, []), (40, ["seed=2"])):
         done = run([*train_words(data, out, f"data.shots={shots}", "trainer.epochs=1"), *words], tmp_path)
         assert done.code == 0, done.err
-        assert f"train is {shots} examples of each class, drawn by data.seed=0 (data.shots)" in " ".join(done.err.split())
+        assert f"train is {shots} examples of each class, drawn by data.seed=0 (data.shots)" in " ".join(
+            done.err.split()
+        )
     results = [result_of(path.parent) for path in out.glob("*/result.json")]
     few, all_there_are = sorted(results, key=lambda result: result["data"]["examples"]["train"])
     assert few["data"]["examples"]["train"] == 6

@@ -9,7 +9,7 @@ from typing import Any
 from records import CONFIG, TOGETHER, result
 
 from ptv2.report import tables
-from ptv2.runs.record import Result
+from ptv2.run_folders.record import Result
 
 
 def together(seed: int, dev: float, data: str = "d", **change: Any) -> Result:

@@ -24,7 +24,7 @@ from ptv2.cli import main
 from ptv2.metrics.accuracy import by_class, confusion
 from ptv2.report import tables
 from ptv2.report.html.shown import WITHOUT_A_WORD
-from ptv2.runs.record import Result
+from ptv2.run_folders.record import Result
 from ptv2.tasks.task import in_percent
 
 VOID = {"meta", "input", "img", "br", "link"}

@@ -21,7 +21,7 @@ from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report import tables
 from ptv2.report.ranking import ranked
-from ptv2.runs.record import Result, read_result, write_result
+from ptv2.run_folders.record import Result, read_result, write_result
 
 FINE = {11: 80.0, 12: 82.0, 13: 84.0}
 DEEP = {11: 81.0, 12: 85.0, 14: 90.0}

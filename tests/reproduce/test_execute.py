@@ -20,7 +20,7 @@ from ptv2.config.compose import compose
 from ptv2.errors import Interrupted
 from ptv2.reproduce.jobs import execute
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
-from ptv2.runs.record import write_result
+from ptv2.run_folders.record import write_result
 
 START = (
     "import sys, time, signal, pathlib; folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True, exist_ok=True); "

@@ -21,7 +21,7 @@ from ptv2.reproduce.figure.make import list_figure_jobs, read_figure_request, re
 from ptv2.reproduce.jobs import list_jobs as listing
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.options import Options
-from ptv2.runs.record import Result, write_result
+from ptv2.run_folders.record import Result, write_result
 
 SMALL = ("data.limit.train=8", "data.limit.dev=4")
 Value = Callable[[Job], float]

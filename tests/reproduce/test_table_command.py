@@ -16,7 +16,7 @@ import pytest
 from commandline import finish, holder, python, run, wait_until
 
 from ptv2.cli import main
-from ptv2.runs.directory import state_of
+from ptv2.run_folders.directory import state_of
 
 TABLE = """# A small table of made-up sentences.
 title: Made-up sentences

@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from commandline import cache_folder
 from records import result
 
-from ptv2.runs.record import Result, write_result
+from ptv2.run_folders.record import Result, write_result
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "scripts" / "quickstart.py"

@@ -11,7 +11,7 @@ import pytest
 from commandline import Command, log_lines, numbers, result_of, run, wait_until, write_sentences
 
 from ptv2.config.methods import METHODS
-from ptv2.runs.directory import state_of
+from ptv2.run_folders.directory import state_of
 
 optuna = pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
 

@@ -12,8 +12,8 @@ from torch import OutOfMemoryError, Tensor
 
 from ptv2.models import speed
 from ptv2.models.build import PromptedModel
-from ptv2.runs.directory import state_of
-from ptv2.runs.record import read_status
+from ptv2.run_folders.directory import state_of
+from ptv2.run_folders.record import read_status
 from ptv2.training import state
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=16", "trainer.epochs=2")

@@ -25,9 +25,9 @@ from commandline import (
     write_sentences,
 )
 
-from ptv2.runs import metrics_log
-from ptv2.runs.directory import state_of
-from ptv2.runs.record import read_status
+from ptv2.run_folders import metrics_log
+from ptv2.run_folders.directory import state_of
+from ptv2.run_folders.record import read_status
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
 
@@ -143,7 +143,7 @@ def test_killed_between_result_and_status(data: Path, undisturbed: Path, tmp_pat
 
 def die_before_finished() -> None:
     """Make this process kill itself when it would say that it has finished."""
-    from ptv2.runs.directory import RunDirectory
+    from ptv2.run_folders.directory import RunDirectory
 
     write = RunDirectory.write_status
 

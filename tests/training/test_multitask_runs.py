@@ -25,9 +25,9 @@ from commandline import (
 from filelock import FileLock
 from sequences import check_evaluated, write_entities
 
-from ptv2.runs.directory import state_of
-from ptv2.runs.metrics_log import read_lines
-from ptv2.runs.weights import FILE
+from ptv2.run_folders.directory import state_of
+from ptv2.run_folders.metrics_log import read_lines
+from ptv2.run_folders.weights import FILE
 
 LIMITS = {"train": 40, "dev": 16, "test": 8}
 MINI = ("mini-entities", "mini-roles", "mini-questions", "mini-inference")

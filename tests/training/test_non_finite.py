@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ptv2.models.build import PromptedModel
-from ptv2.runs.record import read_status
-from ptv2.runs.weights import FILE, HEADER
+from ptv2.run_folders.record import read_status
+from ptv2.run_folders.weights import FILE, HEADER
 from ptv2.tensor_files import read_tensors, write_tensors
 from ptv2.training.trainer import Trainer
 

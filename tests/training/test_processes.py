@@ -27,8 +27,8 @@ from commandline import (
 from sequences import SIZES, predictions, write_entities, write_questions
 from sequences import train_words as sequence_words
 
-from ptv2.runs.directory import state_of
-from ptv2.runs.metrics_log import read_lines
+from ptv2.run_folders.directory import state_of
+from ptv2.run_folders.metrics_log import read_lines
 
 # 70 examples in batches of 23: the last batch of an epoch has one example for two processes. 40 dev examples in batches
 # of 16: one process has a batch more than the other.

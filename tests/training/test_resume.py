@@ -18,7 +18,7 @@ from trainers import Steps, make_trainer, outcome
 
 from ptv2 import files, tensor_files
 from ptv2.errors import Interrupted, RunError
-from ptv2.runs import metrics_log
+from ptv2.run_folders import metrics_log
 from ptv2.training import state, trainer
 from ptv2.training.trainer import Trainer
 

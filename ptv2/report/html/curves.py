@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ptv2.runs.metrics_log import read_lines
+from ptv2.run_folders.metrics_log import read_lines
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ptv2.config.methods import METHODS
 from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves
 from ptv2.report.html.shown import Shown
-from ptv2.runs.record import Result, shareable_data
+from ptv2.run_folders.record import Result, shareable_data
 
 DIGITS = 6  # of measured numbers; settings are written exactly
 MATRIX = 30  # classes of a confusion matrix, at most; a larger one is hard to read

@@ -12,10 +12,10 @@ from ptv2.errors import RunError
 from ptv2.report import tables
 from ptv2.report.html.curves import Curves, read_curves
 from ptv2.report.usable import why_no_table
-from ptv2.runs.altered import altered_files
-from ptv2.runs.directory import read_config, state_of
-from ptv2.runs.record import Result, fault_of_files, read_result, read_status
-from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
+from ptv2.run_folders.altered import altered_files
+from ptv2.run_folders.directory import read_config, state_of
+from ptv2.run_folders.record import Result, fault_of_files, read_result, read_status
+from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable_text
 
 WITHOUT_A_WORD = "its process ended without a word; the same command goes on from its last state"
 

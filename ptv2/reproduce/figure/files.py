@@ -15,7 +15,7 @@ from ptv2.report.formats import format_markdown, format_score
 from ptv2.report.points import Point, comma_separated, curves, levels
 from ptv2.report.statistics import spread_of
 from ptv2.reproduce.jobs.execute import JobStatus
-from ptv2.runs.environment import in_words
+from ptv2.run_folders.environment import in_words
 
 
 def write_figure(points: Sequence[Point], words: plots.Words, scale: plots.Scale, stem: Path) -> list[Path]:

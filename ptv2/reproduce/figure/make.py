@@ -23,9 +23,9 @@ from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.notes import format_command
-from ptv2.runs.directory import find_runs
-from ptv2.runs.metrics_log import read_lines
-from ptv2.runs.record import Result
+from ptv2.run_folders.directory import find_runs
+from ptv2.run_folders.metrics_log import read_lines
+from ptv2.run_folders.record import Result
 
 OWN = "figure."  # begins words that change keys of the figure's file
 DEV, COURSE = "dev", "evaluations"

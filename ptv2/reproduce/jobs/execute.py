@@ -17,8 +17,8 @@ from ptv2.errors import Interrupted, RunError, first_line
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.progress import Progress
 from ptv2.reproduce.jobs.timing import Clock
-from ptv2.runs.directory import is_run, state_of
-from ptv2.runs.record import Result, fault_of_files, read_result, read_status
+from ptv2.run_folders.directory import is_run, state_of
+from ptv2.run_folders.record import Result, fault_of_files, read_result, read_status
 from ptv2.training.stop import StopRequest
 
 State = Literal["finished", "failed", "interrupted", "missing", "impossible"]

@@ -21,7 +21,7 @@ from ptv2.reproduce.jobs.feasible import (
     why_no_weights,
     why_too_large,
 )
-from ptv2.runs.directory import RunDirectory, state_of
+from ptv2.run_folders.directory import RunDirectory, state_of
 
 NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone cannot be had here
 

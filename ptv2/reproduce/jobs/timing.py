@@ -12,9 +12,9 @@ from ptv2.config.schema import RunConfig
 from ptv2.data.records import find_files
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
-from ptv2.runs.directory import find_runs, read_config
-from ptv2.runs.metrics_log import read_lines
-from ptv2.runs.record import Result, read_result
+from ptv2.run_folders.directory import find_runs, read_config
+from ptv2.run_folders.metrics_log import read_lines
+from ptv2.run_folders.record import Result, read_result
 
 BYTES_A_TOKEN = 4  # about
 ALMOST = 0.95  # a run that takes longer than expected is never taken for more done than this

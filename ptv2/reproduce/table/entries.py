@@ -15,7 +15,7 @@ from ptv2.report.tables import gives_one_answer
 from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.table.cells import Position, TableRequest
-from ptv2.runs.record import Result
+from ptv2.run_folders.record import Result
 
 STATES = {"failed": "failed", "interrupted": "interrupted", "missing": "not run yet"}
 

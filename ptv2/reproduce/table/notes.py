@@ -11,8 +11,8 @@ from ptv2.report.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.options import Options
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry
-from ptv2.runs.environment import in_words
-from ptv2.runs.sharing import PATHS, shareable_path, shareable_text
+from ptv2.run_folders.environment import in_words
+from ptv2.run_folders.sharing import PATHS, shareable_path, shareable_text
 
 QUOTES = ("'", '"')
 

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ptv2.errors import RunError, enumerate_some
 from ptv2.files import write_json_whole
-from ptv2.runs.altered import altered_files, hash_files, is_altered, with_checksum
-from ptv2.runs.sharing import shareable_config, shareable_path, shareable_text
+from ptv2.run_folders.altered import altered_files, hash_files, is_altered, with_checksum
+from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable_text
 
 SCHEMA = 1
 IN_TRAIN = "examples that also stand in train, word for word:"  # how a note on them begins

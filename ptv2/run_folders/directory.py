@@ -17,11 +17,11 @@ from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.files import set_aside, write_json_whole, write_text_whole
-from ptv2.runs.altered import FILES, is_altered, with_checksum
-from ptv2.runs.lock import hold, is_held
-from ptv2.runs.record import AGAIN, Result, cure, fault_of_files, read_result, read_status
-from ptv2.runs.sharing import shareable_text, without_paths
-from ptv2.runs.weights import ARTIFACT, fault_of_weights
+from ptv2.run_folders.altered import FILES, is_altered, with_checksum
+from ptv2.run_folders.lock import hold, is_held
+from ptv2.run_folders.record import AGAIN, Result, cure, fault_of_files, read_result, read_status
+from ptv2.run_folders.sharing import shareable_text, without_paths
+from ptv2.run_folders.weights import ARTIFACT, fault_of_weights
 
 # Folder, below that of the runs, of their shared parts; commands read it only where a user names it.
 SHARED = "shared"

@@ -21,15 +21,15 @@ from ptv2.config.compose import compose
 from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
-from ptv2.runs.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
-from ptv2.runs.lock import is_held
-from ptv2.runs.record import write_result
+from ptv2.run_folders.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
+from ptv2.run_folders.lock import is_held
+from ptv2.run_folders.record import write_result
 
 OTHER_PROCESS = """
 import pathlib, sys
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
-from ptv2.runs.directory import RunDirectory
+from ptv2.run_folders.directory import RunDirectory
 run = RunDirectory(RunConfig.model_validate_json(sys.stdin.readline()), "data", "model")
 try:
     with run.locked():

@@ -17,11 +17,11 @@ from ptv2.cli import main
 from ptv2.errors import RunError
 from ptv2.report.html.curves import Curves
 from ptv2.report.html.shown import read_shown
-from ptv2.runs.altered import checksum
-from ptv2.runs.directory import read_config, state_of
-from ptv2.runs.metrics_log import read_lines
-from ptv2.runs.record import read_result
-from ptv2.runs.weights import fault_of_weights
+from ptv2.run_folders.altered import checksum
+from ptv2.run_folders.directory import read_config, state_of
+from ptv2.run_folders.metrics_log import read_lines
+from ptv2.run_folders.record import read_result
+from ptv2.run_folders.weights import fault_of_weights
 
 TRAIN = ["train", "model=tiny", "task=mini-inference", "trainer.max_steps=3", "trainer.batch_size=8"]
 TRAIN += ["data.limit.train=24", "data.limit.dev=16"]
