@@ -121,7 +121,7 @@ def test_a_second_task_and_the_other_commands(undisturbed: Path, tmp_path: Path)
     assert [line.split(",")[0] for line in table.splitlines()] == ["task", "mini-entities", "mini-inference"]
     done = run(["evaluate", str(shared_run(out))], tmp_path)
     assert done.code == 2
-    assert "several runs begin with" in done.error
+    assert "the shared part of several runs; expected one of these runs" in done.error
 
 
 def test_only_the_shared_part(undisturbed: Path, tmp_path: Path) -> None:
