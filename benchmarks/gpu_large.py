@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def attempt(model: str, method: str, options: argparse.Namespace) -> Row:
-    """Measure at the batch asked for; if that does not fit, with one text a pass and gradient checkpointing."""
+    """Measure at the batch asked for; if that does not fit, with one text in a pass and gradient checkpointing."""
     row = alone(f"{model} {method}", options)
     if row.get("failed") == "out of memory":
         row = alone(f"{model} {method}", options, "--batch=1", "--checkpointing")

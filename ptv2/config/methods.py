@@ -1,7 +1,7 @@
 """The methods: what each of them trains, and what follows from that for other code.
 
-A new method is a row here and a file in `conf/method/`; where it trains something that no other does, also a module in
-`ptv2/models/` that `PromptedModel` asks.
+A new method is a row here and a file in `conf/method/`; where it trains something of the backbone that no other does,
+also a module in `ptv2/models/` with a function `train`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ class Method:
     """One method. The head is trained by all of them.
 
     `short` is its name in narrow tables. `prompts` says where prompts are put, `backbone` what of the backbone is
-    trained: all weights, the biases, or low-rank matrices beside frozen weights. `of_paper` methods are those that the
-    paper compares on one task; `ptv2 plan` always shows them.
+    trained: `all`, or what the function `train` of that module of `ptv2/models/` sees to. `of_paper` methods are those
+    that the paper compares on one task; `ptv2 plan` always shows them.
     `several_tasks`: a training on several tasks together comes first. `package`: what must be installed besides ptv2;
     the extra has the same name.
     """
@@ -24,7 +24,7 @@ class Method:
     name: str
     short: str
     prompts: Literal["deep", "shallow"] | None = None
-    backbone: Literal["all", "biases", "lora"] | None = None
+    backbone: str | None = None
     of_paper: bool = False
     several_tasks: bool = False
     package: str | None = None

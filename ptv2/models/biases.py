@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
+from ptv2.config.schema import RunConfig
 from ptv2.errors import ModelError
+
+
+def train(backbone: nn.Module, cfg: RunConfig, model_type: str, *beside: nn.Module) -> None:
+    """Make `method=bitfit` of a frozen `backbone`; see `train_biases`."""
+    train_biases(backbone, model_type, *beside)
 
 
 def train_biases(backbone: nn.Module, model_type: str, *beside: nn.Module, asked: str = "method=bitfit") -> None:

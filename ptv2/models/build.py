@@ -7,6 +7,7 @@ Letters: B rows, C choices, T text tokens, P prompt length.
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -17,13 +18,11 @@ from ptv2.config.methods import Method
 from ptv2.config.schema import ModelConfig, PromptConfig, RunConfig
 from ptv2.errors import ConfigError, ModelError
 from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
-from ptv2.models.biases import train_biases
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
 from ptv2.models.heads import AnyHead, HeadSpec, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
-from ptv2.models.lora import add_lora
 from ptv2.models.positions import Positions, check_length, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 from ptv2.models.seeding import seeded
@@ -69,11 +68,9 @@ class PromptedModel(nn.Module):
         pooler = [self.pooler] if self.pooler is not None and keeps_pooler else []
         for module in (self.backbone, *language_model, *pooler):
             module.requires_grad_(False)
-        if self.method.backbone == "biases":
-            train_biases(self.backbone, self.family.model_type, *language_model, *pooler)
-        elif self.method.backbone == "lora":
-            generator = seeded(cfg.seed, "lora")
-            add_lora(self.backbone, cfg.lora, self.family.model_type, generator, *language_model, *pooler)
+        if self.method.backbone not in (None, "all"):
+            method = import_module(f"ptv2.models.{self.method.backbone}")
+            method.train(self.backbone, cfg, self.family.model_type, *language_model, *pooler)
         for module in (self.backbone, *language_model):
             use_frozen_linear(module)
 

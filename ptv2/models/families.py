@@ -1,4 +1,4 @@
-"""What differs between model types, as data: one row a type. Imports no torch, so that `ptv2 list` can print it."""
+"""What differs between model types, as data: one row for each type. Imports no torch, for `ptv2 list`."""
 
 from __future__ import annotations
 

@@ -14,9 +14,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 from transformers.pytorch_utils import Conv1D
 
-from ptv2.config.schema import LoraConfig
+from ptv2.config.schema import LoraConfig, RunConfig
 from ptv2.errors import ConfigError, ModelError, first_line, unknown
 from ptv2.models.biases import train_biases
+from ptv2.models.seeding import seeded
 
 # Names of an attention module's query and value maps: bert's kin, most decoders, distilbert, mpnet, deberta-v2.
 QUERY_VALUE = (
@@ -30,6 +31,11 @@ QUERY_VALUE = (
 FUSED = ("c_attn", "query_key_value", "Wqkv", "in_proj", "qkv_proj")
 LINEAR = (nn.Linear, Conv1D)
 ADAPTER = "default"  # PEFT's name of the one adapter there is
+
+
+def train(backbone: nn.Module, cfg: RunConfig, model_type: str, *beside: nn.Module) -> None:
+    """Make `method=lora` of a frozen `backbone`; see `add_lora`."""
+    add_lora(backbone, cfg.lora, model_type, seeded(cfg.seed, "lora"), *beside)
 
 
 def add_lora(
