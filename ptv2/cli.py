@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         forgive_errors()
         code = _run(words)
+        _leave_other_processes()
         sys.stdout.flush()  # a full disk or a reader that went away shows here, where it can still be said
         return code
     except KeyboardInterrupt:
@@ -90,6 +91,13 @@ def _run(words: list[str]) -> int:
     command = import_module(COMMANDS[words[0]][0])
     with interruption.unwinding():
         return int(command.main(words[1:]))
+
+
+def _leave_other_processes() -> None:
+    """End torch's connection to the other processes of a launcher, whose threads could abort the interpreter's end."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _say_that_it_starts(words: list[str]) -> None:
