@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
-from ptv2.errors import DataError, RunError
+from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.run_folders.directory import find_run, find_runs, read_config, state_of
 from ptv2.run_folders.record import Result, read_result
@@ -159,7 +159,10 @@ def train(settings: Mapping[str, Any] | Sequence[str], *, config_dir: str | Path
     """
     from ptv2.experiment.run import make_run
 
-    words = list(_words(settings)) if isinstance(settings, Mapping) else list(settings)
+    words = list(_words(settings)) if isinstance(settings, Mapping) else settings
+    if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+        raise ConfigError("expected a mapping of settings, or a list of words such as 'task=rte'")
+    words = list(words)
     return Run(make_run(compose(words, str(config_dir) if config_dir else None))[1])
 
 
@@ -227,8 +230,16 @@ def _words(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
         elif isinstance(value, Mapping) and value:
             yield from _words(value, f"{name}.")
         else:
-            yield f"{name}={in_override(list(value) if isinstance(value, tuple) else _plain(value))}"
+            try:
+                yield f"{name}={in_override(_plain(value))}"
+            except TypeError as error:
+                raise ConfigError(f"{name}: a value of type {type(value).__name__} is no setting") from error
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    """A value as YAML has it: paths are strings, tuples are lists, and numpy's numbers are Python's."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value

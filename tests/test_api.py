@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commandline import cache_folder, finish, only_run, python, run, train_words, write_sentences
 
@@ -22,7 +23,7 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "how-to" / "python.ipynb"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ptv2.Run, list[str], Path]:
-    """A run made from Python, the words that make it on the command line, and its data."""
+    """A run trained_run from Python, the words that make it on the command line, and its data."""
     folder = tmp_path_factory.mktemp("api")
     data = write_sentences(folder / "data")
     words = train_words(data, folder / "runs")[1:]
@@ -31,11 +32,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ptv2.Run, list[st
 
 def test_a_run_is_that_of_the_command_line(trained: tuple[ptv2.Run, list[str], Path], tmp_path: Path) -> None:
     """Found finished there, under the same name; and settings as a mapping are the same run too."""
-    made, words, _ = trained
+    trained_run, words, _ = trained
     done = run(["train", *words], tmp_path)
     assert done.code == 0, done.err
     assert "finished before" in done.out
-    assert only_run(made.path.parent) == made.path
+    assert only_run(trained_run.path.parent) == trained_run.path
     pairs = [word.partition("=") for word in words]
     settings: dict[str, Any] = {"trainer": {}}
     for key, _equals, value in pairs:
@@ -45,26 +46,26 @@ def test_a_run_is_that_of_the_command_line(trained: tuple[ptv2.Run, list[str], P
         else:
             settings[key] = plain
     again = ptv2.train(settings)
-    assert again.path == made.path
-    assert again.result == made.result
-    assert made.state == "finished"
-    assert made.config.task.name == made.result.task
+    assert again.path == trained_run.path
+    assert again.result == trained_run.result
+    assert trained_run.state == "finished"
+    assert trained_run.config.task.name == trained_run.result.task
 
 
 def test_predict_answers_as_the_command_does(trained: tuple[ptv2.Run, list[str], Path], tmp_path: Path) -> None:
-    made, _, _ = trained
-    (field,) = made.config.task.text
+    trained_run, _, _ = trained
+    (field,) = trained_run.config.task.text
     file = tmp_path / "new.jsonl"
     file.write_text("".join(json.dumps({field: text}) + "\n" for text in TEXTS), encoding="utf-8")
-    done = run(["predict", str(made.path), "--input", str(file)], tmp_path)
+    done = run(["predict", str(trained_run.path), "--input", str(file)], tmp_path)
     assert done.code == 0, done.err
     expected = [json.loads(line) for line in done.out.splitlines()]
     for examples in (TEXTS, [[text] for text in TEXTS], [{field: text} for text in TEXTS], iter(TEXTS)):
-        labels, probabilities, rows = made.predict(examples)
+        labels, probabilities, rows = trained_run.predict(examples)
         assert rows == expected
         assert labels == [row["label"] for row in expected]
         assert probabilities == [row["probabilities"] for row in expected]
-    assert made.predict([]).labels == []
+    assert trained_run.predict([]).labels == []
 
 
 def test_the_model_is_a_torch_module(trained: tuple[ptv2.Run, list[str], Path]) -> None:
@@ -93,27 +94,27 @@ def test_examples_that_the_task_cannot_read(
 
 
 def test_runs_are_found_and_listed(trained: tuple[ptv2.Run, list[str], Path], tmp_path: Path) -> None:
-    made, _, _ = trained
-    out = made.path.parent
-    for name in (made.name, made.name.rpartition("-")[2], made.name[:-4], str(made.path)):
-        assert ptv2.load_run(name, out=out).path == made.path
+    trained_run, _, _ = trained
+    out = trained_run.path.parent
+    for name in (trained_run.name, trained_run.name.rpartition("-")[2], trained_run.name[:-4], str(trained_run.path)):
+        assert ptv2.load_run(name, out=out).path == trained_run.path
     with pytest.raises(ptv2.Ptv2Error, match="unknown run"):
         ptv2.load_run("nobody", out=out)
     frame = ptv2.runs(out)
-    assert list(frame["name"]) == [made.name]
-    assert frame["dev"][0] == made.result.dev[made.result.headline]
+    assert list(frame["name"]) == [trained_run.name]
+    assert frame["dev"][0] == trained_run.result.dev[trained_run.result.headline]
     assert len(ptv2.runs(out, method="lora")) == 0
-    assert len(ptv2.runs(out, method=made.config.method, seed=made.config.seed)) == 1
+    assert len(ptv2.runs(out, method=trained_run.config.method, seed=trained_run.config.seed)) == 1
     assert len(ptv2.runs(tmp_path / "empty")) == 0
     with pytest.raises(TypeError, match="no column colour"):
         ptv2.runs(out, colour="red")
 
 
 def test_unfinished_runs_are_said_to_be_so(trained: tuple[ptv2.Run, list[str], Path], tmp_path: Path) -> None:
-    made, _, _ = trained
-    folder = tmp_path / "runs" / made.name
+    trained_run, _, _ = trained
+    folder = tmp_path / "runs" / trained_run.name
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_bytes((made.path / "config.yaml").read_bytes())
+    (folder / "config.yaml").write_bytes((trained_run.path / "config.yaml").read_bytes())
     unfinished = ptv2.load_run(folder)
     for ask in (lambda: unfinished.result, lambda: unfinished.predict(["a"]), lambda: unfinished.model):
         with pytest.raises(ptv2.Ptv2Error, match="not finished"):
@@ -130,6 +131,7 @@ def test_unfinished_runs_are_said_to_be_so(trained: tuple[ptv2.Run, list[str], P
         ({"model.gradient_checkpointing": True}, ["model.gradient_checkpointing=true"]),
         ({"task.labels": ("it's", "b,c")}, [r"task.labels=['it\'s','b,c']"]),
         ({"data.limit": {"train": 5}}, ["data.limit.train=5"]),
+        ({"seed": np.int64(3), "optim.betas": (np.float64(0.9), 0.99)}, ["seed=3", "optim.betas=[0.9,0.99]"]),
     ],
     ids=str,
 )
