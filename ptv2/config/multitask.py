@@ -101,7 +101,8 @@ def _entry(entry: Any, this_run: Tree, compose: Compose) -> Tree:
     named = _composed_entry([f"{key}={in_override(value)}" for key, value in entry.items()], compose)
     if named["task"]["name"] != name:
         return named
-    if named["task"] != this_run["task"] or named["data"]["limit"] != this_run["data"]["limit"]:
+    chosen = ("limit", "shots", "seed")  # which examples
+    if named["task"] != this_run["task"] or any(named["data"][key] != this_run["data"][key] for key in chosen):
         raise ConfigError(
             f"multitask.tasks: {name}, this run's own task, has other settings there than in task.* and data.*"
         )
