@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ptv2.config.schema import RunConfig
 from ptv2.console.output import working
 from ptv2.data.mixture import OfHead
-from ptv2.data.sources import Source
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError
 from ptv2.experiment.heads import head_spec
@@ -27,13 +26,9 @@ Predictions = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Read):
     """A task with the examples of its splits, as they were read and encoded."""
 
-    config: RunConfig
-    source: Source
-    task: AnyTask
-    examples: dict[str, list[Any]]
     encoded: dict[str, EncodedSet]
 
     @property

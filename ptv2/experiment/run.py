@@ -22,13 +22,13 @@ def make_run(config: RunConfig, watch: Callable[[], Monitor | None] = lambda: No
     """Train a run, or on from where it was interrupted, or find it finished; with progress and a summary on the screen.
 
     Args:
-        watch: gives, if the run is to be trained, who else is told of the progress.
+        watch: makes another monitor of the training's progress; called only if the run is to be trained.
 
     Returns:
         The result, the run's folder, and whether it was finished before.
 
     Raises:
-        Pruned: who was told ended the training.
+        Pruned: that monitor ended the training.
         Ptv2Error: anything a user can mend, before torch is imported where that can be.
     """
     begin_job()
