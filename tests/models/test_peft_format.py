@@ -5,123 +5,24 @@ What PEFT computes is what the code on the adapter's card computes: the tests ex
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from peft_versions import skip_where_peft_refuses
-from safetensors.torch import load_file, save_file
-from tiny import FAMILY_CONFIGS, enlarge, mean_loss, run_config, tiny_batch
-from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from peft_models import DEEP, LAYOUTS, SPECS, assert_same_scores, batch_for, build, kinds
+from tiny import FAMILY_CONFIGS, mean_loss, run_config, tiny_batch
+from transformers import AutoModelForSequenceClassification
 
 from ptv2.config.schema import OptimConfig
 from ptv2.errors import ModelError
-from ptv2.interchange.card import TRIED, code
+from ptv2.interchange.card import TRIED
 from ptv2.interchange.peft_adapter import (
-    CONFIG,
-    PICKLE,
-    WEIGHTS,
-    Adapter,
-    check_kind,
-    read_adapter,
-    settings_of,
     write_adapter,
 )
-from ptv2.interchange.peft_format import load_adapter, to_peft
-from ptv2.models.build import HeadSpec, PromptedModel, build_model
-from ptv2.models.families import FAMILIES
+from ptv2.interchange.peft_format import to_peft
+from ptv2.models.build import build_model
 from ptv2.training.optim import build_optimizer
-
-SPECS = {
-    kind: HeadSpec(kind, number)  # type: ignore[arg-type]
-    for kind, number in (("classification", 3), ("choice", 2), ("tagging", 4), ("span", 2))
-}
-LAYOUTS = {name: family.layout for name, family in FAMILIES.items() if family.layout is not None}
-DEEP = sorted(name for name, layout in LAYOUTS.items() if layout.deep)
-SHOWN_WHOLE = {"bert", "gpt2", "roberta"}  # one of each way to read a text; the others differ only in names
-
-
-def kinds(family: str) -> list[str]:
-    """The kinds of head that are compared for a model type."""
-    return list(SPECS) if family in SHOWN_WHOLE else ["classification", "span"]
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A checkpoint of each model type, with weights large enough that all of them matter."""
-    root = tmp_path_factory.mktemp("bases")
-    for family in LAYOUTS:
-        torch.manual_seed(1)
-        model = AutoModel.from_config(AutoConfig.for_model(family, **FAMILY_CONFIGS[family]))
-        enlarge(model)
-        model.save_pretrained(root / family)
-    return {family: root / family for family in LAYOUTS}
-
-
-def build(
-    base: Path | str,
-    kind: str = "classification",
-    method: str = "p-tuning-v2",
-    pooler: str = "none",
-    lora: dict[str, Any] | None = None,
-    **prompt: Any,
-) -> PromptedModel:
-    """A model on the checkpoint `base` whose prompts, or LoRA, and head are far from nothing."""
-    off = {"hidden_dropout": None, "attention_dropout": None}
-    config = run_config(None, method, prompt, path=str(base), lora={"rank": 4, "alpha": 1, **(lora or {})}, **off)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"config": {}, "pooler": pooler})})
-    model = build_model(config, SPECS[kind]).eval()
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad or name.startswith("pooler"):
-                if name.startswith("pooler") and model.pooler_origin == "checkpoint" and not parameter.requires_grad:
-                    continue  # it is the checkpoint's
-                parameter.copy_(torch.empty_like(parameter).normal_(0.0, 0.5, generator=generator))
-    return model
-
-
-def batch_for(model: PromptedModel, types: bool = False) -> dict[str, Tensor]:
-    batch = tiny_batch(pad=model.config.pad_token_id, choices=2 if model.spec.kind == "choice" else None)
-    batch.pop("labels")
-    if types and getattr(model.config, "type_vocab_size", 0) > 1:
-        batch["token_type_ids"] = (batch["input_ids"] % 2) * batch["attention_mask"]
-    return batch
-
-
-def scores_in_peft(model: PromptedModel, adapter: Adapter, folder: Path, batch: dict[str, Tensor]) -> Tensor:
-    """What the card's code gives, in the adapter's folder."""
-    names: dict[str, Any] = {}
-    here = Path.cwd()
-    try:
-        os.chdir(folder)
-        exec(code(model, adapter), names)
-    finally:
-        os.chdir(here)
-    return names["scores"](dict(batch))
-
-
-def assert_same_scores(model: PromptedModel, base: Path | str, folder: Path, **options: Any) -> Adapter:
-    """Export, load with PEFT, compare the scores of real tokens; returns what was written."""
-    adapter = to_peft(model, str(base), **options)
-    write_adapter(adapter, folder)
-    if model.prompts is not None:
-        adapter = read_adapter(folder)
-    batch = batch_for(model, types=True)
-    with torch.no_grad():
-        ours = model(batch)["scores"]
-    theirs = scores_in_peft(model, adapter, folder, batch)
-    assert ours.shape == theirs.shape
-    if not model.head.pooled:
-        real = batch["attention_mask"].bool()
-        ours, theirs = ours[real], theirs[real]
-    assert ours.std() > 0.02
-    torch.testing.assert_close(theirs, ours, atol=2e-5, rtol=1e-5)
-    return adapter
 
 
 @pytest.mark.parametrize(("family", "kind"), [(f, k) for f in DEEP for k in kinds(f)])
@@ -270,130 +171,9 @@ def test_an_unknown_model_type_is_refused_with_the_known() -> None:
         to_peft(model, "b")
 
 
-@pytest.mark.parametrize(
-    ("family", "settings"),
-    [
-        ("bert", {"pooler": "published"}),
-        ("bert", {"pooler": "trained"}),
-        ("bert", {"kind": "tagging", "method": "prompt-tuning"}),
-        ("roberta", {"pooler": "published", "kind": "choice"}),
-        ("roberta", {"kind": "span", "form": "hidden"}),
-        ("llama", {"kind": "classification"}),
-    ],
-)
-def test_round_trip(family: str, settings: dict[str, Any], bases: dict[str, Path], tmp_path: Path) -> None:
-    model = build(bases[family], **settings)
-    write_adapter(to_peft(model, "b", "main", {"labels": ["a", "b", "c"]}), tmp_path)
-    adapter = read_adapter(tmp_path)
-    assert adapter.header["labels"] == ["a", "b", "c"]
-    check_kind(adapter, model.spec.kind)
-    again = imported(adapter, bases[family], model.spec.kind)
-    batch = batch_for(model)
-    torch.testing.assert_close(again(batch)["scores"], model(batch)["scores"], atol=1e-6, rtol=0)
-
-
-def imported(adapter: Adapter, base: Path, kind: str) -> PromptedModel:
-    """A model as `settings_of` describes it, with the adapter on it."""
-    settings = settings_of(adapter)
-    prompt = {k.removeprefix("prompt."): v for k, v in settings.items() if k.startswith("prompt.")}
-    prompt["length"] = int(prompt["length"])  # type: ignore[assignment]
-    model = build(base, kind, settings["method"], settings["model.pooler"], **prompt)
-    load_adapter(model, adapter)
-    return model
-
-
-@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
-def test_an_adapter_of_pefts_own(family: str, bases: dict[str, Path], tmp_path: Path) -> None:
-    """Made and saved by PEFT, with its MLP and its names, without anything that ptv2 writes."""
-    from peft import PrefixTuningConfig, get_peft_model
-
-    skip_where_peft_refuses()
-    torch.manual_seed(3)
-    base = AutoModelForSequenceClassification.from_pretrained(bases[family], num_labels=3)
-    pad = FAMILY_CONFIGS[family].get("pad_token_id", 0)
-    base.config.pad_token_id = pad
-    config = PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=5, prefix_projection=True)
-    theirs = get_peft_model(base, config).eval()
-    theirs.save_pretrained(tmp_path)
-    adapter = read_adapter(tmp_path)
-    check_kind(adapter, "classification")
-    ours = imported(adapter, bases[family], "classification")
-    ours.config.pad_token_id = pad
-    batch = batch_for(ours, types=True)
-    torch.testing.assert_close(ours(batch)["scores"], theirs(**batch).logits, atol=2e-5, rtol=1e-5)
-
-
-def test_it_must_fit_backbone_and_task(bases: dict[str, Path]) -> None:
-    adapter = to_peft(build(bases["bert"], pooler="trained"), "b")
-    with pytest.raises(ModelError, match=r"lacks classifier\.dense\.\w+.*has bert\.pooler\.dense"):
-        imported(adapter, bases["roberta"], "classification")
-    adapter.tensors["prompt_embeddings"] = torch.zeros(4, 48)
-    with pytest.raises(ModelError, match=r"prompt is \(4, 48\), this backbone takes \(4, 96\)"):
-        imported(adapter, bases["bert"], "classification")
-    with pytest.raises(ModelError, match="is for classification, the task needs tagging"):
-        check_kind(adapter, "tagging")
-    two = to_peft(build(bases["bert"], "tagging"), "b")
-    two.tensors["base_model.classifier.weight"] = torch.zeros(2, 16)
-    with pytest.raises(ModelError, match=r"classifier\.weight is \(2, 16\), this task and backbone have \(4, 16\)"):
-        imported(two, bases["bert"], "tagging")
-
-
-def test_question_adapters_that_never_saw_token_types_are_refused(bases: dict[str, Path]) -> None:
-    made = to_peft(build(bases["bert"], "span"), "b")
-    assert made.task_type == "TOKEN_CLS"
-    foreign = Adapter({**made.config, "task_type": "QUESTION_ANS"}, made.tensors)
-    with pytest.raises(ModelError, match="PEFT drops token_type_ids and position_ids for QUESTION_ANS"):
-        imported(foreign, bases["bert"], "span")
-
-
-def test_shallow_adapters_that_pool_a_prompt_are_refused(bases: dict[str, Path]) -> None:
-    made = to_peft(build(bases["bert"], "tagging", "prompt-tuning"), "b")
-    foreign = Adapter({**made.config, "task_type": "SEQ_CLS"}, made.tensors)
-    with pytest.raises(ModelError, match="PEFT reads a text behind shallow prompts at the first prompt"):
-        check_kind(foreign, "classification")
-
-
 def test_the_table_is_sorted_and_leaves_out_what_was_seen_to_differ() -> None:
     assert list(LAYOUTS) == sorted(LAYOUTS)
     assert "modernbert" not in LAYOUTS  # its class for tokens has one more layer than our head
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        ("empty", "no adapter of PEFT"),
-        ("pickle", r"weights are a pickle .* save_pretrained"),
-        ("torn", "damaged"),
-        ("json", "expected a JSON object"),
-        ("lora", r"peft_type is LORA, expected one of PREFIX_TUNING, PROMPT_TUNING"),
-        ("task", r"task_type is SEQ_2_SEQ_LM, expected one of SEQ_CLS"),
-        ("length", r"prompt_embeddings is \[4, 96\], expected \[9, N\]"),
-        ("prompt", r"prompt_embeddings is missing"),
-    ],
-)
-def test_folders_that_hold_no_adapter(damage: str, message: str, bases: dict[str, Path], tmp_path: Path) -> None:
-    write_adapter(to_peft(build(bases["bert"]), "b"), tmp_path)
-    config = json.loads((tmp_path / CONFIG).read_text(encoding="utf-8"))
-    changes = {
-        "lora": ("peft_type", "LORA"),
-        "task": ("task_type", "SEQ_2_SEQ_LM"),
-        "length": ("num_virtual_tokens", 9),
-    }
-    if damage == "empty":
-        (tmp_path / CONFIG).unlink()
-    elif damage == "pickle":
-        (tmp_path / WEIGHTS).rename(tmp_path / PICKLE)
-    elif damage == "torn":
-        (tmp_path / WEIGHTS).write_bytes((tmp_path / WEIGHTS).read_bytes()[:-9])
-    elif damage == "json":
-        (tmp_path / CONFIG).write_text("{", encoding="utf-8")
-    elif damage == "prompt":
-        save_file({k: v for k, v in load_file(tmp_path / WEIGHTS).items() if "prompt" not in k}, tmp_path / WEIGHTS)
-    else:
-        key, value = changes[damage]
-        (tmp_path / CONFIG).write_text(json.dumps({**config, key: value}), encoding="utf-8")
-    with pytest.raises(ModelError, match=message):
-        read_adapter(tmp_path)
 
 
 def test_the_card_names_the_locked_versions() -> None:

@@ -1,0 +1,150 @@
+"""Adapters come back as models that score as they did; what is no adapter, or does not fit, is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft_models import batch_for, build
+from peft_versions import skip_where_peft_refuses
+from safetensors.torch import load_file, save_file
+from tiny import FAMILY_CONFIGS
+from transformers import AutoModelForSequenceClassification
+
+from ptv2.errors import ModelError
+from ptv2.interchange.peft_adapter import (
+    CONFIG,
+    PICKLE,
+    WEIGHTS,
+    Adapter,
+    check_kind,
+    read_adapter,
+    settings_of,
+    write_adapter,
+)
+from ptv2.interchange.peft_format import load_adapter, to_peft
+from ptv2.models.build import PromptedModel
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("bert", {"pooler": "published"}),
+        ("bert", {"pooler": "trained"}),
+        ("bert", {"kind": "tagging", "method": "prompt-tuning"}),
+        ("roberta", {"pooler": "published", "kind": "choice"}),
+        ("roberta", {"kind": "span", "form": "hidden"}),
+        ("llama", {"kind": "classification"}),
+    ],
+)
+def test_round_trip(family: str, settings: dict[str, Any], bases: dict[str, Path], tmp_path: Path) -> None:
+    model = build(bases[family], **settings)
+    write_adapter(to_peft(model, "b", "main", {"labels": ["a", "b", "c"]}), tmp_path)
+    adapter = read_adapter(tmp_path)
+    assert adapter.header["labels"] == ["a", "b", "c"]
+    check_kind(adapter, model.spec.kind)
+    again = imported(adapter, bases[family], model.spec.kind)
+    batch = batch_for(model)
+    torch.testing.assert_close(again(batch)["scores"], model(batch)["scores"], atol=1e-6, rtol=0)
+
+
+def imported(adapter: Adapter, base: Path, kind: str) -> PromptedModel:
+    """A model as `settings_of` describes it, with the adapter on it."""
+    settings = settings_of(adapter)
+    prompt = {k.removeprefix("prompt."): v for k, v in settings.items() if k.startswith("prompt.")}
+    prompt["length"] = int(prompt["length"])  # type: ignore[assignment]
+    model = build(base, kind, settings["method"], settings["model.pooler"], **prompt)
+    load_adapter(model, adapter)
+    return model
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+def test_an_adapter_of_pefts_own(family: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    """Made and saved by PEFT, with its MLP and its names, without anything that ptv2 writes."""
+    from peft import PrefixTuningConfig, get_peft_model
+
+    skip_where_peft_refuses()
+    torch.manual_seed(3)
+    base = AutoModelForSequenceClassification.from_pretrained(bases[family], num_labels=3)
+    pad = FAMILY_CONFIGS[family].get("pad_token_id", 0)
+    base.config.pad_token_id = pad
+    config = PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=5, prefix_projection=True)
+    theirs = get_peft_model(base, config).eval()
+    theirs.save_pretrained(tmp_path)
+    adapter = read_adapter(tmp_path)
+    check_kind(adapter, "classification")
+    ours = imported(adapter, bases[family], "classification")
+    ours.config.pad_token_id = pad
+    batch = batch_for(ours, types=True)
+    torch.testing.assert_close(ours(batch)["scores"], theirs(**batch).logits, atol=2e-5, rtol=1e-5)
+
+
+def test_it_must_fit_backbone_and_task(bases: dict[str, Path]) -> None:
+    adapter = to_peft(build(bases["bert"], pooler="trained"), "b")
+    with pytest.raises(ModelError, match=r"lacks classifier\.dense\.\w+.*has bert\.pooler\.dense"):
+        imported(adapter, bases["roberta"], "classification")
+    adapter.tensors["prompt_embeddings"] = torch.zeros(4, 48)
+    with pytest.raises(ModelError, match=r"prompt is \(4, 48\), this backbone takes \(4, 96\)"):
+        imported(adapter, bases["bert"], "classification")
+    with pytest.raises(ModelError, match="is for classification, the task needs tagging"):
+        check_kind(adapter, "tagging")
+    two = to_peft(build(bases["bert"], "tagging"), "b")
+    two.tensors["base_model.classifier.weight"] = torch.zeros(2, 16)
+    with pytest.raises(ModelError, match=r"classifier\.weight is \(2, 16\), this task and backbone have \(4, 16\)"):
+        imported(two, bases["bert"], "tagging")
+
+
+def test_question_adapters_that_never_saw_token_types_are_refused(bases: dict[str, Path]) -> None:
+    made = to_peft(build(bases["bert"], "span"), "b")
+    assert made.task_type == "TOKEN_CLS"
+    foreign = Adapter({**made.config, "task_type": "QUESTION_ANS"}, made.tensors)
+    with pytest.raises(ModelError, match="PEFT drops token_type_ids and position_ids for QUESTION_ANS"):
+        imported(foreign, bases["bert"], "span")
+
+
+def test_shallow_adapters_that_pool_a_prompt_are_refused(bases: dict[str, Path]) -> None:
+    made = to_peft(build(bases["bert"], "tagging", "prompt-tuning"), "b")
+    foreign = Adapter({**made.config, "task_type": "SEQ_CLS"}, made.tensors)
+    with pytest.raises(ModelError, match="PEFT reads a text behind shallow prompts at the first prompt"):
+        check_kind(foreign, "classification")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("empty", "no adapter of PEFT"),
+        ("pickle", r"weights are a pickle .* save_pretrained"),
+        ("torn", "damaged"),
+        ("json", "expected a JSON object"),
+        ("lora", r"peft_type is LORA, expected one of PREFIX_TUNING, PROMPT_TUNING"),
+        ("task", r"task_type is SEQ_2_SEQ_LM, expected one of SEQ_CLS"),
+        ("length", r"prompt_embeddings is \[4, 96\], expected \[9, N\]"),
+        ("prompt", r"prompt_embeddings is missing"),
+    ],
+)
+def test_folders_that_hold_no_adapter(damage: str, message: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    write_adapter(to_peft(build(bases["bert"]), "b"), tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text(encoding="utf-8"))
+    changes = {
+        "lora": ("peft_type", "LORA"),
+        "task": ("task_type", "SEQ_2_SEQ_LM"),
+        "length": ("num_virtual_tokens", 9),
+    }
+    if damage == "empty":
+        (tmp_path / CONFIG).unlink()
+    elif damage == "pickle":
+        (tmp_path / WEIGHTS).rename(tmp_path / PICKLE)
+    elif damage == "torn":
+        (tmp_path / WEIGHTS).write_bytes((tmp_path / WEIGHTS).read_bytes()[:-9])
+    elif damage == "json":
+        (tmp_path / CONFIG).write_text("{", encoding="utf-8")
+    elif damage == "prompt":
+        save_file({k: v for k, v in load_file(tmp_path / WEIGHTS).items() if "prompt" not in k}, tmp_path / WEIGHTS)
+    else:
+        key, value = changes[damage]
+        (tmp_path / CONFIG).write_text(json.dumps({**config, key: value}), encoding="utf-8")
+    with pytest.raises(ModelError, match=message):
+        read_adapter(tmp_path)
