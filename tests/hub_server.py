@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 in the shape of the model and dataset hub, for tests of code that downloads.
+"""A server on 127.0.0.1 in the shape of the model and dataset hub, for tests of code that downloads or pushes.
 
 It answers what `huggingface_hub` asks for when it lists and downloads: repository information, file trees, path
 information, and files with entity tags, commits and ranges. Contents come from a folder, one subfolder a revision
@@ -10,12 +10,16 @@ information, and files with entity tags, commits and ranges. Contents come from 
 
 A revision is asked for by name or by its commit, a digest of its contents. Use it as a context manager and point
 `HF_ENDPOINT` at `url`; `requests` holds what was asked, `tokens` who asked. By hand: `python tests/hub_server.py ROOT`.
+Models are pushed to it as `huggingface_hub` does it without Xet: create, validate-yaml, preupload, LFS batch, commit.
+`writers` says which tokens may write to which owner's repositories; `commits` holds what was committed.
+
 `faults` says which repositories are served wrongly, and how. Large kinds of files have their SHA-256 as entity tag, as
 on the hub, and come from `storage` where that is the address of another server.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -27,10 +31,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-ID = r"(?P<id>[^/]+/[^/]+)"
-API = re.compile(rf"/api/(?P<kind>models|datasets)/{ID}(?:/(?P<verb>revision|tree|paths-info)/(?P<rest>.+))?")
-FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{ID}/resolve/(?P<rest>.+)")
+import yaml
 
+ID = r"(?P<id>[^/]+/[^/]+)"
+API = re.compile(
+    rf"/api/(?P<kind>models|datasets)/{ID}(?:/(?P<verb>revision|tree|paths-info|preupload|commit)/(?P<rest>.+))?"
+)
+FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{ID}/resolve/(?P<rest>.+)")
+LARGE_FILES = re.compile(rf"/{ID}(?:\.git/info/lfs/objects/batch|/upload/(?P<oid>[0-9a-f]+))")
+LICENCES = ("apache-2.0", "mit", "cc-by-4.0", "other")  # some of those that the hub knows
 
 LARGE = (".safetensors", ".parquet", ".bin")
 
@@ -44,6 +53,7 @@ class Fault:
         headers: of that answer.
         body: of that answer.
         files: whether only files are served wrongly, and listings as they should be.
+        at: only addresses that have this in them are served wrongly.
         times: how many requests are; those after them get what they ask for.
         wait: seconds before any answer.
         end: the connection ends at this byte of a file, whatever part of it was asked for.
@@ -56,6 +66,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     files: bool = False
+    at: str = ""
     times: float = float("inf")
     wait: float = 0.0
     end: int | None = None
@@ -67,9 +78,9 @@ class Fault:
 class MissingError(Exception):
     """What was asked for is not there; `code` is the hub's word for it, `status` its HTTP status."""
 
-    def __init__(self, code: str, status: int = 404) -> None:
+    def __init__(self, code: str, status: int = 404, tree: dict | None = None) -> None:
         super().__init__(code)
-        self.code, self.status = code, status
+        self.code, self.status, self.tree = code, status, tree or {"error": code}
 
 
 class HubServer:
@@ -81,6 +92,10 @@ class HubServer:
         self.tokens: set[str | None] = set()
         self.faults: dict[str, Fault] = {}
         self.storage: str | None = None
+        self.writers: dict[str, set[str]] = {}
+        self.private: set[str] = set()
+        self.commits: list[dict[str, bytes]] = []
+        self.uploads: dict[str, bytes] = {}
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -141,18 +156,25 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def log_message(self, *_: object) -> None:
         """Say nothing; `HubServer.requests` keeps the record."""
 
     def _answer(self) -> None:
+        if self._hangs_up():
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append(f"{self.command} {self.path}")
         self.hub.tokens.add(self.headers.get("Authorization"))
         url = urlsplit(self.path)
         try:
-            if self._is_refused(url.path):
+            if self._is_refused(url.path, body):
                 return
-            if found := API.fullmatch(url.path):
+            if self.command in ("POST", "PUT") and (value := self._write(url.path, body)) is not None:
+                self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+            elif found := API.fullmatch(url.path):
                 value = self._api(
                     found["kind"], found["id"], found["verb"], found["rest"] or "", parse_qs(url.query), body
                 )
@@ -162,13 +184,26 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 raise MissingError("EntryNotFound")
         except MissingError as missing:
-            headers = {"X-Error-Code": missing.code, "X-Error-Message": missing.code}
-            self._send(missing.status, json.dumps({"error": missing.code}).encode(), headers)
+            headers = {"X-Error-Code": missing.code, "X-Error-Message": missing.code} if missing.code else {}
+            self._send(missing.status, json.dumps(missing.tree).encode(), headers)
 
-    def _is_refused(self, path: str) -> bool:
+    def _hangs_up(self) -> bool:
+        """Whether a fault has ended the connection in the middle of an upload."""
+        fault = self._fault(urlsplit(self.path).path)
+        if self.command != "PUT" or fault is None or fault.end is None:
+            return False
+        fault.times -= 1
+        self.rfile.read(fault.end)
+        self.close_connection = True
+        return True
+
+    def _is_refused(self, path: str, body: bytes) -> bool:
         """Whether a fault has answered already."""
+        if path == "/api/repos/create":
+            tree = json.loads(body)
+            path = f"/api/models/{tree['organization']}/{tree['name']}/revision/create"
         fault = self._fault(path)
-        if fault is None or (fault.files and "/resolve/" not in path):
+        if fault is None or (fault.files and "/resolve/" not in path) or fault.at not in path:
             return False
         fault.times -= 1
         time.sleep(fault.wait)
@@ -178,9 +213,78 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fault(self, path: str) -> Fault | None:
         """The fault of the repository that a path is about."""
-        found = API.fullmatch(path) or FILE.fullmatch(path)
+        found = API.fullmatch(path) or FILE.fullmatch(path) or LARGE_FILES.fullmatch(path)
         fault = self.hub.faults.get(found["id"]) if found else None
         return fault if fault is not None and fault.times > 0 else None
+
+    def _write(self, path: str, body: bytes) -> object:
+        """The answer to a request that writes; None for any other."""
+        if path == "/api/validate-yaml":
+            metadata = yaml.safe_load(json.loads(body)["content"].split("---\n")[1])
+            licence, base = metadata.get("license"), metadata.get("base_model", "a")
+            errors = [] if licence in LICENCES else [f'"license" must be one of [{", ".join(LICENCES)}]']
+            errors += (
+                [] if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", base) else [f'"base_model" with value "{base}" is not valid.']
+            )
+            if errors:
+                raise MissingError("", 400, {"errors": [{"message": error} for error in errors]})
+            return {"errors": [], "warnings": []}
+        if path == "/api/repos/create":
+            tree = json.loads(body)
+            return self._create(f"{tree['organization']}/{tree['name']}", tree.get("visibility") == "private")
+        if found := LARGE_FILES.fullmatch(path):
+            return self._large_file(found["id"], found["oid"], body)
+        found = API.fullmatch(path)
+        if found is None or found["verb"] not in ("preupload", "commit"):
+            return None
+        self._check_writer(found["id"])
+        folder, sha = self.hub.revision("models", found["id"], found["rest"])
+        if found["verb"] == "preupload":
+            return {"files": [_mode(folder, file["path"]) for file in json.loads(body)["files"]]}
+        lines = [json.loads(line) for line in body.splitlines()]
+        if lines[0]["value"].get("parentCommit", sha) != sha:
+            raise MissingError("", 412)
+        change = {}
+        for line in lines[1:]:
+            value = line["value"]
+            change[value["path"]] = (
+                self.hub.uploads[value["oid"]] if line["key"] == "lfsFile" else base64.b64decode(value["content"])
+            )
+        for name, content in change.items():
+            (folder / name).write_bytes(content)
+        self.hub.commits.append(change)
+        return {"commitUrl": f"{self.hub.url}/{found['id']}/commit/{commit(folder)}", "commitOid": commit(folder)}
+
+    def _create(self, repository: str, private: bool) -> object:
+        self._check_writer(repository)
+        if (self.hub.root / "models" / repository).exists():
+            raise MissingError("", 409, {"url": f"{self.hub.url}/{repository}"})
+        folder = revision_folder(self.hub.root, "models", repository)
+        (folder / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
+        self.hub.private |= {repository} if private else set()
+        return {"url": f"{self.hub.url}/{repository}", "name": repository}
+
+    def _large_file(self, repository: str, oid: str | None, body: bytes) -> object:
+        if oid is not None:
+            assert hashlib.sha256(body).hexdigest() == oid
+            self.hub.uploads[oid] = body
+            return {}
+        self._check_writer(repository)
+        return {
+            "objects": [
+                {**each, "actions": {"upload": {"href": f"{self.hub.url}/{repository}/upload/{each['oid']}"}}}
+                for each in json.loads(body)["objects"]
+            ]
+        }
+
+    def _check_writer(self, repository: str) -> None:
+        owners = self.hub.writers.get((self.headers.get("Authorization") or "").removeprefix("Bearer "))
+        owner = repository.partition("/")[0]
+        if owners is None:
+            raise MissingError("", 401, {"error": "Invalid username or password."})
+        if owner not in owners:
+            words = f'You don\'t have the rights to create a model under the namespace "{owner}"'
+            raise MissingError("", 403, {"error": words})
 
     def _api(self, kind: str, repository: str, verb: str | None, rest: str, query: dict, body: bytes) -> object:
         name, _, below = rest.partition("/")  # the revision comes quoted, so its own slashes are %2F
@@ -190,8 +294,9 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "paths-info":
             asked = json.loads(body)["paths"] if body[:1] == b"{" else parse_qs(body.decode())["paths"]
             return [entry(folder, folder / path) for path in asked if (folder / path).exists()]
-        siblings = [{"rfilename": path.relative_to(folder).as_posix()} for path in files(folder)]
-        return {"_id": sha, "id": repository, "sha": sha, "private": False, "gated": False, "disabled": False,
+        blobs, private = "blobs" in query, repository in self.hub.private
+        siblings = [_sibling(folder, path) if blobs else {"rfilename": _name(folder, path)} for path in files(folder)]
+        return {"_id": sha, "id": repository, "sha": sha, "private": private, "gated": False, "disabled": False,
                 "downloads": 0, "likes": 0, "tags": [], "siblings": siblings}  # fmt: skip
 
     def _tree(self, folder: Path, below: str, recursive: bool) -> list[dict]:
@@ -262,6 +367,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _sibling(folder: Path, path: Path) -> dict:
+    """One file of a repository's information with `blobs=true`."""
+    size = path.stat().st_size
+    lfs = {"lfs": {"sha256": tag(path), "size": size, "pointerSize": 134}} if path.suffix in LARGE else {}
+    return {"rfilename": _name(folder, path), "blobId": blob(path), "size": size, **lfs}
+
+
+def _mode(folder: Path, name: str) -> dict:
+    """How a file is to be uploaded, and what it is now."""
+    path = folder / name
+    mode = "lfs" if path.suffix in LARGE else "regular"
+    return {"path": name, "uploadMode": mode, "shouldIgnore": False, "oid": tag(path) if path.is_file() else None}
 
 
 def entry(folder: Path, path: Path) -> dict:

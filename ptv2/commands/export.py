@@ -1,38 +1,51 @@
-"""`ptv2 export RUN --to peft --output DIR`: a finished run's prompts or LoRA, and head, as an adapter for PEFT."""
+"""`ptv2 export RUN --to peft`: what a finished run trained as an adapter for PEFT, in a folder or on the hub."""
 
 from __future__ import annotations
 
+import re
+import sys
+import tempfile
+from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ptv2.collector import collector_paused
 from ptv2.config.methods import METHODS
-from ptv2.config.schema import ModelConfig
 from ptv2.console.arguments import RUN_HELP, Parser, a_folder
-from ptv2.console.output import tell
-from ptv2.errors import ModelError
+from ptv2.console.output import out, show_facts, tell
+from ptv2.errors import ConfigError, ModelError
 from ptv2.experiment.open import open_trained
-from ptv2.files import write_text_whole
+from ptv2.hub.push import check_access, check_repository, push_folder
+from ptv2.interchange.export_adapter import export_adapter
 
-if TYPE_CHECKING:
-    from ptv2.models.build import PromptedModel
+LICENCES = "https://huggingface.co/docs/hub/repositories-licenses"
 
 
 def main(arguments: list[str]) -> int:
-    """Write the adapter's two files, and a README.md with the code that gives the run's scores in PEFT."""
+    """Write the adapter's two files and a README.md, the card with the code that gives the run's scores in PEFT."""
     parser = Parser(
         prog="ptv2 export", description="A finished run's prompts or LoRA, and its head, as an adapter for PEFT."
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--to", choices=["peft"], required=True, help="the format")
-    parser.add_argument("--output", type=a_folder, required=True, metavar="DIR", help="folder for the adapter")
+    parser.add_argument("--output", type=a_folder, metavar="DIR", help="folder for the adapter")
     parser.add_argument(
         "--position-ids-at-call",
         action="store_true",
         help="also with prompt.positions=unshifted: every call must then pass position_ids, as the README.md shows",
     )
+    hub = parser.add_argument_group("to the hub")
+    hub.add_argument("--push", metavar="OWNER/NAME", help="show what a push to this repository would send; see --yes")
+    hub.add_argument("--yes", action="store_true", help="send it, and create the repository if there is none")
+    hub.add_argument(
+        "--licence", "--license", metavar="ID", help="of the adapter, such as apache-2.0 or mit; --yes needs it"
+    )
+    hub.add_argument("--private", action="store_true", help="create a repository that others do not see")
+    hub.add_argument(
+        "--overwrite", action="store_true", help="replace files that the repository has with other contents"
+    )
     parser.add_out()
     options = parser.parse_args(arguments)
+    _check(options)
     folder, config = open_trained(options.run, options.out)
     if config.model.path == "config:":
         raise ModelError(f"{folder.name}: its backbone has random weights, and PEFT needs a checkpoint to load it on")
@@ -40,34 +53,65 @@ def main(arguments: list[str]) -> int:
         raise ModelError(
             f"{folder.name}: method {config.method} has neither prompts nor LoRA; only these can be exported"
         )
-
-    with collector_paused():
-        from ptv2.experiment.load import load_trained
-        from ptv2.interchange.card import card
-        from ptv2.interchange.peft_adapter import write_adapter
-        from ptv2.interchange.peft_format import to_peft
-
-        trained = load_trained(folder, config)
-    base, revision = _base(config.model, trained.model)
-    extra = {**trained.task.state(), "task": config.task.name}
-    if not _is_folder(config.model):
-        extra["path"] = config.model.path
-    adapter = to_peft(trained.model, base, revision, extra, positions_at_call=options.position_ids_at_call)
-    write_adapter(adapter, options.output)
-    text = card(trained.model, adapter, folder.name, trained.task.labels)
-    write_text_whole(Path(options.output) / "README.md", text)
-    tell(f"written: {options.output} ({adapter.config['peft_type']}, {adapter.task_type})")
+    with ExitStack() as stack:
+        output = Path(options.output or stack.enter_context(tempfile.TemporaryDirectory(prefix="ptv2-")))
+        kind = export_adapter(
+            folder,
+            config,
+            output,
+            positions_at_call=options.position_ids_at_call,
+            licence=options.licence,
+            repository=options.push,
+        )
+        if options.output:
+            tell(f"written: {output} ({kind})")
+        if options.push:
+            _push(output, folder.name, options)
     return 0
 
 
-def _base(config: ModelConfig, model: PromptedModel) -> tuple[str, str | None]:
-    """The backbone's name and revision for an adapter: a hub id with its commit, an embedded one, or a folder's name.
+def _check(options: Namespace) -> None:
+    """Refuse options that do not go together, and a push that cannot succeed; ask for a licence that is not given.
 
-    The folder's path is left out; the hash of its weights is in the adapter and on its card.
+    Raises:
+        ConfigError: names the option.
     """
-    identity = model.identity
-    return (identity.name, identity.revision) if _is_folder(config) else (config.path, identity.revision)
+    if not (options.output or options.push):
+        raise ConfigError("expected --output DIR, --push OWNER/NAME, or both")
+    if not options.push:
+        for name in ("yes", "private", "overwrite"):
+            if getattr(options, name):
+                raise ConfigError(f"--{name}: expected --push OWNER/NAME with it")
+    else:
+        check_repository(options.push)
+    if options.push and options.yes:
+        check_access()
+        if options.licence is None and sys.stdin is not None and sys.stdin.isatty():
+            tell(f"licence of the adapter, such as apache-2.0, mit or cc-by-4.0 ({LICENCES}):")
+            options.licence = sys.stdin.readline().strip() or None
+        if options.licence is None:
+            raise ConfigError(f"--push needs --licence ID, such as apache-2.0, mit or cc-by-4.0 (see {LICENCES})")
+    if options.licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", options.licence):
+        raise ConfigError(f"--licence {options.licence}: expected an ID such as apache-2.0 or mit (see {LICENCES})")
 
 
-def _is_folder(config: ModelConfig) -> bool:
-    return Path(config.path).is_dir()
+def _push(output: Path, name: str, options: Namespace) -> None:
+    """Push the files, or show what would be pushed."""
+    files = sorted(output.iterdir())
+    if options.yes:
+        pushed = push_folder(
+            output, options.push, f"ptv2: {name}", private=options.private, overwrite=options.overwrite
+        )
+        state = "pushed" if pushed.is_new else "nothing new, it has all of it already"
+        tell(f"{state}: {pushed.address} (commit {pushed.commit[:12]})")
+        return
+    show_facts(
+        [
+            ("repository", options.push),
+            ("visibility", "private" if options.private else "public; --private hides it"),
+            ("licence", options.licence or "not given; --yes needs --licence ID"),
+            *(("file", f"{file.name}  {file.stat().st_size:,} bytes") for file in files),
+        ]
+    )
+    tell(f"\n{(output / 'README.md').read_text(encoding='utf-8')}", out, indent=0)
+    tell("nothing was pushed; the same command with --yes pushes it")

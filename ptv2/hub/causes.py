@@ -1,4 +1,4 @@
-"""Explain why a fetch from the hub failed, in the same way for models, data sets and scripts."""
+"""Explain why the hub failed a fetch or a push, in the same way for models, data sets and scripts."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ STATUSES = {
     408: "it gave up waiting; try again",
     429: "too many requests; wait some minutes, or set HF_TOKEN, which allows more",
 }
+# Those that mean something else for a push.
+STATUSES_OF_A_PUSH = {
+    401: "it does not take this HF_TOKEN; make one with write access on the hub",
+    403: "this HF_TOKEN may not write there; the owner must be you or an organization of yours, and the token needs "
+    "write access",
+    412: "somebody else changed the repository at the same time; see what is there, and try again",
+    413: "the files are too large for it",
+    429: "too many requests; wait some minutes",
+}
+UNCACHED = " and the files are not in the cache"
 _SECRET = re.compile(r"\bhf_\w+|(?<=Bearer )[^\s'\"]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
@@ -51,8 +61,8 @@ class Cause:
     network: bool = False
 
 
-def failure(error: Exception, name: str, refusal: type[Ptv2Error], instead: str) -> Ptv2Error:
-    """Make the one-line error of a fetch that failed.
+def failure(error: Exception, name: str, refusal: type[Ptv2Error], instead: str, *, push: bool = False) -> Ptv2Error:
+    """Make the one-line error of a fetch, or a push, that failed.
 
     Args:
         name: what is fetched, in the user's words: a repository, or `repository@revision`.
@@ -62,7 +72,7 @@ def failure(error: Exception, name: str, refusal: type[Ptv2Error], instead: str)
     if has_full_disk(error):
         text = f"no space left for the hub's cache in {shorten(constants.HF_HUB_CACHE, 60)}"
         return DiskFullError(_message(name, text, "free some, or set HF_HOME to a folder on another disk"))
-    cause = find_cause(error)
+    cause = find_cause_of_push(error) if push else find_cause(error)
     return (NetworkError if cause.network else refusal)(_message(name, cause.text, instead))
 
 
@@ -74,11 +84,35 @@ def find_cause(error: BaseException) -> Cause:
             if (cause := ask(link)) is not None:
                 return cause
     if isinstance(error, LocalEntryNotFoundError):
-        return Cause(f"the hub at {endpoint()} is not reachable and the files are not in the cache", network=True)
+        return Cause(f"the hub at {endpoint()} is not reachable{UNCACHED}", network=True)
     for link in links:
         if (cause := _file(link)) is not None:
             return cause
     return Cause(f"not to be had from the hub at {endpoint()} ({type(error).__name__}: {_safe(error, 80)})")
+
+
+def find_cause_of_push(error: BaseException) -> Cause:
+    """Find the cause of an error of `huggingface_hub` while it pushed."""
+    for link in causes_of(error):
+        status = getattr(getattr(link, "response", None), "status_code", None)
+        if status is None or (status >= 500 and status not in STATUSES_OF_A_PUSH):
+            continue
+        answer = hide_secrets(" ".join(str(getattr(link, "server_message", None) or "").split()))
+        meaning = STATUSES_OF_A_PUSH.get(status, "") or STATUSES.get(status, "")
+        if status == 400:  # it says what
+            return Cause(f"{endpoint()} refuses it: {shorten(answer or _refused(error), 150)}")
+        words = "; ".join(filter(None, [shorten(answer.rstrip("."), 70), meaning]))
+        return Cause(f"{endpoint()} answered with status {status}: {words}", network=status in RETRIED)
+    cause = find_cause(error)
+    text = cause.text.replace(UNCACHED, "").replace("the download from", "the way to")
+    if text.startswith("not to be had"):
+        text = f"not taken by the hub at {endpoint()} ({_refused(error)})"
+    return Cause(text, cause.network)
+
+
+def _refused(error: BaseException) -> str:
+    """What the hub says of a card or a file that it refuses, in one line."""
+    return hide_secrets(" ".join(str(error).split()).removeprefix("Invalid metadata in README.md. - "))
 
 
 def endpoint() -> str:
@@ -179,7 +213,7 @@ def _connection(error: BaseException) -> Cause | None:
     elif isinstance(error, httpx.TimeoutException | TimeoutError):
         text = f"no answer in time from {endpoint()}; try again, with HF_HUB_DOWNLOAD_TIMEOUT=60 if it is slow"
     elif isinstance(error, httpx.ConnectError | ConnectionRefusedError):
-        text = f"{_where(error)} is not reachable ({_safe(error, 50)}) and the files are not in the cache"
+        text = f"{_where(error)} is not reachable ({_safe(error, 50)}){UNCACHED}"
     elif isinstance(error, httpx.TransportError | ConnectionError) or "Consistency check failed" in message:
         text = f"the connection to {endpoint()} broke off; try again"
     elif isinstance(error, httpx.TooManyRedirects):
@@ -216,13 +250,14 @@ def _proxy(scheme: str, host: str) -> str | None:
 
 
 def _is_xet(error: BaseException) -> bool:
-    """Whether `hf_xet`, which fetches large files, raised this; its Rust code mostly raises built-in errors."""
+    """Whether `hf_xet`, which moves large files, raised this; its Rust code mostly raises built-in errors."""
     if isinstance(error, XetDownloadError) or type(error).__module__.partition(".")[0] == "hf_xet":
         return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_code.co_name == "xet_get" and not isinstance(error, ImportError)
+    names = ("xet_get", "_upload_xet_files")
+    return trace is not None and trace.tb_frame.f_code.co_name in names and not isinstance(error, ImportError)
 
 
 def _file(error: BaseException) -> Cause | None:

@@ -22,8 +22,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @contextmanager
-def fetching(name: str, refusal: type[Ptv2Error], instead: str) -> Iterator[type[tqdm]]:
-    """Show a fetch, and put its failure into one line.
+def fetching(name: str, refusal: type[Ptv2Error], instead: str, *, push: bool = False) -> Iterator[type[tqdm]]:
+    """Show a fetch, or a push, and put its failure into one line.
 
     Args:
         name: what is fetched, in the user's words: a repository, or `repository@revision`.
@@ -48,7 +48,7 @@ def fetching(name: str, refusal: type[Ptv2Error], instead: str) -> Iterator[type
     except Ptv2Error:
         raise
     except Exception as error:  # libraries below raise classes of their own, also from Rust
-        raise failure(error, name, refusal, instead) from error
+        raise failure(error, name, refusal, instead, push=push) from error
 
 
 @contextmanager

@@ -5,8 +5,7 @@ The tests execute this very code, so what it says is what holds.
 
 from __future__ import annotations
 
-import json
-
+from ptv2.interchange.about import About
 from ptv2.interchange.peft_adapter import SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.build import PromptedModel
 from ptv2.models.checkpoints import EMBEDDED, EMBEDDED_IN
@@ -16,6 +15,8 @@ CLASSES = {
     TOKENS: "AutoModelForTokenClassification",
     SPAN: "AutoModelForQuestionAnswering",
 }
+# Of an embedded backbone: the repository whose model.safetensors has the same SHA-256.
+EMBEDDED_ON_HUB = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 # (transformers, PEFT): the versions that the tests ran the card's code with.
 TRIED = (("5.23.0", "0.21.2"), ("5.24.0", "0.21.2"))
 # transformers 5.24 renamed an argument that PEFT 0.21 looks for in the signature, and refuses a model without.
@@ -39,9 +40,7 @@ for module in (base, base.base_model):
 """
 _OUTPUTS = {"classification": "[B, N]", "choice": "[B, C]", "tagging": "[B, T, N]", "span": "[B, T, 2]"}
 _CARD = """---
-base_model: {base}
-library_name: peft
----
+{metadata}---
 # {title}
 
 Exported by ptv2 for PEFT ({peft_type}, {task_type}). {answers}. Texts are put together as ptv2 does it.
@@ -52,28 +51,41 @@ Tried with {tried}.
 ```python
 {code}
 ```
-"""
+{record}"""
 
 
-def card(model: PromptedModel, adapter: Adapter, title: str, labels: list[str]) -> str:
-    """Markdown with code that defines `scores(batch)`; the code runs in the adapter's folder."""
+def card(model: PromptedModel, adapter: Adapter, title: str, labels: list[str], about: About, place: str) -> str:
+    """Markdown with code that defines `scores(batch)`, and what there is to know `about` the run.
+
+    Args:
+        place: the adapter's repository, or "." for code that runs in the adapter's folder.
+    """
     config = adapter.config
     return _CARD.format(
-        base=json.dumps(config["base_model_name_or_path"], ensure_ascii=False),
+        metadata=about.metadata(hub_id(adapter)),
         title=title,
         peft_type=config["peft_type"],
         task_type=adapter.task_type,
         answers=f"Scores stand for {', '.join(labels)}" if model.spec.kind != "span" else "Scores: start and end",
         where=_where(config["base_model_name_or_path"], adapter),
         tried=", ".join(f"transformers {transformers} and PEFT {peft}" for transformers, peft in TRIED),
-        code=code(model, adapter),
+        code=code(model, adapter, place),
+        record=about.record(),
     )
+
+
+def hub_id(adapter: Adapter) -> str | None:
+    """The backbone's name on the hub; None for one that is a folder."""
+    base = str(adapter.config["base_model_name_or_path"])
+    if base.startswith(EMBEDDED_IN):
+        return EMBEDDED_ON_HUB.get(base.removeprefix(EMBEDDED_IN))
+    return base if "path" in adapter.header else None
 
 
 def _where(base: str, adapter: Adapter) -> str:
     """Where the backbone is to be had; of one in a folder, how to know that it is the right one."""
     if base.startswith(EMBEDDED_IN):
-        return f"The backbone is in the package {EMBEDDED[base.removeprefix(EMBEDDED_IN)][0]}.\n"
+        return f"The backbone is in the package {EMBEDDED[base.removeprefix(EMBEDDED_IN)][0]}."
     if "path" in adapter.header:
         return ""
     sha256 = (adapter.header.get("backbone") or {}).get("sha256")
@@ -83,8 +95,8 @@ def _where(base: str, adapter: Adapter) -> str:
     )
 
 
-def code(model: PromptedModel, adapter: Adapter) -> str:
-    """Python that loads base and adapter (in the folder `.`) and defines `scores(batch)`."""
+def code(model: PromptedModel, adapter: Adapter, place: str = ".") -> str:
+    """Python that loads base and adapter (from `place`) and defines `scores(batch)`."""
     config, kind = adapter.config, model.spec.kind
     outputs = {"choice": 1, "span": 2}.get(kind, model.spec.num_labels)
     name, base = CLASSES[adapter.task_type], config["base_model_name_or_path"]
@@ -107,7 +119,7 @@ def code(model: PromptedModel, adapter: Adapter) -> str:
             ")",
             *_padding(model),
             *(_OLD_NAME_OF_THE_CACHE.splitlines() if adapter.deep else []),
-            'model = PeftModel.from_pretrained(base, ".").eval()',
+            f'model = PeftModel.from_pretrained(base, "{place}").eval()',
             "",
             "",
             "@torch.no_grad()",
