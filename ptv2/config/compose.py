@@ -224,9 +224,15 @@ def _below(kind: Any) -> dict[str, Any]:
 
 
 def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
-    """Give a model that is named by `model.path=...` only a name of its own, the usual pooler and no checksum."""
+    """Give a model that is named by `model.path=...` only a name of its own, the usual pooler and no checksum.
+
+    A model of the hub with a checksum (`model=mpnet-base`) keeps all that in a folder: the checksum tells whether it is
+    the same.
+    """
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
     if "model.path" not in keys:
+        return
+    if model.get("sha256") and model.get("config") and Path(str(model["path"])).is_dir():
         return
     if "model.name" not in keys:
         last = str(model["path"]).rstrip("/").rpartition("/")[2]  # the name is hashed, and a path must not be

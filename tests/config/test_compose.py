@@ -107,7 +107,7 @@ def test_the_default_is_the_embedded_one() -> None:
     ("override", "start", "choices"),
     [
         ("task=rt", "unknown task 'rt'; did you mean rte? known: ", ["boolq", "sst2", "wsc"]),
-        ("model=minilmm", "unknown model 'minilmm'; did you mean minilm? known: ", ["bert-base-cased", "tiny"]),
+        ("model=minilmm", "unknown model 'minilmm'; did you mean minilm? known: ", ["bert-base-cased", "mpnet-base"]),
         ("method=ptuning", "unknown method 'ptuning'; did you mean p-tuning-v2? known: ", ["fine-tuning"]),
         ("trainer=fast", "unknown trainer 'fast'; known: ", ["default", "smoke"]),
         ("prompt.lenght=3", "unknown config key 'prompt.lenght'; did you mean prompt.length? known below ", ["form, "]),
@@ -181,6 +181,18 @@ def test_a_model_path_is_another_model() -> None:
         model = compose([*overrides, "model.path=Some-One/Big_Encoder"]).model
         assert (model.name, model.path) == ("big-encoder", "Some-One/Big_Encoder")
         assert (model.revision, model.sha256) == (None, None)
+
+
+def test_a_model_with_a_checksum_may_lie_in_a_folder(tmp_path: Path) -> None:
+    """The checksum then says whether it is the model; another path is another model, as ever."""
+    shipped = compose(["model=mpnet-base"]).model
+    model = compose(["model=mpnet-base", f"model.path={tmp_path}"]).model
+    assert model.model_dump(exclude={"path"}) == shipped.model_dump(exclude={"path"})
+    assert model.sha256 is not None
+    other = compose(["model=mpnet-base", f"model.path={tmp_path}", "model.sha256=null", "model.name=mine"]).model
+    assert (other.name, other.sha256) == ("mine", None)
+    foreign = compose(["model=mpnet-base", "model.path=Some-One/Big_Encoder"]).model
+    assert (foreign.name, foreign.sha256, foreign.pooler) == ("big-encoder", None, "published")
 
 
 def test_what_is_said_about_ones_own_model_is_kept() -> None:
