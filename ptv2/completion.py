@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 
 from ptv2.commands.verbs import COMMANDS
 from ptv2.config import paths
@@ -23,20 +24,29 @@ def complete(arguments: list[str]) -> int:
         raise ConfigError("-sc: expected install=SHELL, uninstall=SHELL or query=SHELL, SHELL one of bash, zsh, fish")
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
-    if asked[1] != "query" or (words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" "))):
-        os.environ["COMP_LINE"] = re.sub(r"^(\s*\S+)\s+train\b\s*", r"\1 ", line)
+    if asked[1] != "query":
         return _hydra(arguments)
-    print((" " if asked[2] == "bash" else "\n").join(_candidates(words, line.endswith(" "))))
+    with suppress(ConfigError):  # a fault in the user's files is said when the command runs, not amid its line
+        config_dir = next(iter(re.findall(r"\s(?:--config-dir|-cd)[\s=]+(\S+)\s", line)), None)
+        own = paths.own_folders(config_dir)
+        if words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" ")):
+            os.environ["COMP_LINE"] = re.sub(r"^(\s*\S+)\s+train\b\s*", r"\1 ", line)
+            with paths.searching(own):
+                return _hydra(arguments)
+        candidates = _candidates(words, line.endswith(" "), config_dir)
+        print((" " if asked[2] == "bash" else "\n").join(candidates))
     return 0
 
 
-def _candidates(words: list[str], next_word: bool) -> list[str]:
+def _candidates(words: list[str], next_word: bool, config_dir: str | None) -> list[str]:
     if len(words) < 2 or (len(words) == 2 and not next_word):
         return sorted(COMMANDS)
     if words[1] == "list":
         return ["tasks", "models", "methods", "recipes", "runs"]
     if words[1] == "reproduce":
-        return [f"{group}={name}" for group in ("table", "figure", "model") for name in paths.choices(group)]
+        return [
+            f"{group}={name}" for group in ("table", "figure", "model") for name in paths.choices(group, config_dir)
+        ]
     if words[1] == "prepare":
         return ["conll03", "conll05", "conll12", "ontonotes"]
     return [str(path) for path in find_runs(["runs"])]

@@ -9,6 +9,9 @@ from hypothesis import settings
 
 # A terminal that starts the tests may say how wide it is; what commands print into files shall not depend on it.
 os.environ.pop("COLUMNS", None)
+# Nor on files that whoever runs the tests keeps in a folder of configuration.
+os.environ.pop("PTV2_CONFIG_DIR", None)
+os.environ["XDG_CONFIG_HOME"] = os.path.join(os.path.dirname(__file__), "no-such-folder")
 
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.register_profile("explore", derandomize=False)

@@ -13,7 +13,7 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
-from ptv2.report.best_recipe import recipe_file, recipe_place, recipe_text, short_value
+from ptv2.report.best_recipe import recipe_place, recipe_text, short_value
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import CHOOSING, Setting, choose_results, on_most_data, ranked, varying
 from ptv2.report.usable import usable_results
@@ -103,8 +103,10 @@ def _ranking(name: str, settings: Sequence[Setting], rows: int) -> Table:
 
 
 def _write(text: str, where: tuple[str, str, str], folder: str) -> None:
-    path, asking = recipe_file(where, folder)
+    path = Path(folder, "recipe", *where).with_suffix(".yaml")
     write_text_whole(path, text)
-    option = "" if Path(folder).resolve() == paths.conf_dir().resolve() else f" --config-dir {folder}"
-    tell(f"written: {path}; this takes it{'' if not asking else ' (without recipe= the shipped recipe is taken)'}:")
-    tell_command("ptv2 train{} task={} model={} method={}{}".format(option, *where, asking))
+    searched = Path(folder).resolve() in [place.resolve() for place in paths.folders()]
+    tell(f"written: {path}; this takes it:")
+    tell_command(
+        "ptv2 train{} task={} model={} method={}".format("" if searched else f" --config-dir {folder}", *where)
+    )

@@ -44,7 +44,7 @@ def _show_names(options: argparse.Namespace) -> None:
 
 def _tasks(options: argparse.Namespace) -> Table:
     rows = []
-    files = paths.choices("task", options.config_dir)
+    files = paths.noted_choices("task", options.config_dir)
     for name, path in files.items():
         tree = paths.with_defaults(name, files)
         sources = tree.get("sources")
@@ -78,7 +78,7 @@ def _recipes(options: argparse.Namespace) -> Table:
 
 
 def _described(title: str, group: str, options: argparse.Namespace) -> Table:
-    rows = [(name, paths.summary(path)) for name, path in paths.choices(group, options.config_dir).items()]
+    rows = [(name, paths.summary(path)) for name, path in paths.noted_choices(group, options.config_dir).items()]
     return Table([replace(NAME, name=f"{group}="), TEXT], rows, title)
 
 

@@ -38,23 +38,24 @@ def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
     Raises:
         ConfigError: a name, key or value that is not valid, in one line.
     """
-    config, runtime = _compose(overrides, [config_dir] if config_dir else [])
+    config, runtime = _compose(overrides, paths.own_folders(config_dir))
     return to_run_config(config, overrides, runtime)
 
 
-def _compose(overrides: list[str], folders: Sequence[str]) -> tuple[DictConfig, RuntimeConf]:
-    """Compose with Hydra; returns its account (`hydra.runtime`) too. A Hydra that runs around this stays unchanged."""
-    for folder in folders:
-        paths.folders(folder)  # refuses files that Hydra must not see
+def _compose(overrides: list[str], folders: Sequence[Path]) -> tuple[DictConfig, RuntimeConf]:
+    """Compose with Hydra; returns its account (`hydra.runtime`) too. A Hydra that runs around this stays unchanged.
+
+    Args:
+        folders: the user's, in order of search.
+    """
     broken_plugins()  # Hydra must not see these either
     running = GlobalHydra.instance()
     outer, running.hydra = running.hydra, None
-    search = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).resolve()}' for folder in folders)}]"]
     try:
-        with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-            config = hydra_compose("config", overrides=[*search, *implied(overrides)], return_hydra_config=True)
+        with paths.searching(folders), initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+            config = hydra_compose("config", overrides=implied(overrides), return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
-        raise explain(error, next(iter(folders), None)) from error
+        raise explain(error, next(map(str, folders), None)) from error
     finally:
         GlobalHydra.instance().hydra = outer
     runtime = config.hydra.runtime
@@ -83,6 +84,8 @@ def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf
         ConfigError: with each faulty key, its value and what was expected.
     """
     tree = _to_tree(config)
+    for group, name in runtime.choices.items():
+        paths.note_taken(group, str(name), paths.searched(runtime))
     if isinstance(tree.get("model"), dict):
         _name_a_foreign_model(tree["model"], overrides)
     if isinstance(tree.get("multitask"), dict):
@@ -99,8 +102,8 @@ def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf
 def _others(task: list[str], overrides: list[str], runtime: RuntimeConf) -> dict[str, Any]:
     """Compose the configuration of another task, given by the overrides `task`; model and method as in `overrides`."""
     same = [word for word in overrides if re.match(r"method=|model[.=]", word)]  # recipes depend on these
-    folders = [source.path for source in runtime.config_sources if source.schema == "file"]
-    return _to_tree(_compose([*same, *task], [path for path in folders if Path(path) != paths.conf_dir()])[0])
+    folders = [folder for folder in paths.searched(runtime) if folder != paths.conf_dir()]
+    return _to_tree(_compose([*same, *task], folders)[0])
 
 
 def _to_tree(config: DictConfig) -> dict[str, Any]:

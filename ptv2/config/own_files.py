@@ -1,4 +1,4 @@
-"""Check the files of `--config-dir`: whoever wrote them, they set settings of ptv2 and nothing else.
+"""Check the user's own configuration files: whoever wrote them, they set settings of ptv2 and nothing else.
 
 Hydra would run code that a file names under `hydra.callbacks` or `_target_`, and resolve `${oc.env:...}` into a run's
 record. So the files are checked here before Hydra sees the folder.
@@ -6,6 +6,7 @@ record. So the files are checked here before Hydra sees the folder.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -26,6 +27,8 @@ TOP = (
 )
 # Keys below `hydra` that a sweep's file may set.
 OF_SWEEPS = ("mode", "sweeper")
+# What these say must be so for every user: the defaults, and that recipe=none is no recipe.
+NEVER_OWN = ("config.yaml", "recipe/none.yaml", "recipe/any/none.yaml")
 MOST_VALUES = 100_000  # in one file; an alias in YAML can stand for millions
 
 _INSTANTIATED = re.compile(r"_(target|partial|recursive|convert|args)_")
@@ -34,10 +37,11 @@ _PLAIN = re.compile(r"\$\{(oc\.select:|(?!hydra)[\w.\[\]]*\})")  # another setti
 
 
 def check_files(folder: Path) -> None:
-    """Check all files below a `--config-dir` that can become part of a configuration.
+    """Check all files below a folder of the user's that can become part of a configuration.
 
     Raises:
         ConfigError: a file holds more than settings; names the file and the fault.
+        OSError: a folder or file cannot be read.
     """
     _check(str(folder.resolve()), str(folder))
 
@@ -46,12 +50,35 @@ def check_files(folder: Path) -> None:
 def _check(_resolved: str, shown: str) -> None:
     folder = Path(shown)
     for group in (*SETTINGS, *DRAWN):
-        for path in sorted((folder / group).rglob("*.yaml")):
-            check_file(path, group)
-        for path in sorted((folder / group).rglob("*.yml")):
-            raise ConfigError(f"{path}: expected a name that ends in .yaml; files with others are not read")
-    if any((folder / "hydra").rglob("*.yaml")):
+        for path in _list_files(folder / group):
+            if path.suffix == ".yaml":
+                check_file(path, group)
+            if path.suffix == ".yml":
+                raise ConfigError(f"{path}: expected a name that ends in .yaml; files with others are not read")
+    if any(path.suffix == ".yaml" for path in _list_files(folder / "hydra")):
         raise ConfigError(f"{folder / 'hydra'}: expected settings of ptv2; such files would be run by Hydra")
+    for name in NEVER_OWN:
+        if os.path.lexists(folder / name):
+            raise ConfigError(
+                f"{folder / name}: only ptv2's own is read; expected another name in {', '.join(SETTINGS)}"
+            )
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """List the files below a folder, sorted; none where there is no such folder.
+
+    Raises:
+        ConfigError: it is a file.
+        OSError: it, or a folder in it, cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, NotADirectoryError):
+            raise ConfigError(f"{error.filename}: a file; expected a folder") from error
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    return sorted(Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
 
 
 def check_file(path: Path, group: str) -> None:

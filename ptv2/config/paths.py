@@ -1,16 +1,27 @@
-"""Where the configuration files are."""
+"""Where the configuration files are: those of the user, and those that come with ptv2."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ptv2.config.own_files import check_files
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from hydra.conf import RuntimeConf
+
+VARIABLE = "PTV2_CONFIG_DIR"
+log = logging.getLogger(__name__)
+before_shipped: list[Path] = []  # what Hydra searches before conf/ now; hydra_plugins/ptv2/own_folders.py reads it
 
 
 def conf_dir() -> Path:
@@ -26,35 +37,103 @@ def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
     Raises:
         ConfigError: no such folder `config_dir`.
     """
-    own_first = reversed(folders(config_dir))  # so that the shipped replaces it
-    return {path.stem: path for folder in own_first for path in sorted((folder / group).glob("*.yaml"))}
+    shipped_first = reversed(folders(config_dir))  # so that the user's replaces it
+    files = {path.stem: path for folder in shipped_first for path in (folder / group).glob("*.yaml")}
+    return dict(sorted(files.items()))
+
+
+def noted_choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
+    """As `choices`; each file that counts in the place of a shipped one is logged."""
+    files = choices(group, config_dir)
+    for name in files:
+        note_taken(group, name, folders(config_dir))
+    return files
 
 
 def folders(config_dir: str | None = None) -> list[Path]:
-    """List the folders of configuration files in order of search: of one name in both, Hydra takes the shipped file.
+    """List the folders of configuration files in order of search: of files with one name, the first counts.
 
     Raises:
-        ConfigError: no such folder `config_dir`, or a file in it holds more than settings.
+        ConfigError: as `own_folders`.
     """
-    if config_dir is not None and not Path(config_dir).is_dir():
-        raise ConfigError(f"--config-dir: no folder {config_dir}")
-    if config_dir is not None:
-        check_files(Path(config_dir))
-        _check_names(Path(config_dir))
-    return [conf_dir(), *([Path(config_dir)] if config_dir else [])]
+    return [*own_folders(config_dir), conf_dir()]
 
 
-def _check_names(folder: Path) -> None:
-    """Refuse files that would not be read, as ptv2's own of the same name are; a recipe can be asked for by its place.
+def own_folders(config_dir: str | None = None) -> list[Path]:
+    """List the user's folders in order of search: `--config-dir`, then `PTV2_CONFIG_DIR`, or else ~/.config/ptv2.
 
     Raises:
-        ConfigError: with the file.
+        ConfigError: no such folder, or a file in it is not readable or holds more than settings.
     """
-    for group in ("task", "model", "method", "trainer", "sweep", "table", "figure"):
-        for path in sorted((folder / group).glob("*.yaml")):
-            shipped = conf_dir() / group / path.name
-            if shipped.is_file() and not shipped.samefile(path):
-                raise ConfigError(f"{path}: ptv2 has a {group} of this name, which would be taken; choose another")
+    places = [("--config-dir", Path(config_dir))] if config_dir is not None else []
+    if given := os.environ.get(VARIABLE, "").strip():
+        places.append((VARIABLE, Path(given).expanduser()))
+    elif os.path.exists(folder := _of_user()):  # not Path.exists, which fails where a home cannot be entered
+        places.append(("", folder))
+    found: dict[Path, Path] = {}
+    for name, folder in places:
+        _check(name, folder)
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def _of_user() -> Path:
+    """The folder that the XDG standard gives to ptv2 for a user's configuration."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.config"), "ptv2")
+
+
+def _check(name: str, folder: Path) -> None:
+    """Refuse a folder that is none, or has files that cannot be read; the line names the variable that gives it."""
+    start = f"{name}: " if name else ""
+    if not os.path.isdir(folder):
+        is_file = os.path.exists(folder)
+        raise ConfigError(start + (f"{folder} is a file; expected a folder" if is_file else f"no folder {folder}"))
+    try:
+        check_files(folder)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") if name == VARIABLE else error from error
+    except OSError as error:
+        raise ConfigError(f"{start}{error.filename}: {error.strerror or first_line(error)}") from error
+
+
+@contextmanager
+def searching(own: Sequence[Path]) -> Iterator[None]:
+    """Let Hydra search these folders before the shipped configuration while the context is open."""
+    outer = before_shipped[:]
+    before_shipped[:] = own
+    try:
+        yield
+    finally:
+        before_shipped[:] = outer
+
+
+def searched(runtime: RuntimeConf) -> list[Path]:
+    """The folders that Hydra searched, in order, by its account (`hydra.runtime`)."""
+    return [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+
+
+def note_taken(group: str, name: str, searched: Sequence[Path]) -> None:
+    """Log, once in a process, that a file of the user's counts in the place of a shipped one, or its defaults do so.
+
+    Args:
+        searched: folders in order of search, the shipped one among them.
+    """
+    path = next((path for folder in searched if (path := folder / group / f"{name}.yaml").is_file()), None)
+    if path is None or len(searched) == 1:
+        return
+    shipped = conf_dir() / group / f"{name}.yaml"
+    if shipped.is_file() and not shipped.samefile(path):
+        _log_taken(f"{group}/{name}.yaml", path.parents[len(Path(group, name).parts) - 1])
+    names = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults")
+    for other in names if isinstance(names, list) else []:
+        if isinstance(other, str) and other != name:
+            note_taken(group, other, searched)
+
+
+@cache
+def _log_taken(name: str, folder: Path) -> None:
+    log.warning("%s is taken from %s", name, folder)
 
 
 def summary(path: Path) -> str:

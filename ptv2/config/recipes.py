@@ -57,7 +57,7 @@ def chosen(runtime: RuntimeConf) -> Recipe | None:
         ConfigError: a recipe that was named does not exist, or a file is no recipe.
     """
     choices = {key: value for key, value in runtime.choices.items() if isinstance(value, str)}
-    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+    folders = paths.searched(runtime)
     recipe: Recipe | None = None
     for group, pattern in LOOKED_UP.items():
         name = choices.get(group, NONE)
@@ -91,13 +91,14 @@ def read(path: Path, name: str) -> Recipe:
 
 
 def shipped_and_own(config_dir: str | None = None) -> Iterator[Recipe]:
-    """Read all recipes, sorted by name; of one name in both folders Hydra takes the shipped one.
+    """Read all recipes, sorted by name; of one name in several folders the user's.
 
     Raises:
         ConfigError: no such folder `config_dir`, or a file is no recipe.
     """
     folders = paths.folders(config_dir)
     for name in _names(folders, "recipe"):
+        paths.note_taken("recipe", name, folders)
         yield read(next(p for folder in folders if (p := folder / "recipe" / f"{name}.yaml").is_file()), name)
 
 

@@ -42,7 +42,7 @@ def spelled(words: Sequence[str]) -> list[str]:
 
 
 def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
-    """Put the options of `ptv2 train` before its settings; returns the words and the folder of `--config-dir`.
+    """Put the options of `ptv2 train` before its settings; returns the words without `--config-dir`, and its folder.
 
     Hydra takes settings in one stretch only. Its options that would read another configuration (`--config-path`,
     `--config-name`) or a pickle (`--experimental-rerun`) are refused.
@@ -68,8 +68,10 @@ def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:
                 raise ConfigError(f"{name}: expected a value")
             if value not in CHOICES.get(name, [value]):
                 raise ConfigError(unknown(f"value of {name}", value, CHOICES[name]))
-            options += [name, value]
-            folders += [value] if name in CONFIG_DIR else []
+            if name in CONFIG_DIR:
+                folders.append(value)
+            else:
+                options += [name, value]
         elif _DASHED_SETTING.fullmatch(name):
             raise ConfigError(f"{name}: settings are written without dashes: {name[2:]}={value or 'VALUE'}")
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -51,21 +50,6 @@ def recipe_text(
     tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
     # YAML folds the line only between words.
     return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=48)
-
-
-def recipe_file(where: tuple[str, str, str], folder: str) -> tuple[Path, str]:
-    """The file where `--config-dir` finds a recipe, and the word that asks for it if a shipped recipe would win.
-
-    Args:
-        where: names of task, model and method in conf/.
-        folder: the `--config-dir`.
-    """
-    task, model, method = where
-    path = Path(folder) / "recipe" / task / model / f"{method}.yaml"
-    shipped = paths.conf_dir() / "recipe" / task / model / f"{method}.yaml"
-    if not shipped.is_file() or shipped.resolve() == path.resolve():
-        return path, ""
-    return path.with_stem(f"{method}-best"), f" recipe={task}/{model}/{method}-best"
 
 
 def short_value(value: Any) -> str:

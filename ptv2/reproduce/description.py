@@ -38,6 +38,7 @@ def read_description(
     known = paths.choices(group, config_dir)
     if name not in known:
         raise ConfigError(unknown(group, name, known))
+    paths.note_taken(group, name, paths.folders(config_dir))
     start = f"{group} {name}"
     try:
         tree = OmegaConf.load(known[name])

@@ -14,7 +14,6 @@ from commandline import finish, python
 from records import result
 
 from ptv2.cli import main
-from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash
 from ptv2.report.ranking import decisive, on_most_data, ranked, varying
@@ -202,20 +201,17 @@ def test_a_written_recipe_makes_the_same_run(out: Path, tmp_path: Path, capsys: 
     assert run_hash(fine, "data", "model") == run_hash(compose([*TASK, "method=fine-tuning"]), "data", "model")
 
 
-def test_a_shipped_recipe_is_not_shadowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Hydra would take the shipped file of the same name, so the own one has another."""
+def test_a_written_recipe_counts_before_the_shipped_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = compose(["task=rte", "model=bert-large-cased", "optim.lr=0.004"]).model_dump(mode="json")
     named = {"name": "rte-bert-large-cased-p-tuning-v2-0123456789", "task": "rte", "model": "bert-large-cased"}
     out = write(tmp_path / "runs", [replace(made(1, 70.0), config=config, **named)])
     mine = tmp_path / "mine"
     _, err = best(capsys, "task=rte", "model=bert-large-cased", f"out={out}", "--write", str(mine))
-    assert "this takes it (without recipe= the shipped recipe is taken):\n" in err
-    assert " recipe=rte/bert-large-cased/p-tuning-v2-best\n" in err
-    name = "rte/bert-large-cased/p-tuning-v2-best"
-    again = compose(["task=rte", "model=bert-large-cased", f"recipe={name}"], str(mine))
+    assert f"  ptv2 train --config-dir {mine} task=rte model=bert-large-cased method=p-tuning-v2\n" in err
+    again = compose(["task=rte", "model=bert-large-cased"], str(mine))
     assert (again.optim.lr, again.optim.adamw, again.trainer.epochs) == (0.004, "transformers-4", 60)
-    assert again.seed == 11
-    assert not list((paths.conf_dir() / "recipe").rglob("*-best.yaml"))
+    assert again.recipe is not None
+    assert again.recipe.source.startswith("ptv2 best ")
 
 
 def test_a_task_that_has_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

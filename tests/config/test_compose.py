@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -214,14 +213,6 @@ def test_a_task_of_ten_lines_beside_ours(my_dir: Path, capsys: pytest.CaptureFix
     assert "rte " in listed
     message = fault("task=mien", config_dir=str(my_dir))
     assert message.startswith("unknown task 'mien'; did you mean mine? known: boolq, ")
-
-
-def test_a_shipped_name_stays_ours(my_dir: Path) -> None:
-    """Hydra would take the shipped file, and the user's would count for nothing."""
-    (my_dir / "task" / "rte.yaml").write_text(MY_TASK)
-    for use in (partial(compose, ["task=rte"]), partial(paths.choices, "task")):
-        with pytest.raises(ConfigError, match="ptv2 has a task of this name"):
-            use(str(my_dir))
 
 
 def test_a_configuration_folder_that_is_not_there(tmp_path: Path) -> None:

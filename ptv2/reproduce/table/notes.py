@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ptv2.config import paths
 from ptv2.config.multitask import in_override
 from ptv2.report.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.options import Options
@@ -67,7 +68,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     words.append(f"seeds={','.join(map(str, seeds))}")
     words += [f"share={options.share}"] if options.share else []
     words += [shlex.quote(_shareable_word(word, options)) for word in options.overrides]
-    words += ["--config-dir DIR"] if options.config_dir else []
+    words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []
     return f"ptv2 reproduce {' '.join(words)}"
 
 
