@@ -72,8 +72,7 @@ TASK = (
     ("file", "text", "message"),
     [
         ("task/mine.yml", TASK, "{file}: expected a name that ends in .yaml; files with others are not read"),
-        ("task/rte.yaml", TASK, "{file}: ptv2 has a task of this name, which would be taken; choose another"),
-        ("table/2.yaml", "title: x\n", "{file}: ptv2 has a table of this name, which would be taken; choose another"),
+        ("config.yaml", TASK, "{file}: only ptv2's own is read; expected another name in task, model, method,"),
         (
             "task/mine.yaml",
             "defaults: [nothere]\n" + TASK,
