@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ptv2.data.batches import sorted_batches
 from ptv2.data.tokens import EncodedSet
 from ptv2.models.build import PromptedModel
+from ptv2.models.dropout import evaluating
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts
 
 if TYPE_CHECKING:
@@ -45,17 +46,6 @@ def passes(
             chosen = numbers[order].tolist()
             step(chosen, {name: tensor.to(accelerator.device) for name, tensor in data.batch(chosen).items()})
             done(len(chosen))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off while the context is open."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ptv2.analysis.attention import Call, watching
-from ptv2.analysis.passes import Done, evaluating, nothing, other_prompt
+from ptv2.analysis.passes import Done, nothing, other_prompt
 from ptv2.models.build import PromptedModel
+from ptv2.models.dropout import evaluating
 from ptv2.models.positions import position_ids
 from ptv2.models.prompts import DeepPrompts
 from ptv2.models.seeding import seeded

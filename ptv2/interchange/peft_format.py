@@ -23,6 +23,7 @@ from ptv2.interchange.lora_format import lora_config, lora_tensors
 from ptv2.interchange.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.attention import LayerPrompts
 from ptv2.models.build import PromptedModel
+from ptv2.models.dropout import evaluating
 from ptv2.models.families import FAMILIES, HeadLayout
 from ptv2.models.heads import Head
 from ptv2.models.prompts import DeepPrompts, ShallowPrompts
@@ -244,11 +245,8 @@ def _keys_and_values(model: PromptedModel) -> Tensor:
         return value
     recorder = _Recorder(dict(zip(model.prompts.layers, value.unbind(0), strict=True)), form="hidden")
     ids = torch.zeros(1, 2, dtype=torch.long, device=value.device)
-    training = model.backbone.training
-    try:
-        model.backbone.eval()(input_ids=ids, attention_mask=torch.ones_like(ids), prompts=recorder)
-    finally:
-        model.backbone.train(training)
+    with evaluating(model.backbone):
+        model.backbone(input_ids=ids, attention_mask=torch.ones_like(ids), prompts=recorder)
     return torch.stack([recorder.given[layer] for layer in model.prompts.layers])
 
 

@@ -21,7 +21,7 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from ptv2.errors import ModelError
-from ptv2.models.dropout import attention_with_dropout
+from ptv2.models.dropout import additive, attention_with_dropout
 from ptv2.models.dropout import dropout as drop
 
 AttentionOutput = tuple[Tensor, Tensor | None]
@@ -161,95 +161,77 @@ def with_prompts(stock: AttentionFunction) -> AttentionFunction:
         if prompts is None or pair is None:
             return stock(module, query, key, value, attention_mask, is_causal=is_causal, **options)
         prompt_length, key_length = pair[0].shape[2], key.shape[2]
-        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        if attention_mask is None and causal:
-            attention_mask = causal_mask(query.shape[2], key_length, query.device)
-        mask = prompts.extend_mask(attention_mask, query, key_length, prompt_length)
+        mask = hide_later(attention_mask, module, query, key, is_causal)
+        mask = prompts.extend_mask(mask, query, key_length, prompt_length)
         key, value = torch.cat((pair[0], key), dim=2), torch.cat((pair[1], value), dim=2)  # [B, H, P + T, D]
         return stock(module, query, key, value, mask, is_causal=False, **options)
 
     return attention
 
 
-def causal_mask(query_length: int, key_length: int, device: torch.device) -> Tensor:
-    """Boolean `[1, 1, query_length, key_length]`: the last query sees every key."""
-    ones = torch.ones(1, 1, query_length, key_length, dtype=torch.bool, device=device)
-    return ones.tril(key_length - query_length)
+def is_causal_here(module: nn.Module, is_causal: bool | None) -> bool:
+    """Whether a token sees only earlier ones: as the call says, or else as the module does."""
+    return getattr(module, "is_causal", True) if is_causal is None else is_causal
 
 
-def _additive(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """What to add to scores for a mask that is true where a key is seen; other masks are added as they are."""
-    if mask is None or mask.dtype != torch.bool:
+def hide_later(
+    mask: Tensor | None, module: nn.Module, query: Tensor, key: Tensor, is_causal: bool | None
+) -> Tensor | None:
+    """`mask`; without one, in causal attention, a boolean one `[1, 1, T, keys]`: the last query sees every key."""
+    if mask is not None or not is_causal_here(module, is_causal):
         return mask
-    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+    ones = torch.ones(1, 1, query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
+    return ones.tril(key.shape[2] - query.shape[2])
+
+
+def heads_and_scale(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, scaling: float | None = None
+) -> tuple[Tensor, Tensor, float]:
+    """Keys and values with a head for each head of `query`, and the factor on scores, 1 / sqrt(D) if none is given."""
+    groups = getattr(module, "num_key_value_groups", 1)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return repeat_kv(key, groups), repeat_kv(value, groups), scale
 
 
 def sdpa_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    is_causal: bool | None = None,
-    **options: Any,
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> AttentionOutput:
     """The library's function for torch's fused attention, which on a CPU knows no dropout: ours there.
 
     Where scores are changed in a way that it does not know, attention is written out; transformers 5.20 would leave
     the change out without a word.
+
+    Args:
+        options: as models hand them over: `dropout`, `scaling`, `is_causal`, and what changes scores.
     """
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    is_causal, dropout = options.get("is_causal"), options.get("dropout", 0.0)
     if any(options.get(name) is not None for name in _EXPLICIT):
-        if attention_mask is None and causal:
-            attention_mask = causal_mask(query.shape[2], key.shape[2], query.device)
-        mask = _additive(attention_mask, query.dtype)
-        return eager_attention(module, query, key, value, mask, dropout, scaling, is_causal, **options)
+        mask = additive(hide_later(attention_mask, module, query, key, is_causal), query.dtype)
+        return eager_attention(module, query, key, value, mask, **options)
     unknown = any(options.get(name) is not None for name in _UNKNOWN)
     if dropout == 0.0 or query.device.type != "cpu" or unknown or torch.compiler.is_compiling():
-        return sdpa_attention_forward(
-            module,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout=dropout,
-            scaling=scaling,
-            is_causal=is_causal,
-            **options,
-        )
-    if attention_mask is None and causal:
-        attention_mask = causal_mask(query.shape[2], key.shape[2], query.device)
-    groups = getattr(module, "num_key_value_groups", 1)
-    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    out = attention_with_dropout(query, key, value, attention_mask, scale, dropout)
-    return out.transpose(1, 2).contiguous(), None
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    mask = hide_later(attention_mask, module, query, key, is_causal)
+    key, value, scale = heads_and_scale(module, query, key, value, options.get("scaling"))
+    return attention_with_dropout(query, key, value, mask, scale, dropout).transpose(1, 2).contiguous(), None
 
 
 def eager_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    is_causal: bool | None = None,
-    **options: Any,
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, Tensor]:
     """Attention written out: softmax(q k / sqrt(D) + mask) v. Returns `[B, T, heads, D]` and the weights.
 
     With `softcap` (gemma 2) scores stay within plus and minus that number; `s_aux` (gpt-oss) is a score for each head
     that takes its share of the softmax and gives nothing. Causality is in the mask here, as `eager_mask` always makes
     one, so `is_causal` has nothing left to say.
+
+    Args:
+        options: see `sdpa_attention`.
     """
     if used := [name for name in _UNKNOWN if options.get(name) is not None]:
         raise ModelError(f"{type(module).__name__} uses {', '.join(used)}, which no attention function of ptv2 knows")
-    groups = getattr(module, "num_key_value_groups", 1)
-    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    key, value, scale = heads_and_scale(module, query, key, value, options.get("scaling"))
+    scores = query @ key.transpose(2, 3) * scale
     if (cap := options.get("softcap")) is not None:
         scores = cap * torch.tanh(scores / cap)
     if attention_mask is not None:
@@ -260,7 +242,7 @@ def eager_attention(
     weights = functional.softmax(scores, dim=-1, dtype=exact).to(query.dtype)
     weights = weights[..., : key.shape[2]]
     if module.training:
-        weights = drop(weights, dropout)
+        weights = drop(weights, options.get("dropout", 0.0))
     return (weights @ value).transpose(1, 2).contiguous(), weights
 
 

@@ -31,6 +31,7 @@ from ptv2.models.configs import (
     read_config,
 )
 from ptv2.models.disentangled import use_disentangled_attention
+from ptv2.models.dropout import evaluating
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, Family, family_of
 from ptv2.models.foreign import naming_fault
 from ptv2.models.heads import Pooler, init_linear
@@ -150,14 +151,11 @@ def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form
     prompt = torch.zeros(size, device=weight.device)
     prompts = LayerPrompts(dict.fromkeys(wanted, prompt), form=form, count_calls=family.shared_layers)
     ids = torch.zeros(1, 2, dtype=torch.long, device=weight.device)
-    training = backbone.model.training
     try:
-        with torch.no_grad():
-            backbone.model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids), prompts=prompts)
+        with evaluating(backbone.model), torch.no_grad():
+            backbone.model(input_ids=ids, attention_mask=torch.ones_like(ids), prompts=prompts)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ModelError(f"a {family.model_type} backbone does not take prompts: {first_line(error)}") from error
-    finally:
-        backbone.model.train(training)
     if prompts.taken != wanted:
         others = f"; prompt.layers={sorted(prompts.taken)} would do" if prompts.taken else ""
         raise ModelError(

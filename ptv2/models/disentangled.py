@@ -58,17 +58,9 @@ class PromptedAttention(nn.Module):
         else:
             bias = bias.masked_fill(unseen, least)  # [B, H, T, T]
         attend = AttentionInterface()[self.attention_name]
-        out, _weights = attend(
-            self,
-            query,
-            key,
-            value,
-            bias,
-            prompts=around.prompts,
-            dropout=self.dropout.p if self.training else 0.0,  # type: ignore[union-attr]
-            scaling=scaling,
-            is_causal=False,
-        )
+        rate = self.dropout.p if self.training else 0.0  # type: ignore[union-attr]
+        options = {"prompts": around.prompts, "dropout": rate, "scaling": scaling, "is_causal": False}
+        out, _weights = attend(self, query, key, value, bias, **options)
         return out.flatten(2) * around.mask[..., None].to(out.dtype), None
 
     def key_and_value(self, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,8 @@ Letters: B rows, H heads, T queries, S keys, D head size.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,6 +44,17 @@ class Dropout(nn.Dropout):
         return dropout(input, self.p) if self.training else input
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off while the context is open."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
 def use_compact_dropout(module: nn.Module) -> None:
     """Give every `nn.Dropout` below `module` the smaller mask."""
     for layer in module.modules():
@@ -61,10 +74,15 @@ def attention_with_dropout(
     Returns:
         `[B, H, T, D]`.
     """
-    if mask is not None and mask.dtype == torch.bool:
-        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
     with torch.autocast("cpu", enabled=False):
-        return _Attention.apply(query, key, value, mask, scaling, rate)
+        return _Attention.apply(query, key, value, additive(mask, query.dtype), scaling, rate)
+
+
+def additive(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What to add to scores for a mask that is true where a key is seen; other masks are added as they are."""
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 class _Masked(torch.autograd.Function):

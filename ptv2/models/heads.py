@@ -77,20 +77,22 @@ class Head(nn.Module):
         return self
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
-        """Sum of losses and number of targets; None when the batch has no labels."""
-        raise NotImplementedError
+        """Sum of losses and number of targets, by default `class_loss`; None when the batch has no labels."""
+        return class_loss(scores, batch)
+
+
+def class_loss(scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
+    """Cross entropy of scores `[B, N]` and `labels` `[B]`; None when the batch has no labels."""
+    if "labels" not in batch:
+        return None
+    labels = batch["labels"]
+    return functional.cross_entropy(scores, labels, reduction="sum"), scores.new_tensor(float(labels.shape[0]))
 
 
 class ClassificationHead(Head):
     """Scores `[B, N]` of a pooled text; cross entropy."""
 
     pooled = True
-
-    def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
-        if "labels" not in batch:
-            return None
-        labels = batch["labels"]
-        return functional.cross_entropy(scores, labels, reduction="sum"), scores.new_tensor(float(labels.shape[0]))
 
 
 class ChoiceHead(Head):
@@ -103,12 +105,6 @@ class ChoiceHead(Head):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return super().forward(hidden).squeeze(-1)
-
-    def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
-        if "labels" not in batch:
-            return None
-        labels = batch["labels"]
-        return functional.cross_entropy(scores, labels, reduction="sum"), scores.new_tensor(float(labels.shape[0]))
 
 
 class TaggingHead(Head):
@@ -194,10 +190,7 @@ class VerbalizerHead(nn.Module):
 
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         """Sum of losses and number of targets; None when the batch has no labels."""
-        if "labels" not in batch:
-            return None
-        labels = batch["labels"]
-        return functional.cross_entropy(scores, labels, reduction="sum"), scores.new_tensor(float(labels.shape[0]))
+        return class_loss(scores, batch)
 
     def _places(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Where each token of a word is read `[rows, K]`: at its mask, or at the token before its own place."""
@@ -212,7 +205,7 @@ class VerbalizerHead(nn.Module):
 
 
 class SeveralHeads(nn.Module):
-    """A head a task on one backbone; a batch says with the number `head` which of them it is for."""
+    """One head per task on one backbone; a batch says with the number `head` which of them it is for."""
 
     def __init__(self, heads: Sequence[Head]) -> None:
         super().__init__()

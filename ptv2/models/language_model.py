@@ -22,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from ptv2.data.cloze import Reading
 from ptv2.errors import ModelError, first_line
 from ptv2.models.configs import output_width
+from ptv2.models.dropout import evaluating
 from ptv2.models.families import family_of
 
 
@@ -78,18 +79,16 @@ def take_apart(model: PreTrainedModel) -> tuple[nn.Module, LanguageModelHead]:
     Raises:
         ModelError: the rest does not work on given states.
     """
-    backbone, head, training = model.base_model, LanguageModelHead(model), model.training
+    backbone, head = model.base_model, LanguageModelHead(model)
     states = torch.zeros(1, 1, output_width(model.config), dtype=model.dtype, device=model.device)
     try:
-        with torch.no_grad():
-            head.eval()(states)
+        with evaluating(model), torch.no_grad():
+            head(states)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"head.kind=verbalizer: the language model of {model.config.model_type} does not take hidden states "
             f"({first_line(error)}); use linear"
         ) from error
-    finally:
-        head.train(training)
     return backbone, head
 
 

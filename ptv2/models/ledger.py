@@ -21,10 +21,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.masking_utils import sdpa_mask
 
-from ptv2.models.attention import AttentionOutput, with_prompts
+from ptv2.models.attention import AttentionOutput, heads_and_scale, is_causal_here, with_prompts
 from ptv2.models.build import PromptedModel, trainable_parameters
 from ptv2.models.linear import FrozenLinear
 
@@ -139,27 +138,17 @@ def _size(tensors: Iterable[Tensor]) -> int:
 
 
 def fused_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    is_causal: bool | None = None,
-    **_: Any,
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> AttentionOutput:
     """The shapes of what a GPU's fused attention makes and keeps; there is nothing in it to compute with."""
-    groups = getattr(module, "num_key_value_groups", 1)
-    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    key, value, scale = heads_and_scale(module, query, key, value, options.get("scaling"))
+    causal = attention_mask is None and is_causal_here(module, options.get("is_causal"))
     if attention_mask is not None:
         if attention_mask.dtype == torch.bool:
             attention_mask = torch.zeros_like(attention_mask, dtype=query.dtype)
         attention_mask = attention_mask.expand(*query.shape[:3], key.shape[2])
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     out = torch.ops.aten._scaled_dot_product_efficient_attention(
-        query, key, value, attention_mask, True, dropout, causal and attention_mask is None, scale=scale
+        query, key, value, attention_mask, True, options.get("dropout", 0.0), causal, scale=scale
     )[0]
     return out.transpose(1, 2).contiguous(), None
 

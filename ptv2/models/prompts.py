@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ptv2.config.schema import PromptConfig
 from ptv2.errors import ConfigError, ModelError
 from ptv2.models.attention import LayerPrompts, projections
+from ptv2.models.dropout import evaluating
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,7 @@ class Prompts(nn.Module):
     @torch.no_grad()
     def init_values(self, values: Tensor) -> None:
         """Start from `values`, of exactly the prompt's shape."""
-        if self.prompt is None:
-            raise ConfigError(
-                "prompt.init=vocabulary gives the prompt itself, which an encoder cannot be set to compute; "
-                "choose prompt.init=normal or prompt.reparameterization=none"
-            )
+        assert self.prompt is not None  # `build_model` refuses an encoder with prompt.init=vocabulary
         if values.shape != self.prompt.shape:
             raise ModelError(f"initial prompt has shape {tuple(values.shape)}, expected {tuple(self.prompt.shape)}")
         self.prompt.copy_(values)
@@ -149,6 +146,15 @@ class Prompts(nn.Module):
         raise NotImplementedError
 
 
+def _encoder(cfg: PromptConfig, width: int, layers: int, out: int) -> PromptMLP | LayerwiseEncoder | None:
+    """What computes rows `[P, out]` from vectors of `width`; None: the prompt itself is trained."""
+    if cfg.reparameterization == "none":
+        return None
+    if cfg.reparameterization == "mlp":
+        return PromptMLP(cfg.length, width, cfg.mlp_hidden, out)
+    return LayerwiseEncoder(cfg.reparameterization, layers, cfg.length, width)
+
+
 class DeepPrompts(Prompts):
     """Prompts for the chosen layers: keys and values `[L, 2, H, P, D]`, or hidden vectors `[L, P, hidden]`."""
 
@@ -156,12 +162,7 @@ class DeepPrompts(Prompts):
         shape: tuple[int, ...] = (len(layers), cfg.length, backbone.hidden)
         if cfg.form == "key-value":
             shape = (len(layers), 2, backbone.kv_heads, cfg.length, backbone.head_dim)
-        encoder: PromptMLP | LayerwiseEncoder | None = None
-        if cfg.reparameterization == "mlp":
-            encoder = PromptMLP(cfg.length, backbone.hidden, cfg.mlp_hidden, math.prod(shape) // cfg.length)
-        elif cfg.reparameterization != "none":
-            encoder = LayerwiseEncoder(cfg.reparameterization, len(layers), cfg.length, backbone.hidden)
-        super().__init__(shape, encoder)
+        super().__init__(shape, _encoder(cfg, backbone.hidden, len(layers), math.prod(shape) // cfg.length))
         self.layers = layers
         self.form = cfg.form
         self.dropout = cfg.dropout
@@ -183,11 +184,7 @@ class ShallowPrompts(Prompts):
     """Vectors `[P, embedding]` that go before the input embeddings."""
 
     def __init__(self, cfg: PromptConfig, backbone: Shape) -> None:
-        encoder: PromptMLP | LayerwiseEncoder | None = None
-        if cfg.reparameterization == "mlp":
-            encoder = PromptMLP(cfg.length, backbone.embedding, cfg.mlp_hidden, backbone.embedding)
-        elif cfg.reparameterization != "none":
-            encoder = LayerwiseEncoder(cfg.reparameterization, 1, cfg.length, backbone.embedding)
+        encoder = _encoder(cfg, backbone.embedding, 1, backbone.embedding)
         super().__init__((cfg.length, backbone.embedding), encoder)
 
     def forward(self) -> Tensor:
@@ -227,11 +224,10 @@ def vocabulary_prompts(model: nn.Module, shape: Shape, token_ids: Tensor, layers
             calls.append((*pending.pop(key), output[0]))
 
         hooks += [key.register_forward_hook(keep_key), value.register_forward_hook(keep_value)]
-    training = model.training
     try:
-        model.eval()(input_ids=token_ids[None], attention_mask=torch.ones_like(token_ids[None]))
+        with evaluating(model):
+            model(input_ids=token_ids[None], attention_mask=torch.ones_like(token_ids[None]))
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     if len(calls) != shape.layers:

@@ -14,6 +14,7 @@ from ptv2.data.arrays import ranges
 from ptv2.data.batches import sorted_batches
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import NonFiniteError
+from ptv2.models.dropout import evaluating
 
 
 def predict(
@@ -38,11 +39,9 @@ def predict(
     Raises:
         NonFiniteError: scores are NaN or infinite.
     """
-    was_training = model.training
-    model.eval()
     parts: list[tuple[list[int], np.ndarray, bool]] = []
     batches = sorted_batches(data.lengths, batch_size)
-    with torch.inference_mode(), accelerator.autocast():
+    with evaluating(model), torch.inference_mode(), accelerator.autocast():
         for start in range(0, len(batches), accelerator.num_processes):
             check()
             number = start + accelerator.process_index
@@ -54,7 +53,6 @@ def predict(
             rows = outputs[batch["attention_mask"] != 0] if of_tokens else outputs
             if mine:
                 parts.append((indices, rows.float().cpu().numpy(), of_tokens))
-    model.train(was_training)
     if accelerator.num_processes > 1:
         parts = gather_object(parts)
     _, rows, of_tokens = parts[0]

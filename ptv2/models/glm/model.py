@@ -18,6 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.output_capturing import capture_outputs
 
 from ptv2.models.attention import eager_attention
+from ptv2.models.dropout import additive
 from ptv2.models.glm.config import Glm2021Config
 from ptv2.models.glm.layout import block_positions, visible
 
@@ -158,11 +159,11 @@ class Glm2021Model(Glm2021PreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.word_embeddings = value  # type: ignore[assignment]
 
-    def _attention_mask(self, seen: Tensor, dtype: torch.dtype) -> Tensor:
+    def _attention_mask(self, seen: Tensor, dtype: torch.dtype) -> Tensor | None:
         """`seen` as the attention function wants it: written out it adds the mask, others take booleans."""
         if not self.config._attn_implementation.endswith("eager"):
             return seen
-        return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+        return additive(seen, dtype)
 
 
 class Glm2021ForMaskedLM(Glm2021PreTrainedModel):
