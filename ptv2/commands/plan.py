@@ -11,8 +11,9 @@ from ptv2.config.compose import compose
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.console.arguments import Parser, a_folder
+from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, Ptv2Error
-from ptv2.experiment.needs import Need, count_work, method_need, open_data, run_need, shared_need
+from ptv2.experiment.needs import Need, count_work, run_need, shared_need
 from ptv2.experiment.open import check_package
 
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.models.checkpoints import check_folder
     from ptv2.tasks.load import load_task
 
-    task = load_task(config.task, open_data(config), reading="mask" if config.head.kind == "verbalizer" else None)
+    task = load_task(config.task, open_source(config), reading="mask" if config.head.kind == "verbalizer" else None)
     work = count_work(config, task, options.examples, options.length)
     check_folder(config.model)
 
@@ -52,9 +53,11 @@ def main(arguments: list[str]) -> int:
     if config.multitask is not None and config.data.dir is not None:  # it may have stood in multitask.dirs
         plain += ["data.source=files", f"data.dir={in_override(config.data.dir)}"]
     compared = [name for name, row in METHODS.items() if row.of_paper or name == config.tuning.name]
-    counts: dict[str, Callable[[], Need]] = {
-        method: partial(method_need, method, plain, options.config_dir, task, work, shape) for method in compared
-    }
+
+    def count_method(method: str) -> Need:
+        return run_need(compose([*plain, f"method={method}"], options.config_dir), task, work, shape)
+
+    counts: dict[str, Callable[[], Need]] = {method: partial(count_method, method) for method in compared}
     if config.multitask is not None:
         counts |= {f"{MULTITASK}, shared part": partial(shared_need, config, shape)}
         counts |= {config.method: partial(run_need, config, task, work, shape)}

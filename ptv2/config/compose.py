@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from ptv2.config import multitask, paths, recipes
-from ptv2.config.faults import expected, short_value
+from ptv2.config.faults import describe_faults
 from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.config.spelling import spelled
@@ -96,7 +96,7 @@ def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf
             tree["recipe"] = recipe.record(tree).model_dump()
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_faults(error, tree)) from error
+        raise ConfigError(describe_faults(error, tree, _unknown_key)) from error
 
 
 def _others(task: list[str], overrides: list[str], runtime: RuntimeConf) -> dict[str, Any]:
@@ -246,40 +246,3 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
             model[key] = default
     if model["path"] != "config:" and not any(key.startswith("model.config") for key in keys):
         model["config"] = {}
-
-
-def _faults(error: ValidationError, tree: dict[str, Any]) -> str:
-    """Describe all faults, key by key; what the members of a union say about one value is joined by "or"."""
-    messages_of: dict[str, list[str]] = {}
-    for fault in error.errors():
-        key = _key(fault, tree)
-        if fault["type"] == "extra_forbidden":
-            messages_of[_unknown_key(key)] = []
-            continue
-        value = fault["input"]
-        start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={short_value(value)}"
-        message = expected(fault)
-        messages_of[start] = [*messages_of.get(start, []), message]
-    return "; ".join(
-        ": ".join(text for text in (start, _joined(messages)) if text) for start, messages in messages_of.items()
-    )
-
-
-def _joined(messages: list[str]) -> str:
-    """Join what several types say of one value into one sentence."""
-    if not messages:
-        return ""
-    first, *others = dict.fromkeys(messages)
-    return " or ".join([first, *(message.removeprefix("expected ") for message in others)])
-
-
-def _key(fault: Any, tree: dict[str, Any]) -> str:
-    """The key that a fault is about, without the steps that pydantic adds for members of a union."""
-    node: Any = tree
-    steps = []
-    for step in fault["loc"]:
-        exists = step in node if isinstance(node, dict) else isinstance(node, list) and step in range(len(node))
-        if exists or (fault["type"] == "missing" and step == fault["loc"][-1]):
-            steps.append(str(step))
-        node = node[step] if exists else node
-    return ".".join(steps)

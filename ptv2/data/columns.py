@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptv2.data.lines import read_lines
+from ptv2.data.lines import ANY_BLANKS, BLANKS, read_lines
 from ptv2.data.records import Record
 from ptv2.errors import DataError, unknown
 
 BOUNDARY = "-DOCSTART-"
-BLANKS = " \t\r\n"  # not str.split()'s: a no-break space or U+2028 may be a token, or a part of one
-TABS, ANY_BLANKS = re.compile(r"\t+"), re.compile(r"[ \t]+")
+TABS = re.compile(r"\t+")
 NAMES = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
 
 

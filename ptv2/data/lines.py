@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ptv2.errors import DataError
 from ptv2.files import LFS_POINTER, is_lfs_pointer
@@ -13,6 +14,8 @@ from ptv2.files import LFS_POINTER, is_lfs_pointer
 # CR LF, LF and CR end a line, and CR CR LF, which comes of converting line ends twice. U+2028 does not.
 LINE_END = re.compile(r"\r*\n|\r")
 MARK = "\ufeff"
+BLANKS = " \t\r\n"  # not str.split()'s: a no-break space or U+2028 may be a token, or a part of one
+ANY_BLANKS = re.compile(r"[ \t]+")
 WIDE = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -58,6 +61,41 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     if not lines[-1]:
         lines.pop()  # what follows the last line end
     yield from enumerate(lines, start=1)
+
+
+class Row(NamedTuple):
+    """The cells of one line of a CoNLL file, and its "FILE:LINE"."""
+
+    cells: list[str]
+    where: str
+
+
+def split_sentences(lines: Iterable[tuple[str, str]], marks: tuple[str, ...] = ()) -> Iterator[list[Row]]:
+    """Split lines ("FILE:LINE", text) into cells at blanks and tabs, and into sentences at blank lines.
+
+    Args:
+        marks: a line that begins with one of them counts as blank.
+    """
+    rows: list[Row] = []
+    for where, line in lines:
+        text = line.strip(BLANKS)
+        if text and not text.startswith(marks):
+            rows.append(Row(ANY_BLANKS.split(text), where))
+        elif rows:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def check_widths(rows: list[Row]) -> None:
+    """Raise `DataError` unless all lines of a sentence have as many columns as its first."""
+    width = len(rows[0].cells)
+    for row in rows:
+        if len(row.cells) != width:
+            raise DataError(
+                f"{row.where}: expected {width} columns as in the sentence's first line, found {len(row.cells)}"
+            )
 
 
 def _wide_encoding(data: bytes) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptv2.data.lines import read_lines
+from ptv2.data.lines import Row, check_widths, read_lines, split_sentences
 from ptv2.data.records import Record
 from ptv2.errors import DataError, quote
 
@@ -25,8 +25,6 @@ NO_PREDICATE = "-"
 # CoNLL-2012 columns that are read; those of the predicates lie between the first eleven columns and the last.
 _WORD, _LEMMA, _FRAMESET, _FIRST_PROPOSITION = 3, 6, 7, 11
 
-# Unicode knows more blanks than these two, but they occur within words of the web.
-_BLANKS = re.compile(r"[ \t]+")
 _CELL = re.compile(r"(?:\((?P<open>[^()*]+))?\*(?:(?P<end>[^()*]*)\))?")
 
 
@@ -46,14 +44,6 @@ class Sentence:
 
     tokens: list[str]
     propositions: list[Proposition]
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The cells of one line, and its "FILE:LINE"."""
-
-    cells: list[str]
-    where: str
 
 
 def read_props(path: Path, *, labelled: bool = True) -> Iterator[Record]:
@@ -90,13 +80,18 @@ def props_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence]:
         DataError: with "FILE:LINE" and what was expected: unequal columns, not one column for each predicate, malformed
             brackets, no UTF-8; or no such file.
     """
-    for lines in _blocks(path):
-        if len(lines[0].cells) < 2:
-            raise DataError(f"{lines[0].where}: expected at least 2 columns (word, lemma or -), found 1")
-        lemmas = [line.cells[1] for line in lines]
-        predicates = [i for i, lemma in enumerate(lemmas) if lemma != NO_PREDICATE]
-        columns = _columns(lines, 2, len(lines[0].cells), predicates, labelled)
-        yield _sentence(lines, [line.cells[0] for line in lines], lemmas, predicates, columns)
+    for rows in _rows(path):
+        yield props_sentence(rows, labelled=labelled)
+
+
+def props_sentence(rows: list[Row], *, labelled: bool = True) -> Sentence:
+    """The sentence of equally long rows; arguments and errors as for `props_sentences`."""
+    if len(rows[0].cells) < 2:
+        raise DataError(f"{rows[0].where}: expected at least 2 columns (word, lemma or -), found 1")
+    lemmas = [row.cells[1] for row in rows]
+    predicates = [i for i, lemma in enumerate(lemmas) if lemma != NO_PREDICATE]
+    columns = _columns(rows, 2, len(rows[0].cells), predicates, labelled)
+    return _sentence(rows, [row.cells[0] for row in rows], lemmas, predicates, columns)
 
 
 def conll12_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence]:
@@ -112,8 +107,8 @@ def conll12_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence
     if not files:
         raise DataError(f"{path}: expected files *gold_conll in this folder or below, found none")
     for file in files:
-        for lines in _blocks(file, marks=("#begin document", "#end document")):
-            yield _conll12_sentence(lines, labelled)
+        for rows in _rows(file, marks=("#begin document", "#end document")):
+            yield _conll12_sentence(rows, labelled)
 
 
 def write_props(
@@ -217,22 +212,29 @@ def _records(sentences: Iterable[Sentence]) -> Iterator[Record]:
             yield Record(fields, proposition.where)
 
 
-def _conll12_sentence(lines: list[_Line], labelled: bool) -> Sentence:
-    width = len(lines[0].cells)
+def _rows(path: Path, marks: tuple[str, ...] = ()) -> Iterator[list[Row]]:
+    """Read the lines of each sentence, each as wide as the first; a line that begins with a mark counts as blank."""
+    for rows in split_sentences(((f"{path}:{number}", line) for number, line in read_lines(path)), marks):
+        check_widths(rows)
+        yield rows
+
+
+def _conll12_sentence(rows: list[Row], labelled: bool) -> Sentence:
+    width = len(rows[0].cells)
     if width <= _FIRST_PROPOSITION:
-        raise DataError(f"{lines[0].where}: expected at least {_FIRST_PROPOSITION + 1} columns, found {width}")
+        raise DataError(f"{rows[0].where}: expected at least {_FIRST_PROPOSITION + 1} columns, found {width}")
     # The lemma alone does not make a predicate: nouns with a word sense have one too.
-    predicates = [i for i, line in enumerate(lines) if line.cells[_FRAMESET] != NO_PREDICATE]
-    columns = _columns(lines, _FIRST_PROPOSITION, width - 1, predicates, labelled)
+    predicates = [i for i, row in enumerate(rows) if row.cells[_FRAMESET] != NO_PREDICATE]
+    columns = _columns(rows, _FIRST_PROPOSITION, width - 1, predicates, labelled)
     if len(predicates) != len(columns):  # a frameset without arguments annotated: V says where the others are
         predicates = [tags.index("B-V") for tags in columns if "B-V" in tags]
-    words, lemmas = ([line.cells[i] for line in lines] for i in (_WORD, _LEMMA))
+    words, lemmas = ([row.cells[i] for row in rows] for i in (_WORD, _LEMMA))
     lemmas = [word if lemma == NO_PREDICATE else lemma for word, lemma in zip(words, lemmas, strict=True)]
-    return _sentence(lines, words, lemmas, predicates, columns)
+    return _sentence(rows, words, lemmas, predicates, columns)
 
 
 def _sentence(
-    lines: list[_Line], words: list[str], lemmas: list[str], predicates: list[int], columns: list[list[str]]
+    rows: list[Row], words: list[str], lemmas: list[str], predicates: list[int], columns: list[list[str]]
 ) -> Sentence:
     """Put predicates and columns together, in their order.
 
@@ -241,49 +243,28 @@ def _sentence(
     """
     if len(predicates) != len(columns):
         raise DataError(
-            f"{lines[0].where}: expected one column for each predicate of the sentence; "
+            f"{rows[0].where}: expected one column for each predicate of the sentence; "
             f"found {len(predicates)} predicates and {len(columns)} columns"
         )
     if len(set(predicates)) < len(predicates):
         twice = next(i for i in predicates if predicates.count(i) > 1)
         raise DataError(
-            f"{lines[twice].where}: expected one column for each predicate; "
+            f"{rows[twice].where}: expected one column for each predicate; "
             f"{predicates.count(twice)} columns have their (V*) at {quote(words[twice])}"
         )
     pairs = zip(predicates, columns, strict=True)
-    return Sentence(words, [Proposition(i, lemmas[i], tags, lines[i].where) for i, tags in pairs])
+    return Sentence(words, [Proposition(i, lemmas[i], tags, rows[i].where) for i, tags in pairs])
 
 
-def _columns(lines: list[_Line], first: int, end: int, predicates: Sequence[int], labelled: bool) -> list[list[str]]:
+def _columns(rows: list[Row], first: int, end: int, predicates: Sequence[int], labelled: bool) -> list[list[str]]:
     """The BIO tags of the columns from `first` up to `end`.
 
     Where there is no column and none is needed (`labelled` false), one without spans for each predicate.
     """
     if first == end and not labelled:
-        return [["O"] * len(lines) for _ in predicates]
-    places = [line.where for line in lines]
-    return [to_bio([line.cells[c] for line in lines], places) for c in range(first, end)]
-
-
-def _blocks(path: Path, marks: tuple[str, ...] = ()) -> Iterator[list[_Line]]:
-    """Read the lines between blank lines, each as wide as the first; a line that begins with a mark counts as blank."""
-    block: list[_Line] = []
-    for number, line in read_lines(path):
-        text = line.strip(" \t\r\n")
-        if not text or (marks and text.startswith(marks)):
-            if block:
-                yield block
-            block = []
-            continue
-        row = _Line(_BLANKS.split(text), f"{path}:{number}")
-        if block and len(row.cells) != len(block[0].cells):
-            raise DataError(
-                f"{row.where}: expected {len(block[0].cells)} columns as in the sentence's first line, "
-                f"found {len(row.cells)}"
-            )
-        block.append(row)
-    if block:
-        yield block
+        return [["O"] * len(rows) for _ in predicates]
+    places = [row.where for row in rows]
+    return [to_bio([row.cells[c] for row in rows], places) for c in range(first, end)]
 
 
 def _taken(predicted: dict[tuple[int, int], Sequence[str]], key: tuple[int, int], length: int) -> Sequence[str]:

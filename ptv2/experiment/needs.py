@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ptv2.config.compose import compose
 from ptv2.config.methods import MULTITASK
 from ptv2.config.multitask import shared_parts
 from ptv2.config.recipes import describe_recipe
 from ptv2.config.schema import RunConfig
+from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from ptv2.data.sources import Source
     from ptv2.models.ledger import StepCost
     from ptv2.tasks.load import AnyTask
 
@@ -52,29 +51,11 @@ def count_work(config: RunConfig, task: AnyTask, examples: int | None, length: i
             assert config.task.sources.hub is not None
             source, examples = "as published", config.task.sources.hub.examples
         else:
-            examples = len(task.read(open_data(config).read("train")))
+            examples = len(task.read(open_source(config).read("train")))
     if examples is None:
         raise ConfigError(f"task {config.task.name}: the number of training examples is not known; give --examples=N")
     classes = len(task.labels) if config.task.shape == "classify" else 1
     return Work(config.data.most(examples, classes), longest, length or longest, source)
-
-
-def open_data(config: RunConfig) -> Source:
-    """The task's data, found and not read."""
-    from ptv2.data.sources import open_source
-
-    return open_source(config)  # reads nothing of the hub yet
-
-
-def method_need(
-    method: str, words: list[str], config_dir: str | None, task: AnyTask, work: Work, shape: PreTrainedConfig
-) -> Need:
-    """Count `method` with settings as `ptv2 train` takes them.
-
-    Raises:
-        Ptv2Error: the run would be refused too.
-    """
-    return run_need(compose([*words, f"method={method}"], config_dir), task, work, shape)
 
 
 def run_need(config: RunConfig, task: AnyTask, work: Work, shape: PreTrainedConfig) -> Need:
@@ -104,7 +85,7 @@ def shared_need(config: RunConfig, shape: PreTrainedConfig) -> Need:
 
     assert config.multitask is not None
     parts = shared_parts(config)
-    tasks = {name: load_task(part.task, open_data(part)) for name, part in parts.items()}
+    tasks = {name: load_task(part.task, open_source(part)) for name, part in parts.items()}
     works = {name: count_work(part, tasks[name], None, None) for name, part in parts.items()}
     heads = HeadSpec.of_tasks({name: HeadSpec(task.head, len(task.labels)) for name, task in tasks.items()})
     weights = {name: work.examples ** (1 / config.multitask.temperature) for name, work in works.items()}

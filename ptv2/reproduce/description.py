@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from ptv2.config import paths
+from ptv2.config.faults import describe_faults
 from ptv2.config.task_schema import Frozen
 from ptv2.errors import ConfigError, first_line, unknown
 
@@ -47,31 +49,17 @@ def read_description(
         for change in changes:
             key, _, value = change.partition("=")
             OmegaConf.update(tree, key, OmegaConf.from_dotlist([f"value={value}"]).value, merge=False)
-        return kind.model_validate(OmegaConf.to_container(tree, resolve=True))
+        values = OmegaConf.to_container(tree, resolve=True)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{start}: {_describe_faults(error, kind, inner)}") from error
+        faults = describe_faults(error, values, partial(_unknown_key, kind=kind, inner=inner))
+        raise ConfigError(f"{start}: {faults}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{start}: {known[name]}: no YAML ({' '.join(str(error).split())})") from error
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{start}: {first_line(error)}") from error
 
 
-def _describe_faults(error: ValidationError, kind: type[Frozen], inner: Mapping[str, type[Frozen]]) -> str:
-    """Everything that is wrong, by key; several complaints about one value are joined by "or"."""
-    faults: dict[str, list[str]] = {}
-    for fault in error.errors():
-        keys = [str(key) for key in fault["loc"] if not _is_type(key)]
-        if fault["type"] == "extra_forbidden":
-            holder = inner.get(keys[0], kind) if len(keys) > 1 else kind
-            faults[unknown("key", ".".join(keys), holder.model_fields)] = []
-            continue
-        message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-        message = message.replace("valid tuple", "list").replace("valid dictionary", "mapping")
-        message = message.replace("Field required", "is missing").replace("valid list", "list")
-        faults.setdefault(".".join(keys), []).append(message)
-    return "; ".join(": ".join(filter(None, (key, " or ".join(messages)))) for key, messages in faults.items())
-
-
-def _is_type(key: int | str) -> bool:
-    """Whether an entry of a fault's location is pydantic's name of a type that it tried."""
-    return isinstance(key, str) and (key in ("int", "float", "str") or key.startswith(("literal[", "tuple[", "dict[")))
+def _unknown_key(key: str, kind: type[Frozen], inner: Mapping[str, type[Frozen]]) -> str:
+    first, dot, _ = key.partition(".")
+    return unknown("key", key, (inner.get(first, kind) if dot else kind).model_fields)

@@ -95,13 +95,14 @@ def _line(text: bytes) -> dict[str, Any] | None:
         line = json.loads(text)
     except (ValueError, RecursionError):  # no UTF-8 is a ValueError too
         return None
-    if not isinstance(line, dict) or not _is_number(line.get("step"), int):
+    if not isinstance(line, dict) or not is_number(line.get("step"), int):
         return None
     scores = line["dev"] if "dev" in line else {"loss": line.get("loss")}
-    good = isinstance(scores, dict) and all(_is_number(score, int | float) for score in scores.values())
+    good = isinstance(scores, dict) and all(is_number(score, int | float) for score in scores.values())
     return line if good else None
 
 
-def _is_number(value: Any, kind: Any) -> bool:
+def is_number(value: Any, kind: Any) -> bool:
+    """Whether a value is a finite number of this kind, and no truth value."""
     finite = not isinstance(value, float) or math.isfinite(value)
     return isinstance(value, kind) and not isinstance(value, bool) and finite

@@ -20,7 +20,6 @@ from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable
 SCHEMA = 1
 IN_TRAIN = "examples that also stand in train, word for word:"  # how a note on them begins
 AGAIN = "the same `ptv2 train` command makes it again"
-IN_TRAIN = "examples that also stand in train, word for word:"  # how a note begins
 
 
 @dataclass(frozen=True)

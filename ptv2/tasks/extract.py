@@ -17,7 +17,7 @@ from ptv2.data.squad import answers_of, as_predictions, check_answers
 from ptv2.data.windows import CharSpan, SpanSet, encode_questions
 from ptv2.errors import ConfigError, DataError, enumerate_some, quote, shorten
 from ptv2.tasks.answers import best_answers, choose, no_answer_score, null_scores
-from ptv2.tasks.task import Prediction, Task, in_percent
+from ptv2.tasks.task import Prediction, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -87,8 +87,7 @@ class Extract(Task[Question, SpanSet]):
 
     def notes(self, examples: dict[str, list[Question]]) -> list[str]:
         """Questions that ask nothing."""
-        empty = {split: sum(not row.question.strip() for row in rows) for split, rows in examples.items()}
-        counts = ", ".join(f"{split} {count}" for split, count in empty.items() if count)
+        counts = count_by_split(examples, lambda rows: sum(not row.question.strip() for row in rows))
         return [f"questions without a text: {counts}"] if counts else []
 
     def seen(self, example: Question) -> tuple[Hashable, Hashable | None]:

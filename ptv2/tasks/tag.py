@@ -26,7 +26,7 @@ from ptv2.data.tags import (
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
 from ptv2.errors import ConfigError, DataError, enumerate_some, quote, unknown_in_data
 from ptv2.metrics.entities import chunks
-from ptv2.tasks.task import Prediction, Task, in_percent
+from ptv2.tasks.task import Prediction, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -181,13 +181,10 @@ class Tag(Task[Sentence, TaggedSet]):
     def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
         """Count blank words, mended spans, and spans of types that were not in training."""
         notes = []
-        counts = {
-            split: sum(not word.strip() for e in sentences for word in e.words) for split, sentences in examples.items()
-        }
-        if blank := {split: count for split, count in counts.items() if count}:
-            notes.append(f"blank words, which nothing is read from: {_listed(blank)}")
-        if mended := {split: n for split, sentences in examples.items() if (n := sum(e.mended for e in sentences))}:
-            notes.append(f"spans that began with I- and now begin with B-: {_listed(mended)}")
+        if blank := count_by_split(examples, lambda rows: sum(not word.strip() for e in rows for word in e.words)):
+            notes.append(f"blank words, which nothing is read from: {blank}")
+        if mended := count_by_split(examples, lambda rows: sum(e.mended for e in rows)):
+            notes.append(f"spans that began with I- and now begin with B-: {mended}")
         unseen = Counter(
             kind
             for sentences in examples.values()
@@ -196,7 +193,8 @@ class Tag(Task[Sentence, TaggedSet]):
             if kind not in self.types
         )
         if unseen:
-            notes.append(f"spans of types that the training set lacks, which count as missed: {_listed(unseen)}")
+            counts = ", ".join(f"{kind} {count}" for kind, count in sorted(unseen.items()))
+            notes.append(f"spans of types that the training set lacks, which count as missed: {counts}")
         return notes
 
     def state(self) -> dict[str, Any]:
@@ -382,7 +380,3 @@ def _words(record: Record) -> tuple[str, ...]:
             f"{record.where}: expected 'tokens', a list of words; the record has: {enumerate_some(record.fields)}"
         )
     return tuple(words)
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

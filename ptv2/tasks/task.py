@@ -209,6 +209,12 @@ class Task(ABC, Generic[E, S]):
         """Set what `calibrate` chose from a kept state."""
 
 
+def count_by_split(examples: Mapping[str, Sequence[E]], count: Callable[[Sequence[E]], int]) -> str:
+    """What `count` gives for each split, as `train 3, dev 1`; zeros are left out, and the text may be empty."""
+    counts = {split: count(rows) for split, rows in examples.items()}
+    return ", ".join(f"{split} {number}" for split, number in counts.items() if number)
+
+
 def in_percent(
     rows: Mapping[str, Mapping[str, Any]], counts: tuple[str, ...] = ("support", "predicted", "total")
 ) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ptv2.data.records import Record
 from ptv2.data.superglue import READERS
 from ptv2.errors import DataError, enumerate_some
 from ptv2.metrics.accuracy import by_class, confusion
-from ptv2.tasks.task import Prediction, Task, in_percent
+from ptv2.tasks.task import Prediction, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -93,14 +93,10 @@ class TextTask(Task[Example, TextSet]):
 
     def notes(self, examples: dict[str, list[Example]]) -> list[str]:
         """Count examples with an empty text or a repeated `idx`, and name labels that look like free text."""
-        empty = {
-            split: count
-            for split, rows in examples.items()
-            if (count := sum(any(_is_empty(sequence) for sequence in row.sequences) for row in rows))
-        }
-        notes = [f"examples with an empty text: {_counts(empty)}"] if empty else []
-        if twice := {split: count for split, rows in examples.items() if (count := _repeated_ids(rows))}:
-            notes.append(f"examples whose idx stands in another record too: {_counts(twice)}")
+        empty = count_by_split(examples, lambda rows: sum(any(map(_is_empty, row.sequences)) for row in rows))
+        notes = [f"examples with an empty text: {empty}"] if empty else []
+        if twice := count_by_split(examples, _repeated_ids):
+            notes.append(f"examples whose idx stands in another record too: {twice}")
         if self.config.labels is None:
             odd = rare_labels(self.gold(examples.get("train", []))), similar_labels(self.labels)
             notes += [note for note in odd if note]
@@ -222,10 +218,6 @@ def _shown(segment: Any) -> str:
     if isinstance(segment, str):
         return segment
     return "".join("{mask}" if role == "blank" else text for text, role in segment)
-
-
-def _counts(by_split: dict[str, int]) -> str:
-    return ", ".join(f"{split} {count}" for split, count in by_split.items())
 
 
 def _repeated_ids(examples: Sequence[Example]) -> int:

@@ -114,7 +114,7 @@ def test_conll05_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
             "props",
             "(V*)     *\n",
             "(V*)\n",
-            "devel.24.props:4: expected 3 columns (lemma or -, one for each predicate)",
+            "devel.24.props:4: expected 3 columns as in the sentence's first line, found 2",
         ),
         ("props", "(R-A0*)", "R-A0*)", "devel.24.props:3: expected *, (LABEL*, *) or (LABEL*)"),
     ],

@@ -30,13 +30,16 @@ series:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["x.values=[]"], "x.values: expected one or more different values"),
-        (["x.values=[1,1]"], "x.values: expected one or more different values"),
+        (["x.values=[]"], "x.values=[]: expected one or more different values"),
+        (["x.values=[1,1]"], "x.values=[1, 1]: expected one or more different values"),
         (["x.values=[few,many]"], "scale=log needs numbers"),
         (["x.values=[0,1]"], "scale=log needs values above 0"),
-        (["x.values=some"], "'layers' or 'evaluations' or a list or a mapping"),
+        (
+            ["x.values=some"],
+            "x.values='some': expected layers or evaluations or a list, such as [a,b] or settings below it",
+        ),
         (["x.overrides=[]"], "series embedding: no setting has {x}"),
-        (["x.overrides=[length]"], "x.overrides.0: length: expected key=value"),
+        (["x.overrides=[length]"], "x.overrides.0='length': expected key=value"),
         (["overrides=['prompt.dropout={x}',method=p-tuning-v2]"], "prompt.dropout={x}: {x} has no value here"),
         (["overrides=[]"], "series embedding: expected method=NAME"),
         (["series.1.name=embedding"], "'embedding' is there twice"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ptv2.data.columns import BOUNDARY
-from ptv2.data.prepare.given import Given, cells, find_given
+from ptv2.data.prepare.given import Given, find_given
 from ptv2.data.prepare.parts import Part, tagged
 from ptv2.data.tags import scheme_of, to_bio
 from ptv2.errors import DataError
@@ -24,7 +24,6 @@ _NAMES = {"train": ("eng.train", "train.txt"), "dev": ("eng.testa", "valid.txt")
 _COLUMNS = 4  # word, part of speech, chunk, entity
 _WITHOUT_WORDS = re.compile(r"make\.eng|tags\.eng.*|eng\.raw.*")
 _WANTED = re.compile("|".join(re.escape(name) for names in _NAMES.values() for name in names))
-Lines = list[tuple[str, str]]
 
 
 def read(base: Path) -> dict[str, Part]:
@@ -50,21 +49,15 @@ def _file(names: tuple[str, ...], files: dict[str, Given], base: Path) -> Given:
 
 
 def _sentences(file: Given) -> Iterator[tuple[list[str], list[str]]]:
-    sentences = [rows for block in file.blocks() if (rows := _rows(block))]
-    scheme = scheme_of([tags for _, tags, _ in sentences])
-    for tokens, tags, where in sentences:
+    sentences = list(file.sentences(marks=(BOUNDARY,)))
+    for row in (row for rows in sentences for row in rows):
+        if len(row.cells) != _COLUMNS:
+            what = f"{_COLUMNS} columns (word, part of speech, chunk, entity)"
+            raise DataError(f"{row.where}: expected {what}, found {len(row.cells)}")
+    tags = [[row.cells[-1] for row in rows] for rows in sentences]
+    scheme = scheme_of(tags)
+    for rows, of_sentence in zip(sentences, tags, strict=True):
         try:
-            yield tokens, to_bio(tags, scheme)
+            yield [row.cells[0] for row in rows], to_bio(of_sentence, scheme)
         except ValueError as error:
-            raise DataError(f"{where}: {error}") from error
-
-
-def _rows(block: Lines) -> tuple[list[str], list[str], str] | None:
-    """Words, tags and place of a sentence; None for a document's boundary."""
-    rows = [(where, cells(text)) for where, text in block if not text.startswith(BOUNDARY)]
-    for where, row in rows:
-        if len(row) != _COLUMNS:
-            raise DataError(
-                f"{where}: expected {_COLUMNS} columns (word, part of speech, chunk, entity), found {len(row)}"
-            )
-    return ([row[0] for _, row in rows], [row[-1] for _, row in rows], rows[0][0]) if rows else None
+            raise DataError(f"{rows[0].where}: {error}") from error

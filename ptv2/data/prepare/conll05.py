@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from fnmatch import filter as matching
 from pathlib import Path
 
-from ptv2.data.prepare.given import Given, cells, find_given, listed, require
+from ptv2.data.lines import Row, check_widths
+from ptv2.data.prepare.given import Given, find_given, require
 from ptv2.data.prepare.parts import Part, with_roles
 from ptv2.data.prepare.penn import tree_words
-from ptv2.data.props import NO_PREDICATE, Proposition, Sentence, to_bio
-from ptv2.errors import DataError
-
-Lines = list[tuple[str, str]]
+from ptv2.data.props import Sentence, props_sentence
+from ptv2.errors import DataError, enumerate_some
 
 # Carreras and Marquez 2005, "Introduction to the CoNLL-2005 Shared Task", table 1; a proposition is a predicate
 PUBLISHED = {
@@ -81,13 +80,14 @@ def _trees(wordless: Sequence[_Piece], base: Path, treebank: Path | None) -> dic
     if not wordless:
         return {}
     if treebank is None:
+        words = enumerate_some((piece.words for piece in wordless), 5)
         raise DataError(
-            f"{base}: missing {listed([piece.words for piece in wordless])}; the shared task's archives leave these "
+            f"{base}: missing {words}; the shared task's archives leave these "
             "words to the Penn Treebank (LDC99T42): give its folder with --treebank"
         )
     trees = find_given(treebank, _TREES)
     if missing := [piece.trees for piece in wordless if not matching(trees, piece.trees)]:
-        raise DataError(f"{treebank}: missing {listed(missing)}, of parsed/mrg of LDC99T42")
+        raise DataError(f"{treebank}: missing {enumerate_some(missing, 5)}, of parsed/mrg of LDC99T42")
     return trees
 
 
@@ -95,34 +95,22 @@ def _sentences(piece: _Piece, files: dict[str, Given], trees: dict[str, Given]) 
     """Put the words and the propositions of one pair of files together."""
     if piece.words in files:
         source = files[piece.words].where
-        words = [[cells(text)[0] for _, text in block] for block in files[piece.words].blocks()]
+        words = [[row.cells[0] for row in rows] for rows in files[piece.words].sentences()]
     else:
         source = piece.trees
         trees_of_section = [trees[name] for name in sorted(matching(trees, piece.trees))]
         words = [sentence for file in trees_of_section for sentence in tree_words(file.lines())]
-    blocks = files[piece.props].blocks()
-    if len(words) != len(blocks):
+    sentences = list(files[piece.props].sentences())
+    if len(words) != len(sentences):
         where = files[piece.props].where
-        raise DataError(f"{where}: {len(blocks)} sentences, but {len(words)} in {source}; expected as many")
-    for tokens, block in zip(words, blocks, strict=True):
-        yield _sentence(tokens, block, source)
+        raise DataError(f"{where}: {len(sentences)} sentences, but {len(words)} in {source}; expected as many")
+    for tokens, rows in zip(words, sentences, strict=True):
+        yield _sentence(tokens, rows, source)
 
 
-def _sentence(tokens: Sequence[str], block: Lines, source: str) -> Sentence:
+def _sentence(tokens: Sequence[str], rows: list[Row], source: str) -> Sentence:
     """Build a sentence from its words and its lines of propositions (lemma or `-`, then one column per predicate)."""
-    places = [where for where, _ in block]
-    rows = [cells(text) for _, text in block]
     if len(tokens) != len(rows):
-        raise DataError(f"{places[0]}: a sentence of {len(rows)} lines, but of {len(tokens)} words in {source}")
-    predicates = [i for i, row in enumerate(rows) if row[0] != NO_PREDICATE]
-    for where, row in zip(places, rows, strict=True):
-        if len(row) != 1 + len(predicates):
-            raise DataError(
-                f"{where}: expected {1 + len(predicates)} columns (lemma or -, one for each predicate), "
-                f"found {len(row)}"
-            )
-    propositions = [
-        Proposition(i, rows[i][0], to_bio([row[column] for row in rows], places), places[i])
-        for column, i in enumerate(predicates, start=1)
-    ]
-    return Sentence(list(tokens), propositions)
+        raise DataError(f"{rows[0].where}: a sentence of {len(rows)} lines, but of {len(tokens)} words in {source}")
+    check_widths(rows)
+    return props_sentence([Row([token, *row.cells], row.where) for token, row in zip(tokens, rows, strict=True)])

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ptv2.data.lines import BLANKS, Row, split_sentences
 from ptv2.data.prepare.archives import ENDINGS, last_name, read_members, read_plain, unpack_gzip
-from ptv2.errors import DataError
-
-BLANKS = " \t\r\n"
-_COLUMNS = re.compile(r"[ \t]+")
+from ptv2.errors import DataError, enumerate_some
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,9 @@ class Given:
             except UnicodeDecodeError as error:
                 raise DataError(f"{where}: expected UTF-8 text") from error
 
-    def blocks(self) -> list[list[tuple[str, str]]]:
-        """Read the lines, split at blank lines."""
-        blocks: list[list[tuple[str, str]]] = [[]]
-        for where, text in self.lines():
-            if text:
-                blocks[-1].append((where, text))
-            elif blocks[-1]:
-                blocks.append([])
-        return blocks if blocks[-1] else blocks[:-1]
+    def sentences(self, marks: tuple[str, ...] = ()) -> Iterator[list[Row]]:
+        """Read the lines of each sentence; see `split_sentences`."""
+        return split_sentences(self.lines(), marks)
 
 
 def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
@@ -68,11 +60,6 @@ def find_given(base: Path, wanted: re.Pattern[str]) -> dict[str, Given]:
     return files
 
 
-def cells(text: str) -> list[str]:
-    """Split a line into columns at blanks and tabs alone: other blanks of Unicode occur within words of the web."""
-    return _COLUMNS.split(text)
-
-
 def require(files: dict[str, Given], names: Sequence[str], base: Path, origin: str) -> None:
     """Check that `files` has all of `names`.
 
@@ -83,12 +70,7 @@ def require(files: dict[str, Given], names: Sequence[str], base: Path, origin: s
         DataError: naming the first five missing files, and how many more are missing.
     """
     if missing := [name for name in names if name not in files]:
-        raise DataError(f"{base}: missing {listed(missing)}, of {origin}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """List the first five names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise DataError(f"{base}: missing {enumerate_some(missing, 5)}, of {origin}")
 
 
 def _in_archive(path: Path, wanted: re.Pattern[str]) -> dict[str, Given]:

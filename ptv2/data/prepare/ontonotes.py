@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ptv2.data.prepare.archives import read_plain
-from ptv2.data.prepare.given import Given, cells
+from ptv2.data.prepare.given import Given
 from ptv2.data.prepare.gold import find_gold
 from ptv2.data.prepare.parts import Part, tagged
 from ptv2.data.props import to_bio
@@ -45,11 +45,9 @@ def _annotated(path: Path) -> list[tuple[list[str], list[str]]]:
 
 
 def _sentences(path: Path) -> Iterator[tuple[list[str], list[str]]]:
-    for block in Given(str(path), partial(read_plain, path)).blocks():
-        lines = [(where, cells(text)) for where, text in block if not text.startswith(("#begin ", "#end "))]
-        for where, row in lines:
-            if len(row) <= _ENTITY + 1:
-                raise DataError(f"{where}: expected at least {_ENTITY + 2} columns, found {len(row)}")
-        if lines:
-            column = [_WHOLE.sub(r"(\1*)", row[_ENTITY]) for _, row in lines]
-            yield [row[_WORD] for _, row in lines], to_bio(column, [where for where, _ in lines])
+    for rows in Given(str(path), partial(read_plain, path)).sentences(marks=("#begin ", "#end ")):
+        for row in rows:
+            if len(row.cells) <= _ENTITY + 1:
+                raise DataError(f"{row.where}: expected at least {_ENTITY + 2} columns, found {len(row.cells)}")
+        column = [_WHOLE.sub(r"(\1*)", row.cells[_ENTITY]) for row in rows]
+        yield [row.cells[_WORD] for row in rows], to_bio(column, [row.where for row in rows])

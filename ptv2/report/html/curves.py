@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from ptv2.run_folders.metrics_log import read_lines
+from ptv2.run_folders.metrics_log import is_number, read_lines
 
 
 @dataclass(frozen=True)
@@ -22,26 +21,19 @@ class Curves:
 
 
 def read_curves(path: Path, headline: str, points: int) -> Curves:
-    """Read the curves of one metrics file; empty if there is none, or it is no text.
+    """Read the curves of one metrics file; empty if there is none.
 
     Each is thinned to at most `points` points; of the evaluations the first, the last and the best one stay.
     """
     loss: list[tuple[int, float]] = []
     dev: list[tuple[int, float, float]] = []
     step = 0
-    try:
-        lines = read_lines(path)
-    except UnicodeDecodeError:
-        return Curves()
-    for line in lines:
-        if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-            continue
+    for line in read_lines(path):
         step = line["step"]
-        scores = line.get("dev")
-        if _is_number(line.get("loss")):
+        if "dev" not in line:
             loss.append((step, line["loss"]))
-        elif isinstance(scores, dict) and _is_number(scores.get(headline)) and _is_number(line.get("epoch")):
-            dev.append((step, line["epoch"], scores[headline]))
+        elif headline in line["dev"] and is_number(line.get("epoch"), int | float):
+            dev.append((step, line["epoch"], line["dev"][headline]))
     return Curves(tuple(_means(loss, points)), tuple(_chosen(dev, points)), step)
 
 
@@ -64,7 +56,3 @@ def _chosen(values: Sequence[tuple[int, float, float]], points: int) -> list[tup
         indices -= {min(inner, key=lambda i: abs(i - best))}
         indices |= {best}
     return [values[i] for i in sorted(indices)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -24,13 +24,13 @@ from ptv2.reproduce.description import read_description
 
 def _is_setting(word: str) -> str:
     if not re.fullmatch("[^=]+=.+", word):
-        raise ValueError(f"{word}: expected key=value, as ptv2 train takes it")
+        raise ValueError("expected key=value, as ptv2 train takes it")
     return word
 
 
 def _can_be_shown(name: str) -> str:
     if not name or name[0] in "_ ":  # matplotlib leaves names that begin with _ out of a legend
-        raise ValueError(f"'{name}': expected a name that does not begin with _ or a space")
+        raise ValueError("expected a name that does not begin with _ or a space")
     return name
 
 
