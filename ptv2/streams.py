@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -16,29 +17,27 @@ class Forgiving:
 
     def write(self, text: str) -> int:
         """Write, or lose the text."""
-        try:
+        with self._forgiving():
             self._stream.write(text)
             self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError:
-            self._drop()
         return len(text)
 
     def flush(self) -> None:
         """Flush, or lose the text."""
-        try:
+        with self._forgiving():
             self._stream.flush()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Discard what cannot be written and all that follows: else it would be tried again with the next text."""
+        try:
+            yield
         except BrokenPipeError:
             raise
         except OSError:
-            self._drop()
-
-    def _drop(self) -> None:
-        """Discard what is buffered and all that follows: else it would be tried again with the next text."""
-        with suppress(OSError):
-            _point_to_nothing(self._stream.fileno())
-            self._stream.flush()
+            with suppress(OSError):
+                _point_to_nothing(self._stream.fileno())
+                self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

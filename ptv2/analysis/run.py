@@ -181,9 +181,7 @@ class Session:
         chosen = probing.drawn(len(records), self.limit or len(records))
         examples = task.read([records[number] for number in chosen])
         with working("encoding", len(examples)) as done:
-            encoded = task.encode(examples, self.trained.tokenizer, config.data.workers, done)
-        if not len(encoded):
-            raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
+            encoded = task.encode(examples, self.trained.tokenizer, config.data.workers, done, f"{split} split")
         self.model.check_length(encoded.tokens.longest)
         self.model.check_ids(encoded.tokens.highest)
         size = f"{len(examples)} {split} examples"

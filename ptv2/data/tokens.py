@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ptv2.data.batches import TrainingSet
+from ptv2.data.batches import ByLength, TrainingSet
 
 
 class EncodedSet(TrainingSet, Protocol):
@@ -85,3 +85,17 @@ class Tokens:
         rows = np.full(mask.shape, fill, dtype=np.int64)
         rows[mask] = np.concatenate([values[self.starts[s] : self.starts[s + 1]] for s in sequences])
         return rows
+
+
+class TokenRows(ByLength):
+    """A set whose rows are the sequences of its `tokens`."""
+
+    tokens: Tokens
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row `[rows]`."""
+        return self.tokens.lengths

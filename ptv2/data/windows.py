@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptv2.data.batches import ByLength, to_tensors
-from ptv2.data.tokens import Tokens
+from ptv2.data.batches import to_tensors
+from ptv2.data.tokens import TokenRows, Tokens
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ CharSpan = tuple[int, int]  # characters of a context, the end exclusive
 
 
 @dataclass(frozen=True)
-class SpanSet(ByLength):
+class SpanSet(TokenRows):
     """Windows over questions with their contexts, each a row; the windows of one question follow each other."""
 
     tokens: Tokens
@@ -31,14 +31,6 @@ class SpanSet(ByLength):
     start_positions: np.ndarray | None  # [windows] int64: first token of the answer, counted from the window's first
     end_positions: np.ndarray | None  # [windows] int64: last token of the answer
     truncated: int  # questions whose answer is whole in none of its windows
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each window `[windows]`."""
-        return self.tokens.lengths
 
     def targets(self, indices: Sequence[int]) -> float:
         """Count the losses that these windows sum: start and end of one window are one loss."""

@@ -16,8 +16,8 @@ import numpy as np
 from tokenizers import normalizers
 
 from ptv2.data.arrays import ranges
-from ptv2.data.batches import ByLength, to_tensors
-from ptv2.data.tokens import Tokens
+from ptv2.data.batches import to_tensors
+from ptv2.data.tokens import TokenRows, Tokens
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class TaggedSet(ByLength):
+class TaggedSet(TokenRows):
     """The encoded sentences of one split; rows are windows, several of them for a long sentence."""
 
     tokens: Tokens
@@ -37,14 +37,6 @@ class TaggedSet(ByLength):
     labels: np.ndarray | None  # [tokens] int32; IGNORED where no word is scored
     owners: np.ndarray  # [windows] int64; the number of the sentence, ascending; some sentences may have no window
     truncated: int = 0  # windows lose nothing
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each window `[windows]`."""
-        return self.tokens.lengths
 
     def targets(self, indices: Sequence[int]) -> int:
         """Count the labelled tokens in these windows: the losses that they sum."""

@@ -11,7 +11,6 @@ from ptv2.config.schema import RunConfig
 from ptv2.console.output import working
 from ptv2.data.mixture import OfHead
 from ptv2.data.tokens import EncodedSet
-from ptv2.errors import DataError
 from ptv2.experiment.heads import head_spec
 from ptv2.experiment.open import Read
 from ptv2.models.build import HeadSpec, PromptedModel
@@ -87,10 +86,7 @@ def prepare(read: Read, *, shown: bool) -> Prepared:
 
 def _encode(task: AnyTask, examples: dict[str, list[Any]], config: RunConfig, shown: bool) -> dict[str, EncodedSet]:
     tokenizer = load_tokenizer(config.model, task.words)
-    total = sum(len(part) for part in examples.values())
+    total = sum(map(len, examples.values()))
     with working("encoding", total) if shown else nullcontext(lambda count: None) as done:
-        encoded = {s: task.encode(part, tokenizer, config.data.workers, done) for s, part in examples.items()}
-    for split, part in encoded.items():
-        if not len(part):
-            raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the {split} split")
-    return encoded
+        workers = config.data.workers
+        return {s: task.encode(rows, tokenizer, workers, done, f"{s} split") for s, rows in examples.items()}

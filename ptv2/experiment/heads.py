@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptv2.config.schema import RunConfig
+from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.cloze import Reading
 from ptv2.models.checkpoints import resolve
 from ptv2.models.configs import random_config, read_config
@@ -12,15 +12,12 @@ from ptv2.models.tokenizers import load_tokenizer
 from ptv2.tasks.load import AnyTask
 
 
-def reading(config: RunConfig) -> Reading | None:
-    """How the backbone is asked for label words; None unless `head.kind` is verbalizer.
+def reading(model: ModelConfig) -> Reading:
+    """How a backbone is asked for label words.
 
     Raises:
         ModelError: the backbone is not to be had, or there is no language model on it.
     """
-    if config.head.kind != "verbalizer":
-        return None
-    model = config.model
     return reading_of(random_config(model) if model.path == "config:" else read_config(resolve(model)[0], model))
 
 

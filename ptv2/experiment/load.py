@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from transformers.utils import logging as transformers_logging
 
 from ptv2.config.schema import RunConfig
-from ptv2.errors import DataError
 from ptv2.experiment.heads import head_spec
 from ptv2.experiment.open import trained_task
 from ptv2.models.artifact import load_artifact
@@ -72,8 +71,6 @@ def predict_examples(trained: Trained, examples: list[Any], config: RunConfig) -
         ModelError: an example that the backbone has no positions for.
     """
     encoded = trained.task.encode(examples, trained.tokenizer, config.data.workers)
-    if not len(encoded):
-        raise DataError(f"task {config.task.name}: the tokenizer makes nothing of the examples")
     trained.model.check_length(encoded.tokens.longest)
     trained.model.check_ids(encoded.tokens.highest)
     with naming_memory(config.trainer):

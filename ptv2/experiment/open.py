@@ -197,7 +197,7 @@ def _reading(config: RunConfig) -> Reading | None:
         return None
     from ptv2.experiment.heads import reading  # imports torch
 
-    return reading(config)
+    return reading(config.model)
 
 
 def finished_result(opened: Opened) -> Result | None:

@@ -23,7 +23,7 @@ from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
 from ptv2.models.heads import AnyHead, HeadSpec, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
-from ptv2.models.positions import Positions, check_length, max_text_length, position_ids
+from ptv2.models.positions import Positions, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 from ptv2.models.seeding import seeded
 
@@ -124,9 +124,15 @@ class PromptedModel(nn.Module):
         return self.pooler is not None and self.pooler_origin == "random" and not self.pooler.dense.weight.requires_grad
 
     def check_length(self, text_length: int) -> None:
-        """Raise `ModelError` when texts of `text_length` tokens do not fit beside the prompt."""
-        shallow = isinstance(self.prompts, ShallowPrompts)
-        check_length(self.config, self.family, self.prompt_length, self.positions, text_length, shallow=shallow)
+        """Raise `ModelError`, with the largest length that fits, when prompt and text are longer than the positions."""
+        longest = self.max_text_length
+        if longest is None or text_length <= longest:
+            return
+        fits = f"the longest text that fits is {longest} tokens" if longest > 0 else "no text fits beside this prompt"
+        raise ModelError(
+            f"prompt of {self.prompt_length} and text of {text_length} tokens are over the positions of this "
+            f"{self.family.model_type} backbone; {fits} (task.max_length), or shorten prompt.length"
+        )
 
     def check_ids(self, highest: int) -> None:
         """Raise `ModelError` when the backbone has no embedding for the token number `highest`."""

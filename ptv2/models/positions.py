@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from ptv2.errors import ModelError
 from ptv2.models.families import Family
 from ptv2.models.glm import block_positions
 
@@ -51,23 +50,3 @@ def max_text_length(
         table -= config.pad_token_id + 1
     shifted = shallow or (positions == "shifted" and family.positions != "own")
     return table - (prompt_length if shifted else 0)
-
-
-def check_length(
-    config: PreTrainedConfig,
-    family: Family,
-    prompt_length: int,
-    positions: Positions,
-    text_length: int,
-    *,
-    shallow: bool = False,
-) -> None:
-    """Raise `ModelError`, with the largest length that fits, when prompt and text are longer than the positions."""
-    longest = max_text_length(config, family, prompt_length, positions, shallow=shallow)
-    if longest is None or text_length <= longest:
-        return
-    fits = f"the longest text that fits is {longest} tokens" if longest > 0 else "no text fits beside this prompt"
-    raise ModelError(
-        f"prompt of {prompt_length} and text of {text_length} tokens are over the positions of this "
-        f"{family.model_type} backbone; {fits} (task.max_length), or shorten prompt.length"
-    )

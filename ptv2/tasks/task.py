@@ -89,15 +89,17 @@ class Task(ABC, Generic[E, S]):
         tokenizer: PreTrainedTokenizerBase,
         workers: int = 1,
         done: Callable[[int], None] = lambda count: None,
+        named: str = "examples",
     ) -> S:
         """Encode examples, or read them from the cache if the same were encoded before.
 
         Args:
             workers: processes; see `in_processes`.
             done: called with the number of examples, after each part of them.
+            named: what the examples are, for messages.
 
         Raises:
-            DataError: an example that cannot be cut to the task's length.
+            DataError: an example that cannot be cut to the task's length, or nothing of them is left.
         """
         if not examples:
             raise DataError(f"task {self.config.name}: there are no examples to encode")
@@ -110,9 +112,14 @@ class Task(ABC, Generic[E, S]):
             return in_processes(encoder, parts, workers, lambda: done(len(next(sizes))))
 
         if len(parts) == 1:  # faster than a look into the cache
-            return make()
-        settings = {name: value for name, value in encoder.keywords.items() if name != "tokenizer"}
-        return cached(self.encoded, [encoder.func.__name__, tokenizer_key(tokenizer), settings, items], make)
+            encoded = make()
+        else:
+            settings = {name: value for name, value in encoder.keywords.items() if name != "tokenizer"}
+            key_parts = [encoder.func.__name__, tokenizer_key(tokenizer), settings, items]
+            encoded = cached(self.encoded, key_parts, make)
+        if not len(encoded):
+            raise DataError(f"task {self.config.name}: the tokenizer makes nothing of the {named}")
+        return encoded
 
     def label_words(self, tokenizer: PreTrainedTokenizerBase) -> LabelWords | None:
         """The words that stand for labels; None unless the task asks a language model."""
