@@ -28,6 +28,32 @@ from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, quote, shorten, unknown
 
 _LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
+# What Hydra and OmegaConf say, and what a user is told; {key} is the setting that the message is about.
+_ANSWERS = (
+    (r"Missing mandatory value: .*full_key: (\S+)", "{0} has no default; expected {0}=VALUE"),
+    (
+        r"Interpolation key '([\w.]+)' not found",
+        "{key} is taken from {0}, which has no value; expected it on the command line or in a file",
+    ),
+    ("Recursive interpolation", "{key} is taken from itself; expected a value or another setting"),
+    (
+        r"Environment variable '([^']+)' not found",
+        "{key} is taken from the environment variable {0}, which is not set",
+    ),
+    (
+        r"Ambiguous value for argument '([^']+)'",
+        "{0}: several values are a sweep; add -m, or write a list as KEY=[a,b]",
+    ),
+    (r"Sweep parameters '([^']+)' requires --multirun", "{0}: several values are a sweep; add -m"),
+    (
+        "must be a string|must be a list",
+        "task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)",
+    ),
+    (
+        r"In '([\w/.-]+)': .*Cannot merge",
+        "{0}.yaml: a list, mapping or single value where another of these is expected",
+    ),
+)
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError, RecursionError)
 
@@ -143,20 +169,9 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if found := re.search(r"In '([\w/.-]+)': Could not load '([\w/. -]+)'", text):
         group, _, name = found[2].rpartition("/")
         return ConfigError(f"{found[1]}.yaml: defaults: {unknown(group, name, paths.choices(group, config_dir))}")
-    if missing := re.search(r"Missing mandatory value: .*full_key: (\S+)", text, re.DOTALL):
-        return ConfigError(f"{missing[1]} has no default; expected {missing[1]}=VALUE")
     if match := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):
         needed = [group for group in ("task", "model", "method") if group not in match[1].split(", ")]
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")
-    if match := re.search(r"Interpolation key '([\w.]+)' not found", text):
-        return ConfigError(
-            f"{_key_in(text)} is taken from {match[1]}, which has no value; "
-            "expected it on the command line or in a file"
-        )
-    if "Recursive interpolation" in text:
-        return ConfigError(f"{_key_in(text)} is taken from itself; expected a value or another setting")
-    if match := re.search(r"Environment variable '([^']+)' not found", text):
-        return ConfigError(f"{_key_in(text)} is taken from the environment variable {match[1]}, which is not set")
     override = re.search(r"Could not override '([^']+)'", text)
     absent = re.search(r"Key '([^']+)' is not in struct", text)
     if override and absent:
@@ -166,17 +181,13 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
         return ConfigError(unknown(match[1], match[2], paths.choices(match[1], config_dir)))
     if match := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
         return ConfigError(_unknown_key(match[1] or match[2]))
-    if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return ConfigError(f"{several[1]}: several values are a sweep; add -m, or write a list as KEY=[a,b]")
-    if several := re.search(r"Sweep parameters '([^']+)' requires --multirun", text):
-        return ConfigError(f"{several[1]}: several values are a sweep; add -m")
     if other := re.search(r"Error merging override (.+)", str(error)):
         word = shorten(other[1], 60)
         return ConfigError(f"{word}: expected another kind of value; `ptv2 train --help` shows each setting")
-    if re.search("must be a string|must be a list", text):
-        return ConfigError("task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)")
-    if match := re.search(r"In '([\w/.-]+)': .*Cannot merge", text, re.DOTALL):
-        return ConfigError(f"{match[1]}.yaml: a list, mapping or single value where another of these is expected")
+    key = re.search(r"full_key: (\S+)", text)
+    for pattern, answer in _ANSWERS:
+        if match := re.search(pattern, text, re.DOTALL):
+            return ConfigError(answer.format(*match.groups(), key=key[1] if key else "a setting"))
     if _LIBRARY.search(str(error)) or not str(error).strip():
         return ConfigError("the settings cannot be read together; `ptv2 train --help` shows each with its choices")
     return ConfigError(shorten(" ".join(str(error).split()), 250))
@@ -189,12 +200,6 @@ def _unreadable(word: str) -> str:
         return f"{shorten(word)}: expected key=value"
     quoted = shorten(value).replace("'", "")
     return f"{shorten(word)}: a value with blanks, brackets or other signs stands in quotes: \"{key}='{quoted}'\""
-
-
-def _key_in(text: str) -> str:
-    """Find the setting that a message of OmegaConf is about."""
-    key = re.search(r"full_key: (\S+)", text)
-    return key[1] if key else "a setting"
 
 
 def _unknown_key(key: str) -> str:

@@ -11,6 +11,7 @@ only other metrics, and can be used alone, for example in a notebook.
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from importlib import import_module
 from tempfile import TemporaryDirectory
@@ -47,7 +48,7 @@ def load_metric(name: str) -> evaluate.Metric:
             return evaluate.MetricInfo(
                 description=module.DESCRIPTION,
                 citation=module.CITATION,
-                inputs_description=module.INPUTS,
+                inputs_description=inspect.getdoc(module.score),
                 features=_features(module.FEATURES),
             )
 

@@ -19,13 +19,6 @@ counts it; a class that occurs on one side alone has an F1 of 0. MCC is the Matt
 references, from -1 to 1, and 0 for a model that gives one answer to everything. Higher is better."""
 CITATION = ""
 FEATURES = {"predictions": "int64", "references": "int64"}
-INPUTS = """
-Args:
-    predictions (list of int): predicted classes.
-    references (list of int): right classes.
-Returns:
-    accuracy (float), macro_f1 (float), mcc (float).
-"""
 
 
 class ClassScores(TypedDict):
@@ -40,6 +33,10 @@ class ClassScores(TypedDict):
 
 def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
     """Return `accuracy`, `macro_f1` and `mcc`.
+
+    Args:
+        predictions: predicted classes.
+        references: right classes.
 
     Raises:
         ValueError: there are no predictions, or not as many as references.

@@ -16,26 +16,15 @@ CLASSES = (0, 1, 2)
 DESCRIPTION = """Accuracy, macro-averaged F1 and Matthews correlation of CommitmentBank; higher is better.
 The mean is always over the three classes, as in SuperGLUE's own scorer: a class that neither the predictions nor the
 references hold counts as 0 (only possible in very small samples)."""
-CITATION = """@inproceedings{demarneffe2019commitmentbank,
-  title={The CommitmentBank: Investigating projection in naturally occurring discourse},
-  author={De Marneffe, Marie-Catherine and Simons, Mandy and Tonhauser, Judith},
-  booktitle={Proceedings of Sinn und Bedeutung},
-  volume={23},
-  number={2},
-  pages={107--124},
-  year={2019}
-}"""
-INPUTS = """
-Args:
-    predictions (list of int): predicted classes, 0 to 2.
-    references (list of int): right classes, 0 to 2.
-Returns:
-    accuracy (float), f1_macro (float), mcc (float).
-"""
+CITATION = "de Marneffe, Simons and Tonhauser 2019, The CommitmentBank, https://doi.org/10.18148/sub/2019.v23i2.601"
 
 
 def score(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
     """Return `accuracy`, `f1_macro` and `mcc`.
+
+    Args:
+        predictions: predicted classes, 0 to 2.
+        references: right classes, 0 to 2.
 
     Raises:
         ValueError: there are no predictions, not as many as references, or a class outside 0 to 2.

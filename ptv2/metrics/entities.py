@@ -14,21 +14,8 @@ UNIT = "sentence"  # what `fractions` has a value for
 DESCRIPTION = """F1, precision and recall over the spans of all types together; from 0 to 1, higher is better.
 A span is right when type, first and last token are. Odd sequences are read as by conlleval: an `I-` after `O`, or after
 another type, begins a span. A number whose denominator is zero is 0, as there."""
-CITATION = """@inproceedings{tjongkimsang2003conll,
-  title={Introduction to the CoNLL-2003 shared task: Language-independent named entity recognition},
-  author={Tjong Kim Sang, Erik F. and De Meulder, Fien},
-  booktitle={Proceedings of CoNLL-2003},
-  pages={142--147},
-  year={2003}
-}"""
+CITATION = "Tjong Kim Sang and De Meulder 2003, https://aclanthology.org/W03-0419"
 FEATURES = {"predictions": ["string"], "references": ["string"]}
-INPUTS = """
-Args:
-    predictions (list of list of str): the predicted tags of every sentence: `O`, `B-TYPE` or `I-TYPE`.
-    references (list of list of str): the right tags, as many a sentence.
-Returns:
-    f1 (float), precision (float), recall (float).
-"""
 
 
 Tags = Sequence[Sequence[str]]  # of each sentence
@@ -63,6 +50,10 @@ ReadSpans = Callable[[Sequence[str]], Iterable[tuple[Any, ...]]]
 
 def score(predictions: Tags, references: Tags, read_spans: ReadSpans = chunks) -> dict[str, float]:
     """Return `f1`, `precision` and `recall` over all types together.
+
+    Args:
+        predictions: the predicted tags of every sentence: `O`, `B-TYPE` or `I-TYPE`.
+        references: the right tags, as many per sentence.
 
     Raises:
         ValueError: there are no predictions, not as many sentences or tags as in the references, or a tag that is none

@@ -14,29 +14,20 @@ UNIT = "question"  # what `fractions` has a value for
 DESCRIPTION = """The two numbers of MultiRC in SuperGLUE; from 0 to 1, higher is better.
 F1a is the binary F1 of the class 1 over all answers of all questions together. Exact match is the share of questions of
 which every answer is judged rightly, so a question without a true answer counts when all its answers are rejected."""
-CITATION = """@inproceedings{khashabi2018multirc,
-  title={Looking beyond the surface: A challenge set for reading comprehension over multiple sentences},
-  author={Khashabi, Daniel and Chaturvedi, Snigdha and Roth, Michael and Upadhyay, Shyam and Roth, Dan},
-  booktitle={Proceedings of NAACL-HLT},
-  pages={252--262},
-  year={2018}
-}"""
+CITATION = "Khashabi et al. 2018, Looking Beyond the Surface, https://aclanthology.org/N18-1023"
 FEATURES = {
     "predictions": {"idx": {"paragraph": "int64", "question": "int64", "answer": "int64"}, "prediction": "int64"},
     "references": "int64",
 }
-INPUTS = """
-Args:
-    predictions (list of dict): for every answer {"idx": {"paragraph": int, "question": int, "answer": int},
-        "prediction": 0 or 1}. A question is named by its paragraph and question index together.
-    references (list of int): for every answer, in the same order, 1 if it is true, else 0.
-Returns:
-    f1a (float), exact_match (float).
-"""
 
 
 def score(predictions: Sequence[Mapping[str, Any]], references: Sequence[int]) -> dict[str, float]:
     """Return `f1a` and `exact_match`. F1a is 0 where no answer is true and none is taken for true.
+
+    Args:
+        predictions: for every answer `{"idx": {"paragraph": int, "question": int, "answer": int}, "prediction": 0 or
+            1}`. A question is named by its paragraph and question index together.
+        references: for every answer, in the same order, 1 if it is true, else 0.
 
     Raises:
         ValueError: there are no predictions, not as many as references, or an answer is judged twice.

@@ -14,29 +14,21 @@ DESCRIPTION = """F1 over words and exact match of ReCoRD; from 0 to 1, higher is
 Both are the best over a query's right answers, and the mean over queries. Before the comparison, text is lower-cased
 and loses ASCII punctuation, then the articles a, an, the, then surplus spaces. A query without a prediction
 counts as 0."""
-CITATION = """@article{zhang2018record,
-  title={ReCoRD: Bridging the gap between human and machine commonsense reading comprehension},
-  author={Zhang, Sheng and Liu, Xiaodong and Liu, Jingjing and Gao, Jianfeng and Duh, Kevin and Van Durme, Benjamin},
-  journal={arXiv preprint arXiv:1810.12885},
-  year={2018}
-}"""
+CITATION = "Zhang et al. 2018, ReCoRD, https://arxiv.org/abs/1810.12885"
 _IDX = {"passage": "int64", "query": "int64"}
 FEATURES = {
     "predictions": {"idx": _IDX, "prediction_text": "string"},
     "references": {"idx": _IDX, "answers": ["string"]},
 }
-INPUTS = """
-Args:
-    predictions (list of dict): {"idx": {"passage": int, "query": int}, "prediction_text": str}, at most one per query,
-        in any order.
-    references (list of dict): {"idx": {"passage": int, "query": int}, "answers": list of str}.
-Returns:
-    f1 (float), exact_match (float).
-"""
 
 
 def score(predictions: Rows, references: Rows) -> dict[str, float]:
     """Return `f1` and `exact_match`.
+
+    Args:
+        predictions: `{"idx": {"passage": int, "query": int}, "prediction_text": str}`, at most one per query, in any
+            order.
+        references: `{"idx": {"passage": int, "query": int}, "answers": [str]}`.
 
     Raises:
         ValueError: there are no references, a reference has no answer, or a query occurs twice or is not known.

@@ -18,21 +18,7 @@ itself (V) does not count, a piece C-X belongs to the argument X before it, and 
 whole. A C-X without an X before it is an X; R-X is a label of its own.
 f1_with_v is another number, and usually a higher one: the F1 of seqeval over all spans, with V (which the input gives
 away) and with every C-X and R-X as a label of its own. It is here to compare with papers that report it."""
-CITATION = """@inproceedings{carreras2005introduction,
-  title={Introduction to the CoNLL-2005 Shared Task: Semantic Role Labeling},
-  author={Carreras, Xavier and M{\\`a}rquez, Llu{\\'i}s},
-  booktitle={Proceedings of CoNLL},
-  pages={152--164},
-  year={2005}
-}"""
-INPUTS = """
-Args:
-    predictions (list of list of str): for every predicate the predicted BIO tags, one per token. An I- that continues
-        nothing (after O or another label) begins a span, as in conlleval.
-    references (list of list of str): the right tags, in the same order.
-Returns:
-    f1 (float), precision (float), recall (float), f1_with_v (float).
-"""
+CITATION = "Carreras and Màrquez 2005, https://aclanthology.org/W05-0620"
 
 _PREDICATE = "V"
 _CONTINUED = "C-"
@@ -42,6 +28,11 @@ Argument = tuple[str, tuple[tuple[int, int], ...]]  # label, and its pieces (sta
 
 def score(predictions: Tags, references: Tags) -> dict[str, float]:
     """Return `f1`, `precision`, `recall` and `f1_with_v`; each is 0 where there is nothing to divide by.
+
+    Args:
+        predictions: for every predicate the predicted BIO tags, one per token. An I- that continues nothing (after O
+            or another label) begins a span, as in conlleval.
+        references: the right tags, in the same order.
 
     Raises:
         ValueError: there are no predictions, not as many as references, not one tag per token, or a malformed tag.

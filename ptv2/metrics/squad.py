@@ -20,32 +20,11 @@ lower-cased and loses ASCII punctuation, then the articles a, an, the, then surp
 without answers the rules of version 2.0 hold: nothing but the empty text is right for it, and a right answer of which
 the normalisation leaves nothing does not count as one. A question without a prediction counts as 0, as in the script of
 version 1.1 (that of 2.0 leaves it out)."""
-CITATION = """@inproceedings{rajpurkar2016squad,
-  title={{SQuAD}: 100,000+ Questions for Machine Comprehension of Text},
-  author={Rajpurkar, Pranav and Zhang, Jian and Lopyrev, Konstantin and Liang, Percy},
-  booktitle={Proceedings of EMNLP},
-  pages={2383--2392},
-  year={2016}
-}
-@inproceedings{rajpurkar2018know,
-  title={Know What You Don't Know: Unanswerable Questions for {SQuAD}},
-  author={Rajpurkar, Pranav and Jia, Robin and Liang, Percy},
-  booktitle={Proceedings of ACL},
-  pages={784--789},
-  year={2018}
-}"""
+CITATION = "Rajpurkar et al. 2016, https://aclanthology.org/D16-1264; of 2.0: 2018, https://aclanthology.org/P18-2124"
 FEATURES = {
     "predictions": {"id": "string", "prediction_text": "string"},
     "references": {"id": "string", "answers": {"text": ["string"]}},
 }
-INPUTS = """
-Args:
-    predictions (list of dict): {"id": str, "prediction_text": str}, at most one per question, in any order; the empty
-        text says that there is no answer.
-    references (list of dict): {"id": str, "answers": {"text": list of str}}; an empty list says that there is none.
-Returns:
-    f1 (float), exact_match (float).
-"""
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -63,6 +42,11 @@ class Threshold(NamedTuple):
 
 def score(predictions: Rows, references: Rows) -> dict[str, float]:
     """Return `f1` and `exact_match`.
+
+    Args:
+        predictions: `{"id": str, "prediction_text": str}`, at most one per question, in any order; the empty text says
+            that there is no answer.
+        references: `{"id": str, "answers": {"text": [str]}}`; an empty list says that there is none.
 
     Raises:
         ValueError: there are no references, or a question occurs twice or is not known.

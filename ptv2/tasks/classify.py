@@ -16,7 +16,7 @@ from ptv2.data.labels import LabelSet
 from ptv2.data.records import Record
 from ptv2.errors import DataError, quote
 from ptv2.tasks.cloze import ClozeTemplate
-from ptv2.tasks.task import Prediction
+from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task
 from ptv2.tasks.text import Example, TextTask, text_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class MultiRC(Classify):
         """The texts, and the numbers of paragraph, question and answer."""
         return {"idx": example.fields["key"], **super().texts(example)}
 
-    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Predictions, examples: Sequence[Example]) -> MetricInput:
         """Each prediction with the key of its paragraph, question and answer."""
         given = [{"idx": e.fields["key"], "prediction": p["class"]} for p, e in zip(predictions, examples, strict=True)]
         return given, [e.label for e in examples]
@@ -95,7 +95,7 @@ class ReCoRD(Classify):
             raise DataError(f"{record.where}: the query has no answers; expected one or more")
         return super()._label(record, labelled)
 
-    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Predictions, examples: Sequence[Example]) -> MetricInput:
         """One predicted entity and the accepted answers for each query."""
         best: dict[tuple[int, int], tuple[float, str]] = defaultdict(lambda: (float("-inf"), ""))
         answers: dict[tuple[int, int], list[str]] = {}
@@ -108,20 +108,11 @@ class ReCoRD(Classify):
         references = [{"idx": key, "answers": a} for key, a in zip(keys, answers.values(), strict=True)]
         return given, references
 
-    def most_frequent(self, train: Sequence[Example], examples: Sequence[Example]) -> None:
-        """None: every query has other entities."""
-        return
+    # The entity of highest score is the answer, whatever class it alone would have, and every query has other entities.
+    parts, confusion, most_frequent = Task.parts, Task.confusion, Task.most_frequent
 
-    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
-        """Empty: the entity of highest score is the answer, whatever class it alone would have."""
-        return {}
-
-    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
-        """Empty, as `answers`."""
-        return {}
-
-    def confusion(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, int]]:
-        """Empty, as `answers`."""
+    def answers(self, predictions: Predictions) -> dict[str, int]:
+        """Empty, as `parts`."""
         return {}
 
     def decode(self, scores: np.ndarray, examples: Sequence[Example], encoded: TextSet) -> list[Prediction]:

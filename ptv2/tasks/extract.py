@@ -15,9 +15,9 @@ from ptv2.config.task_schema import ExtractionConfig, TaskConfig
 from ptv2.data.records import Record
 from ptv2.data.squad import answers_of, as_predictions, check_answers
 from ptv2.data.windows import CharSpan, SpanSet, encode_questions
-from ptv2.errors import ConfigError, DataError, enumerate_some, quote, shorten
+from ptv2.errors import DataError, enumerate_some, quote, shorten
 from ptv2.tasks.answers import best_answers, choose, no_answer_score, null_scores
-from ptv2.tasks.task import Prediction, Task, count_by_split, in_percent
+from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,8 +51,7 @@ class Extract(Task[Question, SpanSet]):
     @property
     def extraction(self) -> ExtractionConfig:
         """The settings `task.extraction`."""
-        if self.config.extraction is None:
-            raise ConfigError(f"task {self.config.name}: shape extract needs task.extraction")
+        assert self.config.extraction is not None  # shape extract has them
         return self.config.extraction
 
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Question]:
@@ -133,20 +132,18 @@ class Extract(Task[Question, SpanSet]):
         odds = {p["id"]: np.inf if p["no_answer_score"] is None else p["no_answer_score"] for p in rows}
         self.threshold = best_threshold(odds, given, references).value
 
-    def for_metric(
-        self, predictions: Sequence[Prediction], examples: Sequence[Question]
-    ) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Predictions, examples: Sequence[Question]) -> MetricInput:
         """Predicted texts, and right answers, by question."""
         given = [{"id": p["id"], "prediction_text": p["prediction_text"]} for p in predictions]
         return given, [{"id": e.id, "answers": {"text": list(e.answers or ())}} for e in examples]
 
-    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Question]) -> dict[str, dict[str, float]]:
+    def parts(self, predictions: Predictions, examples: Sequence[Question]) -> dict[str, dict[str, float]]:
         """Score questions with an answer and without apart; empty where all have one."""
         from ptv2.metrics.squad import by_kind
 
         return in_percent(by_kind(*self.for_metric(predictions, examples)))
 
-    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+    def answers(self, predictions: Predictions) -> dict[str, int]:
         """Count the questions that are answered; empty where all must be."""
         if not self.extraction.unanswerable:
             return {}
@@ -164,9 +161,7 @@ class Extract(Task[Question, SpanSet]):
             return None
         return "nothing", [{"id": e.id, "prediction_text": ""} for e in examples]
 
-    def official(
-        self, predictions: Sequence[Prediction], examples: Sequence[Question], file: Path | None
-    ) -> dict[str, str]:
+    def official(self, predictions: Predictions, examples: Sequence[Question], file: Path | None) -> dict[str, str]:
         """The text of each question by its id, as the official scripts read it."""
         return {"squad.json": json.dumps(as_predictions(predictions), ensure_ascii=False, indent=1) + "\n"}
 

@@ -24,9 +24,9 @@ from ptv2.data.tags import (
     with_types,
 )
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
-from ptv2.errors import ConfigError, DataError, enumerate_some, quote, unknown_in_data
+from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
 from ptv2.metrics.entities import chunks
-from ptv2.tasks.task import Prediction, Task, count_by_split, in_percent
+from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,8 +72,7 @@ class Tag(Task[Sentence, TaggedSet]):
     @property
     def tagging(self) -> TaggingConfig:
         """The settings `task.tagging`."""
-        if self.config.tagging is None:
-            raise ConfigError(f"task {self.config.name}: shape tag needs task.tagging")
+        assert self.config.tagging is not None  # shape tag has them
         return self.config.tagging
 
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Sentence]:
@@ -142,17 +141,15 @@ class Tag(Task[Sentence, TaggedSet]):
             for e, row in zip(examples, rows, strict=True)
         ]
 
-    def for_metric(
-        self, predictions: Sequence[Prediction], examples: Sequence[Sentence]
-    ) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Predictions, examples: Sequence[Sentence]) -> MetricInput:
         """Predicted and right tags of every sentence."""
         return [p["tags"] for p in predictions], [list(e.tags or ()) for e in examples]
 
-    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Sentence]) -> dict[str, dict[str, float]]:
+    def parts(self, predictions: Predictions, examples: Sequence[Sentence]) -> dict[str, dict[str, float]]:
         """Score each type of span apart."""
         return in_percent(self.metric.by_type(*self.for_metric(predictions, examples)))
 
-    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+    def answers(self, predictions: Predictions) -> dict[str, int]:
         """Count predicted spans of each type, and words outside of spans under `O`."""
         return self._counts(prediction["tags"] for prediction in predictions)
 
@@ -160,9 +157,7 @@ class Tag(Task[Sentence, TaggedSet]):
         """Count right spans of each type, and words outside of spans under `O`."""
         return self._counts(example.tags or () for example in examples)
 
-    def official(
-        self, predictions: Sequence[Prediction], examples: Sequence[Sentence], file: Path | None
-    ) -> dict[str, str]:
+    def official(self, predictions: Predictions, examples: Sequence[Sentence], file: Path | None) -> dict[str, str]:
         """For conlleval: word, right tag, predicted tag. For srl-eval.pl: the file's columns, right and predicted.
 
         Where the right tags are not known: word and predicted tag, and one props file.
@@ -249,9 +244,7 @@ class Tag(Task[Sentence, TaggedSet]):
         known = ["O", *self.types]
         return {kind: counts[kind] for kind in [*known, *sorted(counts.keys() - set(known))]}
 
-    def _props(
-        self, predictions: Sequence[Prediction], examples: Sequence[Sentence], file: Path | None
-    ) -> dict[str, str]:
+    def _props(self, predictions: Predictions, examples: Sequence[Sentence], file: Path | None) -> dict[str, str]:
         from ptv2.data.formats import format_of
         from ptv2.data.props import conll12_sentences, props_sentences, write_props
 

@@ -34,6 +34,8 @@ PART = 1000
 E = TypeVar("E")
 S = TypeVar("S", bound=EncodedSet)
 Prediction = dict[str, Any]
+Predictions = Sequence[Prediction]
+MetricInput = tuple[list[Any], list[Any]]  # predictions and references
 
 
 class Task(ABC, Generic[E, S]):
@@ -129,7 +131,7 @@ class Task(ABC, Generic[E, S]):
     def describe(self, example: E) -> dict[str, Any]:
         """Describe an example for a prediction file: its text, and under `gold` the right answer if it is known."""
 
-    def rows(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> list[dict[str, Any]]:
+    def rows(self, predictions: Predictions, examples: Sequence[E]) -> list[dict[str, Any]]:
         """The rows of a prediction file: `id`, text and gold answer of each example, and its prediction."""
         return [
             {"id": prediction["id"], **self.describe(example), **prediction}
@@ -147,25 +149,25 @@ class Task(ABC, Generic[E, S]):
     def calibrate(self, scores: np.ndarray, examples: Sequence[E], encoded: S) -> None:
         """Choose on dev what decoding leaves open; most tasks have nothing to choose."""
 
-    def score(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, float]:
+    def score(self, predictions: Predictions, examples: Sequence[E]) -> dict[str, float]:
         """Score decoded predictions of labelled examples by the task's metric, in percent."""
         given, references = self.for_metric(predictions, examples)
         result = load_metric(self.config.metric).compute(predictions=given, references=references)
         return {name: 100 * float(value) for name, value in result.items()}
 
-    def fractions(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, Any]:
+    def fractions(self, predictions: Predictions, examples: Sequence[E]) -> dict[str, Any]:
         """Return the `Fractions` of the metric's scores (see `ptv2.metrics.accuracy`), and the name of its unit."""
         return {"unit": self.metric.UNIT, "scores": self.metric.fractions(*self.for_metric(predictions, examples))}
 
     @abstractmethod
-    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Predictions, examples: Sequence[E]) -> MetricInput:
         """Bring predictions and references into the form that the metric takes."""
 
-    def parts(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, Any]]:
+    def parts(self, predictions: Predictions, examples: Sequence[E]) -> dict[str, dict[str, Any]]:
         """Score each class, type of span or kind of question apart, in percent, with its count."""
         return {}
 
-    def confusion(self, predictions: Sequence[Prediction], examples: Sequence[E]) -> dict[str, dict[str, int]]:
+    def confusion(self, predictions: Predictions, examples: Sequence[E]) -> dict[str, dict[str, int]]:
         """Count how often each label is taken for each: right label, predicted label, count; without zeros.
 
         Empty for tasks that do not choose one of a few labels for each example.
@@ -173,7 +175,7 @@ class Task(ABC, Generic[E, S]):
         return {}
 
     @abstractmethod
-    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+    def answers(self, predictions: Predictions) -> dict[str, int]:
         """Count how often each answer is predicted; shows a model that gives one answer to everything."""
 
     @abstractmethod
@@ -188,7 +190,7 @@ class Task(ABC, Generic[E, S]):
         """
         return None
 
-    def official(self, predictions: Sequence[Prediction], examples: Sequence[E], file: Path | None) -> dict[str, str]:
+    def official(self, predictions: Predictions, examples: Sequence[E], file: Path | None) -> dict[str, str]:
         """The files that the task's official scorer reads, by the ending of their names; empty without a scorer.
 
         Args:

@@ -19,7 +19,7 @@ from ptv2.data.records import Record
 from ptv2.data.superglue import READERS
 from ptv2.errors import DataError, enumerate_some
 from ptv2.metrics.accuracy import by_class, confusion
-from ptv2.tasks.task import Prediction, Task, count_by_split, in_percent
+from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -148,16 +148,16 @@ class TextTask(Task[Example, TextSet]):
         shown = rounded if rounded.argmax() == best else row
         return dict(zip(self.labels, shown.tolist(), strict=True))
 
-    def for_metric(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+    def for_metric(self, predictions: Predictions, examples: Sequence[Example]) -> MetricInput:
         """Predicted and right class numbers."""
         return [p["class"] for p in predictions], [e.label for e in examples]
 
-    def parts(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+    def parts(self, predictions: Predictions, examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
         """Precision, recall and F1 of each class, how often it is right (`support`) and how often predicted."""
         rows = by_class(*_classes(predictions, examples), len(self.labels))
         return in_percent(dict(zip(self.labels, rows, strict=True)))
 
-    def confusion(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, int]]:
+    def confusion(self, predictions: Predictions, examples: Sequence[Example]) -> dict[str, dict[str, int]]:
         """See `Task.confusion`."""
         rows = confusion(*_classes(predictions, examples), len(self.labels))
         named = {
@@ -166,7 +166,7 @@ class TextTask(Task[Example, TextSet]):
         }
         return {right: row for right, row in named.items() if row}
 
-    def answers(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+    def answers(self, predictions: Predictions) -> dict[str, int]:
         """Count how often each label is predicted."""
         return self._by_label(prediction["class"] for prediction in predictions)
 
@@ -200,7 +200,7 @@ class TextTask(Task[Example, TextSet]):
         return self.label_set.number(read_label(record.fields.get(field), record, field), record.where, field)
 
 
-def _classes(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[list[int], list[int]]:
+def _classes(predictions: Predictions, examples: Sequence[Example]) -> tuple[list[int], list[int]]:
     """Class numbers, predicted and right, of labelled examples."""
     return [p["class"] for p in predictions], [e.label for e in examples if e.label is not None]
 

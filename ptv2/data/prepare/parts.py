@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptv2.data.props import Sentence, write_props
 
 Counts = dict[str, int]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One file that a task reads: its text, and its numbers of sentences, tokens and predicates or entities."""
 
     text: str
