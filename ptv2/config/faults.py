@@ -27,16 +27,21 @@ EXPECTED = {
     "too_long": "expected at most {max_length} values",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected settings below it: KEY.NAME=VALUE"),
     "invalid_key": "expected a name in quotes, since YAML reads this one as a number or a truth value",
-    "missing": "has no value; expected KEY=VALUE",
 }
 
 
-def describe_faults(error: ValidationError, tree: Any, unknown_key: Callable[[str], str]) -> str:
+def describe_faults(
+    error: ValidationError,
+    tree: Any,
+    unknown_key: Callable[[str], str],
+    missing: str = "has no value; expected KEY=VALUE",
+) -> str:
     """Describe all faults, key by key; what the members of a union say about one value is joined by "or".
 
     Args:
         tree: what was checked.
         unknown_key: describes a key that does not exist.
+        missing: what is said of a key without a value.
     """
     messages_of: dict[str, list[str]] = {}
     for fault in error.errors():
@@ -44,9 +49,10 @@ def describe_faults(error: ValidationError, tree: Any, unknown_key: Callable[[st
         if fault["type"] == "extra_forbidden":
             messages_of[unknown_key(key)] = []
             continue
-        value = fault["input"]
-        start = key if fault["type"] == "missing" or isinstance(value, dict) else f"{key}={shorten(repr(value), 60)}"
-        messages_of.setdefault(start, []).append(_expected(fault, key))
+        is_missing, value = fault["type"] == "missing", fault["input"]
+        start = key if is_missing or isinstance(value, dict) else f"{key}={shorten(repr(value), 60)}"
+        message = missing.replace("KEY", key) if is_missing else _expected(fault, key)
+        messages_of.setdefault(start, []).append(message)
     return "; ".join(
         ": ".join(text for text in (start, _joined(messages)) if text) for start, messages in messages_of.items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -88,15 +89,15 @@ def _lengths(work: Work) -> str:
 
 
 def _bytes(count: int) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1024:.1f} KiB"
+    return _in_units(count, (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)), digits=1)
 
 
 def format_operations(count: float) -> str:
     """Format a number of floating-point operations with its unit."""
-    for unit, size in (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count / 1e9:.2f} GFLOP"
+    return _in_units(count, (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9)), digits=2)
+
+
+def _in_units(count: float, units: Sequence[tuple[str, float]], digits: int) -> str:
+    """A number in the largest unit that it has one of, else in the smallest."""
+    name, size = next((unit for unit in units if count >= unit[1]), units[-1])
+    return f"{count / size:.{digits}f} {name}"

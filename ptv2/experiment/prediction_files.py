@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from ptv2.files import json_lines
+from ptv2.report.formats import format_csv
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SPREAD = ("text", "choices")  # lists of the same length in each row, one column for each item
@@ -26,12 +25,7 @@ def format_rows(rows: Sequence[dict[str, Any]], ending: str = "") -> str:
 def _as_table(rows: Sequence[dict[str, Any]], separator: str) -> str:
     """A header and a line for each row; names of nested values are joined by a dot, other lists are JSON."""
     flat = [_flatten(row) for row in rows]
-    stream = io.StringIO(newline="")
-    columns = list(dict.fromkeys(name for row in flat for name in row))
-    writer = csv.DictWriter(stream, columns, delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return stream.getvalue()
+    return format_csv(list(dict.fromkeys(name for row in flat for name in row)), flat, separator)
 
 
 def _flatten(row: dict[str, Any]) -> dict[str, Any]:

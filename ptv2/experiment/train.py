@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
@@ -30,9 +30,6 @@ from ptv2.training.device import make_accelerator, release
 from ptv2.training.monitor import Monitor
 from ptv2.training.shard import build_spread
 from ptv2.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    pass
 
 # Dev chooses; all other splits but the training set are scored once, with what it chose.
 UNSCORED = "train"

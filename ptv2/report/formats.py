@@ -1,16 +1,27 @@
-"""Counts, scores, p values and tables as text, the same wherever results are shown."""
+"""Counts, scores, p values, groups and tables, the same wherever results are shown."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 def count_of(number: int, noun: str) -> str:
     """A number with its noun, in the plural unless it is 1."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def group_by(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by what `key` gives for them, in the order of their first appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def format_score(mean: float, spread: float | None, digits: int = 1) -> str:
@@ -25,10 +36,10 @@ def format_p(p: float | None) -> str:
     return "<0.01" if p < 0.005 else f"{p:.2f}"
 
 
-def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], separator: str = ",") -> str:
     """Rows as CSV with a header; None is an empty cell, and keys that are no column are left out."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, columns, delimiter=separator, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()

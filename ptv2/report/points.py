@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ptv2.errors import RunError
-from ptv2.report.formats import format_csv
+from ptv2.report.formats import format_csv, group_by
 from ptv2.report.plots import Curve, Level, Mark
 
 
@@ -60,20 +60,15 @@ def read_points(path: Path) -> list[Point]:
 
 def curves(points: Sequence[Point], *, numeric: bool) -> list[Curve]:
     """The series in order of appearance; their marks in the order of x if `numeric`, else of appearance."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for point in points:
-        if point.x:
-            values.setdefault(point.series, {}).setdefault(point.x, []).append(point.value)
-    return [
-        Curve(name, tuple(Mark(x, tuple(by_x[x])) for x in (sorted(by_x, key=float) if numeric else by_x)))
-        for name, by_x in values.items()
-    ]
+    curves = []
+    for name, of_series in group_by((point for point in points if point.x), lambda point: point.series).items():
+        by_x = group_by(of_series, lambda point: point.x)
+        order = sorted(by_x, key=float) if numeric else by_x
+        curves.append(Curve(name, tuple(Mark(x, tuple(point.value for point in by_x[x])) for x in order)))
+    return curves
 
 
 def levels(points: Sequence[Point]) -> list[Level]:
     """The horizontal lines in order of appearance."""
-    values: dict[str, list[float]] = {}
-    for point in points:
-        if not point.x:
-            values.setdefault(point.series, []).append(point.value)
-    return [Level(name, tuple(of_level)) for name, of_level in values.items()]
+    groups = group_by((point for point in points if not point.x), lambda point: point.series)
+    return [Level(name, tuple(point.value for point in group)) for name, group in groups.items()]

@@ -13,7 +13,7 @@ from ptv2.config import identity
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
-from ptv2.report.formats import format_score
+from ptv2.report.formats import format_score, group_by
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
 from ptv2.run_folders.record import Result
@@ -72,10 +72,11 @@ def ranked(results: Iterable[Result], least_seeds: int = 1) -> list[Setting]:
 
 def on_most_data(results: Sequence[Result]) -> list[Result]:
     """The runs that share their data: of several data sets those with most training examples, then with most runs."""
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        key = json.dumps([result.data["fingerprint"], result.data["examples"], result.headline], sort_keys=True)
-        groups.setdefault(key, []).append(result)
+
+    def kind(result: Result) -> str:
+        return json.dumps([result.data["fingerprint"], result.data["examples"], result.headline], sort_keys=True)
+
+    groups = group_by(results, kind)
     return max(groups.values(), key=lambda runs: (runs[0].data["examples"]["train"], len(runs)), default=[])
 
 

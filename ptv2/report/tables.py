@@ -18,7 +18,7 @@ from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
-from ptv2.report.formats import format_csv, format_markdown, format_score
+from ptv2.report.formats import format_csv, format_markdown, format_score, group_by
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
 from ptv2.run_folders.directory import SHARED
 from ptv2.run_folders.record import Result
@@ -73,10 +73,7 @@ def of_several_tasks(result: Result) -> bool:
 
 def same_settings(results: Iterable[Result]) -> list[list[Result]]:
     """Group runs that differ in nothing but the seed and where or how they were made, in the order of the runs."""
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        groups.setdefault(_group(result), []).append(result)
-    return list(groups.values())
+    return list(group_by(results, _group).values())
 
 
 def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:

@@ -52,7 +52,8 @@ def read_description(
         values = OmegaConf.to_container(tree, resolve=True)
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = describe_faults(error, values, partial(_unknown_key, kind=kind, inner=inner))
+        unknown_key = partial(_unknown_key, kind=kind, inner=inner)
+        faults = describe_faults(error, values, unknown_key, missing="is missing")
         raise ConfigError(f"{start}: {faults}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{start}: {known[name]}: no YAML ({' '.join(str(error).split())})") from error

@@ -106,4 +106,5 @@ def test_a_table_of_ones_own_without_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "table" / "mine.yaml").write_text("rows: 3\n")
     done = run(["reproduce", "--config-dir", str(tmp_path), "table=mine"], tmp_path)
     assert done.code == 2
-    assert done.error.startswith("table mine: title: is missing; seeds: is missing; methods: is missing; rows: a list;")
+    missing = "table mine: title: is missing; seeds: is missing; methods: is missing; "
+    assert done.error.startswith(f"{missing}rows=3: expected a list, such as [a,b];")

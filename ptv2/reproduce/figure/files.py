@@ -11,10 +11,11 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.files import write_text_whole
 from ptv2.report import plots
-from ptv2.report.formats import format_markdown, format_score
+from ptv2.report.formats import format_markdown, format_score, group_by
 from ptv2.report.points import Point, comma_separated, curves, levels
 from ptv2.report.statistics import spread_of
 from ptv2.reproduce.jobs.execute import JobStatus
+from ptv2.reproduce.jobs.progress import label
 from ptv2.run_folders.environment import in_words
 
 
@@ -107,21 +108,15 @@ def show_figure(points: Sequence[Point], paths: Sequence[Path], x: str) -> None:
 
 def _marks(points: Sequence[Point]) -> Iterator[tuple[str, str, str, list[Point]]]:
     """The series, x, mean with spread, and points of each mark."""
-    marks: dict[tuple[str, str], list[Point]] = {}
-    for point in points:
-        marks.setdefault((point.series, point.x), []).append(point)
-    for (series, x), runs in marks.items():
+    for (series, x), runs in group_by(points, lambda point: (point.series, point.x)).items():
         values = [point.value for point in runs]
         yield series, x, format_score(fmean(values), spread_of(values)), runs
 
 
 def show_gaps(statuses: Sequence[JobStatus]) -> None:
     """Print what is not drawn, one line for each reason."""
-    gaps: dict[tuple[str, str], list[str]] = {}
-    for status in statuses:
-        if status.result is None:
-            name = " ".join(filter(None, status.job.cell.key))
-            gaps.setdefault((status.state, status.message), []).append(f"{name} seed {status.job.seed}")
-    for (state, message), names in gaps.items():
+    missing = (status for status in statuses if status.result is None)
+    for (state, message), group in group_by(missing, lambda status: (status.state, status.message)).items():
+        names = [label(status.job) for status in group]
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         tell(f"not drawn: {shown}: {message or state}")

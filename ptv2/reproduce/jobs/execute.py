@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from ptv2.errors import Interrupted, RunError, first_line
+from ptv2.report.formats import group_by
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.progress import Progress
 from ptv2.reproduce.jobs.timing import Clock
@@ -53,10 +54,7 @@ def collect(jobs: Sequence[Job]) -> list[JobStatus]:
 
 def group_by_cell(statuses: Iterable[JobStatus]) -> dict[tuple[str, ...], list[JobStatus]]:
     """The statuses of each cell's runs, by the cell's key."""
-    groups: dict[tuple[str, ...], list[JobStatus]] = {}
-    for status in statuses:
-        groups.setdefault(status.job.cell.key, []).append(status)
-    return groups
+    return group_by(statuses, lambda status: status.job.cell.key)
 
 
 def execute(jobs: Sequence[Job], workers: int, title: str) -> list[JobStatus]:
