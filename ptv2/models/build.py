@@ -21,7 +21,7 @@ from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prom
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
 from ptv2.models.families import Family
-from ptv2.models.heads import AnyHead, HeadSpec, VerbalizerHead, build_head, last_places
+from ptv2.models.heads import AnyHead, HeadSpec, SeveralHeads, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
 from ptv2.models.positions import Positions, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
@@ -97,7 +97,7 @@ class PromptedModel(nn.Module):
             inputs.pop("token_type_ids", None)
         hidden = self._hidden_states(inputs)  # [B * C, (P +) T, hidden]
         first = hidden.shape[1] - inputs["input_ids"].shape[1]
-        head = self.head.of(batch)
+        head = self.head.of(batch) if isinstance(self.head, SeveralHeads) else self.head
         if isinstance(head, VerbalizerHead):
             scores = head(hidden[:, first:], inputs["input_ids"], inputs["attention_mask"])
         elif head.pooled:

@@ -72,10 +72,6 @@ class Head(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         return self.linear(self.dropout(hidden).to(self.linear.weight.dtype)).float()
 
-    def of(self, batch: Mapping[str, Tensor]) -> Head:
-        """The head that scores this batch."""
-        return self
-
     def loss(self, scores: Tensor, batch: Mapping[str, Tensor]) -> Loss | None:
         """Sum of losses and number of targets, by default `class_loss`; None when the batch has no labels."""
         return class_loss(scores, batch)
@@ -166,10 +162,6 @@ class VerbalizerHead(nn.Module):
         for name, values in (("targets", targets), ("real", real), ("average", average / average.sum(0))):
             self.register_buffer(name, values, persistent=False)
         self._rows = count if words.sequences > 1 else 1
-
-    def of(self, batch: Mapping[str, Tensor]) -> VerbalizerHead:
-        """The head that scores this batch."""
-        return self
 
     def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores of a batch.

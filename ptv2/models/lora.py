@@ -34,16 +34,10 @@ ADAPTER = "default"  # PEFT's name of the one adapter there is
 
 
 def train(backbone: nn.Module, cfg: RunConfig, model_type: str, *beside: nn.Module) -> None:
-    """Make `method=lora` of a frozen `backbone`; see `add_lora`."""
-    add_lora(backbone, cfg.lora, model_type, seeded(cfg.seed, "lora"), *beside)
-
-
-def add_lora(
-    backbone: nn.Module, cfg: LoraConfig, model_type: str, generator: torch.Generator, *beside: nn.Module
-) -> None:
     """Put LoRA beside linear maps of a frozen `backbone` and let it be trained; scores stay as they are.
 
     Args:
+        cfg: the settings of `lora`, and the seed that draws the matrices.
         beside: modules whose biases are trained with those of the backbone (`lora.bias=all`).
 
     Raises:
@@ -57,12 +51,13 @@ def add_lora(
             f"method=lora: PEFT cannot be imported ({first_line(error)}); pip install 'ptv2[peft]'"
         ) from error
 
-    names = target_names(backbone, cfg, model_type)
+    lora, generator = cfg.lora, seeded(cfg.seed, "lora")
+    names = target_names(backbone, lora, model_type)
     modules = dict(backbone.named_modules())
     settings = peft.LoraConfig(
-        r=cfg.rank,
-        lora_alpha=cfg.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank
-        lora_dropout=cfg.dropout,
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank
+        lora_dropout=lora.dropout,
         target_modules=names,
         fan_in_fan_out=all(isinstance(modules[name], Conv1D) for name in names),
     )
@@ -77,9 +72,9 @@ def add_lora(
     modules = dict(backbone.named_modules())
     for name in names:
         _draw(modules[name], generator)
-    if cfg.bias == "all":
+    if lora.bias == "all":
         train_biases(backbone, model_type, *beside, asked="lora.bias=all")
-    elif cfg.bias == "lora_only":
+    elif lora.bias == "lora_only":
         _train_biases_of([modules[name] for name in names], model_type)
 
 

@@ -143,7 +143,7 @@ class Prompts(nn.Module):
 
     def _arrange(self, rows: Tensor) -> Tensor:
         """Rows `[P, out]` of the encoder in the prompt's shape."""
-        raise NotImplementedError
+        return rows
 
 
 def _encoder(cfg: PromptConfig, width: int, layers: int, out: int) -> PromptMLP | LayerwiseEncoder | None:
@@ -189,9 +189,6 @@ class ShallowPrompts(Prompts):
 
     def forward(self) -> Tensor:
         return self.value()
-
-    def _arrange(self, rows: Tensor) -> Tensor:
-        return rows
 
 
 @torch.no_grad()

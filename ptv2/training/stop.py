@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 
 from ptv2.interruption import end_at_next
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
@@ -32,9 +32,7 @@ class StopRequest:
                 self._before[number] = signal.signal(number, self._request)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         for number in list(self._before):
             self._restore(number)
 
