@@ -28,10 +28,10 @@ def complete(arguments: list[str]) -> int:
         return _hydra(arguments)
     with suppress(ConfigError):  # a fault in the user's files is said when the command runs, not amid its line
         config_dir = next(iter(re.findall(r"\s(?:--config-dir|-cd)[\s=]+(\S+)\s", line)), None)
-        own = paths.own_folders(config_dir)
+        user_folders = paths.own_folders(config_dir)
         if words[1:2] == ["train"] and (len(words) > 2 or line.endswith(" ")):
             os.environ["COMP_LINE"] = re.sub(r"^(\s*\S+)\s+train\b\s*", r"\1 ", line)
-            with paths.searching(own):
+            with paths.searching(user_folders):
                 return _hydra(arguments)
         candidates = _candidates(words, line.endswith(" "), config_dir)
         print((" " if asked[2] == "bash" else "\n").join(candidates))

@@ -9,7 +9,7 @@ from ptv2.console.arguments import Lists, Parser, a_folder, a_path
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import err, tell
 from ptv2.data.prepare import RELEASES
-from ptv2.data.prepare.parts import Part, Release, differences
+from ptv2.data.prepare.parts import Release, TaskFile, differences
 from ptv2.errors import ConfigError, unknown
 from ptv2.files import write_together
 
@@ -27,8 +27,8 @@ def main(arguments: list[str]) -> int:
     release, base = RELEASES[options.corpus], Path(options.base)
     folder = Path(options.to or f"data/{options.corpus}")
     with err.status(f"reading {base}"):
-        parts = _read(release, base, options.treebank)
-    faults = {name: differences(part.counts, release.published[name]) for name, part in parts.items()}
+        files = _read(release, base, options.treebank)
+    faults = {name: differences(file.counts, release.published[name]) for name, file in files.items()}
     for name, listed in faults.items():
         for fault in listed:
             tell(f"ptv2: warning: {options.corpus} {name}: {fault}")
@@ -38,8 +38,8 @@ def main(arguments: list[str]) -> int:
             "results on this data cannot be compared with published ones (--allow-mismatch writes it all the same)"
         )
         return 1
-    write_together(folder, {f"{name}{release.suffix}": part.text for name, part in parts.items()})
-    show_table(_table(options.corpus, folder, release, parts, faults))
+    write_together(folder, {f"{name}{release.suffix}": file.text for name, file in files.items()})
+    show_table(_table(options.corpus, folder, release, files, faults))
     return 0
 
 
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(release: Release, base: Path, treebank: str | None) -> dict[str, Part]:
+def _read(release: Release, base: Path, treebank: str | None) -> dict[str, TaskFile]:
     if release.takes_treebank:
         return release.read(base, Path(treebank) if treebank else None)
     if treebank:
@@ -73,16 +73,18 @@ def _read(release: Release, base: Path, treebank: str | None) -> dict[str, Part]
     return release.read(base)
 
 
-def _table(corpus: str, folder: Path, release: Release, parts: dict[str, Part], faults: dict[str, list[str]]) -> Table:
+def _table(
+    corpus: str, folder: Path, release: Release, files: dict[str, TaskFile], faults: dict[str, list[str]]
+) -> Table:
     """The counts that were written, and whether they are those that were published."""
-    counted = list(next(iter(parts.values())).counts)
+    counted = list(next(iter(files.values())).counts)
     columns = [
         Column("file", least=24),
         *(Column(what, right=True) for what in counted),
         Column("published counts", fold=16),
     ]
     rows = []
-    for name, part in parts.items():
+    for name, file in files.items():
         checked = "differ" if faults[name] else f"the same ({', '.join(release.published[name][0])})"
-        rows.append((f"{name}{release.suffix}", *(f"{part.counts[what]:,}" for what in counted), checked))
+        rows.append((f"{name}{release.suffix}", *(f"{file.counts[what]:,}" for what in counted), checked))
     return Table(columns, rows, title=f"{corpus} in {folder}")

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
         arguments = [*arguments, "--resolve"]  # show values, not the method's rules for them
     arguments, _ = options_first(implied(arguments))
-    own = paths.own_folders(config_dir)
+    user_folders = paths.own_folders(config_dir)
     sys.argv = ["ptv2 train", *arguments]
     raised: list[Exception] = []
 
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     make_default()
     app = hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)
     try:
-        with paths.searching(own), _naming_package(arguments):
+        with paths.searching(user_folders), _naming_package(arguments):
             app()
     except COMPOSITION_ERRORS as error:
         raise explain_launching(str(error)) or explain(error, config_dir) from error

@@ -166,9 +166,9 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return ConfigError(unknown(group or "config", name, set(error.options) | set(paths.choices(group, config_dir))))
-    if found := re.search(r"In '([\w/.-]+)': Could not load '([\w/. -]+)'", text):
-        group, _, name = found[2].rpartition("/")
-        return ConfigError(f"{found[1]}.yaml: defaults: {unknown(group, name, paths.choices(group, config_dir))}")
+    if match := re.search(r"In '([\w/.-]+)': Could not load '([\w/. -]+)'", text):
+        group, _, name = match[2].rpartition("/")
+        return ConfigError(f"{match[1]}.yaml: defaults: {unknown(group, name, paths.choices(group, config_dir))}")
     if match := re.search(r"Error resolving interpolation .*, possible interpolation keys: (.*)", text):
         needed = [group for group in ("task", "model", "method") if group not in match[1].split(", ")]
         return ConfigError(f"a run needs {' and '.join(f'{group}=NAME' for group in needed)}")

@@ -70,11 +70,11 @@ def own_folders(config_dir: str | None = None) -> list[Path]:
         places.append((VARIABLE, Path(given).expanduser()))
     elif os.path.exists(folder := _of_user()):  # not Path.exists, which fails where a home cannot be entered
         places.append(("", folder))
-    found: dict[Path, Path] = {}
+    distinct: dict[Path, Path] = {}
     for name, folder in places:
         _check(name, folder)
-        found.setdefault(folder.resolve(), folder)
-    return list(found.values())
+        distinct.setdefault(folder.resolve(), folder)
+    return list(distinct.values())
 
 
 def _of_user() -> Path:
@@ -98,10 +98,10 @@ def _check(name: str, folder: Path) -> None:
 
 
 @contextmanager
-def searching(own: Sequence[Path]) -> Iterator[None]:
+def searching(folders: Sequence[Path]) -> Iterator[None]:
     """Let Hydra search these folders before the shipped configuration while the context is open."""
     outer = before_shipped[:]
-    before_shipped[:] = own
+    before_shipped[:] = folders
     try:
         yield
     finally:

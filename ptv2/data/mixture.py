@@ -67,7 +67,7 @@ class Mixture:
     def counts(self, batch_size: int) -> list[int]:
         """Count the batches of each part in an epoch."""
         total = math.ceil(len(self) / batch_size)
-        weights = np.array([len(part) for part in self.parts], dtype=np.float64) ** (1 / self.temperature)
+        weights = np.array([len(rows) for rows in self.parts], dtype=np.float64) ** (1 / self.temperature)
         exact = weights / weights.sum() * total
         counts = np.floor(exact).astype(int)
         counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1  # largest remainders first
@@ -98,14 +98,14 @@ class Mixture:
 
     @cached_property
     def _starts(self) -> list[int]:
-        return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
+        return [0, *np.cumsum([len(rows) for rows in self.parts]).tolist()]
 
     def _stretch(self, number: int, batch_size: int, seed: int, begin: int, count: int) -> list[list[int]]:
         """Make batches `begin` to `begin + count` of a part, numbered over all epochs."""
-        part, start = self.parts[number], self._starts[number]
-        each = math.ceil(len(part) / batch_size)  # batches of one passage through the part
+        rows, start = self.parts[number], self._starts[number]
+        each = math.ceil(len(rows) / batch_size)  # batches of one passage through the part
         passages = range(begin // each, (begin + count - 1) // each + 1) if count else ()
-        batches = [batch for passage in passages for batch in part.epoch_batches(batch_size, seed, passage)]
+        batches = [batch for passage in passages for batch in rows.epoch_batches(batch_size, seed, passage)]
         return [[start + row for row in batch] for batch in batches[begin % each :][:count]]
 
     def _within(self, indices: Sequence[int]) -> tuple[int, list[int]]:

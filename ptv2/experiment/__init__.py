@@ -1,1 +1,1 @@
-"""What one run is: data and backbone opened, examples prepared, trained, recorded, and loaded again."""
+"""What one run is: data and backbone opened, examples encoded, trained, recorded, and loaded again."""

@@ -25,7 +25,7 @@ Predictions = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Prepared(Read):
+class EncodedData(Read):
     """A task with the examples of its splits, as they were read and encoded."""
 
     encoded: dict[str, EncodedSet]
@@ -38,12 +38,12 @@ class Prepared(Read):
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence."""
-        return max(part.tokens.longest for part in self.encoded.values())
+        return max(rows.tokens.longest for rows in self.encoded.values())
 
     @property
     def highest(self) -> int:
         """The highest token id."""
-        return max(part.tokens.highest for part in self.encoded.values())
+        return max(rows.tokens.highest for rows in self.encoded.values())
 
     def predictions(
         self,
@@ -71,7 +71,7 @@ class Prepared(Read):
         return self.task.score(predictions, self.examples[split])
 
 
-def prepare(read: Read, *, shown: bool) -> Prepared:
+def encode_data(read: Read, *, shown: bool) -> EncodedData:
     """Encode the task's data.
 
     Args:
@@ -81,7 +81,7 @@ def prepare(read: Read, *, shown: bool) -> Prepared:
         DataError: an example that cannot be cut to its length.
     """
     encoded = _encode(read.task, read.examples, read.config, shown)
-    return Prepared(read.config, read.source, read.task, read.examples, encoded)
+    return EncodedData(read.config, read.source, read.task, read.examples, encoded)
 
 
 def _encode(task: AnyTask, examples: dict[str, list[Any]], config: RunConfig, shown: bool) -> dict[str, EncodedSet]:

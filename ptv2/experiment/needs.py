@@ -85,16 +85,16 @@ def shared_need(config: RunConfig, shape: PreTrainedConfig) -> Need:
 
     assert config.multitask is not None
     parts = shared_parts(config)
-    tasks = {name: load_task(part.task, open_source(part)) for name, part in parts.items()}
-    works = {name: count_work(part, tasks[name], None, None) for name, part in parts.items()}
+    tasks = {name: load_task(run.task, open_source(run)) for name, run in parts.items()}
+    works = {name: count_work(run, tasks[name], None, None) for name, run in parts.items()}
     heads = HeadSpec.of_tasks({name: HeadSpec(task.head, len(task.labels)) for name, task in tasks.items()})
     weights = {name: work.examples ** (1 / config.multitask.temperature) for name, work in works.items()}
     examples = sum(work.examples for work in works.values())
     steps, epoch = [], 0.0
-    for number, (name, part) in enumerate(parts.items()):
+    for number, (name, run) in enumerate(parts.items()):
         work = works[name]
-        rows = min(pass_rows(part), work.examples)
-        steps.append(count_task(part, heads, shape, (tasks[name].head, rows, work.longest), number))
+        rows = min(pass_rows(run), work.examples)
+        steps.append(count_task(run, heads, shape, (tasks[name].head, rows, work.longest), number))
         epoch += weights[name] / sum(weights.values()) * examples * steps[-1].operations / rows
     return Need(
         f"{MULTITASK}, shared part", max(steps, key=lambda step: step.peak), epoch, "its settings are multitask.*"

@@ -12,7 +12,7 @@ from ptv2.data.overview import render, render_encoded, render_read, token_length
 from ptv2.data.repeats import describe_repeats
 
 if TYPE_CHECKING:
-    from ptv2.experiment.data import Prepared
+    from ptv2.experiment.data import EncodedData
     from ptv2.experiment.open import Read
 
 _shown: dict[str, list[str]] = {}  # what this process showed last: jobs of a sweep often read the same
@@ -47,7 +47,7 @@ def log_overview(overview: dict[str, Any]) -> None:
         log.info("%s", line)
 
 
-def describe_data(data: Prepared) -> dict[str, Any]:
+def describe_data(data: EncodedData) -> dict[str, Any]:
     """The overview that `ptv2.data.overview.render` shows; names of files are relative to `data.dir`."""
     overview = _describe_read(data)
     for split, facts in overview["splits"].items():
@@ -61,7 +61,7 @@ def describe_data(data: Prepared) -> dict[str, Any]:
     return overview
 
 
-def _describe_read(data: Read | Prepared) -> dict[str, Any]:
+def _describe_read(data: Read | EncodedData) -> dict[str, Any]:
     task, source = data.task, data.source
     splits = {
         split: {
@@ -80,7 +80,7 @@ def _describe_read(data: Read | Prepared) -> dict[str, Any]:
     }
 
 
-def _repeats(data: Read | Prepared) -> list[str]:
+def _repeats(data: Read | EncodedData) -> list[str]:
     seen = data.task.seen
     return describe_repeats({split: map(seen, examples) for split, examples in data.examples.items()})
 
@@ -96,17 +96,17 @@ def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
             _held.append(line)
 
 
-def _score_most_frequent(data: Prepared, split: str) -> dict[str, Any] | None:
+def _score_most_frequent(data: EncodedData, split: str) -> dict[str, Any] | None:
     task = data.task
-    found = task.most_frequent(data.examples["train"], data.examples[split])
-    if found is None:
+    frequent = task.most_frequent(data.examples["train"], data.examples[split])
+    if frequent is None:
         return None
-    answer, predictions = found
+    answer, predictions = frequent
     headline = task.config.headline
     return {"answer": answer, "metric": headline, "score": task.score(predictions, data.examples[split])[headline]}
 
 
-def _origin(data: Read | Prepared) -> str:
+def _origin(data: Read | EncodedData) -> str:
     config, sources = data.config, data.config.task.sources
     if config.data.source == "mini":
         return f"task {config.task.name}, made up by ptv2 ({sources.mini})"

@@ -11,7 +11,7 @@ import torch
 from ptv2.config.schema import TrainerConfig
 from ptv2.console.output import log, log_file, tell
 from ptv2.errors import Interrupted, Pruned
-from ptv2.experiment.data import Prepared
+from ptv2.experiment.data import EncodedData
 from ptv2.files import write_json_whole
 from ptv2.models.build import PromptedModel
 from ptv2.models.speed import slow_precision
@@ -89,9 +89,9 @@ def training_notes(trainer: Trainer) -> list[str]:
     return remarks
 
 
-def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
+def notes(data: EncodedData, model: PromptedModel) -> list[str]:
     """What a reader of the numbers should know, besides what the overview of the data has."""
-    remarks, config = [], prepared.config
+    remarks, config = [], data.config
     if config.model.pooler == "published" and model.has_random_frozen_pooler:
         remarks.append(
             "the checkpoint has no pooler: scores are read through a random, frozen one, as in the published code"
@@ -103,4 +103,4 @@ def notes(prepared: Prepared, model: PromptedModel) -> list[str]:
         remarks.append(f"verbalizer: scores are those of label words in {origin} language-model head, {state}")
     if config.task.sources.mini is not None and config.data.source == "mini":
         remarks.append("mini data are made up by this project; the numbers say nothing about a real task")
-    return [*remarks, *prepared.task.outcome_notes()]
+    return [*remarks, *data.task.outcome_notes()]

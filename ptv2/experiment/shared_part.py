@@ -21,7 +21,7 @@ from accelerate.utils import broadcast_object_list
 from ptv2.config.methods import MULTITASK
 from ptv2.console.output import tell
 from ptv2.data.mixture import Mixture
-from ptv2.experiment.data import Prepared, prepare
+from ptv2.experiment.data import EncodedData, encode_data
 from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Shared, for_each_task, read_examples
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded, show_read
@@ -45,7 +45,7 @@ SPLITS = ("train", "dev")  # test sets are for the runs that go on from here
 class Start:
     """What a training begins with: nothing, or the shared part's prompts."""
 
-    part: Result | None = None
+    result: Result | None = None
     artifact: Path | None = None
     seconds: float = 0.0  # that it took now; its own record has them
 
@@ -57,19 +57,19 @@ class Start:
     @property
     def notes(self) -> list[str]:
         """What a run's record notes of it."""
-        if self.part is None:
+        if self.result is None:
             return []
-        tasks = self.part.task.replace("+", ", ")
-        return [f"began with the prompts of {SHARED}/{self.part.name}, trained on {tasks} together"]
+        tasks = self.result.task.replace("+", ", ")
+        return [f"began with the prompts of {SHARED}/{self.result.name}, trained on {tasks} together"]
 
     @property
     def record(self) -> dict[str, Any] | None:
         """What a run's record says of the part."""
-        if self.part is None:
+        if self.result is None:
             return None
         fields = ("name", "dev", "best_epoch", "steps", "time")
-        record = {field: getattr(self.part, field) for field in fields}
-        return {**record, "tasks": self.part.task.split("+"), "data": self.part.data["fingerprint"]}
+        about = {field: getattr(self.result, field) for field in fields}
+        return {**about, "tasks": self.result.task.split("+"), "data": self.result.data["fingerprint"]}
 
 
 def begin(shared: Shared | None, longest: int) -> Start:
@@ -81,8 +81,8 @@ def begin(shared: Shared | None, longest: int) -> Start:
     if shared is None:
         return Start()
     before = time.perf_counter()
-    part = train_shared(shared, longest)
-    return Start(part, shared.run.path / "artifact", time.perf_counter() - before)
+    result = train_shared(shared, longest)
+    return Start(result, shared.run.path / "artifact", time.perf_counter() - before)
 
 
 def train_shared(shared: Shared, longest: int = 0) -> Result:
@@ -101,19 +101,19 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
             tell(f"{shared.run.path}: finished before")
     else:
         say_if_slow(next(iter(shared.parts.values())).trainer, accelerator)
-        read = for_each_task(shared.parts, lambda name: _prepare(shared, name, accelerator), shared.config)
-        prepared = {name: data for name, (data, _) in read.items()}
+        read = for_each_task(shared.parts, lambda name: _encode_task(shared, name, accelerator), shared.config)
+        task_data = {name: data for name, (data, _) in read.items()}
         overviews = {name: overview for name, (_, overview) in read.items()}
-        model = _build(shared, prepared, accelerator)
-        model.check_length(max(longest, *(data.longest for data in prepared.values())))
-        model.check_ids(max(data.highest for data in prepared.values()))
+        model = _build(shared, task_data, accelerator)
+        model.check_length(max(longest, *(data.longest for data in task_data.values())))
+        model.check_ids(max(data.highest for data in task_data.values()))
         try:
             with _held(shared.run, accelerator):
                 if not _agreed(accelerator, shared.run.result is not None):
                     with recording(shared.run) if accelerator.is_main_process else nullcontext():
                         config = next(iter(shared.parts.values()))
                         fit = Fit(config, shared.run.path, model, accelerator, time.perf_counter())
-                        _fit_and_record(shared, prepared, overviews, fit)
+                        _fit_and_record(shared, task_data, overviews, fit)
         finally:
             release(model)
             del model  # before the run that goes on from here loads its own
@@ -122,34 +122,34 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
     return result
 
 
-def _prepare(shared: Shared, name: str, accelerator: Accelerator) -> tuple[Prepared, dict[str, Any]]:
+def _encode_task(shared: Shared, name: str, accelerator: Accelerator) -> tuple[EncodedData, dict[str, Any]]:
     """Read and encode one task's data, and say what they are."""
     read = read_examples(shared.parts[name], shared.sources[name], SPLITS)
     if accelerator.is_main_process:
         show_read(read)
-    data = prepare(read, shown=accelerator.is_main_process)
+    data = encode_data(read, shown=accelerator.is_main_process)
     overview = describe_data(data)
     if accelerator.is_main_process:
         show_encoded(overview)
     return data, overview
 
 
-def _build(shared: Shared, prepared: dict[str, Prepared], accelerator: Accelerator) -> PromptedModel:
+def _build(shared: Shared, task_data: dict[str, EncodedData], accelerator: Accelerator) -> PromptedModel:
     config = next(iter(shared.parts.values()))
-    heads = HeadSpec.of_tasks({name: data.head for name, data in prepared.items()})
+    heads = HeadSpec.of_tasks({name: data.head for name, data in task_data.items()})
     tokens = prompt_tokens(config)
     return build_spread(lambda: build_model(config, heads, tokens), config.trainer.shard, accelerator)
 
 
 def _fit_and_record(
-    shared: Shared, prepared: dict[str, Prepared], overviews: dict[str, dict[str, Any]], fit: Fit
+    shared: Shared, task_data: dict[str, EncodedData], overviews: dict[str, dict[str, Any]], fit: Fit
 ) -> None:
     model, accelerator = fit.model, fit.accelerator
-    headlines = {name: f"{name}.{data.task.config.headline}" for name, data in prepared.items()}
+    headlines = {name: f"{name}.{data.task.config.headline}" for name, data in task_data.items()}
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
         scores: dict[str, float] = {}
-        for number, (name, data) in enumerate(prepared.items()):
+        for number, (name, data) in enumerate(task_data.items()):
             predictions = data.predictions("dev", model, accelerator, check, head=number)
             scores |= {f"{name}.{metric}": value for metric, value in data.score("dev", predictions).items()}
         return {HEADLINE: statistics.fmean(scores[name] for name in headlines.values()), **scores}
@@ -157,51 +157,53 @@ def _fit_and_record(
     if accelerator.is_main_process:
         for overview in overviews.values():
             log_overview(overview)
-    fit.run(_mixture(shared, prepared), dev, HEADLINE, others=[*headlines.values()])
+    fit.run(_mixture(shared, task_data), dev, HEADLINE, others=[*headlines.values()])
     if accelerator.is_main_process:
         result = Result(
             **fit.record(),
-            task="+".join(prepared),
+            task="+".join(task_data),
             method=MULTITASK,
             test=None,
-            data=_data_record(shared, prepared, overviews),
-            config={**shared.run.config, "task": {"name": "+".join(prepared)}},
+            data=_data_record(shared, task_data, overviews),
+            config={**shared.run.config, "task": {"name": "+".join(task_data)}},
             notes=[
-                *(f"{name}: {note}" for name, data in prepared.items() for note in notes(data, model)),
+                *(f"{name}: {note}" for name, data in task_data.items() for note in notes(data, model)),
                 *training_notes(fit.trainer),
             ],
         )
-        states = {name: data.task.state() for name, data in prepared.items()}
+        states = {name: data.task.state() for name, data in task_data.items()}
         save_artifact(model, shared.run.path / "artifact", {"tasks": states}, to_go_on=True)
         write_result(shared.run.path, result)
     accelerator.wait_for_everyone()
 
 
-def _mixture(shared: Shared, prepared: dict[str, Prepared]) -> Mixture:
+def _mixture(shared: Shared, task_data: dict[str, EncodedData]) -> Mixture:
     assert shared.config.multitask is not None
-    return Mixture([data.encoded["train"] for data in prepared.values()], shared.config.multitask.temperature)
+    return Mixture([data.encoded["train"] for data in task_data.values()], shared.config.multitask.temperature)
 
 
-def _data_record(shared: Shared, prepared: dict[str, Prepared], overviews: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _data_record(
+    shared: Shared, task_data: dict[str, EncodedData], overviews: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """The sums over tasks under the names that a run's record has, and each task's own under `tasks`."""
     config = next(iter(shared.parts.values()))
-    mixture = _mixture(shared, prepared)
-    batches = dict(zip(prepared, mixture.counts(config.trainer.batch_size), strict=True))
-    fingerprints = {name: data.source.fingerprint for name, data in prepared.items()}
+    mixture = _mixture(shared, task_data)
+    batches = dict(zip(task_data, mixture.counts(config.trainer.batch_size), strict=True))
+    fingerprints = {name: data.source.fingerprint for name, data in task_data.items()}
     tasks = {
         name: {
             "source": dict(data.source.provenance),
             "fingerprint": fingerprints[name],
-            "examples": {split: len(part) for split, part in data.examples.items()},
+            "examples": {split: len(rows) for split, rows in data.examples.items()},
             "rows": len(data.encoded["train"]),
             "batches_an_epoch": batches[name],
             "overview": overviews[name],
         }
-        for name, data in prepared.items()
+        for name, data in task_data.items()
     }
     return {
         "fingerprint": hashlib.sha256(json.dumps(fingerprints, sort_keys=True).encode()).hexdigest()[:16],
-        "examples": {split: sum(len(data.examples[split]) for data in prepared.values()) for split in SPLITS},
+        "examples": {split: sum(len(data.examples[split]) for data in task_data.values()) for split in SPLITS},
         "predicted": {},
         "tasks": tasks,
     }

@@ -12,7 +12,7 @@ from typing import Any
 from transformers.utils import logging as transformers_logging
 
 from ptv2.config.recipes import describe_recipe
-from ptv2.experiment.data import Predictions, Prepared, prepare
+from ptv2.experiment.data import EncodedData, Predictions, encode_data
 from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Opened, Read
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded
@@ -59,7 +59,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
         return train_shared(shared)
     accelerator.wait_for_everyone()
     say_if_slow(config.trainer, accelerator)
-    data = prepare(read, shown=accelerator.is_main_process)
+    data = encode_data(read, shown=accelerator.is_main_process)
     overview = describe_data(data)
     if accelerator.is_main_process:
         show_encoded(overview)
@@ -82,7 +82,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
 
 
 def _fit_and_record(
-    fit: Fit, data: Prepared, overview: dict[str, Any], run: RunDirectory, start: Start, watch: Monitor | None
+    fit: Fit, data: EncodedData, overview: dict[str, Any], run: RunDirectory, start: Start, watch: Monitor | None
 ) -> Result:
     config, task, model, accelerator = data.config, data.task, fit.model, fit.accelerator
     scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
@@ -127,7 +127,7 @@ def _fit_and_record(
     return result
 
 
-def _write_predictions(data: Prepared, run: RunDirectory, split: str, rows: Predictions) -> None:
+def _write_predictions(data: EncodedData, run: RunDirectory, split: str, rows: Predictions) -> None:
     task, examples, provenance = data.task, data.examples[split], data.source.provenance
     write_text_whole(run.path / f"predictions-{split}.jsonl", json_lines(task.rows(rows, examples)))
     write_text_whole(run.path / f"fractions-{split}.json", json.dumps(task.fractions(rows, examples)))
@@ -136,13 +136,13 @@ def _write_predictions(data: Prepared, run: RunDirectory, split: str, rows: Pred
         write_text_whole(run.path / f"official-{split}.{ending}", text)
 
 
-def _data_record(data: Prepared, predictions: dict[str, Predictions]) -> dict[str, Any]:
+def _data_record(data: EncodedData, predictions: dict[str, Predictions]) -> dict[str, Any]:
     return {
         "source": dict(data.source.provenance),
         "fingerprint": data.source.fingerprint,
-        "examples": {split: len(part) for split, part in data.examples.items()},
-        "truncated": {split: part.truncated for split, part in data.encoded.items()},
-        "longest": {split: part.tokens.longest for split, part in data.encoded.items()},
-        "labels": {split: data.task.gold(part) for split, part in data.examples.items()},
+        "examples": {split: len(rows) for split, rows in data.examples.items()},
+        "truncated": {split: rows.truncated for split, rows in data.encoded.items()},
+        "longest": {split: rows.tokens.longest for split, rows in data.encoded.items()},
+        "labels": {split: data.task.gold(rows) for split, rows in data.examples.items()},
         "predicted": {split: data.task.answers(rows) for split, rows in predictions.items()},
     }

@@ -136,8 +136,8 @@ def read_adapter(folder: str | Path) -> Adapter:
     _check(folder / WEIGHTS, _Header, header)
     prompt, length = tensors.get(EMBEDDINGS), config["num_virtual_tokens"]
     if prompt is None or prompt.dim() != 2 or prompt.shape[0] != length:
-        found = "missing" if prompt is None else list(prompt.shape)
-        raise ModelError(f"{folder / WEIGHTS}: {EMBEDDINGS} is {found}, expected [{length}, N]")
+        shape = "missing" if prompt is None else list(prompt.shape)
+        raise ModelError(f"{folder / WEIGHTS}: {EMBEDDINGS} is {shape}, expected [{length}, N]")
     if damaged := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
         raise NonFiniteError(f"{folder / WEIGHTS}: {shorten(damaged[0])} holds NaN or infinity")
     return Adapter(config, tensors, header)
@@ -151,5 +151,5 @@ def _check(path: Path, kind: type[BaseModel], value: Any) -> None:
         kind.model_validate(value)
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
+        key = ".".join(str(step) for step in fault["loc"])
         raise ModelError(f"{path}: {key} is {shorten(repr(fault['input']))}, which ptv2 cannot use") from error

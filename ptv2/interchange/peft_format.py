@@ -106,10 +106,10 @@ def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
         raise ModelError(
             f"the adapter's prompt is {tuple(values.shape)}, this backbone takes {want}: another backbone?"
         )
-    own = _prompt_config(model, values)
+    expected = _prompt_config(model, values)
     for key in ("num_layers", "token_dim"):  # tensors of as many numbers may be laid out for another backbone
-        if adapter.deep and (other := adapter.config.get(key)) not in (None, own[key]):
-            raise ModelError(f"the adapter has {key} {quote(other)}, this backbone {own[key]}: another backbone?")
+        if adapter.deep and (other := adapter.config.get(key)) not in (None, expected[key]):
+            raise ModelError(f"the adapter has {key} {quote(other)}, this backbone {expected[key]}: another backbone?")
     with torch.no_grad():
         prompt.copy_(_unflat(values, prompt.shape) if adapter.deep else values)
         for name, tensor in parts.items():
@@ -120,9 +120,11 @@ def _check_fit(model: PromptedModel, parts: dict[str, Tensor], given: dict[str, 
     """Raise `ModelError` unless the adapter's modules are those of the model, in their shapes."""
     if given.keys() != parts.keys():
         lacking, odd = sorted(parts.keys() - given.keys()), sorted(given.keys() - parts.keys())
-        said = [f"lacks {', '.join(lacking)}"] if lacking else []
-        said += [f"has {', '.join(odd)}, for which a {model.family.model_type} model has no place"] if odd else []
-        raise ModelError(f"the adapter {' and '.join(said)}")
+        differences = [f"lacks {', '.join(lacking)}"] if lacking else []
+        differences += (
+            [f"has {', '.join(odd)}, for which a {model.family.model_type} model has no place"] if odd else []
+        )
+        raise ModelError(f"the adapter {' and '.join(differences)}")
     for name, tensor in parts.items():
         if given[name].shape != tensor.shape:
             raise ModelError(
@@ -219,7 +221,7 @@ def _layout(model: PromptedModel) -> HeadLayout:
 
 
 def _named(name: str, linear: nn.Linear) -> dict[str, Tensor]:
-    return {f"{name}.{part}": parameter for part, parameter in linear.named_parameters()}
+    return {f"{name}.{kind}": parameter for kind, parameter in linear.named_parameters()}
 
 
 @dataclass

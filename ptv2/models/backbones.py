@@ -129,7 +129,7 @@ def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, lang
 
 def layers(model: nn.Module, count: int) -> list[nn.Module]:
     """The layers of a backbone: the longest list of modules in it; one that serves several times (albert) is one."""
-    lists = [list(part) for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) <= count]
+    lists = [list(module) for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) <= count]
     return max(lists, key=len, default=[])
 
 

@@ -57,16 +57,14 @@ def in_words(runs: Iterable[Path]) -> list[str]:
     revisions_of: dict[str, dict[str, None]] = {}
     for run in runs:
         try:
-            record = json.loads((run / "env.json").read_text(encoding="utf-8"))
-            gpus = ", ".join(record["gpus"]) or "no GPU"
-            packages = ", ".join(
-                f"{name} {version}" for name, version in reversed(record["packages"].items()) if version
-            )
+            env = json.loads((run / "env.json").read_text(encoding="utf-8"))
+            gpus = ", ".join(env["gpus"]) or "no GPU"
+            packages = ", ".join(f"{name} {version}" for name, version in reversed(env["packages"].items()) if version)
             machine = (
-                f"{record['processor']}, {record['cores']} cores ({record['threads']} used by a run), "
-                f"{record['memory_gib']} GiB, {gpus}; {record['system']}, Python {record['python']}, {packages}"
+                f"{env['processor']}, {env['cores']} cores ({env['threads']} used by a run), "
+                f"{env['memory_gib']} GiB, {gpus}; {env['system']}, Python {env['python']}, {packages}"
             )
-            revisions_of.setdefault(machine, {}).update({record["git"]: None} if record["git"] else {})
+            revisions_of.setdefault(machine, {}).update({env["git"]: None} if env["git"] else {})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return [

@@ -22,9 +22,9 @@ RECORD = "record"  # key of the JSON record in a file's metadata
 KEPT = 2  # states on disk: the newest, and the one to fall back to
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write tensors and a JSON record into one file with a checksum over both."""
-    write_tensors(path, tensors, RECORD, json.dumps(record))
+    write_tensors(path, tensors, RECORD, json.dumps(header))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -40,16 +40,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     return tensors, json.loads(text)
 
 
-def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+def save_state(folder: Path, step: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write the state after `step`, then drop the states before the last `KEPT`."""
-    save_tensors(folder / f"state-{step:08d}.safetensors", tensors, record)
+    save_tensors(folder / f"state-{step:08d}.safetensors", tensors, header)
     for path in _states(folder)[KEPT:]:
         path.unlink(missing_ok=True)
 
 
-def save_best(folder: Path, name: str, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+def save_best(folder: Path, name: str, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write the best weights so far as best-STEP.safetensors; drop those that no state on disk refers to."""
-    save_tensors(folder / name, tensors, record)
+    save_tensors(folder / name, tensors, header)
     needed = {name} | {_best_of(path) for path in _states(folder)}
     for path in folder.glob("best-*.safetensors"):
         if path.name not in needed:

@@ -304,8 +304,8 @@ class Trainer:
             }
         if self.accelerator.is_main_process:
             self.log.flush()
-            record = {**asdict(self.at), "processes": len(randoms), "log": self.log.fingerprint()}
-            state.save_state(self.folder, self.at.step, tensors, record)
+            header = {**asdict(self.at), "processes": len(randoms), "log": self.log.fingerprint()}
+            state.save_state(self.folder, self.at.step, tensors, header)
         self._saved_at = time.monotonic()
 
     def _save_before_giving_up(self) -> None:
@@ -326,14 +326,14 @@ class Trainer:
             torch.manual_seed(process_seed(self.seed, self.accelerator.process_index))
             self._open_log()
             return
-        tensors, record = latest
-        processes, log = record.pop("processes"), record.pop("log", None)
+        tensors, header = latest
+        processes, log = header.pop("processes"), header.pop("log", None)
         if processes != self.accelerator.num_processes:
             raise RunError(
                 f"{self.folder}: was interrupted with {processes} processes and can only go on with as many, "
                 f"not {self.accelerator.num_processes}"
             )
-        self.at = Position(**record)
+        self.at = Position(**header)
         self.at.resumed += 1
         self._load({name: tensors[name] for name in self.parameters})
         state.restore_optimizer(self.optimizer, tensors)

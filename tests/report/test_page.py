@@ -233,7 +233,7 @@ def test_settings_are_what_is_common_and_what_is_not(out: Path) -> None:
     write(out, result("p-tuning-v2", 4, 70.0, config={"optim": {"lr": 0.0123456789}, "prompt": {"length": 7}}))
     tree = page(out)
     run, usual = run_of(tree, "made-tiny-p-tuning-v2-0000000004"), data(tree)["common"]["made"]["p-tuning-v2"]
-    assert run["own"] == {"optim.lr": 0.0123456789, "prompt.length": 7, "seed": 4}
+    assert run["differing"] == {"optim.lr": 0.0123456789, "prompt.length": 7, "seed": 4}
     assert run["lacking"] == []
     assert usual["optim.lr"] == 0.005
     assert not [key for key in data(tree)["common"]["made"]["fine-tuning"] if key.startswith("prompt.")]
@@ -245,7 +245,7 @@ def test_the_recipe_is_told(out: Path) -> None:
     write(out, replace(made, config={**made.config, "recipe": recipe}))
     run = run_of(page(out), made.name)
     assert run["recipe"] == recipe
-    assert not [key for key in run["own"] if key.startswith("recipe")]
+    assert not [key for key in run["differing"] if key.startswith("recipe")]
 
 
 def test_numbers_that_json_has_no_word_for(out: Path) -> None:

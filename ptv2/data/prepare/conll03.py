@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptv2.data.columns import BOUNDARY
 from ptv2.data.prepare.given import Given, find_given
-from ptv2.data.prepare.parts import Part, tagged
+from ptv2.data.prepare.parts import TaskFile, tagged
 from ptv2.data.tags import scheme_of, to_bio
 from ptv2.errors import DataError
 
@@ -26,7 +26,7 @@ _WITHOUT_WORDS = re.compile(r"make\.eng|tags\.eng.*|eng\.raw.*")
 _WANTED = re.compile("|".join(re.escape(name) for names in _NAMES.values() for name in names))
 
 
-def read(base: Path) -> dict[str, Part]:
+def read(base: Path) -> dict[str, TaskFile]:
     """Read the three parts, their tags (IOB1 in the task's own files) as BIO.
 
     Raises:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ptv2.data.lines import Row, check_widths
 from ptv2.data.prepare.given import Given, find_given, require
-from ptv2.data.prepare.parts import Part, with_roles
+from ptv2.data.prepare.parts import TaskFile, with_roles
 from ptv2.data.prepare.penn import tree_words
 from ptv2.data.props import Sentence, props_sentence
 from ptv2.errors import DataError, enumerate_some
@@ -58,7 +58,7 @@ _WANTED = re.compile(r"(train\.\d\d|devel\.24|test\.wsj|test\.brown)\.(words|pro
 _TREES = re.compile(r"(wsj_\d{4}|ck0[123])\.mrg")
 
 
-def read(base: Path, treebank: Path | None) -> dict[str, Part]:
+def read(base: Path, treebank: Path | None) -> dict[str, TaskFile]:
     """Read the four parts: train, dev, test (WSJ) and test-brown.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptv2.data.prepare.gold import find_gold
-from ptv2.data.prepare.parts import Part, with_roles
+from ptv2.data.prepare.parts import TaskFile, with_roles
 from ptv2.data.props import conll12_sentences
 
 # First the release for all of OntoNotes 5 (version 12), then the shared task's own documents (version 4), which are
@@ -20,7 +20,7 @@ PUBLISHED = {
 }
 
 
-def read(base: Path) -> dict[str, Part]:
+def read(base: Path) -> dict[str, TaskFile]:
     """Read the three parts.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ptv2.data.prepare.archives import read_plain
 from ptv2.data.prepare.given import Given
 from ptv2.data.prepare.gold import find_gold
-from ptv2.data.prepare.parts import Part, tagged
+from ptv2.data.prepare.parts import TaskFile, tagged
 from ptv2.data.props import to_bio
 from ptv2.errors import DataError
 
@@ -25,7 +25,7 @@ _WORD, _ENTITY = 3, 10
 _WHOLE = re.compile(r"\(([^()*]+)\)")  # an entity of one token may be written without the asterisk, (GPE)
 
 
-def read(base: Path) -> dict[str, Part]:
+def read(base: Path) -> dict[str, TaskFile]:
     """Read the three parts, without the documents that have no entity at all: names were not annotated there.
 
     Among them is the whole New Testament (pt), whose sentences would teach that nothing is a name.

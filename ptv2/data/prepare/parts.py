@@ -12,7 +12,7 @@ from ptv2.data.props import Sentence, write_props
 Counts = dict[str, int]
 
 
-class Part(NamedTuple):
+class TaskFile(NamedTuple):
     """One file that a task reads: its text, and its numbers of sentences, tokens and predicates or entities."""
 
     text: str
@@ -29,7 +29,7 @@ class Release:
 
     summary: str
     suffix: str
-    read: Callable[..., dict[str, Part]]
+    read: Callable[..., dict[str, TaskFile]]
     published: dict[str, list[Counts]]
     takes_treebank: bool = False
 
@@ -47,17 +47,17 @@ def differences(counts: Counts, published: Sequence[Counts]) -> list[str]:
     return min(by_edition, key=len)
 
 
-def tagged(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Part:
+def tagged(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> TaskFile:
     """Write tokens and their BIO tags as lines `token tag`, with a blank line after every sentence."""
     counts: Counter[str] = Counter(sentences=0, tokens=0, entities=0)
     blocks = []
     for tokens, tags in sentences:
         counts.update(sentences=1, tokens=len(tokens), entities=sum(tag.startswith("B-") for tag in tags))
         blocks.append("".join(f"{token} {tag}\n" for token, tag in zip(tokens, tags, strict=True)) + "\n")
-    return Part("".join(blocks), dict(counts))
+    return TaskFile("".join(blocks), dict(counts))
 
 
-def with_roles(sentences: Iterable[Sentence]) -> Part:
+def with_roles(sentences: Iterable[Sentence]) -> TaskFile:
     """Write sentences and their propositions in the columns of CoNLL-2005, the words first."""
     counts: Counter[str] = Counter(sentences=0, tokens=0, predicates=0)
 
@@ -67,4 +67,4 @@ def with_roles(sentences: Iterable[Sentence]) -> Part:
             yield sentence
 
     text = write_props(counted(), words=True)
-    return Part(text, dict(counts))
+    return TaskFile(text, dict(counts))

@@ -26,7 +26,7 @@ def register_names() -> None:
     """Tell transformers how to read these names (and to write them again on saving)."""
     names = [WeightRenaming(theirs, ours) for theirs, ours in RENAMED.items()]
     split = [
-        WeightConverter(f"{FUSED}.{kind}", [f"{part}.{kind}" for part in PARTS], [Chunk(dim=0)])
+        WeightConverter(f"{FUSED}.{kind}", [f"{name}.{kind}" for name in PARTS], [Chunk(dim=0)])
         for kind in ("weight", "bias")
     ]
     register_checkpoint_conversion_mapping("glm-2021", [*names, *split], overwrite=True)

@@ -20,17 +20,17 @@ function html(tag, attributes = {}, ...children) {
 
 /** Values that a reader can count by, over [low, high]. */
 function ticks(low, high, log) {
-  const found = [];
+  const marks = [];
   if (log && high > 4 * low) {
     const factors = high > 3000 * low ? [1] : high > 10 * low ? [1, 3] : [1, 2, 3, 5, 7];
     for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
-      for (const factor of factors) found.push(factor * 10 ** power);
+      for (const factor of factors) marks.push(factor * 10 ** power);
   } else {
     const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((width) => width >= raw);
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) marks.push(i * step);
   }
-  return found.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
+  return marks.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
 }
 
 /** A map of values to pixels [from, to], with room around them unless the axis begins at `zero`. */

@@ -78,7 +78,7 @@ def _details(run: Shown, config: Flat, usual: Flat, pool: Pool) -> dict[str, Any
         "model": run.model,
         "method": run.method,
         "headline": run.headline,
-        "own": differing,
+        "differing": differing,
         "lacking": lacking,
         "recipe": plain(run.config.get("recipe")),
         "environment": pool.number(plain(run.environment)),

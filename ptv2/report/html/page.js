@@ -14,50 +14,50 @@ const split = () => checked("split")[0] || Object.keys(DATA.rows)[0];
 
 function apply() {
   const wanted = Object.fromEntries(KINDS.map((kind) => [kind, new Set(checked(kind))]));
-  const said = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const terms = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const row of rows)
     row.hidden = !KINDS.every((kind) => !wanted[kind].size || wanted[kind].has(row.dataset[kind])) ||
-      !said.every((word) => texts.get(row).includes(word));
-  for (const part of document.querySelectorAll(".split")) part.classList.toggle("on", part.dataset.split === split());
-  count(wanted, said);
+      !terms.every((word) => texts.get(row).includes(word));
+  for (const table of document.querySelectorAll(".split")) table.classList.toggle("on", table.dataset.split === split());
+  count(wanted, terms);
   drawSizes();
   drawCurves();
 }
 
-function count(wanted, said) {
+function count(wanted, terms) {
   const results = resultRows(), runs = DATA.runs.map((_, index) => runRow(index));
   const none = runs.every((row) => row.hidden), empty = document.getElementById("empty");
   empty.hidden = !none;
-  if (none) empty.querySelector("p").textContent = whyNone(runs, wanted, said);
+  if (none) empty.querySelector("p").textContent = whyNone(runs, wanted, terms);
   const shown = (list) => `${list.filter((row) => !row.hidden).length} of ${list.length}`;
   document.getElementById("shown").textContent = `${shown(results)} results, ${shown(runs)} runs shown`;
 }
 
 /** Which part of the filter lets no run through, in a sentence. */
-function whyNone(runs, wanted, said) {
+function whyNone(runs, wanted, terms) {
   const all = runs.length === 1 ? "the one run" : `any of the ${runs.length} runs`;
-  const unheard = said.filter((word) => !runs.some((row) => texts.get(row).includes(word)));
+  const unheard = terms.filter((word) => !runs.some((row) => texts.get(row).includes(word)));
   if (unheard.length) return `No run is shown: ${unheard.map((word) => `“${word}”`).join(" and ")} ${unheard.length > 1 ? "are" : "is"} not in the text of ${all}.`;
   const chosen = KINDS.filter((kind) => wanted[kind].size).map((kind) => `${kind} ${[...wanted[kind]].join(" or ")}`);
-  const parts = [...chosen, ...said.map((word) => `“${word}”`)];
+  const parts = [...chosen, ...terms.map((word) => `“${word}”`)];
   return `No run is shown: none of the ${runs.length} runs has all of ${parts.join(", ")}, though each of these has some.`;
 }
 
 const resultRows = () => [...document.querySelectorAll(".split.on .row")];
 
 function remember() {
-  const kept = new URLSearchParams();
-  for (const name of [...KINDS, "split"]) for (const value of checked(name)) kept.append(name, value);
-  if (kept.get("split") === Object.keys(DATA.rows)[0]) kept.delete("split");
-  if (form.words.value) kept.set("words", form.words.value);
-  history.replaceState(null, "", `#${kept}`);
+  const fragment = new URLSearchParams();
+  for (const name of [...KINDS, "split"]) for (const value of checked(name)) fragment.append(name, value);
+  if (fragment.get("split") === Object.keys(DATA.rows)[0]) fragment.delete("split");
+  if (form.words.value) fragment.set("words", form.words.value);
+  history.replaceState(null, "", `#${fragment}`);
 }
 
 function recall() {
-  const kept = new URLSearchParams(location.hash.slice(1));
+  const fragment = new URLSearchParams(location.hash.slice(1));
   for (const input of form.querySelectorAll("input[type=checkbox], input[type=radio]"))
-    if (kept.has(input.name)) input.checked = kept.getAll(input.name).includes(input.value);
-  form.words.value = kept.get("words") || form.words.value;
+    if (fragment.has(input.name)) input.checked = fragment.getAll(input.name).includes(input.value);
+  form.words.value = fragment.get("words") || form.words.value;
 }
 
 // Charts over many runs
@@ -94,7 +94,7 @@ function drawSizes() {
   })), { x: { label: "trained parameters, %", log: true }, y: { label: `${members[0].metric}, ${split()}` }, lines: false }))));
 }
 
-const resultOrder = new Map([...document.querySelectorAll(".split")].map((part) => [part.dataset.split, [...part.querySelectorAll(".row")]]));
+const resultOrder = new Map([...document.querySelectorAll(".split")].map((table) => [table.dataset.split, [...table.querySelectorAll(".row")]]));
 
 /** A run's points over epochs or steps; steps of the loss become epochs by the last evaluation. */
 function devPoints(run, unit) {
@@ -188,7 +188,7 @@ function grid(header, lines) {
 function named(table) {
   table.setAttribute("role", "table");
   for (const [selector, role] of [["tbody, thead", "rowgroup"], ["tr", "row"], ["td", "cell"], ["thead th", "columnheader"], ["tbody th", "rowheader"]])
-    for (const part of table.querySelectorAll(selector)) part.setAttribute("role", role);
+    for (const element of table.querySelectorAll(selector)) element.setAttribute("role", role);
   return table;
 }
 
@@ -205,9 +205,9 @@ function facts(entries) {
 }
 
 function settings(run) {
-  const usual = DATA.common[run.task][run.method], all = { ...usual, ...run.own };
+  const usual = DATA.common[run.task][run.method], all = { ...usual, ...run.differing };
   for (const key of run.lacking) delete all[key];
-  const lines = Object.keys(run.own).sort().map((key) => [key, words(run.own[key]), key in usual ? words(usual[key]) : "not set"]);
+  const lines = Object.keys(run.differing).sort().map((key) => [key, words(run.differing[key]), key in usual ? words(usual[key]) : "not set"]);
   return [
     html("h3", {}, "Settings that most runs of this task and method have otherwise"),
     lines.length ? grid(["setting", "this run", "most runs"], lines) : html("p", { class: "note" }, "none"),
@@ -218,9 +218,9 @@ function settings(run) {
 
 /** A part that is built when it is opened first. */
 function folded(title, build) {
-  const part = html("details", {}, html("summary", {}, title));
-  part.addEventListener("toggle", () => { if (part.open && part.children.length === 1) part.append(build()); });
-  return part;
+  const details = html("details", {}, html("summary", {}, title));
+  details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(build()); });
+  return details;
 }
 
 const COUNTS = new Set(["support", "predicted", "total"]);
@@ -232,11 +232,11 @@ function confusion({ labels, whole: all, cells, kinds, wrong, total }, name) {
   if (!all) {
     const told = `${whole(wrong)} of ${whole(total)} examples are wrong, in ${whole(kinds)} ways; ` +
       (kinds > cells.length ? `these ${cells.length} are the most frequent, and result.json has them all.` : "these are all.");
-    const lines = cells.map(([is, said, count]) => [names[is], names[said], right(whole(count))]);
+    const lines = cells.map(([is, answer, count]) => [names[is], names[answer], right(whole(count))]);
     return html("div", {}, title, html("p", { class: "note" }, told), lines.length ? scroll(grid(["right", "predicted", "examples"], lines)) : "");
   }
   const counts = names.map(() => names.map(() => 0));
-  for (const [is, said, count] of cells) counts[is][said] = count;
+  for (const [is, answer, count] of cells) counts[is][answer] = count;
   const row = (line, i) => {
     const sum = line.reduce((one, other) => one + other, 0);
     return html("tr", {}, html("th", { scope: "row" }, names[i]), line.map((count, j) => html("td", { class: `n${i === j ? " hit" : ""}`, style: `--share: ${sum ? count / sum : 0}` }, whole(count))));
@@ -323,8 +323,8 @@ function goTo(index) {
 /** What a cell is ordered by: a time, a number (without its spread), or text. */
 function worth(text) {
   if (/^\d+:\d\d$/.test(text)) { const [m, s] = text.split(":"); return 60 * m + Number(s); }
-  const found = /^[<+]?(-?\d[\d.]*(e[-+]?\d+)?)(?![\d-])/i.exec(text);
-  return found ? Number(found[1]) : text.toLowerCase();
+  const match = /^[<+]?(-?\d[\d.]*(e[-+]?\d+)?)(?![\d-])/i.exec(text);
+  return match ? Number(match[1]) : text.toLowerCase();
 }
 
 function order(button) {
@@ -361,7 +361,7 @@ form.addEventListener("input", later);
 form.addEventListener("reset", later);
 document.getElementById("unit").addEventListener("change", drawCurves);
 document.getElementById("all-metrics")?.addEventListener("change", (event) => {
-  for (const part of document.querySelectorAll(".split .wide")) part.classList.toggle("all-metrics", event.target.checked);
+  for (const wide of document.querySelectorAll(".split .wide")) wide.classList.toggle("all-metrics", event.target.checked);
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button"), line = event.target.closest("svg [data-run]");
