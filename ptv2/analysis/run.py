@@ -26,7 +26,7 @@ from ptv2.experiment.heads import head_spec
 from ptv2.experiment.load import load_trained
 from ptv2.models.build import PromptedModel, build_model
 from ptv2.models.prompts import ShallowPrompts
-from ptv2.models.tokenizers import prompt_tokens
+from ptv2.models.tokenizers import around_text, prompt_tokens
 from ptv2.training.device import naming_memory
 from ptv2.training.predict import predict
 
@@ -209,9 +209,7 @@ class Session:
     def _around(self) -> Around:
         """The special tokens that the tokenizer puts around a text; without any, its token for the start or end."""
         tokenizer: Any = self.trained.tokenizer
-        whole, inner = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (True, False))
-        starts = [start for start in range(len(whole)) if whole[start : start + len(inner)] == inner]
-        before, behind = whole[: starts[0]], whole[starts[0] + len(inner) :]
+        before, behind = around_text(tokenizer)
         if not before:
             first = next((t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id) if t is not None), None)
             before = [] if first is None else [first]

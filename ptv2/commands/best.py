@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptv2.config import paths
+from ptv2.config.recipes import short_value
 from ptv2.config.schema import RunConfig
 from ptv2.console.arguments import Parser, a_count, a_folder, read_words
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
-from ptv2.report.best_recipe import recipe_place, recipe_text, short_value
+from ptv2.report.best_recipe import recipe_place, recipe_text
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import CHOOSING, Setting, choose_results, on_most_data, ranked, varying
 from ptv2.report.usable import usable_results

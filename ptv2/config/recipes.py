@@ -115,7 +115,7 @@ def describe_recipe(config: RunConfig, *, changes: bool = True) -> str | None:
     if not changes or not recipe.changed:
         return text
     has = flat(config.model_dump(mode="json"))
-    changed = [f"{key} {_short(has.get(key))} ({_short(value)})" for key, value in recipe.changed.items()]
+    changed = [f"{key} {short_value(has.get(key))} ({short_value(value)})" for key, value in recipe.changed.items()]
     return f"{text}; changed: {', '.join(changed)}"
 
 
@@ -152,5 +152,8 @@ def _names(folders: Iterable[Path], group: str) -> list[str]:
     return sorted(names)
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
+    """Format a setting's value as a recipe or a command writes it."""
+    if value is None:
+        return "null"
     return f"{value:g}" if isinstance(value, float) else str(value)

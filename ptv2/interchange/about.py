@@ -11,9 +11,9 @@ from typing import Any
 
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
+from ptv2.config.recipes import short_value
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
-from ptv2.report.best_recipe import short_value
 from ptv2.report.described import describe_settings
 from ptv2.report.formats import count_of, format_markdown, format_score
 from ptv2.report.ranking import beyond, decisive

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ptv2.errors import ModelError, NonFiniteError
-from ptv2.models.build import HeadSpec, PromptedModel, trainable_parameters
+from ptv2.models.build import HeadSpec, PromptedModel, trained_by_name
 from ptv2.models.prompts import DeepPrompts
 from ptv2.run_folders.weights import FILE, HEADER, read_artifact
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
@@ -67,7 +67,7 @@ def load_start(model: PromptedModel, folder: str | Path, task: str) -> dict[str,
     _check({**header, "head": heads.get(task)}, expected, Path(folder))
     head = f"head.heads.{list(heads).index(task)}."
     named = {re.sub(f"^{re.escape(head)}", "head.", name): tensor for name, tensor in tensors.items()}
-    trained = {name: parameter for group in trainable_parameters(model).values() for name, parameter in group.items()}
+    trained = trained_by_name(model)
     _copy({name: tensor for name, tensor in named.items() if name in trained}, trained, Path(folder))
     return header["extra"]
 
@@ -94,8 +94,8 @@ def _copy(tensors: Mapping[str, Tensor], to: Mapping[str, Tensor], folder: Path)
 
 def _tensors(model: PromptedModel) -> dict[str, Tensor]:
     """What the file holds, by name."""
-    trained = {name: tensor for group in trainable_parameters(model).values() for name, tensor in group.items()}
-    tensors: dict[str, Tensor] = {name: tensor for name, tensor in trained.items() if not name.startswith(PROMPTS)}
+    trained = trained_by_name(model).items()
+    tensors: dict[str, Tensor] = {name: tensor for name, tensor in trained if not name.startswith(PROMPTS)}
     if model.prompts is not None:
         tensors[f"{PROMPTS}prompt"] = model.prompts.value()
     if model.pooler is not None and model.pooler_origin == "random":

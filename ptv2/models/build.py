@@ -27,7 +27,7 @@ from ptv2.models.positions import Positions, max_text_length, position_ids
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 from ptv2.models.seeding import seeded
 
-__all__ = ["HeadSpec", "PromptedModel", "build_model", "describe", "trainable_parameters"]
+__all__ = ["HeadSpec", "PromptedModel", "build_model", "describe", "trainable_parameters", "trained_by_name"]
 
 Groups = dict[str, dict[str, nn.Parameter]]
 
@@ -261,6 +261,11 @@ def trainable_parameters(model: nn.Module) -> Groups:
         if parameter.requires_grad:
             groups[owner[name.split(".", 1)[0]]][name] = parameter
     return {name: group for name, group in groups.items() if group}
+
+
+def trained_by_name(model: nn.Module) -> dict[str, nn.Parameter]:
+    """All that is trained, by its name in `model`."""
+    return {name: parameter for group in trainable_parameters(model).values() for name, parameter in group.items()}
 
 
 def describe(model: PromptedModel) -> dict[str, Any]:

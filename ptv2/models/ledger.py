@@ -24,7 +24,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from ptv2.models.attention import AttentionOutput, heads_and_scale, is_causal_here, with_prompts
-from ptv2.models.build import PromptedModel, trainable_parameters
+from ptv2.models.build import PromptedModel, trained_by_name
 from ptv2.models.linear import FrozenLinear
 
 FUSED = "ptv2_fused"  # name of the attention function below
@@ -70,7 +70,7 @@ def count_step(model: PromptedModel, batch: dict[str, Tensor], *, half: bool, le
             module.__class__ = nn.Linear  # type: ignore[assignment]
     model.train()
     tensors = [*model.parameters(), *model.buffers()]
-    trained = [p for group in trainable_parameters(model).values() for p in group.values()]
+    trained = trained_by_name(model).values()
     weights = _size(tensors) - less
     gradients = _size(trained)
     optimizer = OPTIMIZER_VALUES * gradients

@@ -89,7 +89,7 @@ def complete(tokenizer: PreTrainedTokenizerBase) -> None:
     if alone != paired:
         return
     backend = tokenizer.backend_tokenizer
-    before, after = _around(tokenizer)
+    before, after = (tokenizer.convert_ids_to_tokens(ids) for ids in around_text(tokenizer))
     between = TemplateProcessing(
         single=[*before, "$A", *after],
         pair=[*before, "$A", f"{end}:0", "$B:1", *(f"{token}:1" for token in after)],
@@ -110,10 +110,8 @@ def _check_sentencepiece(folder: Path, path: str) -> None:
         )
 
 
-def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], list[str]]:
-    """The special tokens before and after a text."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    ids = tokenizer("a")["input_ids"]
+def around_text(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before and after a text."""
+    bare, ids = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     first = next(i for i in range(len(ids)) if ids[i : i + len(bare)] == bare)
-    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
-    return tokens[:first], tokens[first + len(bare) :]
+    return ids[:first], ids[first + len(bare) :]

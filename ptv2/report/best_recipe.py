@@ -50,10 +50,3 @@ def recipe_text(
     tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
     # YAML folds the line only between words.
     return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=48)
-
-
-def short_value(value: Any) -> str:
-    """Format a setting's value as a recipe or a command writes it."""
-    if value is None:
-        return "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -23,7 +23,7 @@ from torch import Tensor
 from ptv2.config.schema import OptimConfig, TrainerConfig
 from ptv2.data.batches import TrainingSet, shares
 from ptv2.errors import Interrupted, NonFiniteError, RunError, TrainingError
-from ptv2.models.build import PromptedModel, trainable_parameters
+from ptv2.models.build import PromptedModel, trained_by_name
 from ptv2.run_folders.metrics_log import MetricsLog
 from ptv2.training import state
 from ptv2.training.device import is_out_of_memory
@@ -86,11 +86,7 @@ class Trainer:
         self.model, self.train, self.evaluate, self.headline = model, train, evaluate, headline
         self.config, self.optim, self.seed, self.folder = config, optim, seed, folder
         self.accelerator, self.monitor = accelerator, monitor
-        self.parameters = {
-            f"model.{name}": parameter
-            for group in trainable_parameters(model).values()
-            for name, parameter in group.items()
-        }
+        self.parameters = {f"model.{name}": parameter for name, parameter in trained_by_name(model).items()}
         model.to(accelerator.device)
         runner = torch.compile(model, dynamic=True) if compiled else model
         self.runner, self.optimizer = accelerator.prepare(runner, build_optimizer(model, optim))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,12 +59,8 @@ def tagged(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> TaskFile
 
 def with_roles(sentences: Iterable[Sentence]) -> TaskFile:
     """Write sentences and their propositions in the columns of CoNLL-2005, the words first."""
-    counts: Counter[str] = Counter(sentences=0, tokens=0, predicates=0)
-
-    def counted() -> Iterator[Sentence]:
-        for sentence in sentences:
-            counts.update(sentences=1, tokens=len(sentence.tokens), predicates=len(sentence.propositions))
-            yield sentence
-
-    text = write_props(counted(), words=True)
-    return TaskFile(text, dict(counts))
+    listed = list(sentences)
+    tokens = sum(len(sentence.tokens) for sentence in listed)
+    predicates = sum(len(sentence.propositions) for sentence in listed)
+    counts = {"sentences": len(listed), "tokens": tokens, "predicates": predicates}
+    return TaskFile(write_props(listed, words=True), counts)
