@@ -49,10 +49,7 @@ def build(
     **prompt: Any,
 ) -> PromptedModel:
     """A model on the checkpoint `base` whose prompts, or LoRA, and head are far from nothing."""
-    off = {"hidden_dropout": None, "attention_dropout": None}
-    config = run_config(None, method, prompt, path=str(base), lora={"rank": 4, "alpha": 1, **(lora or {})}, **off)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"config": {}, "pooler": pooler})})
-    model = build_model(config, SPECS[kind]).eval()
+    model = build_plain(base, kind, method, pooler, lora, **prompt)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -61,6 +58,16 @@ def build(
                     continue  # it is the checkpoint's
                 parameter.copy_(torch.empty_like(parameter).normal_(0.0, 0.5, generator=generator))
     return model
+
+
+def build_plain(
+    base: Path | str, kind: str, method: str, pooler: str, lora: dict[str, Any] | None, **prompt: Any
+) -> PromptedModel:
+    """A model on the checkpoint `base`, as a run begins with it."""
+    off = {"hidden_dropout": None, "attention_dropout": None}
+    config = run_config(None, method, prompt, path=str(base), lora={"rank": 4, "alpha": 1, **(lora or {})}, **off)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"config": {}, "pooler": pooler})})
+    return build_model(config, SPECS[kind]).eval()
 
 
 def batch_for(model: PromptedModel, types: bool = False) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""`ptv2 import DIR task=TASK model=MODEL`: an adapter of PEFT as a run that evaluate, predict and export take."""
+"""`ptv2 import ADAPTER task=TASK model=MODEL`: an adapter of PEFT as a run that evaluate, predict and export take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ptv2.interchange.import_adapter import import_adapter
 def main(arguments: list[str]) -> int:
     """Write a run with the adapter's prompts and head; it has no result of its own until `ptv2 evaluate` scores it."""
     parser = Parser(prog="ptv2 import", description="An adapter of PEFT as a run that evaluate and predict take.")
-    parser.add_argument("adapter", type=a_folder, help="folder with adapter_config.json and adapter_model.safetensors")
+    parser.add_argument("adapter", type=a_folder, help="its folder, or OWNER/NAME[@REVISION] on the hub")
     parser.add_argument(
         "settings",
         nargs="*",

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from ptv2.config import multitask, paths, recipes
 from ptv2.config.faults import describe_faults
+from ptv2.config.hub_names import split_revision
 from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.config.spelling import spelled
@@ -236,17 +237,26 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
 
     A model of the hub with a checksum (`model=mpnet-base`) keeps all that in a folder: the checksum tells whether it is
     the same.
+
+    Raises:
+        ConfigError: `model.path` ends in one revision, and `model.revision` is another.
     """
     keys = {override.partition("=")[0].lstrip("+") for override in overrides}
+    given, revision = model.get("path"), None
+    if isinstance(given, str):
+        model["path"], revision = split_revision(given)
     if "model.path" not in keys:
+        model["revision"] = revision or model.get("revision")
         return
     if model.get("sha256") and model.get("config") and Path(str(model["path"])).is_dir():
         return
+    if revision is not None and "model.revision" in keys and str(model["revision"]) != revision:
+        raise ConfigError(f"model.path={given} and model.revision={model['revision']}: expected one of them")
     if "model.name" not in keys:
         last = str(model["path"]).rstrip("/").rpartition("/")[2]  # the name is hashed, and a path must not be
         name = re.sub(r"[^A-Za-z0-9.]+", "-", last).lower()[-60:]
         model["name"] = name.strip("-.") or "model"
-    for key, default in (("sha256", None), ("revision", None), ("pooler", "published")):
+    for key, default in (("sha256", None), ("revision", revision), ("pooler", "published")):
         if f"model.{key}" not in keys:
             model[key] = default
     if model["path"] != "config:" and not any(key.startswith("model.config") for key in keys):

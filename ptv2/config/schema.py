@@ -37,8 +37,8 @@ class ModelConfig(Frozen):
     """The backbone. `path` is a folder, a hub id, `embedded:minilm`, or `config:` with `config` below."""
 
     name: Name  # names the backbone in tables and runs
-    path: Folder  # a folder, a hub id, embedded:minilm, or config: for random weights
-    revision: str | None = None
+    path: Folder  # a folder, OWNER/NAME[@REVISION] on the hub, embedded:minilm, or config: for random weights
+    revision: str | None = None  # on the hub: a branch, tag, refs/... or commit
     sha256: str | None = None  # of model.safetensors
     config: Shape = Field(default={})  # of random weights; else what `plan` reads offline
     pooler: Literal["published", "trained", "none"] = "published"  # published: none in decoders

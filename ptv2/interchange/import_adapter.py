@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ import yaml
 from ptv2.collector import collector_paused
 from ptv2.config import paths
 from ptv2.config.compose import compose
+from ptv2.config.hub_names import split_revision
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.files import write_json_whole
+from ptv2.hub.fetch import check_content, fetching
 from ptv2.run_folders.directory import write_config
 
 if TYPE_CHECKING:
@@ -25,19 +28,21 @@ if TYPE_CHECKING:
 
 
 def import_adapter(source: str, settings: list[str], config_dir: str | None) -> Path:
-    """Write a run with the prompts and head of an adapter; the same import writes the same folder.
+    """Write a run with what an adapter has trained; the same import writes the same folder.
 
     Args:
-        source: the adapter's folder.
+        source: the adapter's folder, or OWNER/NAME or OWNER/NAME@REVISION on the hub.
         settings: as `ptv2 train` takes them, but for those that the adapter decides.
 
     Raises:
         ConfigError: settings that the adapter decides, or that it leaves open and nobody gives.
-        ModelError: no adapter of PEFT, or one of another kind or of another backbone.
+        ModelError: no adapter of PEFT, or one of another kind or of another backbone, or the hub does not give it.
+        NetworkError: the hub or the way to it failed.
     """
     from ptv2.interchange.peft_adapter import read_adapter, settings_of
 
-    adapter = read_adapter(source)
+    place, origin = _locate(source)
+    adapter = read_adapter(place)
     decided = settings_of(adapter)
     config = compose(
         [
@@ -47,7 +52,26 @@ def import_adapter(source: str, settings: list[str], config_dir: str | None) -> 
         ],
         config_dir,
     )
-    return _write(adapter, config, Path(source))
+    return _write(adapter, config, place, origin)
+
+
+def _locate(source: str) -> tuple[Path, str | None]:
+    """The adapter's folder, fetched from the hub if need be; and its name there, with the commit."""
+    from ptv2.interchange.peft_adapter import CONFIG, WEIGHTS
+
+    repository, revision = split_revision(source)
+    if Path(source).is_dir() or not re.fullmatch(r"\w[\w.-]*/[\w.-]+", repository):
+        return Path(source), None
+    from huggingface_hub import snapshot_download
+
+    with fetching(source, ModelError, f"or give a folder with {CONFIG}") as bars:
+        files = [CONFIG, WEIGHTS]
+        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=files, tqdm_class=bars))
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{source}: no adapter of PEFT (the repository has no {CONFIG})")
+    for file in folder.iterdir():
+        check_content(source, file)
+    return folder, f"{repository}@{folder.name}"
 
 
 def _named(adapter: Adapter, settings: list[str], config_dir: str | None) -> list[str]:
@@ -92,7 +116,7 @@ def _free(settings: Iterable[str], fixed: dict[str, str]) -> list[str]:
     return settings
 
 
-def _write(adapter: Adapter, config: RunConfig, source: Path) -> Path:
+def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None) -> Path:
     """Build the model, put the adapter on it, and write the run's folder; the same import writes the same folder."""
     with collector_paused():
         from transformers.utils import logging as transformers_logging
@@ -118,7 +142,8 @@ def _write(adapter: Adapter, config: RunConfig, source: Path) -> Path:
     digest = hashlib.sha256((json.dumps(tree, sort_keys=True) + backbone).encode()).hexdigest()[:10]
     folder = Path(config.out) / f"{config.task.name}-{config.model.name}-{config.method}-peft-{digest}"
     save_artifact(model, folder / "artifact", {**task.state(), "task": config.task.name})
-    write_json_whole(folder / "status.json", {"state": "imported", "message": "an adapter of PEFT; not trained here"})
+    message = f"an adapter of PEFT{f' ({origin})' if origin else ''}; not trained here"
+    write_json_whole(folder / "status.json", {"state": "imported", "message": message})
     write_config(folder, **tree)
     return folder
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from ptv2.config.multitask import in_override
 from ptv2.errors import ModelError, NonFiniteError, first_line, shorten
 from ptv2.files import write_json_whole
 from ptv2.models.foreign import read_object, refuse_lfs_pointer
@@ -25,6 +26,7 @@ HEADER = "ptv2"  # key of our JSON object in the weights' metadata, which PEFT d
 PREFIX, PROMPT, LORA = "PREFIX_TUNING", "PROMPT_TUNING", "LORA"
 SEQUENCE, TOKENS, SPAN = "SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"
 EMBEDDINGS = "prompt_embeddings"
+POOLER_LORA = ".pooler.dense.lora_A.weight"  # beside a checkpoint's pooler, which is no part of our backbones
 
 
 # A name or path that goes into a setting: read as it stands, so nothing that a configuration would replace.
@@ -34,9 +36,31 @@ Literally = Annotated[str, StringConstraints(strict=True, pattern=r"^[^$\x00-\x1
 class _Config(BaseModel):
     """What is used of adapter_config.json."""
 
-    num_virtual_tokens: Annotated[int, Field(strict=True, gt=0, le=100_000)]
     base_model_name_or_path: Literally | None = None
     revision: Literally | None = None
+
+
+class _PromptConfig(_Config):
+    num_virtual_tokens: Annotated[int, Field(strict=True, gt=0, le=100_000)]
+
+
+class _LoraConfig(_Config):
+    r: Annotated[int, Field(strict=True, gt=0)]
+    lora_alpha: Annotated[float, Field(strict=True, gt=0)]
+    lora_dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
+    bias: Literal["none", "all", "lora_only"] = "none"
+    use_rslora: bool = False  # alpha counts by the root of the rank
+    # Others change the backbone's weights too.
+    init_lora_weights: bool | Literal["gaussian", "orthogonal", "eva"] | None = True
+
+
+# What else an adapter of LoRA may say: nothing that changes what its matrices compute, or which there are.
+_LORA_KEYS = {
+    *_LoraConfig.model_fields,
+    *("peft_type", "task_type", "peft_version", "auto_mapping", "inference_mode", "fan_in_fan_out", "eva_config"),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save"),
+    *("megatron_core", "qalora_group_size"),
+}
 
 
 class _Header(BaseModel):
@@ -46,6 +70,7 @@ class _Header(BaseModel):
     path: Literally | None = None
     labels: list[str] | None = None
     kind: Literal["classification", "choice", "tagging", "span"] | None = None
+    targets: list[Literally] | Literal["query-value", "all-linear"] | None = None
     positions: Literal["shifted", "unshifted"] | None = None
     backbone: dict[str, Literally | None] | None = None
 
@@ -75,21 +100,60 @@ class Adapter:
 
 def settings_of(adapter: Adapter) -> dict[str, str]:
     """The settings of a run that computes what PEFT computes with this adapter, as `key: value`."""
+    has_pooler = any(name.endswith(("dense.weight", POOLER_LORA)) for name in adapter.tensors)
+    pooler = "trained" if has_pooler else "published" if adapter.task_type == SEQUENCE else "none"
+    return {
+        **_settings_of_lora(adapter),
+        **_settings_of_prompts(adapter),
+        "head.kind": "linear",
+        "model.pooler": pooler,
+    }
+
+
+def _settings_of_lora(adapter: Adapter) -> dict[str, str]:
+    config = adapter.config
+    if config["peft_type"] != LORA:
+        return {}
+    alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
+    return {
+        "method": "lora",
+        "lora.rank": str(config["r"]),
+        "lora.alpha": repr(float(alpha)),
+        "lora.dropout": repr(float(config.get("lora_dropout", 0))),
+        "lora.targets": in_override(adapter.header.get("targets") or _targets(adapter)),
+        "lora.bias": config.get("bias", "none"),
+    }
+
+
+def _targets(adapter: Adapter) -> list[str]:
+    """The maps beside which LoRA stands: by the names in the configuration if these mean all of them, else in full."""
+    config, marked = adapter.config, ".lora_A."
+    # base_model.model.PREFIX.NAME.lora_A.weight
+    beside = [name for name in adapter.tensors if marked in name and not name.endswith(POOLER_LORA)]
+    modules = [name.split(marked)[0].split(".", 3)[-1] for name in beside]
+    listed = config.get("target_modules")
+    if isinstance(listed, list) and not any(config.get(key) for key in ("exclude_modules", "layers_to_transform")):
+        meant = [name for name in listed if any(f".{module}".endswith(f".{name}") for module in modules)]
+        if all(any(f".{module}".endswith(f".{name}") for name in meant) for module in modules):
+            return sorted(meant)
+    return modules
+
+
+def _settings_of_prompts(adapter: Adapter) -> dict[str, str]:
+    if adapter.config["peft_type"] == LORA:
+        return {}
     settings = {
         "method": "p-tuning-v2" if adapter.deep else "prompt-tuning",
         "prompt.length": str(adapter.length),
         "prompt.init": "normal",
         "prompt.reparameterization": "none",
-        "head.kind": "linear",
     }
     if adapter.deep:
         settings |= {"prompt.form": "key-value", "prompt.layers": "all"}
         settings["prompt.positions"] = adapter.header.get("positions") or "shifted"
     else:
         settings["prompt.embedding"] = "once"
-    has_pooler = any(name.endswith("dense.weight") for name in adapter.tensors)
-    pooler = "trained" if has_pooler else "published" if adapter.task_type == SEQUENCE else "none"
-    return {**settings, "model.pooler": pooler}
+    return settings
 
 
 def check_kind(adapter: Adapter, kind: str) -> None:
@@ -98,7 +162,7 @@ def check_kind(adapter: Adapter, kind: str) -> None:
     kinds = (adapter.header["kind"],) if adapter.header.get("kind") else known
     if kind not in kinds:
         raise ModelError(f"the adapter ({adapter.task_type}) is for {' or '.join(kinds)}, the task needs {kind}")
-    if not adapter.deep and adapter.task_type == SEQUENCE:
+    if adapter.config["peft_type"] == PROMPT and adapter.task_type == SEQUENCE:
         raise ModelError("PEFT reads a text behind shallow prompts at the first prompt, ptv2 at the text's own token")
 
 
@@ -128,19 +192,35 @@ def read_adapter(folder: str | Path) -> Adapter:
         header = json.loads(text)
     except (DamagedFileError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / WEIGHTS}: not an adapter, or damaged ({first_line(error)})") from error
-    for key, known in (("peft_type", (PREFIX, PROMPT)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
+    for key, known in (("peft_type", (PREFIX, PROMPT, LORA)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
         if config.get(key) not in known:
             value = shorten(str(config.get(key)))
             raise ModelError(f"{folder / CONFIG}: {key} is {value}, expected one of {', '.join(known)}")
-    _check(folder / CONFIG, _Config, config)
+    is_lora = config["peft_type"] == LORA
+    _check(folder / CONFIG, _LoraConfig if is_lora else _PromptConfig, config)
     _check(folder / WEIGHTS, _Header, header)
-    prompt, length = tensors.get(EMBEDDINGS), config["num_virtual_tokens"]
-    if prompt is None or prompt.dim() != 2 or prompt.shape[0] != length:
-        shape = "missing" if prompt is None else list(prompt.shape)
-        raise ModelError(f"{folder / WEIGHTS}: {EMBEDDINGS} is {shape}, expected [{length}, N]")
+    if is_lora:
+        _check_lora(folder, config, tensors)
+    else:
+        prompt, length = tensors.get(EMBEDDINGS), config["num_virtual_tokens"]
+        if prompt is None or prompt.dim() != 2 or prompt.shape[0] != length:
+            shape = "missing" if prompt is None else list(prompt.shape)
+            raise ModelError(f"{folder / WEIGHTS}: {EMBEDDINGS} is {shape}, expected [{length}, N]")
     if damaged := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
         raise NonFiniteError(f"{folder / WEIGHTS}: {shorten(damaged[0])} holds NaN or infinity")
     return Adapter(config, tensors, header)
+
+
+def _check_lora(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Raise `ModelError` for kinds of LoRA that ptv2 has not, such as DoRA or ranks that differ."""
+    for key in sorted(config.keys() - _LORA_KEYS):
+        if config[key]:
+            value = shorten(repr(config[key]))
+            raise ModelError(
+                f"{folder / CONFIG}: {key} is {value}, which ptv2 cannot use: it has LoRA of one rank only"
+            )
+    if not any(".lora_A." in name for name in tensors):
+        raise ModelError(f"{folder / WEIGHTS}: has no matrices of LoRA (lora_A)")
 
 
 def _check(path: Path, kind: type[BaseModel], value: Any) -> None:

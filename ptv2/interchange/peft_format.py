@@ -1,4 +1,4 @@
-"""Prompts or LoRA, and the head, of a model as an adapter of PEFT; prompts also back.
+"""Prompts or LoRA, and the head, of a model as an adapter of PEFT, and back.
 
 PEFT puts deep prompts ("prefix tuning") into the cache of a transformers model, shallow ones ("prompt tuning") before
 its input embeddings; pooler and head are those of transformers' class for the kind of task. So only what these classes
@@ -30,6 +30,7 @@ from ptv2.models.prompts import DeepPrompts, ShallowPrompts
 
 PEFT_VERSION = "0.21.2"
 _ROOT = "base_model."  # in front of the name of every module that PEFT saves whole beside prompts
+_WHILE_TRAINING = {"modules_to_save", "original_module"}
 _TUNED = "base_model.model."  # in front of every name where PEFT put layers of its own into the model
 
 
@@ -64,6 +65,7 @@ def to_peft(
     }
     if model.prompts is None:
         config = lora_config(model)
+        header["targets"] = (model.lora or {})["targets"]
         tensors = {_TUNED + name: tensor for name, tensor in (lora_tensors(model, task_type) | parts).items()}
     else:
         deep = isinstance(model.prompts, DeepPrompts)
@@ -81,13 +83,12 @@ def to_peft(
 
 
 def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
-    """Put an adapter's prompts and head on a model that was built for it (`settings_of`).
+    """Put what an adapter has trained on a model that was built for it (`settings_of`).
 
     Raises:
         ModelError: the adapter has parts that the model has not, or lacks some, or they have other shapes.
     """
     task_type, parts = _head_parts(model)
-    given = {name.removeprefix(_ROOT): tensor for name, tensor in adapter.tensors.items() if name != EMBEDDINGS}
     if adapter.task_type == SEQUENCE and model.family.causal:  # one map on the last token, without bias
         parts = {"score.weight": parts[next(name for name in parts if name.endswith(".weight"))]}
         assert isinstance(model.head, Head)  # of these kinds every head is
@@ -97,10 +98,43 @@ def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
         raise ModelError("PEFT drops token_type_ids and position_ids for QUESTION_ANS, and this model uses them")
     elif adapter.task_type != task_type:
         raise ModelError(f"the adapter is for {adapter.task_type}, and a head of kind {model.spec.kind} is {task_type}")
+    root = _TUNED if model.prompts is None else _ROOT
+    given = {name.removeprefix(root): tensor for name, tensor in adapter.tensors.items() if name != EMBEDDINGS}
+    # With bias=all, PEFT also writes the head's biases by the names that they have while it trains.
+    given = {name: tensor for name, tensor in given.items() if not _WHILE_TRAINING & set(name.split("."))}
+    if model.prompts is None:
+        tuned = lora_tensors(model, adapter.task_type)
+        _fold_pooler(model, adapter, given)
+        # PEFT leaves out biases that it trains in some ways, and loads such an adapter with those of the backbone.
+        left_out = {name for name in tuned if name.endswith("bias")} | {
+            n for n, p in parts.items() if not p.requires_grad
+        }
+        parts = {name: tensor for name, tensor in (parts | tuned).items() if name in given or name not in left_out}
+    _check_fit(model, parts, given)
+    with torch.no_grad():
+        if model.prompts is not None:
+            _load_prompt(model, adapter)
+        for name, tensor in parts.items():
+            tensor.copy_(given[name])
+
+
+def _fold_pooler(model: PromptedModel, adapter: Adapter, given: dict[str, Tensor]) -> None:
+    """Replace LoRA beside the checkpoint's pooler, which we have as a whole, by the pooler that it makes."""
+    pooler = _layout(model).pooler or ""
+    a, b = given.pop(f"{pooler}.lora_A.weight", None), given.pop(f"{pooler}.lora_B.weight", None)
+    if model.pooler is None or a is None or b is None:
+        return
+    config = adapter.config
+    scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+    for name, parameter in _named(pooler, model.pooler.dense).items():
+        given.setdefault(name, parameter.detach() + (scale * b @ a if name.endswith("weight") else 0))
+
+
+def _load_prompt(model: PromptedModel, adapter: Adapter) -> None:
+    """Copy an adapter's prompt; raises `ModelError` if it was made for another backbone."""
     prompt = model.prompts.prompt if model.prompts is not None else None
     assert prompt is not None  # settings_of asks for no MLP
     values = adapter.tensors[EMBEDDINGS]
-    _check_fit(model, parts, given)
     if values.numel() != prompt.numel():
         want = (adapter.length, prompt.numel() // adapter.length)
         raise ModelError(
@@ -110,10 +144,7 @@ def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
     for key in ("num_layers", "token_dim"):  # tensors of as many numbers may be laid out for another backbone
         if adapter.deep and (other := adapter.config.get(key)) not in (None, expected[key]):
             raise ModelError(f"the adapter has {key} {quote(other)}, this backbone {expected[key]}: another backbone?")
-    with torch.no_grad():
-        prompt.copy_(_unflat(values, prompt.shape) if adapter.deep else values)
-        for name, tensor in parts.items():
-            tensor.copy_(given[name])
+    prompt.copy_(_unflat(values, prompt.shape) if adapter.deep else values)
 
 
 def _check_fit(model: PromptedModel, parts: dict[str, Tensor], given: dict[str, Tensor]) -> None:

@@ -200,7 +200,16 @@ def test_lora_is_an_adapter_like_any_other(
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     assert (config["r"], config["lora_alpha"], config["target_modules"]) == (2, 16, ["query", "value"])
     assert_card_answers(adapter, base, trained, data, tmp_path, monkeypatch)
-    assert "peft_type is LORA, expected one of PREFIX_TUNING" in import_run(adapter, tmp_path).error
+    done = import_run(adapter, tmp_path, f"data.dir={data}", f"model.path={base}")
+    assert done.code == 0, done.err
+    imported = only_run(tmp_path / "imported")
+    assert imported.name.startswith("classification-my-bert-lora-peft-")
+    answers = [
+        run(["predict", str(folder), "--input", str(data / "test.jsonl")], tmp_path).out
+        for folder in (trained, imported)
+    ]
+    assert answers[0] == answers[1]
+    assert len(answers[0].splitlines()) == 25
 
 
 SECRET = "${oc.env:PTV2_SECRET}"

@@ -254,3 +254,37 @@ def _build(folder: Path) -> None:
     if done.returncode and command[0] == "pip":
         pytest.skip(f"no hatchling here, and pip cannot fetch it: {done.stderr.strip().splitlines()[-1:]}")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "repository", "revision"),
+    [
+        ("some/model@v2", "some/model", "v2"),
+        ("some/model@refs/pr/3", "some/model", "refs/pr/3"),
+        ("gpt2@0123abc", "gpt2", "0123abc"),
+        ("some/model", "some/model", None),
+        ("./some@v2", "./some@v2", None),
+        ("embedded:minilm", "embedded:minilm", None),
+    ],
+)
+def test_a_revision_may_stand_behind_a_hub_id(path: str, repository: str, revision: str | None) -> None:
+    model = compose([f"model.path={path}"]).model
+    assert (model.path, model.revision) == (repository, revision)
+
+
+def test_a_revision_stands_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fault("model.path=some/model@v2", "model.revision=v3") == (
+        "model.path=some/model@v2 and model.revision=v3: expected one of them"
+    )
+    assert compose(["model.path=some/model@v2", "model.revision=v2"]).model.revision == "v2"
+    assert compose(["model.path=some/model@v2"]) == compose(["model.path=some/model", "model.revision=v2"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some" / "model@v2").mkdir(parents=True)
+    assert compose(["model.path=some/model@v2"]).model.path == "some/model@v2", "a folder that is here"
+
+
+def test_a_model_of_ones_own_may_name_a_revision(my_dir: Path) -> None:
+    (my_dir / "model").mkdir()
+    (my_dir / "model" / "mine.yaml").write_text("name: mine\npath: some/model@v2\n")
+    model = compose(["model=mine"], str(my_dir)).model
+    assert (model.name, model.path, model.revision) == ("mine", "some/model", "v2")

@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from peft_models import batch_for, build
+import yaml
+from peft_models import batch_for, build, build_plain
 from peft_versions import skip_where_peft_refuses
 from safetensors.torch import load_file, save_file
 from tiny import FAMILY_CONFIGS
-from transformers import AutoModelForSequenceClassification
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from ptv2.errors import ModelError
 from ptv2.interchange.peft_adapter import (
@@ -55,10 +60,140 @@ def imported(adapter: Adapter, base: Path, kind: str) -> PromptedModel:
     """A model as `settings_of` describes it, with the adapter on it."""
     settings = settings_of(adapter)
     prompt = {k.removeprefix("prompt."): v for k, v in settings.items() if k.startswith("prompt.")}
-    prompt["length"] = int(prompt["length"])  # type: ignore[assignment]
-    model = build(base, kind, settings["method"], settings["model.pooler"], **prompt)
+    if prompt:
+        prompt["length"] = int(prompt["length"])  # type: ignore[assignment]
+    lora = {k.removeprefix("lora."): yaml.safe_load(v) for k, v in settings.items() if k.startswith("lora.")}
+    model = build_plain(base, kind, settings["method"], settings["model.pooler"], lora, **prompt)
     load_adapter(model, adapter)
     return model
+
+
+LORA: list[tuple[str, str, dict[str, Any]]] = [
+    ("bert", "classification", {"pooler": "published"}),
+    ("bert", "classification", {"pooler": "trained", "lora": {"targets": "all-linear", "rank": 2, "alpha": 3}}),
+    ("bert", "tagging", {"lora": {"targets": ["key", "output.dense"], "bias": "lora_only"}}),
+    ("roberta", "choice", {"pooler": "published", "lora": {"bias": "all", "dropout": 0.5}}),
+    ("roberta", "span", {}),
+    ("albert", "classification", {"pooler": "published"}),
+    ("deberta", "tagging", {"lora": {"targets": "all-linear"}}),
+    ("gpt2", "classification", {"lora": {"targets": "all-linear"}}),
+    ("llama", "tagging", {}),
+]
+
+
+@pytest.mark.parametrize(("family", "kind", "settings"), LORA, ids=str)
+def test_lora_comes_back(
+    family: str, kind: str, settings: dict[str, Any], bases: dict[str, Path], tmp_path: Path
+) -> None:
+    model = build(bases[family], kind, "lora", **settings)
+    write_adapter(to_peft(model, "b"), tmp_path)
+    adapter = read_adapter(tmp_path)
+    check_kind(adapter, kind)
+    again = imported(adapter, bases[family], kind)
+    assert again.lora == model.lora
+    batch = batch_for(model)
+    torch.testing.assert_close(again(batch)["scores"], model(batch)["scores"], atol=1e-6, rtol=0)
+
+
+OF_PEFT: list[tuple[str, str, dict[str, Any]]] = [
+    ("bert", "SEQ_CLS", {"target_modules": ["query", "value", "unheard_of"]}),
+    ("bert", "SEQ_CLS", {"target_modules": "all-linear"}),  # also beside the pooler
+    ("bert", "SEQ_CLS", {"target_modules": ["dense"], "use_rslora": True, "modules_to_save": ["classifier"]}),
+    ("bert", "TOKEN_CLS", {"target_modules": r".*\.0\..*\.key"}),
+    ("bert", "TOKEN_CLS", {"target_modules": ["key"], "layers_to_transform": [1], "lora_dropout": 0.1}),
+    ("bert", "SEQ_CLS", {"target_modules": ["query"], "bias": "all"}),
+    ("bert", "SEQ_CLS", {"target_modules": ["query"], "bias": "lora_only"}),
+    ("bert", "SEQ_CLS", {"target_modules": ["query"], "modules_to_save": ["pooler", "classifier"]}),
+    ("roberta", "SEQ_CLS", {"target_modules": ["query", "value"], "init_lora_weights": "gaussian"}),
+    ("roberta", "QUESTION_ANS", {"target_modules": ["query", "value"]}),
+    ("distilbert", "TOKEN_CLS", {"target_modules": ["q_lin", "v_lin"]}),
+    ("deberta-v2", "SEQ_CLS", {"target_modules": ["query_proj"], "modules_to_save": ["pooler", "classifier"]}),
+    ("gpt2", "SEQ_CLS", {"target_modules": ["c_attn"], "fan_in_fan_out": True}),
+    ("llama", "SEQ_CLS", {"target_modules": ["q_proj", "v_proj"]}),
+]
+CLASSES = {
+    "SEQ_CLS": (AutoModelForSequenceClassification, "classification", 3),
+    "TOKEN_CLS": (AutoModelForTokenClassification, "tagging", 4),
+    "QUESTION_ANS": (AutoModelForQuestionAnswering, "span", 2),
+}
+
+
+@pytest.mark.parametrize(("family", "task_type", "settings"), OF_PEFT, ids=str)
+def test_lora_of_pefts_own(
+    family: str, task_type: str, settings: dict[str, Any], bases: dict[str, Path], tmp_path: Path
+) -> None:
+    """Made and saved by PEFT, its matrices as large as after a training, and loaded again by PEFT."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    model_class, kind, labels = CLASSES[task_type]
+    pad = FAMILY_CONFIGS[family].get("pad_token_id", 0)
+
+    def base() -> Any:
+        torch.manual_seed(3)
+        model = model_class.from_pretrained(bases[family], num_labels=labels)
+        model.config.pad_token_id = pad
+        return model
+
+    made = get_peft_model(base(), LoraConfig(task_type=task_type, r=2, **settings))
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=0.3 if "lora_" in name else 0.1)
+    made.save_pretrained(tmp_path)
+    theirs = PeftModel.from_pretrained(base(), str(tmp_path)).eval()
+    adapter = read_adapter(tmp_path)
+    check_kind(adapter, kind)
+    ours = imported(adapter, bases[family], kind)
+    ours.config.pad_token_id = pad
+    batch = batch_for(ours)
+    answer = theirs(**batch)
+    scores = torch.stack((answer.start_logits, answer.end_logits), -1) if kind == "span" else answer.logits
+    real = batch["attention_mask"].bool() if kind in ("span", "tagging") else slice(None)
+    torch.testing.assert_close(ours(batch)["scores"][real], scores[real], atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"use_dora": True}, "use_dora is True, which ptv2 cannot use: it has LoRA of one rank only"),
+        ({"rank_pattern": {"query": 2}}, r"rank_pattern is \{'query': 2\}, which"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights.* is 'pissa', which ptv2 cannot use"),
+        ({"something_new": [1]}, r"something_new is \[1\], which"),
+        ({"r": 0}, "r is 0, which ptv2 cannot use"),
+        ({"lora_alpha": "16"}, "lora_alpha is '16', which"),
+        ({"bias": "some"}, "bias is 'some', which"),
+        ({"peft_type": "LOHA"}, "peft_type is LOHA, expected one of PREFIX_TUNING, PROMPT_TUNING, LORA"),
+    ],
+    ids=str,
+)
+def test_lora_of_other_kinds_is_refused(
+    change: dict[str, Any], message: str, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    write_adapter(to_peft(build(bases["bert"], "tagging", "lora"), "b"), tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text(encoding="utf-8"))
+    (tmp_path / CONFIG).write_text(json.dumps({**config, **change}), encoding="utf-8")
+    with pytest.raises(ModelError, match=message):
+        read_adapter(tmp_path)
+
+
+def test_lora_that_does_not_fit_is_refused(bases: dict[str, Path], tmp_path: Path) -> None:
+    write_adapter(to_peft(build(bases["bert"], "tagging", "lora"), "b"), tmp_path)
+    tensors = load_file(tmp_path / WEIGHTS)
+    query = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight"
+    for wrong, message in (
+        ({k: v for k, v in tensors.items() if k != query}, f"lacks {query.removeprefix('base_model.model.')}"),
+        ({**tensors, query: torch.zeros(3, 16)}, r"query\.lora_A\.weight is \(3, 16\), this task and backbone have"),
+        (
+            {**tensors, "base_model.model.bert.embeddings.x": torch.zeros(1)},
+            r"has bert\.embeddings\.x, for which a bert",
+        ),
+    ):
+        save_file(wrong, tmp_path / WEIGHTS)
+        with pytest.raises(ModelError, match=message):
+            imported(read_adapter(tmp_path), bases["bert"], "tagging")
+    save_file({k: v for k, v in tensors.items() if "lora" not in k}, tmp_path / WEIGHTS)
+    with pytest.raises(ModelError, match=r"has no matrices of LoRA \(lora_A\)"):
+        read_adapter(tmp_path)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
@@ -119,7 +254,7 @@ def test_shallow_adapters_that_pool_a_prompt_are_refused(bases: dict[str, Path])
         ("pickle", r"weights are a pickle .* save_pretrained"),
         ("torn", "damaged"),
         ("json", "expected a JSON object"),
-        ("lora", r"peft_type is LORA, expected one of PREFIX_TUNING, PROMPT_TUNING"),
+        ("lora", "r is .*, which ptv2 cannot use"),
         ("task", r"task_type is SEQ_2_SEQ_LM, expected one of SEQ_CLS"),
         ("length", r"prompt_embeddings is \[4, 96\], expected \[9, N\]"),
         ("prompt", r"prompt_embeddings is missing"),
