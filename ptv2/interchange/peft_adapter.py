@@ -231,5 +231,6 @@ def _check(path: Path, kind: type[BaseModel], value: Any) -> None:
         kind.model_validate(value)
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join(str(step) for step in fault["loc"])
-        raise ModelError(f"{path}: {key} is {shorten(repr(fault['input']))}, which ptv2 cannot use") from error
+        key = ".".join(str(part) for part in fault["loc"])
+        value = "missing" if fault["type"] == "missing" else f"{shorten(repr(fault['input']))}, which ptv2 cannot use"
+        raise ModelError(f"{path}: {key} is {value}") from error

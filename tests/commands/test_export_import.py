@@ -224,7 +224,8 @@ CONFIGS: list[tuple[Any, str]] = [
         for key in ("base_model_name_or_path", "revision")
         for value in (SECRET, "a\nb", 5, ["a"], "x" * 5000)
     ),
-    *(({key: value}, f"{key} is") for key in ("peft_type", "task_type") for value in ("LORA", None, ["SEQ_CLS"], {})),
+    *(({key: value}, f"{key} is") for key in ("peft_type", "task_type") for value in ("LOHA", None, ["SEQ_CLS"], {})),
+    ({"peft_type": "LORA"}, "r is missing"),
 ]
 HEADERS: list[tuple[Any, str]] = [
     ([], "expected a JSON object, found list"),
