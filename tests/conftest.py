@@ -4,6 +4,7 @@
 """
 
 import os
+import tempfile
 
 from hypothesis import settings
 
@@ -11,7 +12,8 @@ from hypothesis import settings
 os.environ.pop("COLUMNS", None)
 # Nor on files that whoever runs the tests keeps in a folder of configuration.
 os.environ.pop("PTV2_CONFIG_DIR", None)
-os.environ["XDG_CONFIG_HOME"] = os.path.join(os.path.dirname(__file__), "no-such-folder")
+_CONFIG_HOME = tempfile.TemporaryDirectory(prefix="ptv2-tests-")  # matplotlib and Chromium write there
+os.environ["XDG_CONFIG_HOME"] = _CONFIG_HOME.name
 
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.register_profile("explore", derandomize=False)
