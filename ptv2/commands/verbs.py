@@ -14,6 +14,7 @@ COMMANDS = {
     "prepare": ("ptv2.commands.prepare", "make the files that tasks read from corpora that need a licence"),
     "list": ("ptv2.commands.list", "tasks, models, methods and runs there are"),
     "reproduce": ("ptv2.commands.reproduce", "a table or figure of the paper, from its runs to its files"),
+    "compare": ("ptv2.commands.compare", "methods tuned by equally many trials each, then a table over seeds"),
     "table": ("ptv2.commands.table", "metrics of finished runs, mean and spread over seeds"),
     "best": ("ptv2.commands.best", "settings of finished runs ranked by dev, and the best as a recipe"),
     "report": ("ptv2.commands.report", "one HTML page about runs: tables, charts, figures, details"),

@@ -69,22 +69,30 @@ def compose(overrides: list[str], config_dir: str | None = None) -> RunConfig:
     return to_run_config(config, overrides, runtime)
 
 
-def _compose(overrides: list[str], folders: Sequence[Path]) -> tuple[DictConfig, RuntimeConf]:
-    """Compose with Hydra; returns its account (`hydra.runtime`) too. A Hydra that runs around this stays unchanged.
+def compose_with_hydra(overrides: list[str], folders: Sequence[Path]) -> DictConfig:
+    """Compose with Hydra, with its own settings below `hydra`. A Hydra that runs around this stays unchanged.
 
     Args:
         folders: the user's, in order of search.
+
+    Raises:
+        ConfigError: a name, key or value that is not valid, in one line.
     """
     broken_plugins()  # Hydra must not see these either
     running = GlobalHydra.instance()
     outer, running.hydra = running.hydra, None
     try:
         with paths.searching(folders), initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-            config = hydra_compose("config", overrides=implied(overrides), return_hydra_config=True)
+            return hydra_compose("config", overrides=implied(overrides), return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
         raise explain(error, next(map(str, folders), None)) from error
     finally:
         GlobalHydra.instance().hydra = outer
+
+
+def _compose(overrides: list[str], folders: Sequence[Path]) -> tuple[DictConfig, RuntimeConf]:
+    """Compose with Hydra; returns its account (`hydra.runtime`) too."""
+    config = compose_with_hydra(overrides, folders)
     runtime = config.hydra.runtime
     OmegaConf.set_struct(config, False)
     del config["hydra"]

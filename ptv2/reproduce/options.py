@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -53,25 +53,40 @@ def read_settings(words: Sequence[str], **flags: Any) -> Options:
     Raises:
         ConfigError: a word that is not `key=value`, a wrong value, or not exactly one of table and figure.
     """
-    values: dict[str, Any] = {}
-    overrides: list[str] = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"{word}: expected key=value")
-        if key in INSTEAD:
-            raise ConfigError(f"{word}: {INSTEAD[key]}")
-        if key not in PARSERS:
-            overrides.append(word)
-        elif key in values:
-            raise ConfigError(f"{key} is given twice")
-        else:
-            values[key] = PARSERS[key](key, value)
+    values, overrides = split_words(words, PARSERS, INSTEAD)
     if ("table" in values) == ("figure" in values):
         raise ConfigError("expected table=NAME or figure=NAME, one of them (ptv2 reproduce --help says what there is)")
     if "table" in values and "task" in values:
         raise ConfigError(f"task={values['task']}: a table has columns; expected columns={values['task']}")
     return Options(**values, overrides=tuple(overrides), **flags)
+
+
+def split_words(
+    words: Sequence[str], parsers: Mapping[str, Callable[[str, str], Any]], instead: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Split `key=value` words into the values of the keys that have a parser, and the other words.
+
+    Args:
+        instead: what is expected instead of keys that are not taken.
+
+    Raises:
+        ConfigError: a word that is not `key=value`, a key that is not taken or given twice, or a wrong value.
+    """
+    values: dict[str, Any] = {}
+    others: list[str] = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{word}: expected key=value")
+        if key in instead:
+            raise ConfigError(f"{word}: {instead[key]}")
+        if key not in parsers:
+            others.append(word)
+        elif key in values:
+            raise ConfigError(f"{key} is given twice")
+        else:
+            values[key] = parsers[key](key, value)
+    return values, others
 
 
 def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:

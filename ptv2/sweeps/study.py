@@ -128,7 +128,7 @@ def opened(sweeper: DictConfig, folder: Path, settings: dict[str, Any]) -> Itera
     pruner(sweeper)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / f"{sweeper.study}.lock").acquire(timeout=0):
+        with FileLock(folder / f"{sweeper.study}.lock").acquire(timeout=1):  # `is_open` has it for a moment
             _mend(journal(folder, sweeper.study))
             storage = _storage(sweeper, folder)
             study = optuna.create_study(
@@ -145,6 +145,27 @@ def attach(sweeper: DictConfig, folder: Path) -> tuple[optuna.Study, BaseStorage
     storage = _storage(sweeper, folder)
     unused = optuna.samplers.RandomSampler()  # a job asks for nothing
     return optuna.load_study(study_name=sweeper.study, storage=storage, sampler=unused, pruner=pruner(sweeper)), storage
+
+
+def list_trials(folder: Path, name: str) -> list[FrozenTrial]:
+    """The trials of a study that has no storage of its own, also while another process goes on with it."""
+    path = journal(folder, name)
+    if not path.is_file():
+        return []
+    studies = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    known = [study for study in studies.get_all_studies() if study.study_name == name]
+    return studies.get_all_trials(known[0]._study_id) if known else []
+
+
+def is_open(folder: Path, name: str) -> bool:
+    """Whether a process goes on with a study now."""
+    if not (path := folder / f"{name}.lock").is_file():
+        return False
+    try:
+        with FileLock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def pruner(sweeper: DictConfig) -> optuna.pruners.BasePruner:

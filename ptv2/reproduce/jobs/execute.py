@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from ptv2.errors import Interrupted, RunError, first_line
+from ptv2.errors import Interrupted, RunError
 from ptv2.report.formats import group_by
+from ptv2.reproduce.jobs import children
+from ptv2.reproduce.jobs.children import Child
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.progress import Progress
 from ptv2.reproduce.jobs.timing import Clock
@@ -114,14 +112,11 @@ def _read_status(job: Job) -> JobStatus:
 
 
 @dataclass
-class _Child:
+class _Training:
     """A run in a process of its own."""
 
     job: Job
-    process: subprocess.Popen[bytes]
-    output: IO[bytes]
-    log: Path
-    began: float
+    child: Child
 
 
 class _Pool:
@@ -132,24 +127,24 @@ class _Pool:
     ) -> None:
         self._waiting, self._workers = list(waiting), workers
         self._progress, self._clock, self._failures = progress, clock, failures
-        self._children: list[_Child] = []
+        self._trainings: list[_Training] = []
 
     def run(self, stop: StopRequest) -> None:
         """Run until nothing is left, or until asked to stop; then stop all children."""
         try:
-            while (self._waiting or self._children) and stop.signal is None:
+            while (self._waiting or self._trainings) and stop.signal is None:
                 self._reap()
                 self._start()
                 now = time.monotonic()
-                self._progress.show({child.job.folder: now - child.began for child in self._children}, self._clock)
+                self._progress.show({one.job.folder: now - one.child.began for one in self._trainings}, self._clock)
                 time.sleep(POLL_SECONDS)
         finally:
-            self._stop_children()
+            children.stop([training.child for training in self._trainings])
 
     def _start(self) -> None:
         """Start as many runs as there are workers for; one that another process is training waits until that ends."""
         for job in list(self._waiting):
-            if len(self._children) >= self._workers:
+            if len(self._trainings) >= self._workers:
                 return
             assert job.folder is not None
             if state_of(job.folder) == "running":
@@ -158,17 +153,17 @@ class _Pool:
             if _result_of(job.folder) is not None:  # by that other process
                 self._progress.ended(job, "finished", self._clock)
                 continue
-            self._children.append(_begin(job, self._workers))
+            log = job.folder.parent / ".reproduce" / f"{job.folder.name}.log"
+            self._trainings.append(_Training(job, children.start(command(job), log, self._workers)))
             self._progress.began(job)
 
     def _reap(self) -> None:
-        for child in [child for child in self._children if child.process.poll() is not None]:
-            self._children.remove(child)
-            child.output.close()
-            self._note(child)
+        for training in [training for training in self._trainings if training.child.ended]:
+            self._trainings.remove(training)
+            training.child.output.close()
+            self._note(training.job, training.child)
 
-    def _note(self, child: _Child) -> None:
-        job, code = child.job, child.process.returncode
+    def _note(self, job: Job, child: Child) -> None:
         assert job.folder is not None
         result = _result_of(job.folder)
         if result is not None:
@@ -176,49 +171,17 @@ class _Pool:
             self._clock.add(job, result)
             text = f"dev {result.headline} {result.dev[result.headline]:.2f}"
         else:
-            self._failures[job.folder] = text = _message(child.log, code)
+            text = children.error_of(child) or (
+                "finished, but not in its folder: the code may have changed meanwhile; run the same command again "
+                f"({child.log})"
+            )
+            self._failures[job.folder] = text
         self._progress.ended(job, text, self._clock, failed=result is None)
-
-    def _stop_children(self) -> None:
-        """Ask all children to stop at their next step, and wait; a second signal kills them."""
-        for child in self._children:
-            child.process.send_signal(signal.SIGTERM)
-        try:
-            for child in self._children:
-                child.process.wait()
-        except BaseException:
-            for child in self._children:
-                child.process.kill()
-                child.process.wait()
-            raise
-        finally:
-            for child in self._children:
-                child.output.close()
 
 
 def command(job: Job) -> list[str]:
-    """The command of a run; each has its own process, so that a crash or full memory of one harms no other."""
-    return [sys.executable, "-m", "ptv2", "train", *job.overrides]
-
-
-def _begin(job: Job, workers: int) -> _Child:
-    """Start `ptv2 train` in a session of its own, so that it gets Ctrl-C once, from us."""
-    assert job.folder is not None
-    log = job.folder.parent / ".reproduce" / f"{job.folder.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    output = log.open("wb")
-    environment = dict(os.environ)
-    if workers > 1:  # otherwise every run would take all cores
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-    process = subprocess.Popen(
-        command(job),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        start_new_session=True,
-    )
-    return _Child(job, process, output, log, time.monotonic())
+    """The command of a run."""
+    return children.ptv2("train", *job.overrides)
 
 
 def _result_of(folder: Path) -> Result | None:
@@ -227,19 +190,3 @@ def _result_of(folder: Path) -> Result | None:
         result = read_result(folder)
         return None if result is None or fault_of_files(folder, result) else result
     return None
-
-
-def _message(log: Path, code: int) -> str:
-    """The error message of a failed run, in one line."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line.removeprefix("ptv2: error: ") for line in lines if line.startswith("ptv2: error: ")]
-    if errors:
-        return errors[-1]
-    if code == 0:
-        return (
-            f"finished, but not in its folder: the code may have changed meanwhile; run the same command again ({log})"
-        )
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"killed by {name}" + (" (memory that ran out?)" if name == "SIGKILL" else "")
-    return f"{first_line(Exception(lines[-1])) if lines else f'exit code {code}'} ({log})"

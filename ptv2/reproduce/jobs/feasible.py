@@ -26,6 +26,7 @@ from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.config.task_schema import HubSource
 from ptv2.errors import ModelError, Ptv2Error
 from ptv2.models.checkpoints import resolve
+from ptv2.models.families import NO_DEEP_PROMPTS
 
 GIB = 2**30
 PATIENCE = 3.0  # seconds that the hub has to answer
@@ -109,14 +110,25 @@ def _too_large(need: str, have: float, where: str) -> str:
     return f"too large: needs {need} GiB, {where} has {(have + OTHERS) / GIB:.0f}"
 
 
-def sizes_of(config: RunConfig) -> BackboneSizes | None:
-    """The backbone's sizes, from its configuration file or `conf/model`; None if neither has them."""
+def why_no_prompts(config: RunConfig) -> str | None:
+    """Why a backbone cannot take prompts at its layers; None if it can, or if only its download or a run would tell."""
+    model_type = str(_settings_of(config).get("model_type"))
+    instead = NO_DEEP_PROMPTS.get(model_type)
+    return None if instead is None else f"a {model_type} backbone has no keys and values for prompts ({instead})"
+
+
+def _settings_of(config: RunConfig) -> dict[str, Any]:
+    """A backbone's own settings, from its configuration file or `conf/model`; empty if neither has them."""
     tree: dict[str, Any] = dict(config.model.config)
     if not tree and (config.model.path.startswith("embedded:") or Path(config.model.path).is_dir()):
-        try:
-            tree = json.loads((resolve(config.model)[0] / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, Ptv2Error):
-            return None
+        with suppress(OSError, ValueError, Ptv2Error):
+            return dict(json.loads((resolve(config.model)[0] / "config.json").read_text(encoding="utf-8")))
+    return tree
+
+
+def sizes_of(config: RunConfig) -> BackboneSizes | None:
+    """The backbone's sizes, from its configuration file or `conf/model`; None if neither has them."""
+    tree = _settings_of(config)
     try:
         hidden = int(tree["hidden_size"])
         return BackboneSizes(

@@ -120,6 +120,12 @@ def _show_total(
     tell(f"{'; '.join(texts)}. {where[:1].upper()}{where[1:]} has {have / GIB:.0f} GiB for a run.", out)
 
 
+def seconds_of(job: Job, known: Clock) -> float | None:
+    """About how long a run takes, by finished runs or else by its operations; None if neither can be told."""
+    seconds = known.expected(job)
+    return _by_rate(job, _cost(job)) if seconds is None else seconds
+
+
 def _by_rate(job: Job, cost: JobCost | None) -> float | None:
     if job.config is None or cost is None:
         return None

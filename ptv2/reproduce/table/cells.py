@@ -60,15 +60,15 @@ def read_table_request(options: Options) -> TableRequest:
     """
     assert options.table is not None
     spec = read_table(options.table, options.config_dir)
-    other_rows = _other_rows(options)
-    rows = other_rows or spec.rows
+    another = other_rows(options)
+    rows = another or spec.rows
     known = [*spec.columns, *spec.extra]
     tasks = sorted(paths.choices("task", options.config_dir))
     other_tasks = _other_names("column", options.columns, [column.name for column in known], tasks)
     ad_hoc = [Column(name=name) for name in other_tasks]
     task_data = {column.of_task: describe_data(column.of_task, options.config_dir) for column in [*known, *ad_hoc]}
     columns = list(spec.columns)
-    if other_rows:
+    if another:
         root = DataRoot(options.data, list(task_data.values()))
         columns += [column for column in spec.extra if root.folder(task_data[column.of_task])]
     wanted = [*columns, *(c for c in spec.extra if c.name in options.columns and c not in columns), *ad_hoc]
@@ -79,8 +79,8 @@ def read_table_request(options: Options) -> TableRequest:
     methods = choose_names("method", options.methods, [variant.name for variant in variants])
     return TableRequest(
         name=options.table,
-        stem=_stem(options, rows[0].name if other_rows else None, [row_names, names, methods]),
-        other_backbone=other_rows is not None,
+        stem=_stem(options, rows[0].name if another else None, [row_names, names, methods]),
+        other_backbone=another is not None,
         spec=spec,
         rows=[row for row in rows if row.name in row_names],
         columns=[column for column in wanted if column.name in names],
@@ -168,7 +168,7 @@ def _why_no_data(task: TaskData, root: DataRoot) -> str | None:
     return why_no_files(task, root)
 
 
-def _other_rows(options: Options) -> list[Row] | None:
+def other_rows(options: Options) -> list[Row] | None:
     """The only row of a table with another backbone than its own; None if its own rows are asked for."""
     settings = dict(word.lstrip("+").partition("=")[::2] for word in options.overrides)
     if options.model is not None:

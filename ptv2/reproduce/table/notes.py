@@ -38,9 +38,16 @@ def caption(request: TableRequest, entries: Sequence[Entry], options: Options) -
 
 
 def notes(request: TableRequest, entries: Sequence[Entry], options: Options) -> Iterator[str]:
-    """The command, recipes, marks, missing numbers, data, costs and machines, a sentence or two each."""
+    """The command, recipes, and what `facts` says."""
     yield f"Command: {format_command(f'table={request.name}', request.seeds, options)}"
-    for texts in (_recipe, _marks, lambda entry: [clean(reason, options) for reason in entry.reasons]):
+    for text, group in _grouped(entries, _recipe).items():
+        yield f"{text}: {_list_positions(group, request)}."
+    yield from facts(request, entries, options)
+
+
+def facts(request: TableRequest, entries: Sequence[Entry], options: Options) -> Iterator[str]:
+    """Marks, missing numbers, data, costs and machines, a sentence or two each."""
+    for texts in (_marks, lambda entry: [clean(reason, options) for reason in entry.reasons]):
         for text, group in _grouped(entries, texts).items():
             yield f"{text}: {_list_positions(group, request)}."
     if one := [entry for entry in entries if entry.one_answer]:
@@ -67,7 +74,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
             words.append(f"{key}={','.join(names)}")
     words.append(f"seeds={','.join(map(str, seeds))}")
     words += [f"share={options.share}"] if options.share else []
-    words += [shlex.quote(_shareable_word(word, options)) for word in options.overrides]
+    words += [shlex.quote(shareable_word(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []
     return f"ptv2 reproduce {' '.join(words)}"
 
@@ -183,7 +190,7 @@ def clean(text: str, options: Options) -> str:
     return shareable_text(text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/"))
 
 
-def _shareable_word(word: str, options: Options) -> str:
+def shareable_word(word: str, options: Options) -> str:
     """Remove the paths of this machine from a setting; of another path, as of a checkpoint, the name stays."""
     key, equals, value = clean(word, options).partition("=")
     if not equals or key.rpartition(".")[2] not in PATHS:

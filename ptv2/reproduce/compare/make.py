@@ -1,0 +1,132 @@
+"""`ptv2 compare`: search each method, run the picked settings with several seeds, write the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ptv2.config.compose import compose
+from ptv2.config.methods import METHODS
+from ptv2.console.output import tell
+from ptv2.errors import ConfigError, Interrupted
+from ptv2.experiment.open import check_package
+from ptv2.reproduce.compare.execute import make_searches
+from ptv2.reproduce.compare.options import CompareOptions
+from ptv2.reproduce.compare.plan import show_plan
+from ptv2.reproduce.compare.search import Pick, Search, fixed_of, list_searches, pick
+from ptv2.reproduce.compare.write import finish
+from ptv2.reproduce.jobs.data_root import describe_data
+from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
+from ptv2.reproduce.jobs.feasible import why_no_prompts
+from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_jobs
+from ptv2.reproduce.table.cells import TableRequest, other_rows
+from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant
+
+
+def compare(options: CompareOptions) -> int:
+    """Make the trials and runs that are missing, and write and print the table.
+
+    Returns:
+        0, or 1 if a search or a run failed.
+
+    Raises:
+        ConfigError: words that do not go together, or a method that cannot run; nothing was trained.
+        Interrupted: stopped by a signal; the same command goes on.
+    """
+    request = request_of(options)
+    searches = list_searches(base_jobs(request, options), options)
+    if fixed := fixed_of(searches, options):
+        tell(f"fixed for all methods, not searched: {' '.join(fixed)}")
+    if options.plan:
+        show_plan(searches, [_jobs_of(pick(search), options) for search in searches], options)
+        return 0
+    failures = {} if options.collect else make_searches(searches, options.jobs)
+    picks = [pick(search) for search in searches]
+    jobs = [job for picked in picks for job in _jobs_of(picked, options, failures)]
+    try:
+        statuses: list[JobStatus] = collect(jobs) if options.collect else execute(jobs, options.jobs, "picked settings")
+    except Interrupted:
+        finish(request, picks, collect(jobs), options)
+        raise
+    finish(request, picks, statuses, options)
+    failed = any(status.state == "failed" for status in statuses)
+    return 1 if failed or failures or any(picked.best is None for picked in picks) else 0
+
+
+def request_of(options: CompareOptions) -> TableRequest:
+    """The table that a comparison fills: one backbone, a column for each task.
+
+    Raises:
+        ConfigError: no such task or model.
+    """
+    row, *_ = other_rows(options) or [Row(name=compose([]).model.name)]
+    spec = TableSpec(
+        title="Methods tuned by equally many trials",
+        seeds=list(options.seeds),
+        methods=[Variant(name=name) for name in options.methods],
+        baseline=options.methods[0],
+        rows=[row],
+        columns=[Column(name=name) for name in options.tasks],
+    )
+    return TableRequest(
+        name="compare",
+        stem="-".join(["compare", *options.tasks, row.name]),
+        other_backbone=False,
+        spec=spec,
+        rows=spec.rows,
+        columns=spec.columns,
+        methods=spec.methods,
+        seeds=spec.seeds,
+        task_data={name: describe_data(name, options.config_dir) for name in options.tasks},
+        family_columns=spec.columns,
+    )
+
+
+def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
+    """One run of each position with the settings that hold where its space says nothing.
+
+    Raises:
+        ConfigError: one cannot be made here; with the methods that can.
+    """
+    cells = [
+        Cell(
+            position.key,
+            (
+                f"task={position.column.name}",
+                *position.row.words(position.column.name, ""),
+                f"method={position.method.name}",
+            ),
+        )
+        for position in request.positions
+    ]
+    seeds = [options.trial_seed]
+    jobs = list_jobs(cells, seeds, options.common, options.data, options.config_dir, anyway=options.anyway)
+    reasons = {job.cell.key: why for job in jobs if (why := _why_not(job)) is not None}
+    for (_, task, method), why in reasons.items():
+        able = [name for name in options.methods if all(key[2] != name for key in reasons)]
+        others = f"; methods={','.join(able)} can" if able else ""
+        raise ConfigError(f"methods={method} cannot run on {task}: {why}{others}")
+    return jobs
+
+
+def _why_not(job: Job) -> str | None:
+    if job.why is not None or job.config is None:
+        return job.why
+    try:
+        check_package(job.config)
+    except ConfigError as error:
+        return str(error)
+    return why_no_prompts(job.config) if METHODS[job.config.method].prompts == "deep" else None
+
+
+def _jobs_of(picked: Pick, options: CompareOptions, failures: dict[str, str] | None = None) -> list[Job]:
+    """The runs of the settings that a search picked, one for each seed."""
+    search: Search = picked.search
+    cell, seeds = search.job.cell, list(options.seeds)
+    if failures and search.name in failures:
+        return impossible_jobs(cell, seeds, [], f"the search failed: {failures[search.name]}")
+    if len(picked.trials) < search.budget:
+        return impossible_jobs(cell, seeds, [], f"search not finished: {len(picked.trials)} of {search.budget} trials")
+    if picked.best is None:
+        return impossible_jobs(cell, seeds, [], picked.why_none)
+    chosen = replace(cell, overrides=(*cell.overrides, *picked.settings))
+    return list_jobs([chosen], seeds, options.common, options.data, options.config_dir, anyway=options.anyway)

@@ -1,0 +1,57 @@
+"""`ptv2 compare --plan`: the trials and runs of each method, and a guess of their time; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.output import clock, out, tell
+from ptv2.report.formats import count_of
+from ptv2.reproduce.compare.options import CompareOptions
+from ptv2.reproduce.compare.search import Search, typical_job
+from ptv2.reproduce.jobs.execute import collect
+from ptv2.reproduce.jobs.list_jobs import Job
+from ptv2.reproduce.jobs.show_plan import seconds_of
+from ptv2.reproduce.jobs.timing import Clock
+
+COLUMNS = (
+    Column("task", group=True),
+    Column("method"),
+    Column("trials", fold=9),
+    Column("runs", fold=9),
+    Column("a run about"),
+    Column("searched", below=True),
+)
+
+
+def show_plan(searches: Sequence[Search], runs: Sequence[Sequence[Job]], options: CompareOptions) -> None:
+    """Print a line for each search.
+
+    Args:
+        runs: the runs of its picked settings, by search.
+    """
+    known = Clock([(status.job, status.result) for search in searches for status in collect([search.job])])
+    rows, trials_left, runs_left, each = [], 0, 0, []
+    for search, jobs in zip(searches, runs, strict=True):
+        trials = search.budget - len(search.trials)
+        left = sum(status.state != "finished" for status in collect(jobs))
+        job = typical_job(search)
+        seconds = seconds_of(job, known) if trials or left else None
+        if trials or left:
+            each.append(None if seconds is None else seconds * (trials + left))
+        trials_left, runs_left = trials_left + trials, runs_left + left
+        counts = (_count(trials, search.budget), _count(left, len(jobs)))
+        space = " ".join(f"{key}={value}" for key, value in search.space.items())
+        rows.append((*search.job.cell.key[1:], *counts, "" if seconds is None else clock(seconds), space))
+    show_table(Table(COLUMNS, rows))
+    if not trials_left and not runs_left:
+        tell("No runs to make: all are finished.", out)
+        return
+    times = [seconds for seconds in each if seconds is not None]
+    guess = f"about {clock(max([sum(times) / options.jobs, *times]))}" if len(times) == len(each) else "time not known"
+    to_make = f"{count_of(trials_left, 'trial')} and {count_of(runs_left, 'run')} to make"
+    tell(f"{to_make}; {guess}, a guess: trials differ in epochs, and some are pruned.", out)
+
+
+def _count(left: int, of: int) -> str:
+    return f"{left} to make" if left else f"{of} finished"

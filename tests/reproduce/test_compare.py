@@ -1,0 +1,129 @@
+"""`ptv2 compare` end to end: as many trials for each method, picked by dev, several seeds; it goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import finish, holder, python, result_of, run, wait_until, write_sentences
+
+from ptv2.run_folders.directory import state_of
+
+pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"), 32, 16, 8)
+
+
+def words(data: Path, folder: Path, *more: str) -> list[str]:
+    start = ["compare", "task=classification", f"data.dir={data}", "model=tiny", f"out={folder}/runs"]
+    return [*start, f"results={folder}/results", "+model.config.initializer_range=0.3", *more]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads((folder / "results" / "compare-classification-tiny.json").read_text())
+    return tree
+
+
+def test_a_comparison_killed_midway_goes_on_and_a_second_run_is_the_same(data: Path, tmp_path: Path) -> None:
+    asked = (
+        "methods=head-only,p-tuning-v2",
+        "budget=2",
+        "seeds=1,2",
+        "trainer.epochs=4",
+        "trainer.checkpoint_minutes=0",
+    )
+    command = words(data, tmp_path, *asked, "prompt.length=4", f"out={tmp_path}/table.md")
+    first = python("-m", "ptv2", *command)
+    runs = tmp_path / "runs"
+
+    def second_study_has_begun() -> bool:
+        return bool(list(runs.glob("*-p-tuning-v2-*/state-*")))
+
+    assert wait_until(second_study_has_begun, lambda: first.poll() is None)
+    first.kill()
+    (half,) = runs.glob("*-p-tuning-v2-*")
+    pid = holder(half)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert "picked  classification head-only  dev " in finish(first).err
+    assert wait_until(lambda: state_of(half) == "interrupted", lambda: True)
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/result.json")}
+    assert len(before) == 2
+
+    done = run(command, tmp_path)
+    assert done.code == 0, done.err
+    assert "search: 2 trials to make, of 1 method" in done.err
+    assert "fixed for all methods, not searched: trainer.epochs=4 prompt.length=4" in done.err
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    tree = record(tmp_path)
+    assert [len(search["trials"]) for search in tree["searches"]] == [2, 2]
+    for search in tree["searches"]:
+        scores = [trial["dev"] for trial in search["trials"]]
+        best = search["trials"][scores.index(max(scores))]["settings"]
+        assert search["picked"][0] == f"optim.lr={best['optim.lr']:.4g}"
+        assert search["space"].keys() <= {"optim.lr", "prompt.reparameterization"}
+    results = [result_of(path.parent) for path in runs.glob("*/result.json")]
+    assert sorted((result["method"], result["seed"]) for result in results if result["seed"] != 11) == [
+        *(("head-only", 1), ("head-only", 2), ("p-tuning-v2", 1), ("p-tuning-v2", 2))
+    ]
+    written = (tmp_path / "table.md").read_text()
+    assert written == (tmp_path / "results" / "compare-classification-tiny.md").read_text()
+    assert "| classification: accuracy, test | p-tuning-v2 |" in written
+    assert str(tmp_path) not in written
+
+    files = sorted(path for path in runs.rglob("*") if path.is_file())
+    again = run(command, tmp_path)
+    assert (again.code, again.out) == (0, done.out)
+    assert "to make" not in again.err
+    assert sorted(path for path in runs.rglob("*") if path.is_file()) == files
+    assert (tmp_path / "table.md").read_text() == written
+
+    planned = run([*command, "--plan"], tmp_path)
+    assert (planned.code, "all are finished" in planned.out) == (0, True)
+
+
+def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
+    fixed = ("trainer.epochs=3", "prompt.length=2", "prompt.reparameterization=none")
+    asked = ("methods=p-tuning-v2", "budget=4", "seeds=1,2", "optim.lr=1e30,0.03", *fixed)
+    done = run(words(data, tmp_path, *asked), tmp_path)
+    assert done.code == 0, done.err
+    (search,) = record(tmp_path)["searches"]
+    states = [trial["state"] for trial in search["trials"]]
+    assert sorted(set(states)) == ["complete", "fail"]
+    assert len(states) == 4
+    assert search["picked"] == ["optim.lr=0.03"]
+    failed = states.count("fail")
+    assert f"4 ({failed} failed)" in done.out
+    assert done.err.count("  failed: ") == failed
+    assert run(words(data, tmp_path, *asked), tmp_path).out == done.out
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["methods=lora,loar"], "unknown method 'loar'"),
+        (["methods=multitask-p-tuning-v2"], "known: fine-tuning, head-only"),
+        (["seeds=3"], "expected two seeds or more"),
+        (["seed=1,2"], "expected one whole number"),
+        (["budget=0"], "expected a whole number from 1 on"),
+        (["method=lora"], "expected methods=NAME,NAME"),
+        (["optim.lr=1e-3", "trainer.epochs=1"], "methods=fine-tuning: nothing is left to search"),
+        (["trainer.epoch=3"], "trainer.epoch"),
+        (["sweep=nothing"], "unknown sweep 'nothing'"),
+        (["sweep=paper"], "expected `override /hydra/sweeper: optuna`"),
+        (["hydra.sweeper.trials=3"], "expected only hydra/sweeper/pruner="),
+        (["seed=3", "data.shots=1,2"], "data.shots changes what is scored"),
+        (["data.dir=nowhere"], "data.dir is given twice"),
+    ],
+)
+def test_refusals(more: list[str], expected: str, data: Path, tmp_path: Path) -> None:
+    done = run(words(data, tmp_path, *more), tmp_path)
+    assert (done.code, expected in done.error) == (2, True), done.err
+    assert not (tmp_path / "runs").exists()
