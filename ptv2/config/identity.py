@@ -108,7 +108,9 @@ def deciding(config: RunConfig, data: str, model: str, shared: str | None = None
     tree["data"]["limit"] = {split: n for split, n in config.data.limit.items() if n is not None}
     if config.data.split is None:
         del tree["data"]["split"], tree["data"]["split_seed"]
-    del tree["data"]["shots"], tree["data"]["seed"]  # the fingerprint has them
+    if config.data.folds is None:
+        del tree["data"]["folds"], tree["data"]["fold"], tree["data"]["seed"]
+    del tree["data"]["shots"]  # the fingerprint has them, and their seed
     tree["data"]["fingerprint"] = data
     for key in ("path", "revision", "sha256", "trust_remote_code"):
         tree["model"].pop(key)

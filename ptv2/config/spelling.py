@@ -21,6 +21,7 @@ ALONE = (*SWEEP, "--help", "-h", "--resolve", "--run", "-r", "--version")
 # What a command does instead of another.
 MODES = {"--multirun": "-m", "--cfg": "-c", "--info": "-i", "--run": "-r"}
 
+MOST_FOLDS = 100
 _SHOWN = ("job", "hydra", "all")
 _INFORMED = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CHOICES = {"--cfg": _SHOWN, "-c": _SHOWN, "--info": _INFORMED, "-i": _INFORMED}
@@ -39,6 +40,24 @@ def spelled(words: Sequence[str]) -> list[str]:
     """
     sweep = any(word in SWEEP for word in words)
     return [_spelled(word, sweep) for word in words]
+
+
+def every_fold(words: Sequence[str]) -> list[str]:
+    """Make `data.folds=5` without `data.fold` a sweep over the five; leave other words as they are.
+
+    Raises:
+        ConfigError: several numbers of folds, or a search, whose trials are single runs.
+    """
+    values = {key: value for key, _, value in (word.partition("=") for word in words)}
+    folds = values.get("data.folds", "null")
+    if folds in ("", "null") or "data.fold" in values or {"--cfg", "-c", "--info", "-i", "--help", "-h"} & set(words):
+        return list(words)
+    if not folds.isdigit() or not 2 <= int(folds) <= MOST_FOLDS:
+        raise ConfigError(f"data.folds={folds}: expected one number from 2 to {MOST_FOLDS}")
+    if values.get("+sweep", values.get("sweep")) == "optuna" or values.get("hydra/sweeper") == "optuna":
+        raise ConfigError(f"data.folds={folds}: a trial of a search is one run; expected data.fold=0 beside it")
+    sweep = [] if {*SWEEP} & set(words) else ["-m"]
+    return [*sweep, *words, f"data.fold={','.join(map(str, range(int(folds))))}"]
 
 
 def options_first(words: Sequence[str]) -> tuple[list[str], str | None]:

@@ -260,8 +260,12 @@ class DataConfig(Frozen):
     dir: Folder | None = None
     split: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the training examples that become dev
     split_seed: Seed = 0  # which of them
+    folds: Annotated[int, Field(ge=2)] | None = (
+        None  # files: cross-validation; each part of the training examples is dev once
+    )
+    fold: Annotated[int, Field(ge=0)] | None = None  # the part that is dev in this run, from 0; `ptv2 train` tries all
     shots: Positive | None = None  # use only so many training examples of each class; without classes, so many in all
-    seed: Seed = 0  # which of them
+    seed: Seed = 0  # which of them, and which part an example is in
     limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
     workers: Positive = 1  # processes that encode
 
@@ -269,6 +273,21 @@ class DataConfig(Frozen):
     def _shots_or_limit(self) -> DataConfig:
         if self.shots is not None and self.limit.get("train") is not None:
             raise ValueError(f"data.shots={self.shots}: expected no data.limit.train beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _one_fold(self) -> DataConfig:
+        if self.folds is None:
+            if self.fold is not None:
+                raise ValueError(f"data.fold={self.fold}: expected data.folds, their number, beside it")
+            return self
+        if self.split is not None:
+            raise ValueError(f"data.folds={self.folds}: expected no data.split beside it")
+        if self.fold is None or self.fold >= self.folds:
+            raise ValueError(
+                f"data.folds={self.folds}: expected data.fold=0 to {self.folds - 1} beside it, or none for a command "
+                f"`ptv2 train`, which makes a run of each"
+            )
         return self
 
     def most(self, examples: int, classes: int) -> int:
@@ -297,5 +316,7 @@ def check_source(task: TaskConfig, data: DataConfig) -> None:
         raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
     if data.source != "files" and data.split is not None:
         raise ValueError(f"data.split={data.split} is for files; source {data.source} has a dev set")
+    if data.source != "files" and data.folds is not None:
+        raise ValueError(f"data.folds={data.folds} is for files; source {data.source} has a dev set")
     if data.source != "files" and data.dir is not None:
         raise ValueError(f"data.dir is set but data.source={data.source}; expected data.source=files with it")

@@ -15,7 +15,7 @@ from ptv2.config.task_schema import Split
 from ptv2.data.formats import read_file
 from ptv2.data.labels import read_label
 from ptv2.data.records import Record, find_files, fingerprint
-from ptv2.data.split import choose_shots, split_records
+from ptv2.data.split import choose_shots, split_records, take_fold
 from ptv2.errors import DataError
 
 ORDER: tuple[Split, ...] = get_args(Split)
@@ -85,13 +85,14 @@ def _files(config: RunConfig) -> Source:
     def note(text: str) -> None:
         notes[text] = None
 
-    share = config.data.split
-    files = find_files(described, config.data.dir, ("train",) if share else ("train", "dev"), note)
-    if share and "dev" in files:
-        raise DataError(f"{files['dev']}: data.split={share} takes dev from the training file, but there is a dev file")
+    share, folds = config.data.split, config.data.folds
+    setting = f"data.split={share}" if share else f"data.folds={folds}" if folds else None  # takes dev from train
+    files = find_files(described, config.data.dir, ("train",) if setting else ("train", "dev"), note)
+    if setting and "dev" in files:
+        raise DataError(f"{files['dev']}: {setting} takes dev from the training file, but there is a dev file")
 
     def read(split: Split) -> list[Record]:
-        if share is None or split not in ("train", "dev"):
+        if setting is None or split not in ("train", "dev"):
             return read_file(files[split], config.task, note=note)
         train, dev = _split(read_file(files["train"], config.task, note=note), config)
         return train if split == "train" else dev
@@ -100,8 +101,11 @@ def _files(config: RunConfig) -> Source:
     named: dict[str, str] = {split: path.relative_to(base).as_posix() for split, path in files.items()}
     provenance: dict[str, str] = {split: str(path) for split, path in files.items()}
     digest = fingerprint(files)
-    if share:
-        note(f"{share:g} of {named['train']} is the dev set (data.split; by class where there are classes)")
+    if setting:
+        what = f"{share:g}" if share else f"fold {config.data.fold} of {folds}"
+        note(
+            f"{what} of {named['train']} is the dev set ({setting.partition('=')[0]}; by class where there are classes)"
+        )
         named["dev"], provenance["dev"] = named["train"], provenance["train"]
     splits = tuple(split for split in ORDER if split in named)
     return Source(digest, splits, read, provenance=provenance, notes=notes, files=named)
@@ -109,15 +113,20 @@ def _files(config: RunConfig) -> Source:
 
 def _split(records: list[Record], config: RunConfig) -> tuple[list[Record], list[Record]]:
     """Split into training and dev examples; those of one text or sentence stay together, classes keep their shares."""
-    task, share = config.task, config.data.split
-    assert share is not None
+    task, data = config.task, config.data
     together = {"extract": "context", "tag": "sentence"}.get(task.shape)
 
     def group(record: Record) -> str:
         value = record.fields.get(together) if together else None
         return record.where if value is None else f"{together} {value}"
 
-    return split_records(records, share, config.data.split_seed, group, lambda record: _class_of(record, config))
+    def stratum(record: Record) -> str | None:
+        return _class_of(record, config)
+
+    if data.folds is not None and data.fold is not None:
+        return take_fold(records, data.folds, data.fold, data.seed, group, stratum)
+    assert data.split is not None
+    return split_records(records, data.split, data.split_seed, group, stratum)
 
 
 def _mini(config: RunConfig) -> Source:

@@ -1,4 +1,4 @@
-"""Take a dev set out of the training examples."""
+"""Take a dev set, or one part in turn, out of the training examples."""
 
 from __future__ import annotations
 
@@ -28,20 +28,56 @@ def split_records(
     Raises:
         DataError: nothing is left for one of the sides.
     """
+    draw = random.Random(seed)
+    dev: set[int] = set()
+    for members_of_groups in _strata(records, group, stratum):
+        count = min(max(round(share * len(members_of_groups)), 1), len(members_of_groups) - 1)
+        for members in draw.sample(members_of_groups, count):
+            dev.update(members)
+    if not dev:
+        raise DataError(f"{records[0].where}: data.split={share}: too few examples to take a dev set from")
+    return _sides(records, dev)
+
+
+def take_fold(
+    records: Sequence[Record],
+    folds: int,
+    fold: int,
+    seed: int,
+    group: Callable[[Record], Hashable],
+    stratum: Callable[[Record], Hashable],
+) -> tuple[list[Record], list[Record]]:
+    """Take one of `folds` parts as dev, and the others for training; every record is in the dev set of one fold.
+
+    Groups and strata are those of `split_records`: a group is in one part, and each part has its share of a stratum.
+
+    Raises:
+        DataError: there are fewer groups than folds.
+    """
+    shuffled: list[list[int]] = []
+    draw = random.Random(seed)
+    for members_of_groups in _strata(records, group, stratum):
+        shuffled += draw.sample(members_of_groups, len(members_of_groups))
+    if len(shuffled) < folds:
+        raise DataError(f"{records[0].where}: data.folds={folds}: too few examples for so many folds")
+    return _sides(records, {number for members in shuffled[fold::folds] for number in members})
+
+
+def _strata(
+    records: Sequence[Record], group: Callable[[Record], Hashable], stratum: Callable[[Record], Hashable]
+) -> list[list[list[int]]]:
+    """The numbers of the records by group, and the groups by stratum."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for number, record in enumerate(records):
         groups[group(record)].append(number)
     strata: dict[Hashable, list[list[int]]] = defaultdict(list)
     for members in groups.values():
         strata[stratum(records[members[0]])].append(members)
-    draw = random.Random(seed)
-    dev: set[int] = set()
-    for members_of_groups in strata.values():
-        count = min(max(round(share * len(members_of_groups)), 1), len(members_of_groups) - 1)
-        for members in draw.sample(members_of_groups, count):
-            dev.update(members)
-    if not dev:
-        raise DataError(f"{records[0].where}: data.split={share}: too few examples to take a dev set from")
+    return list(strata.values())
+
+
+def _sides(records: Sequence[Record], dev: set[int]) -> tuple[list[Record], list[Record]]:
+    """The records for training and those for dev, which have the numbers in `dev`."""
     return (
         [record for number, record in enumerate(records) if number not in dev],
         [record for number, record in enumerate(records) if number in dev],

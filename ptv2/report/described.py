@@ -7,6 +7,7 @@ from typing import Any
 
 from ptv2.config.methods import METHODS
 from ptv2.config.schema import LoraConfig, PromptConfig, TrainerConfig
+from ptv2.report.folds import folds_of
 from ptv2.report.formats import count_of
 from ptv2.run_folders.record import Result
 
@@ -47,6 +48,8 @@ def describe_settings(group: Sequence[Result]) -> str:
         words.append(f"head lr {head_rate:g}")
     if config["head"].get("kind") == "verbalizer":
         words.append("verbalizer")
+    if folds := folds_of(result):
+        words.append(f"{folds} folds")
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)

@@ -13,6 +13,7 @@ from ptv2.config import identity
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
+from ptv2.report.folds import pool_folds
 from ptv2.report.formats import format_score, group_by
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
@@ -61,7 +62,7 @@ class Setting:
 
 def ranked(results: Iterable[Result], least_seeds: int = 1) -> list[Setting]:
     """Rank settings with at least `least_seeds` seeds: the best on dev first; of equals the one that trains less."""
-    groups = [Setting(tuple(sorted(runs, key=lambda run: run.seed))) for runs in same_settings(results)]
+    groups = [Setting(tuple(sorted(pool_folds(runs), key=lambda run: run.seed))) for runs in same_settings(results)]
 
     def rank(setting: Setting) -> tuple[float, int, str]:
         trained = int(setting.runs[0].parameters["trained"])

@@ -18,6 +18,7 @@ from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
+from ptv2.report.folds import POOLED, folds_of, missing_folds, pool_folds
 from ptv2.report.formats import format_csv, format_markdown, format_score, group_by
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
 from ptv2.run_folders.directory import SHARED
@@ -43,6 +44,8 @@ class Row:
     processors: tuple[str, ...]  # of runs in half precision, as far as records say
     runs: dict[int, str]  # seed: name of its run
     repeats: tuple[str, ...] = ()  # what records say of examples that also stand in train
+    folds: int | None = None  # of cross-validation
+    missing_folds: tuple[str, ...] = ()  # which seeds lack some
 
     @property
     def seeds(self) -> int:
@@ -62,7 +65,7 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
     Runs without scores on `split` are left out, and so are shared parts, whose scores are means over tasks.
     """
     scored = [r for r in results if r.scores(split) is not None and not of_several_tasks(r)]
-    table = [_row(group, split) for group in same_settings(scored)]
+    table = [_row(pool_folds(group), split) for group in same_settings(scored)]
     return sorted(table, key=lambda r: (r.task, r.data, r.model, list(METHODS).index(r.method), r.settings))
 
 
@@ -150,7 +153,10 @@ def notes(table: Sequence[Row]) -> list[str]:
     lacking = {name for row in table for name, values in row.metrics.items() if len(values) < len(row.runs)}
     if lacking:
         sentences.append(f"Not every run has {', '.join(sorted(lacking))}: the column of seeds counts those that do.")
+    if any(row.folds for row in table):
+        sentences.append(f"{POOLED}.")
     repeats = {f"{row.task}: {note}." for row in table for note in row.repeats}
+    repeats |= {f"{row.task}, {row.method}: {note}." for row in table for note in row.missing_folds}
     return [*sentences, *sorted(repeats)]
 
 
@@ -183,7 +189,9 @@ def _group(result: Result) -> str:
         backbone = None
     elif sha256 := result.backbone.get("sha256"):
         backbone = [sha256, config.model.revision]
-    data = [result.data["fingerprint"], result.data["examples"]]
+    data: list[Any] = [result.data["fingerprint"], result.data["examples"]]
+    if config.data.folds is not None:  # parts differ by an example
+        data = [result.data["fingerprint"], config.data.folds, config.data.seed]
     return same_but_seed(config, data, json.dumps(backbone), (result.shared or {}).get("data"))
 
 
@@ -209,6 +217,8 @@ def _row(group: Sequence[Result], split: str) -> Row:
         processors=_processors(group),
         runs={result.seed: result.name for result in group},
         repeats=tuple(dict.fromkeys(note for result in group for note in result.notes_on_repeats)),
+        folds=folds_of(first),
+        missing_folds=tuple(text for result in group if (text := missing_folds(result))),
     )
 
 

@@ -1,0 +1,89 @@
+"""Cross-validation: the runs of one seed over folds as one result."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ptv2.run_folders.record import Result
+
+POOLED = "A score over folds is the mean of theirs, weighted by the number of their examples"
+
+
+def folds_of(result: Result) -> int | None:
+    """The number of folds that a run is one of; None without cross-validation."""
+    number = (result.config.get("data") or {}).get("folds")
+    return number if isinstance(number, int) else None
+
+
+def pool_folds(results: Sequence[Result]) -> list[Result]:
+    """Put the folds of each seed together; results of runs without folds stay as they are.
+
+    Scores are means weighted by the examples of each fold (for accuracy: the score of all examples together), times and
+    counts of training means, counts of answers sums. The result has the name of its first fold.
+
+    Args:
+        results: of runs that differ in nothing but seed and fold.
+    """
+    seeds: dict[int, dict[int, Result]] = {}
+    alone = []
+    for result in results:
+        if folds_of(result) is None:
+            alone.append(result)
+        else:
+            seeds.setdefault(result.seed, {})[result.config["data"]["fold"]] = result
+    return [*alone, *(_pool([folds[fold] for fold in sorted(folds)]) for folds in seeds.values())]
+
+
+def missing_folds(result: Result) -> str | None:
+    """Say which seed lacks folds, for a result of `pool_folds`; None where it has all."""
+    number = folds_of(result)
+    has = len(result.data.get("folds", []))
+    return None if number is None or has == number else f"seed {result.seed} has {has} of {number} folds"
+
+
+def _pool(folds: Sequence[Result]) -> Result:
+    first = folds[0]
+    mean = {
+        split: _weighted(
+            [(run.scores(split) or {}, run.data["examples"].get(split.partition("_")[0], 1)) for run in folds]
+        )
+        for split in (*first.splits, "dev_last")
+    }
+    examples = {
+        split: (sum if split == "dev" else statistics.mean)([run.data["examples"][split] for run in folds])
+        for split in first.data["examples"]
+    }
+    counts = [split for split in first.data["predicted"] if first.data["predicted"][split]]
+    predicted = {split: _summed(run.data["predicted"].get(split) for run in folds) for split in counts}
+    data = first.data | {
+        "examples": {split: round(count) for split, count in examples.items()},
+        "predicted": first.data["predicted"] | predicted,
+        "folds": [run.config["data"]["fold"] for run in folds],
+    }
+    return replace(
+        first,
+        dev=mean["dev"],
+        dev_last=mean["dev_last"],
+        test=None if first.test is None else mean["test"],
+        tests={name: mean[name] for name in first.tests},
+        data=data,
+        time={key: statistics.fmean(run.time[key] for run in folds) for key in first.time},
+    )
+
+
+def _weighted(scores: Sequence[tuple[dict[str, float], int]]) -> dict[str, float]:
+    """The means of metrics that all have, weighted."""
+    names = [name for name in scores[0][0] if all(name in values for values, _ in scores)]
+    total = sum(weight for _, weight in scores)
+    return {name: sum(values[name] * weight for values, weight in scores) / total for name in names}
+
+
+def _summed(counts: Iterable[Any]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one or {})
+    return dict(total)
