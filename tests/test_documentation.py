@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from ptv2.cli import COMMANDS
 from ptv2.config.compose import compose
 from ptv2.config.schema import MultitaskConfig, RunConfig
+from ptv2.config.spelling import every_fold
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -112,7 +113,7 @@ def test_there_are_commands_to_try() -> None:
 @pytest.mark.parametrize(("page", "words"), TRAIN, ids=map(name_of, TRAIN))
 def test_a_training_command_composes(page: str, words: list[str], folder: Path) -> None:
     overrides, config_dir, sweeps = [], None, False
-    rest = iter(words)
+    rest = iter(every_fold(words))
     for word in rest:
         if word == "-m":
             sweeps = True
