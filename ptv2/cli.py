@@ -23,9 +23,9 @@ usage: ptv2 COMMAND ...
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
   ptv2 COMMAND --help                      what a command takes
 
-Exit codes: 0 done, 1 a run failed, 2 wrong input, 69 the network failed, 70 a
-fault of ptv2, 74 the disk is full, 128 + n stopped by signal n (130: Ctrl-C).
-Shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)."""
+shell completion: eval "$(ptv2 -sc install=bash)" (or zsh, fish)
+
+{common}"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,19 +61,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
-        lines = "\n".join(f"  {word:10}{text}" for word, (_, text) in COMMANDS.items())
-        print(HELP.format(commands=lines))
-        return 0
-    if words[0] in ("-V", "--version") or (words[0] == "train" and "--version" in words):
-        from ptv2 import __version__
-
-        print(f"ptv2 {__version__}")
-        return 0
-    if words[0] in ("-sc", "--shell-completion"):
+    if words and words[0] in ("-sc", "--shell-completion"):
         from ptv2.completion import complete
 
         return complete(words)
+    from ptv2.console.common import COMMON, set_verbosity, take_flags, version_text
+
+    words, flags = take_flags(words)
+    if "--version" in flags:
+        from ptv2.screen import folded, width_of
+
+        print(*(folded(line, width_of(sys.stdout)) for line in version_text().splitlines()), sep="\n")
+        return 0
+    if not words or words[0] in ("-h", "--help", "help"):
+        lines = "\n".join(f"  {word:10}{text}" for word, (_, text) in COMMANDS.items())
+        print(HELP.format(commands=lines, common=COMMON), end="")
+        return 0
     if words[0] == "train" and not {"-h", "--help"}.isdisjoint(words):
         from ptv2.console.train_help import show_help
 
@@ -83,10 +86,13 @@ def _run(words: list[str]) -> int:
         from ptv2.errors import Ptv2Error, unknown
 
         raise Ptv2Error(unknown("command", words[0], COMMANDS))
-    from ptv2.variables import check_variables
+    from ptv2.console.listening import listen
+    from ptv2.variables import check_variables, is_quiet
 
+    set_verbosity(flags)
     check_variables()
-    if words[0] == "train":
+    listen()
+    if words[0] == "train" and not is_quiet():
         _say_that_it_starts(words[1:])
     command = import_module(COMMANDS[words[0]][0])
     with interruption.unwinding():
@@ -105,7 +111,7 @@ def _say_that_it_starts(words: list[str]) -> None:
     from ptv2.run_folders.processes import is_main_process
 
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
-    if sys.stderr.isatty() and is_main_process() and options <= {"-m", "--multirun", "--config-dir", "-cd"}:
+    if sys.stderr.isatty() and is_main_process() and options <= {"-m", "--multirun", "--config-dir", "-cd", "--out"}:
         print("start      reading settings and data", file=sys.stderr, flush=True)
 
 

@@ -24,6 +24,8 @@ PROCESSES = {
     "LOCAL_RANK": (-1, 10**6),
     "MASTER_PORT": (0, 65535),
 }
+VERBOSITY = "PTV2_VERBOSITY"  # how much commands say; -q and -v set it
+LEVELS = ("quiet", "normal", "verbose")
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 SWITCHES = ("1", "on", "yes", "true", "0", "off", "no", "false")  # other words mean "online" to the hub's library
 
@@ -35,10 +37,13 @@ def check_variables() -> None:
         ConfigError: with the variable, its value and what was expected.
     """
     for name, value in list(os.environ.items()):
-        if not value.strip() and (name.startswith(PREFIXES) or name in (*PROCESSES, "MASTER_ADDR", "OMP_NUM_THREADS")):
+        others = (*PROCESSES, "MASTER_ADDR", "OMP_NUM_THREADS", VERBOSITY)
+        if not value.strip() and (name.startswith(PREFIXES) or name in others):
             del os.environ[name]  # libraries would take it for a number, or for a path
     if os.environ.get("COLUMNS", "").strip("0 ") == "":
         os.environ.pop("COLUMNS", None)  # of a screen without columns nothing could be read
+    if (level := os.environ.get(VERBOSITY, "normal")) not in LEVELS:
+        raise ConfigError(f"{VERBOSITY}={shorten(level, 60)}: expected one of {', '.join(LEVELS)}")
     for name in OFFLINE:
         if (value := os.environ.get(name, "0")).lower() not in SWITCHES:
             raise ConfigError(f"{name}={shorten(value, 60)}: expected 1 or 0")
@@ -58,6 +63,25 @@ def check_variables() -> None:
             f"{several[0]} asks for one of several processes, but {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not set; `accelerate launch` and `torchrun` set all of them"
         )
+
+
+def is_quiet() -> bool:
+    """Whether only errors and results are asked for."""
+    return os.environ.get(VERBOSITY) == "quiet"
+
+
+def is_verbose() -> bool:
+    """Whether what is normally held back is asked for."""
+    return os.environ.get(VERBOSITY) == "verbose"
+
+
+def quieten_transformers() -> None:
+    """Turn off transformers' bars and warnings; the latter stay where the user asked for them."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if not is_verbose():
+        logging.set_verbosity_error()
 
 
 def _number(name: str, least: int, most: int) -> int:

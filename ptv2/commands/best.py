@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
     """Print a ranking and a recipe for each method that has runs, and write the recipes if asked to."""
     parser = Parser(
         prog="ptv2 best",
+        keys=(*CHOOSING, "out"),
         description="Finished runs of one task and model, ranked by the mean of the headline metric on dev over seeds "
         "(test is never looked at), and the recipe of the best settings.",
     )
@@ -38,8 +39,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--write", type=a_folder, metavar="DIR", help="write DIR/recipe/TASK/MODEL/METHOD.yaml, for --config-dir DIR"
     )
-    parser.add_argument("--config-dir", type=a_folder, help="a folder with your own task/ and model/ files")
-    options = parser.parse_intermixed_args(arguments)
+    parser.add_config_dir()
+    options = parser.parse_args(arguments)
     asked = read_words(options.words, (*CHOOSING, "out"), needed=("task", "model"))
     folder = asked.pop("out", "runs")
     results, faults = usable_results(find_runs([folder]))

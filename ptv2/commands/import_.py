@@ -9,7 +9,9 @@ from ptv2.interchange.import_adapter import import_adapter
 
 def main(arguments: list[str]) -> int:
     """Write a run with the adapter's prompts and head; it has no result of its own until `ptv2 evaluate` scores it."""
-    parser = Parser(prog="ptv2 import", description="An adapter of PEFT as a run that evaluate and predict take.")
+    parser = Parser(
+        prog="ptv2 import", keys=("out",), description="An adapter of PEFT as a run that evaluate and predict take."
+    )
     parser.add_argument("adapter", type=a_folder, help="its folder, or OWNER/NAME[@REVISION] on the hub")
     parser.add_argument(
         "settings",
@@ -17,7 +19,7 @@ def main(arguments: list[str]) -> int:
         metavar="key=value",
         help="settings as `ptv2 train` takes them: task= (its data and labels), model= (the adapter names one), out=",
     )
-    parser.add_argument("--config-dir", type=a_folder, help="a folder with your own task/, model/ and method/ files")
+    parser.add_config_dir()
     options = parser.parse_args(arguments)
 
     folder = import_adapter(options.adapter, options.settings, options.config_dir)

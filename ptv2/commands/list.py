@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from ptv2.config import paths, recipes
-from ptv2.console.arguments import Parser, a_folder
+from ptv2.console.arguments import Parser
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, show_facts, tell
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
@@ -19,9 +19,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; only names if left out")
     parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
-    parser.add_argument(
-        "--config-dir", type=a_folder, help="a folder with your own task/, model/, method/ and recipe/ files"
-    )
+    parser.add_config_dir()
     parser.add_out()
     options = parser.parse_args(arguments)
     if options.types and options.what != "models":

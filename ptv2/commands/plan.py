@@ -10,7 +10,7 @@ from ptv2.collector import collector_paused
 from ptv2.config.compose import compose
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
-from ptv2.console.arguments import Parser, a_folder
+from ptv2.console.arguments import Parser
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, Ptv2Error
 from ptv2.experiment.needs import Need, count_work, run_need, shared_need
@@ -23,11 +23,11 @@ that is measured on this machine, in the precision asked for."""
 
 def main(arguments: list[str]) -> int:
     """Print the needs of all methods."""
-    parser = Parser(prog="ptv2 plan", description=__doc__, epilog=EPILOG)
+    parser = Parser(prog="ptv2 plan", keys=("out",), description=__doc__, epilog=EPILOG)
     parser.add_argument("settings", nargs="*", metavar="key=value", help="as ptv2 train takes them")
     parser.add_argument("--examples", type=int, help="training examples (default: the task's)")
     parser.add_argument("--length", type=int, help="mean tokens of a text, for the operations (default: the longest)")
-    parser.add_argument("--config-dir", type=a_folder, help="a folder with your own task/, model/ and method/ files")
+    parser.add_config_dir()
     parser.add_argument("--json", action="store_true", help="bytes and operations as JSON")
     options = parser.parse_args(arguments)
     for name in ("examples", "length"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ptv2.config import paths
-from ptv2.console.arguments import Lists, Parser, a_folder
-from ptv2.reproduce.options import MARGIN, read_settings
+from ptv2.console.arguments import Lists, Parser
+from ptv2.reproduce.options import MARGIN, PARSERS, read_settings
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
     """Reproduce what the words ask for."""
     parser = Parser(
         prog="ptv2 reproduce",
+        keys=PARSERS,
         description="Make the runs of a table or figure and write it.",
         epilog=EPILOG.format(margin=MARGIN, tables=_choices()),
         formatter_class=Lists,
@@ -40,10 +41,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--plan", action="store_true", help="print the runs and their cost; run nothing")
     parser.add_argument("--collect", action="store_true", help="write from the runs that there are; run nothing")
     parser.add_argument("--anyway", action="store_true", help="also run what looks too large for this machine")
-    parser.add_argument(
-        "--config-dir", type=a_folder, help="a folder with your own table/, task/, model/ and method/ files"
-    )
-    given = parser.parse_intermixed_args(arguments)
+    parser.add_config_dir()
+    given = parser.parse_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_settings(given.words, **flags)
     if options.figure is not None:

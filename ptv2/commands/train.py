@@ -18,6 +18,7 @@ from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied
 from ptv2.config.plugins import broken_plugins, plugin_at_fault
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import every_fold, options_first
+from ptv2.console.arguments import in_one_grammar
 from ptv2.errors import ConfigError, Interrupted, first_line
 from ptv2.run_folders.processes import note_start
 from ptv2.sweeps import outcomes
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
     note_start()
-    arguments, config_dir = options_first(every_fold(arguments))
+    arguments, config_dir = options_first(every_fold(in_one_grammar(arguments, keys=("out",))))
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:
         arguments = [*arguments, "--resolve"]  # show values, not the method's rules for them
     arguments, _ = options_first(implied(arguments))

@@ -74,6 +74,7 @@ def own_folders(config_dir: str | None = None) -> list[Path]:
     for name, folder in places:
         _check(name, folder)
         distinct.setdefault(folder.resolve(), folder)
+        log.debug("searched for your own files: %s", folder)
     return list(distinct.values())
 
 

@@ -7,8 +7,9 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from ptv2.console.common import COMMON
 from ptv2.errors import ConfigError, unknown
 from ptv2.screen import folded
 
@@ -72,7 +73,28 @@ def a_count(text: str) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser without the usage in front of its errors."""
+    """argparse's parser without the usage in front of its errors, which takes `KEY=VALUE` and `--KEY VALUE` alike."""
+
+    def __init__(self, *, keys: Collection[str] = (), **details: Any) -> None:
+        """`keys` are those that the command itself reads as words of the form KEY=VALUE."""
+        super().__init__(**details)
+        self._keys = keys
+
+    def parse_args(self, words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """Parse the words of a command; options may stand between the other words.
+
+        Raises:
+            ConfigError: words that the command does not take.
+        """
+        options = [name for name, action in self._option_string_actions.items() if action.nargs != 0]
+        several = [name for name in options if isinstance(self._option_string_actions[name], argparse._AppendAction)]
+        spelled = in_one_grammar(words, self._keys, options, several)
+        mixed = any(action.nargs == "*" for action in self._actions)
+        return self.parse_intermixed_args(spelled) if mixed else super().parse_args(spelled)
+
+    def format_help(self) -> str:
+        """The help, and what every command takes."""
+        return f"{super().format_help()}\n{COMMON}"
 
     def add_runs(self) -> None:
         """Add the arguments of a command about several runs: `runs` and `--out`."""
@@ -82,7 +104,13 @@ class Parser(argparse.ArgumentParser):
 
     def add_out(self) -> None:
         """Add `--out`."""
-        self.add_argument("--out", type=a_folder, default="runs", help="folder of the runs (default: runs)")
+        text = "folder of the runs (default: runs); also out=OUT"
+        self.add_argument("--out", type=a_folder, default="runs", help=text)
+
+    def add_config_dir(self) -> None:
+        """Add `--config-dir`."""
+        text = "your own files (task/, model/, ...); searched before PTV2_CONFIG_DIR or ~/.config/ptv2"
+        self.add_argument("--config-dir", type=a_folder, metavar="DIR", help=text)
 
     def add_data_dir(self) -> None:
         """Add `--data-dir`."""
@@ -98,6 +126,46 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("argument -"):
             message = message.removeprefix("argument ")
         raise ConfigError(f"{message} ({self.prog} --help says what there is)")
+
+
+def in_one_grammar(
+    words: Sequence[str], keys: Collection[str], options: Collection[str] = (), several: Collection[str] = ()
+) -> list[str]:
+    """Spell words as a command reads them, whether the user typed `KEY=VALUE`, `--KEY VALUE` or `--KEY=VALUE`.
+
+    Args:
+        keys: are read as KEY=VALUE.
+        options: are read as --KEY=VALUE.
+        several: those of them that may be given several times.
+
+    Raises:
+        ConfigError: two values for one key.
+    """
+    spelled: list[str] = []
+    typed: dict[str, tuple[str, str]] = {}
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            return [*spelled, word, *waiting]
+        name, equals, value = word.partition("=")
+        key = name.removeprefix("--")
+        is_option = f"--{key}" in options
+        if not (is_option or key in keys) or not (equals or name.startswith("--")):
+            spelled.append(word)
+            continue
+        if not equals:
+            following = next(waiting, None)
+            if following is None or re.match(r"-\D", following):  # the next option: this one has no value
+                spelled += [word] if following is None else [word, following]
+                continue
+            value, word = following, f"{word} {following}"
+        if key in typed and typed[key][0] != value:
+            raise ConfigError(f"{typed[key][1]} and {word}: expected one of them")
+        if key not in typed:
+            spelled.append(f"--{key}={value}" if is_option else f"{key}={value}")
+        if f"--{key}" not in several:
+            typed[key] = value, word
+    return spelled
 
 
 def read_words(words: Sequence[str], keys: Collection[str], needed: Sequence[str] = ()) -> dict[str, str]:

@@ -212,10 +212,11 @@ class _Shareable(logging.Formatter):
 def log_file(path: Path) -> Iterator[None]:
     """Append to a run's log file what is logged while the context is open."""
     handler = _LogFile(path, encoding="utf-8")
+    handler.setLevel(logging.INFO)
     handler.setFormatter(_Shareable("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(min(log.level or logging.INFO, logging.INFO))
     try:
         yield
     finally:

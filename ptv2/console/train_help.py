@@ -9,6 +9,8 @@ import yaml
 
 from ptv2.config.paths import choices, conf_dir
 from ptv2.config.spelling import options_first
+from ptv2.console.arguments import in_one_grammar
+from ptv2.console.common import COMMON
 from ptv2.screen import folded, width_of
 
 HEADER = """\
@@ -25,7 +27,7 @@ RECIPE = "used by itself where there is one for this task, model and method; rec
 OPTIONS = (
     ("-m, --multirun", "a run for every combination of values with commas between them"),
     ("--cfg job", "print all settings with their values, and train nothing"),
-    ("--config-dir DIR", "a folder with tasks, models and recipes of your own"),
+    ("--config-dir DIR", "your own tasks, models and recipes; searched before PTV2_CONFIG_DIR or ~/.config/ptv2"),
 )
 MARGIN = 20
 
@@ -36,7 +38,7 @@ def show_help(words: Sequence[str]) -> None:
     Raises:
         ConfigError: an unknown option, no such folder, or a file in it that is more than settings.
     """
-    _, config_dir = options_first(words)
+    _, config_dir = options_first(in_one_grammar(words, keys=("out",)))
     tree = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
     settings = {key: value for key, value in tree.items() if key not in ("defaults", "hydra")}
     alone = [key for key, value in settings.items() if not isinstance(value, dict)]
@@ -48,6 +50,7 @@ def show_help(words: Sequence[str]) -> None:
     _show("Settings (KEY=VALUE, as in trainer.epochs=3):", {", ".join(alone): "", **parts})
     print("docs/reference/settings.md says what each setting means.\n")
     _show("Options:", dict(OPTIONS))
+    print(COMMON, end="")
 
 
 def _show(title: str, rows: dict[str, str]) -> None:

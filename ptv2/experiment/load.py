@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers.utils import logging as transformers_logging
-
 from ptv2.config.schema import RunConfig
 from ptv2.experiment.heads import head_spec
 from ptv2.experiment.open import trained_task
@@ -19,6 +17,7 @@ from ptv2.tasks.task import Prediction
 from ptv2.training.device import make_accelerator, naming_memory
 from ptv2.training.predict import predict
 from ptv2.training.shard import build_spread
+from ptv2.variables import quieten_transformers
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -44,8 +43,7 @@ def load_trained(folder: Path, config: RunConfig, task: AnyTask | None = None) -
     Raises:
         ModelError: the backbone is not the one that it was trained on.
     """
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quieten_transformers()
     artifact = folder / "artifact"
     accelerator = make_accelerator(config.trainer)
     task = task or trained_task(folder, config)

@@ -9,8 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging as transformers_logging
-
 from ptv2.config.recipes import describe_recipe
 from ptv2.experiment.data import EncodedData, Predictions, encode_data
 from ptv2.experiment.fit import Fit
@@ -30,6 +28,7 @@ from ptv2.training.device import make_accelerator, release
 from ptv2.training.monitor import Monitor
 from ptv2.training.shard import build_spread
 from ptv2.training.trainer import Trainer
+from ptv2.variables import quieten_transformers
 
 # Dev chooses; all other splits but the training set are scored once, with what it chose.
 UNSCORED = "train"
@@ -50,8 +49,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
         Ptv2Error: anything a user can mend; what was complete stays in the run's directory.
     """
     started = time.perf_counter()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quieten_transformers()
     config, run, shared = opened.config, opened.run, opened.shared
     accelerator = make_accelerator(config.trainer)
     if read is None:

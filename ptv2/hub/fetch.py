@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import signal
 import threading
@@ -14,10 +15,12 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ptv2.errors import NetworkError, Ptv2Error, shorten
+from ptv2.variables import is_verbose
 
 if TYPE_CHECKING:
     from huggingface_hub.utils import tqdm
 
+log = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,10 +43,12 @@ def fetching(name: str, refusal: type[Ptv2Error], instead: str, *, push: bool = 
     from ptv2.hub.causes import failure
     from ptv2.hub.progress import Pulse, showing
 
+    log.debug("fetching %s from the hub, or from its cache", name)
     pulse = Pulse()
     try:
         with _stopping_at_interrupt(pulse.stopped), showing(name, pulse) as bars, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of little space: the error that follows says it too
+            if not is_verbose():
+                warnings.simplefilter("ignore")  # of little space: the error that follows says it too
             yield bars
     except Ptv2Error:
         raise

@@ -19,6 +19,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 from ptv2.errors import shorten
 from ptv2.hub.causes import endpoint, hide_secrets
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
+from ptv2.variables import is_quiet, is_verbose
 
 PATIENCE = 1.0  # seconds before a bar is drawn, so that files of the cache draw none
 PAUSE = 30.0  # seconds between lines where there is no terminal
@@ -35,12 +36,12 @@ class Shown(Enum):
 
     BAR = auto()
     LINES = auto()
-    NOT = auto()  # another process shows it
+    NOT = auto()  # another process shows it, or nobody wants to see it
 
 
 def how_shown() -> Shown:
     """Decide how this process, of several that may fetch the same files, shows a fetch."""
-    if not is_main_process() or constants.HF_HUB_DISABLE_PROGRESS_BARS:
+    if not is_main_process() or constants.HF_HUB_DISABLE_PROGRESS_BARS or is_quiet():
         return Shown.NOT
     return Shown.BAR if sys.stderr.isatty() and is_started_by_user() else Shown.LINES
 
@@ -142,7 +143,7 @@ def _bar_class(name: str, shown: Shown, pulse: Pulse) -> type[tqdm]:
 
 
 class _Retries(logging.Handler):
-    """Report each retry of `huggingface_hub` and its reason in one line; other warnings of the library are not shown.
+    """Report each retry of `huggingface_hub` and its reason in one line; other warnings of the library only with -v.
 
     After Ctrl-C the thread that would try again ends.
     """
@@ -165,6 +166,8 @@ class _Retries(logging.Handler):
         self._why[record.thread] = why = _reason(text)
         if "Trying to resume" in text:
             _say(f"{self._name}: {why}; going on with it")
+        elif is_verbose():
+            _say(f"{self._name}: {text}")
 
 
 def _reason(text: str) -> str:

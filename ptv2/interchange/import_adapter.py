@@ -21,6 +21,7 @@ from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.files import write_json_whole
 from ptv2.hub.fetch import check_content, fetching
 from ptv2.run_folders.directory import write_config
+from ptv2.variables import quieten_transformers
 
 if TYPE_CHECKING:
     from ptv2.interchange.peft_adapter import Adapter
@@ -119,15 +120,12 @@ def _free(settings: Iterable[str], fixed: dict[str, str]) -> list[str]:
 def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None) -> Path:
     """Build the model, put the adapter on it, and write the run's folder; the same import writes the same folder."""
     with collector_paused():
-        from transformers.utils import logging as transformers_logging
-
         from ptv2.interchange.peft_adapter import WEIGHTS, check_kind
         from ptv2.interchange.peft_format import load_adapter
         from ptv2.models.artifact import save_artifact
         from ptv2.models.build import HeadSpec, build_model
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quieten_transformers()
     task = _task(adapter, config)
     check_kind(adapter, task.head)
     model = build_model(config, HeadSpec(task.head, len(task.labels)))

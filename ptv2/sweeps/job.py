@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ptv2.config.compose import to_run_config
 from ptv2.console.fault_log import answer
+from ptv2.console.listening import listen
 from ptv2.errors import Interrupted, Pruned, first_line, in_one_line
 from ptv2.experiment.run import make_run
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
@@ -29,6 +30,7 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
         None for a single run, and for a job that is not begun since a signal stopped one before it in this process.
     """
     forgive_errors()  # a worker has streams of its own
+    listen()
     overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)

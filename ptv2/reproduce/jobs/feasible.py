@@ -27,6 +27,7 @@ from ptv2.config.task_schema import HubSource
 from ptv2.errors import ModelError, Ptv2Error
 from ptv2.models.checkpoints import resolve
 from ptv2.models.families import NO_DEEP_PROMPTS
+from ptv2.variables import quieten_transformers
 
 GIB = 2**30
 PATIENCE = 3.0  # seconds that the hub has to answer
@@ -194,12 +195,9 @@ def _why_not_loaded(config: str) -> str | None:
     model = ModelConfig.model_validate_json(config)
     if not (model.path.startswith("embedded:") or Path(model.path).is_dir()):
         return None
-    from transformers.utils import logging
-
     from ptv2.models.backbones import load_backbone
 
-    logging.set_verbosity_error()  # which would print a report before our one line
-    logging.disable_progress_bar()
+    quieten_transformers()  # which would print a report before our one line
     try:
         load_backbone(model, seed=0, language_model=True)
     except ModelError as error:
