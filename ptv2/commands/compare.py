@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from ptv2.console.arguments import Lists, Parser, a_folder
-from ptv2.reproduce.compare.options import ALL, BUDGET, DEFAULT, SEEDS, TRIAL_SEED, read_compare_settings
+from ptv2.console.arguments import Lists, Parser
+from ptv2.reproduce.compare.options import (
+    ALL,
+    BUDGET,
+    COMPARE_PARSERS,
+    DEFAULT,
+    SEEDS,
+    TRIAL_SEED,
+    read_compare_settings,
+)
 from ptv2.reproduce.options import MARGIN
 
 EPILOG = """words:
@@ -32,6 +40,8 @@ def main(arguments: list[str]) -> int:
     """Compare what the words ask for."""
     parser = Parser(
         prog="ptv2 compare",
+        keys=COMPARE_PARSERS,
+        several=("out",),
         description="Search each method with the same number of trials, pick by dev, run the picked settings with "
         "several seeds, and write the table with a paired test.",
         epilog=EPILOG.format(
@@ -48,8 +58,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--plan", action="store_true", help="print trials, runs and a guess of time; run nothing")
     parser.add_argument("--collect", action="store_true", help="write from what there is; run nothing")
     parser.add_argument("--anyway", action="store_true", help="also run what looks too large for this machine")
-    parser.add_argument("--config-dir", type=a_folder, help="a folder with your own task/, model/ and sweep/ files")
-    given = parser.parse_intermixed_args(arguments)
+    parser.add_config_dir()
+    given = parser.parse_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_compare_settings(given.words, **flags)
     from ptv2.reproduce.compare.make import compare

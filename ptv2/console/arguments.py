@@ -75,10 +75,10 @@ def a_count(text: str) -> int:
 class Parser(argparse.ArgumentParser):
     """argparse's parser without the usage in front of its errors, which takes `KEY=VALUE` and `--KEY VALUE` alike."""
 
-    def __init__(self, *, keys: Collection[str] = (), **details: Any) -> None:
-        """`keys` are those that the command itself reads as words of the form KEY=VALUE."""
+    def __init__(self, *, keys: Collection[str] = (), several: Collection[str] = (), **details: Any) -> None:
+        """`keys` are read by the command itself as KEY=VALUE; `several` may be given more than once."""
         super().__init__(**details)
-        self._keys = keys
+        self._keys, self._several = keys, several
 
     def parse_args(self, words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         """Parse the words of a command; options may stand between the other words.
@@ -87,8 +87,8 @@ class Parser(argparse.ArgumentParser):
             ConfigError: words that the command does not take.
         """
         options = [name for name, action in self._option_string_actions.items() if action.nargs != 0]
-        several = [name for name in options if isinstance(self._option_string_actions[name], argparse._AppendAction)]
-        spelled = in_one_grammar(words, self._keys, options, several)
+        appended = [action.dest for action in self._actions if isinstance(action, argparse._AppendAction)]
+        spelled = in_one_grammar(words, self._keys, options, [*self._several, *appended])
         mixed = any(action.nargs == "*" for action in self._actions)
         return self.parse_intermixed_args(spelled) if mixed else super().parse_args(spelled)
 
@@ -136,7 +136,7 @@ def in_one_grammar(
     Args:
         keys: are read as KEY=VALUE.
         options: are read as --KEY=VALUE.
-        several: those of them that may be given several times.
+        several: keys that may be given several times.
 
     Raises:
         ConfigError: two values for one key.
@@ -163,7 +163,7 @@ def in_one_grammar(
             raise ConfigError(f"{typed[key][1]} and {word}: expected one of them")
         if key not in typed:
             spelled.append(f"--{key}={value}" if is_option else f"{key}={value}")
-        if f"--{key}" not in several:
+        if key not in several:
             typed[key] = value, word
     return spelled
 
