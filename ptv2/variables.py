@@ -26,6 +26,7 @@ PROCESSES = {
 }
 VERBOSITY = "PTV2_VERBOSITY"  # how much commands say; -q and -v set it
 LEVELS = ("quiet", "normal", "verbose")
+TRACK_GROUP = "PTV2_TRACK_GROUP"  # a name for runs that belong together, for trackers
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 SWITCHES = ("1", "on", "yes", "true", "0", "off", "no", "false")  # other words mean "online" to the hub's library
 
@@ -107,3 +108,8 @@ def fault_of_variable(error: BaseException) -> str | None:
             kind = next((kind for words, kind in kinds.items() if words in message), "another value")
             return f"{name}={shorten(value, 60)}: expected {kind}; change it, or unset it"
     return None
+
+
+def name_group(name: str) -> None:
+    """Name what this command and those that it starts train, for trackers, unless the user has named it."""
+    os.environ.setdefault(TRACK_GROUP, name)

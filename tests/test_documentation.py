@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from ptv2.cli import COMMANDS
 from ptv2.config.compose import compose
 from ptv2.config.schema import MultitaskConfig, RunConfig
-from ptv2.config.spelling import every_fold
+from ptv2.config.spelling import every_fold, spelled
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -124,6 +124,7 @@ def test_a_training_command_composes(page: str, words: list[str], folder: Path) 
         else:
             assert "=" in word, word
             overrides.append(word)
+    overrides = spelled(overrides)
     parsed = OverridesParser.create().parse_overrides(overrides)
     choices = [
         values_of(override) if not text.startswith("hydra") else [text]

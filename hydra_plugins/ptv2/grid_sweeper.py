@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
+from ptv2.config.identity import BOOKKEEPING
 from ptv2.sweeps import outcomes
 
 
@@ -15,11 +19,20 @@ class GridSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the jobs of these overrides."""
         try:
+            named = [*arguments, f"+hydra.sweeper.{outcomes.GROUP}={_name(arguments)}"]
             with outcomes.launching():
-                for jobs in super().sweep(arguments):
+                for jobs in super().sweep(named):
                     outcomes.read_returned(jobs)
         finally:
             outcomes.show(outcomes.list_known())
+
+
+def _name(arguments: list[str]) -> str:
+    """A name for a sweep, the same whenever it is begun: the settings that it varies, and a hash of all."""
+    settings = sorted(word for word in arguments if word.lstrip("+~").partition("=")[0] not in BOOKKEEPING)
+    varied = [word.partition("=")[0].lstrip("+") for word in settings if "," in word or "(" in word]
+    digest = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:6]
+    return re.sub(r"[^\w.-]+", "-", "-".join(["sweep", *varied, digest]))
 
 
 def make_default() -> None:

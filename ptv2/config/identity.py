@@ -20,6 +20,7 @@ Tree = dict[str, Any]
 # Settings that change where or how fast a run goes, or what was proposed to it, not what it computes.
 BOOKKEEPING = (
     "out",
+    "track",
     "data.dir",
     "data.workers",
     "trainer.device",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ptv2.config.methods import METHODS, MULTITASK, Method
 from ptv2.config.task_schema import (
@@ -26,6 +26,7 @@ from ptv2.config.task_schema import (
     one_of,
 )
 
+TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
 MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
 LearningRate = Annotated[float, Field(gt=0, le=LARGEST)]
@@ -134,6 +135,14 @@ class TrainerConfig(Frozen):
         return self
 
 
+def _as_list(value: Any) -> Any:
+    """Several names in one text, or none, as a list without doubles."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",")]
+    is_names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return list(dict.fromkeys(value)) if is_names else value or []
+
+
 class MultitaskConfig(Frozen):
     """The part that tasks share: deep prompts trained on all of them, one head per task, every batch of one task.
 
@@ -191,6 +200,8 @@ class RunConfig(Frozen):
     trainer: TrainerConfig
     seed: Seed
     out: Folder = "runs"
+    # programs that show metrics, for each an extra of ptv2
+    track: Annotated[list[Annotated[str, one_of("tracker", TRACKERS)]], BeforeValidator(_as_list)] = Field(default=[])
     recipe: RecipeRecord | None = None
     lora: LoraConfig = LoraConfig()  # method lora
     multitask: MultitaskConfig | None = None  # method multitask-p-tuning-v2

@@ -12,6 +12,7 @@ from ptv2.errors import ConfigError, unknown
 
 PATHS = ("data.dir", "model.path", "out")  # settings whose value is a folder
 FIELDS = ("task.text", "task.choices")  # settings whose value is a list of a record's fields
+LISTS = ("track",)  # settings whose value may be several names, which no sweep tries one by one
 TEXTS = ("task.name", "model.name", "task.label")  # settings that are text also where they look like a number
 SWEEP = ("-m", "--multirun")
 CONFIG_DIR = ("--config-dir", "-cd")
@@ -124,6 +125,8 @@ def _spelled(word: str, sweep: bool) -> str:
     if setting in PATHS:
         return f"{key}={_folder(value, sweep)}"
     if setting in FIELDS and all(_FIELD.fullmatch(field) for field in value.split(",")) and value != "null":
+        return f"{key}=[{value}]"
+    if setting in LISTS and "," in value:
         return f"{key}=[{value}]"
     if setting in TEXTS and re.fullmatch(r"[\w.+-]+", value) and value != "null":
         return f"{key}={in_override(value)}"

@@ -49,6 +49,7 @@ class Fit:
         others: list[str],
         first: str | None = None,
         watch: Monitor | None = None,
+        follow: Callable[[dict[str, Any]], None] | None = None,
         then: Callable[[Trainer], None] = lambda trainer: None,
     ) -> None:
         """Train, with progress shown by the main process.
@@ -60,6 +61,7 @@ class Fit:
             others: scores shown beside it.
             first: a line said before the training.
             watch: told of the progress too.
+            follow: told of every line of `metrics.jsonl`.
             then: what else needs the trained model while memory is watched.
         """
         main = self.accelerator.is_main_process
@@ -79,6 +81,7 @@ class Fit:
                 accelerator=self.accelerator,
                 monitor=Chain(monitor, watch) if watch else monitor,
                 compiled=self.config.model.compile,
+                follow=follow,
             )
             self.trainer.fit()
             then(self.trainer)

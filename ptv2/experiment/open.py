@@ -68,7 +68,7 @@ def open_run(config: RunConfig) -> Opened:
     """Find the run's data and directory, and whatever can be known to be wrong before a backbone is loaded.
 
     Raises:
-        ConfigError: `out` is no folder, or the method needs a package that is not installed.
+        ConfigError: `out` is no folder, or the method or a tracker needs a package that is not installed.
         DataError: a folder or file is missing; of several tasks, all whose data are missing.
         ModelError: the backbone is not to be had.
         RunError: another process trains this run.
@@ -85,6 +85,7 @@ def open_run(config: RunConfig) -> Opened:
         if is_main_process() and not opened.only_shared:
             check_free(run.path)
         check_package(config)
+        check_trackers(config.track)
         check_backbone(config.model)
     return opened
 
@@ -94,6 +95,14 @@ def check_package(config: RunConfig) -> None:
     package = METHODS[config.method].package
     if package is not None and find_spec(package) is None:
         raise ConfigError(f"method={config.method} needs {package.upper()}; pip install 'ptv2[{package}]'")
+
+
+def check_trackers(names: list[str]) -> None:
+    """Raise `ConfigError` unless the packages of all trackers are installed; a folder of such a name is none."""
+    for name in names:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ConfigError(f"track={name} needs the package {name}; pip install 'ptv2[{name}]'")
 
 
 def open_shared(config: RunConfig) -> Shared:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from ptv2.training.monitor import Monitor
 
 
-def make_run(config: RunConfig, watch: Callable[[], Monitor | None] = lambda: None) -> tuple[Result, Path, bool]:
+def make_run(
+    config: RunConfig, watch: Callable[[], Monitor | None] = lambda: None, group: str | None = None
+) -> tuple[Result, Path, bool]:
     """Train a run, or on from where it was interrupted, or find it finished; with progress and a summary on the screen.
 
     Args:
         watch: makes another monitor of the training's progress; called only if the run is to be trained.
+        group: the sweep that the run belongs to, for trackers.
 
     Returns:
         The result, the run's folder, and whether it was finished before.
@@ -42,7 +45,7 @@ def make_run(config: RunConfig, watch: Callable[[], Monitor | None] = lambda: No
         with collector_paused():
             from ptv2.experiment.train import train  # imports torch, which wrong settings and data need not wait for
 
-        result = train(opened, read, watch=watch())
+        result = train(opened, read, watch=watch(), group=group)
     if is_main_process():
         summary(result, opened.run.path, again=finished_before)
     return result, opened.run.path, finished_before

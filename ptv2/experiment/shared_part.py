@@ -26,6 +26,7 @@ from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Shared, for_each_task, read_examples
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded, show_read
 from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
+from ptv2.experiment.tracking import Tracking, tracking
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.tokenizers import prompt_tokens
@@ -72,24 +73,25 @@ class Start:
         return {**about, "tasks": self.result.task.split("+"), "data": self.result.data["fingerprint"]}
 
 
-def begin(shared: Shared | None, longest: int) -> Start:
+def begin(shared: Shared | None, longest: int, group: str | None = None) -> Start:
     """Train or find the shared part, if a run begins with one.
 
     Args:
-        longest: see `train_shared`.
+        longest, group: see `train_shared`.
     """
     if shared is None:
         return Start()
     before = time.perf_counter()
-    result = train_shared(shared, longest)
+    result = train_shared(shared, longest, group)
     return Start(result, shared.run.path / "artifact", time.perf_counter() - before)
 
 
-def train_shared(shared: Shared, longest: int = 0) -> Result:
+def train_shared(shared: Shared, longest: int = 0, group: str | None = None) -> Result:
     """Train the part, or on from where it stands, or find it finished; wait for a process that trains it now.
 
     Args:
         longest: tokens of a sequence that the run after it will have, so that it is refused before.
+        group: the sweep that the run belongs to, for trackers.
 
     Raises:
         Ptv2Error: anything a user can mend.
@@ -110,10 +112,14 @@ def train_shared(shared: Shared, longest: int = 0) -> Result:
         try:
             with _held(shared.run, accelerator):
                 if not _agreed(accelerator, shared.run.result is not None):
-                    with recording(shared.run) if accelerator.is_main_process else nullcontext():
-                        config = next(iter(shared.parts.values()))
+                    config, main = next(iter(shared.parts.values())), accelerator.is_main_process
+                    trackers = config.track if main else []
+                    with (
+                        recording(shared.run) if main else nullcontext(),
+                        tracking(trackers, shared.run.path, shared.run.config, HEADLINE, group) as tracked,
+                    ):
                         fit = Fit(config, shared.run.path, model, accelerator, time.perf_counter())
-                        _fit_and_record(shared, task_data, overviews, fit)
+                        _fit_and_record(shared, task_data, overviews, fit, tracked)
         finally:
             release(model)
             del model  # before the run that goes on from here loads its own
@@ -142,7 +148,7 @@ def _build(shared: Shared, task_data: dict[str, EncodedData], accelerator: Accel
 
 
 def _fit_and_record(
-    shared: Shared, task_data: dict[str, EncodedData], overviews: dict[str, dict[str, Any]], fit: Fit
+    shared: Shared, task_data: dict[str, EncodedData], overviews: dict[str, dict[str, Any]], fit: Fit, tracked: Tracking
 ) -> None:
     model, accelerator = fit.model, fit.accelerator
     headlines = {name: f"{name}.{data.task.config.headline}" for name, data in task_data.items()}
@@ -157,7 +163,7 @@ def _fit_and_record(
     if accelerator.is_main_process:
         for overview in overviews.values():
             log_overview(overview)
-    fit.run(_mixture(shared, task_data), dev, HEADLINE, others=[*headlines.values()])
+    fit.run(_mixture(shared, task_data), dev, HEADLINE, others=[*headlines.values()], follow=tracked.follow)
     if accelerator.is_main_process:
         result = Result(
             **fit.record(),
@@ -174,6 +180,7 @@ def _fit_and_record(
         states = {name: data.task.state() for name, data in task_data.items()}
         save_artifact(model, shared.run.path / "artifact", {"tasks": states}, to_go_on=True)
         write_result(shared.run.path, result)
+        tracked.finish(result)
     accelerator.wait_for_everyone()
 
 

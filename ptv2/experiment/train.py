@@ -16,6 +16,7 @@ from ptv2.experiment.open import Opened, Read
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded
 from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
 from ptv2.experiment.shared_part import Start, begin, train_shared
+from ptv2.experiment.tracking import tracking
 from ptv2.files import json_lines, write_text_whole
 from ptv2.metrics import score_names
 from ptv2.metrics.accuracy import OF_CLASSES
@@ -34,12 +35,13 @@ from ptv2.variables import quieten_transformers
 UNSCORED = "train"
 
 
-def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Result:
+def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group: str | None = None) -> Result:
     """Train and evaluate one run that is not finished.
 
     Args:
         read: its data; None if only the part that tasks share is trained.
         watch: told of the training's progress too, but not of the shared part's.
+        group: the sweep that the run belongs to, for trackers.
 
     Returns:
         The result, which the run's directory has too.
@@ -54,14 +56,14 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
     accelerator = make_accelerator(config.trainer)
     if read is None:
         assert shared is not None
-        return train_shared(shared)
+        return train_shared(shared, group=group)
     accelerator.wait_for_everyone()
     say_if_slow(config.trainer, accelerator)
     data = encode_data(read, shown=accelerator.is_main_process)
     overview = describe_data(data)
     if accelerator.is_main_process:
         show_encoded(overview)
-    start = begin(shared, data.longest)
+    start = begin(shared, data.longest, group)
     tokens = prompt_tokens(config)
     model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
     try:
@@ -72,15 +74,27 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None) -> Re
         with run.locked() if main else nullcontext():
             if accelerator.num_processes == 1 and (finished := run.result) is not None:
                 return finished  # another process ended it while this one read data and backbone
-            with recording(run) if main else nullcontext():
+            trackers = config.track if main else []
+            with (
+                recording(run) if main else nullcontext(),
+                tracking(trackers, run.path, run.config, config.task.headline, group) as tracked,
+            ):
                 fit = Fit(config, run.path, model, accelerator, started + start.seconds)
-                return _fit_and_record(fit, data, overview, run, start, watch)
+                result = _fit_and_record(fit, data, overview, run, start, watch, tracked.follow)
+                tracked.finish(result)
+                return result
     finally:
         release(model)
 
 
 def _fit_and_record(
-    fit: Fit, data: EncodedData, overview: dict[str, Any], run: RunDirectory, start: Start, watch: Monitor | None
+    fit: Fit,
+    data: EncodedData,
+    overview: dict[str, Any],
+    run: RunDirectory,
+    start: Start,
+    watch: Monitor | None,
+    follow: Callable[[dict[str, Any]], None],
 ) -> Result:
     config, task, model, accelerator = data.config, data.task, fit.model, fit.accelerator
     scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
@@ -97,7 +111,16 @@ def _fit_and_record(
         log_overview(overview)
     others = [name for name in score_names(task.config.metric) if name not in OF_CLASSES]
     recipe = describe_recipe(config)
-    fit.run(data.encoded["train"], dev, task.config.headline, others=others, first=recipe, watch=watch, then=predict)
+    fit.run(
+        data.encoded["train"],
+        dev,
+        task.config.headline,
+        others=others,
+        first=recipe,
+        watch=watch,
+        follow=follow,
+        then=predict,
+    )
     tests = {split: data.score(split, predictions[split]) for split in scored if split != "dev"}
 
     def by_split(count: Callable[[Predictions, list[Any]], dict[str, Any]]) -> dict[str, dict[str, Any]]:

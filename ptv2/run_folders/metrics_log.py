@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from ptv2.files import naming, write_text_whole
 class MetricsLog:
     """Append lines; after an interruption, remove those that the continued run will write again."""
 
-    def __init__(self, path: Path, *, writes: bool = True) -> None:
-        """`writes`: whether this is the main process."""
+    def __init__(
+        self, path: Path, *, writes: bool = True, follow: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        """Write nothing yet.
+
+        Args:
+            writes: whether this is the main process.
+            follow: told of every line, those that are kept after an interruption included; in the main process only.
+        """
         self.path = path
+        self._follow = follow if writes else None
         self._writes = writes
         self._waiting: list[str] = []
         self._lines = 0
@@ -41,6 +50,9 @@ class MetricsLog:
         write_text_whole(self.path, text)
         self._lines, self._hash = 0, hashlib.sha256()
         self._count(text)
+        if self._follow is not None:
+            for line in older:
+                self._follow(line)
         if saved is None or self.fingerprint() == saved:
             return damaged
         return max(1, damaged, saved["lines"] - len(older))
@@ -54,6 +66,8 @@ class MetricsLog:
         self._waiting.append(json.dumps(line) + "\n")
         if "dev" in line:
             self.flush()
+        if self._follow is not None:
+            self._follow(line)
 
     def flush(self) -> None:
         """Write the lines that wait."""

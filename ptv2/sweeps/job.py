@@ -82,4 +82,6 @@ def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.
 
 def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
-    return make_run(run_config, lambda: watch_of(HydraConfig.get(), run_config))
+    sweeper = HydraConfig.get().sweeper
+    group = sweeper.get("study") or sweeper.get(outcomes.GROUP)
+    return make_run(run_config, lambda: watch_of(HydraConfig.get(), run_config), group)

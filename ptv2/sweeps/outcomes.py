@@ -20,6 +20,7 @@ from ptv2.report.formats import count_of
 from ptv2.run_folders.processes import is_main_process
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
+GROUP = "group"  # key below hydra.sweeper: the name of a sweep, for trackers
 COLOURS = {"failed": "red", "interrupted": "yellow", "running": "yellow", "pruned": "blue"}
 
 

@@ -50,6 +50,7 @@ class Position:
     accumulation: int = 1
     loss_sum: float = 0.0  # since the last line of the log
     loss_steps: int = 0
+    gradient_norm: float | None = None  # of the last step, before clipping; None: not measured, or infinite in fp16
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     examples: int = 0
@@ -74,6 +75,7 @@ class Trainer:
         accelerator: Accelerator,
         monitor: Monitor,
         compiled: bool = False,
+        follow: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         """Prepare to train.
 
@@ -82,6 +84,7 @@ class Trainer:
             headline: the dev metric that chooses the best weights; higher is better.
             folder: where states, best weights and `metrics.jsonl` go.
             compiled: whether to train through `torch.compile`.
+            follow: told of every line of `metrics.jsonl`.
         """
         self.model, self.train, self.evaluate, self.headline = model, train, evaluate, headline
         self.config, self.optim, self.seed, self.folder = config, optim, seed, folder
@@ -95,7 +98,7 @@ class Trainer:
         self.total = min(config.epochs * self.steps_per_epoch, config.max_steps or config.epochs * self.steps_per_epoch)
         self.every = self.steps_per_epoch if config.evaluate_every == "epoch" else int(config.evaluate_every)
         self.at = Position(accumulation=config.accumulation)
-        self.log = MetricsLog(folder / "metrics.jsonl", writes=accelerator.is_main_process)
+        self.log = MetricsLog(folder / "metrics.jsonl", writes=accelerator.is_main_process, follow=follow)
         self._order: tuple[int, list[list[int]]] = (-1, [])
         self._saved_at = time.monotonic()
 
@@ -184,10 +187,12 @@ class Trainer:
         if self.optim.clip is not None:
             norm = self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.optim.clip)
         finite = math.isfinite(loss)
-        if finite and norm is not None and self.config.precision != "fp16":
-            finite = math.isfinite(float(norm))  # fp16's scaler skips steps with infinite gradients by itself
+        length = None if norm is None else float(norm)
+        if finite and length is not None and self.config.precision != "fp16":
+            finite = math.isfinite(length)  # fp16's scaler skips steps with infinite gradients by itself
         if not finite:
             raise self._not_finite(self.at.step + 1, f"the loss or its gradient is not finite (loss {loss:g})")
+        self.at.gradient_norm = length if length is not None and math.isfinite(length) else None
         self.optimizer.step()
 
     def _not_finite(self, step: int, what: str) -> TrainingError:
@@ -369,6 +374,7 @@ class Trainer:
 
     def _log_loss(self) -> None:
         at, rate = self.at, self._rate()
-        seconds = round(at.train_seconds, 3)
-        self.log.add({"step": at.step, "loss": at.loss_sum / at.loss_steps, "lr": rate, "train_seconds": seconds})
+        norm = {} if at.gradient_norm is None else {"gradient_norm": at.gradient_norm}
+        seconds = {"train_seconds": round(at.train_seconds, 3)}
+        self.log.add({"step": at.step, "loss": at.loss_sum / at.loss_steps, "lr": rate, **norm, **seconds})
         at.loss_sum, at.loss_steps = 0.0, 0

@@ -20,6 +20,7 @@ from ptv2.reproduce.jobs.feasible import why_no_prompts
 from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_jobs
 from ptv2.reproduce.table.cells import TableRequest, other_rows
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant
+from ptv2.variables import name_group
 
 
 def compare(options: CompareOptions) -> int:
@@ -39,6 +40,7 @@ def compare(options: CompareOptions) -> int:
     if options.plan:
         show_plan(searches, [_jobs_of(pick(search), options) for search in searches], options)
         return 0
+    name_group(request.stem)
     failures = {} if options.collect else make_searches(searches, options.jobs)
     picks = [pick(search) for search in searches]
     jobs = [job for picked in picks for job in _jobs_of(picked, options, failures)]

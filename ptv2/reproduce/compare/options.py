@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from ptv2.config.methods import METHODS
+from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.options import PARSERS, Options, split_words
 
@@ -61,7 +62,7 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
         raise ConfigError(f"{refused[0]}: expected only hydra/sweeper/pruner=, sampler= and their settings")
     if find_spec("optuna") is None:
         raise ConfigError("ptv2 compare needs Optuna: pip install 'ptv2[optuna]'")
-    settings = [word for word in others if word not in of_search]
+    settings = spelled([word for word in others if word not in of_search])
     ranges = [word for word in settings if _has_several_values(word)]
     fixed = [word for word in settings if word not in ranges]
     if not any(word.startswith("recipe=") for word in fixed):

@@ -19,6 +19,7 @@ from ptv2.reproduce.jobs.timing import Clock
 from ptv2.run_folders.directory import is_run, state_of
 from ptv2.run_folders.record import Result, fault_of_files, read_result, read_status
 from ptv2.training.stop import StopRequest
+from ptv2.variables import name_group
 
 State = Literal["finished", "failed", "interrupted", "missing", "impossible"]
 POLL_SECONDS = 0.2
@@ -61,11 +62,12 @@ def execute(jobs: Sequence[Job], workers: int, title: str) -> list[JobStatus]:
     The first seed of every cell comes first, so that there is soon something to look at everywhere.
 
     Args:
-        title: for the progress bar.
+        title: for the progress bar, and of the runs' group in trackers.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the runs were stopped at a step and the same command goes on.
     """
+    name_group(title.replace(" ", "-"))
     waiting = _unfinished(jobs)
     failures: dict[Path, str] = {}
     if waiting:

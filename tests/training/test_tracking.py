@@ -1,0 +1,466 @@
+"""What trackers show of a run: all that `metrics.jsonl` has, once, however often the run was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import (
+    Command,
+    finish,
+    log_lines,
+    numbers,
+    only_run,
+    python,
+    result_of,
+    run,
+    train_words,
+    wait_until,
+    write_sentences,
+)
+
+from ptv2.config.compose import compose
+from ptv2.config.schema import TRACKERS
+from ptv2.run_folders.directory import state_of
+from ptv2.run_folders.metrics_log import read_lines
+
+SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
+STEPS, EVALUATIONS = 72, 8
+
+
+def needs(module: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(find_spec(module) is None, reason=f"the extra ptv2[{module}] is not installed")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def untracked(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run that others are compared with."""
+    out = tmp_path_factory.mktemp("untracked")
+    done = run(train_words(data, out, *SETTINGS), out.parent)
+    assert done.code == 0, done.err
+    return only_run(out)
+
+
+def here(folder: Path, **more: str) -> dict[str, str]:
+    """Variables that keep what trackers write below `folder`."""
+    return {
+        "WANDB_MODE": "offline",
+        "WANDB_CACHE_DIR": str(folder / "wandb-cache"),
+        "TRACKIO_DIR": str(folder / "trackio"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        **more,
+    }
+
+
+def expected(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The numbers of `metrics.jsonl` under the names that trackers have, each with its step."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in log_lines(folder):
+        values = {f"dev/{name}": value for name, value in line.get("dev", {}).items()}
+        values |= {f"train/{name}": line[name] for name in ("loss", "lr", "gradient_norm") if name in line}
+        for name, value in values.items():
+            curves.setdefault(name, []).append((line["step"], value))
+    return curves
+
+
+def results(folder: Path) -> dict[str, float]:
+    """The scores of result.json under the names that trackers have."""
+    result = result_of(folder)
+    return {f"result/{split}/{name}": value for split in ("dev", "test") for name, value in result[split].items()}
+
+
+def in_tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard reads of a run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    tags = events.Tags()["scalars"]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def assert_same(tracked: dict[str, list[tuple[int, float]]], folder: Path) -> None:
+    """The tracked numbers are those of the run's files, each once and in order."""
+    for name, points in expected(folder).items():
+        assert [step for step, _ in tracked[name]] == [step for step, _ in points], name
+        assert [value for _, value in tracked[name]] == pytest.approx([value for _, value in points], rel=1e-5), name
+    for name, value in results(folder).items():
+        assert [pair[1] for pair in tracked[name]] == pytest.approx([value], rel=1e-5), name
+
+
+def stop_twice(words: list[str], out: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Begin a run, kill it, interrupt it, and let it end; all in `tmp_path`, where MLflow keeps files."""
+    there = partial(os.chdir, tmp_path)
+    for count, number in ((2, signal.SIGKILL), (5, signal.SIGINT)):
+        command = Command(words, tmp_path, environment, there)
+
+        def evaluated(count: int = count) -> bool:
+            return sum("dev" in line for log in out.glob("*/metrics.jsonl") for line in read_lines(log)) >= count
+
+        assert wait_until(evaluated, lambda: command.running)  # noqa: B023
+        command.signal(number)
+        done = command.wait()
+        assert done.code == 128 + number, done.err
+    done = run(words, tmp_path, environment=environment, before=there)
+    assert done.code == 0, done.err
+    assert result_of(only_run(out))["runtime"]["resumed"] >= 1
+
+
+# What any tracker has in common
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("track=tensorboard", ["tensorboard"]),
+        ("track=tensorboard,wandb", ["tensorboard", "wandb"]),
+        ("track=[wandb,mlflow]", ["wandb", "mlflow"]),
+        ("track=wandb,wandb", ["wandb"]),
+        ("track=null", []),
+        ("track=[]", []),
+    ],
+)
+def test_names(word: str, names: list[str]) -> None:
+    assert compose([word]).track == names
+
+
+@pytest.mark.parametrize("word", ["track=tensorbord", "track=[wandb,tensorbord]", "track=wandb,tensorbord"])
+def test_an_unknown_name_lists_the_choices(word: str, tmp_path: Path) -> None:
+    done = run(["train", word, f"out={tmp_path / 'out'}"], tmp_path)
+    assert done.code == 2
+    assert "unknown tracker 'tensorbord'; did you mean tensorboard? known: mlflow, tensorboard, trackio, wandb" in (
+        done.error
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def hide(name: str) -> None:
+    sys.modules[name] = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_missing_package_is_refused_before_training(name: str, data: Path, tmp_path: Path) -> None:
+    words = train_words(data, tmp_path / "out", *SETTINGS, f"track={name}")
+    done = run(words, tmp_path, before=partial(hide, name))
+    assert done.code == 2
+    assert done.error == f"track={name} needs the package {name}; pip install 'ptv2[{name}]'"
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_imported_unless_it_is_asked_for(data: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom ptv2.cli import main\n"
+        f"assert main({train_words(data, tmp_path / 'out', *SETTINGS, 'trainer.max_steps=1')!r}) == 0\n"
+        f"assert not set({TRACKERS!r}) & set(sys.modules)\n"
+    )
+    done = finish(python("-c", code))
+    assert done.code == 0, done.err
+
+
+# TensorBoard
+
+
+def spoil(calls: int) -> None:
+    """Let TensorBoard fail after so many lines."""
+    from accelerate.tracking import TensorBoardTracker
+
+    log, count = TensorBoardTracker.log, iter(range(10**6))
+
+    def fail(self: Any, *values: Any, **more: Any) -> None:
+        if next(count) >= calls:
+            raise OSError(28, "No space left on device")
+        log(self, *values, **more)
+
+    TensorBoardTracker.log = fail
+
+
+@needs("tensorboard")
+class TestTensorBoard:
+    def test_it_has_all_that_the_run_has(self, data: Path, untracked: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS, "track=tensorboard")
+        done = run(words, tmp_path)
+        assert done.code == 0, done.err
+        assert f"tracked: tensorboard --logdir {out}" in done.err
+        folder = only_run(out)
+        assert folder.name == untracked.name
+        mine, others = numbers(folder), numbers(untracked)
+        assert set(mine.pop("files")) - set(others.pop("files")) == {"tensorboard", "tracking.json"}
+        assert mine == others
+        tracked = in_tensorboard(folder)
+        assert_same(tracked, folder)
+        assert [value for _, value in tracked["epoch"]] == list(range(1, EVALUATIONS + 1))
+        assert all(value > 0 for _, value in tracked["train/gradient_norm"])
+
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        again = run(words, tmp_path)
+        assert again.code == 0, again.err
+        assert "tracked" not in again.err
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    def test_settings_are_there_to_compare_runs_by(self, data: Path, tmp_path: Path) -> None:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        from tensorboard.plugins.hparams import plugin_data_pb2
+
+        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=2", "track=tensorboard")
+        assert run(words, tmp_path).code == 0
+        events = EventAccumulator(str(only_run(tmp_path / "out") / "tensorboard")).Reload()
+        (text,) = events.Tensors("settings/text_summary")
+        assert "| optim.lr | 0.03 |" in text.tensor_proto.string_val[0].decode()
+        content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+        start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+        assert start.hparams["trainer.max_steps"].number_value == 2
+        assert start.hparams["seed"].number_value == 11
+        assert str(tmp_path) not in str(start)
+
+    def test_kills_leave_no_gap_and_no_double(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS, "trainer.checkpoint_minutes=0", "track=tensorboard")
+        draw = random.Random(7)
+        killed = 0
+        for step in sorted(draw.sample(range(10, 60), 3)):
+            command = Command(words, tmp_path)
+
+            def passed(step: int = step) -> bool:
+                steps = [int(path.stem.partition("-")[2]) for path in out.glob("*/state-*")]
+                return max(steps, default=0) >= step
+
+            wait_until(passed, lambda: command.running)  # noqa: B023
+            time.sleep(draw.uniform(0, 0.03))
+            command.signal(signal.SIGKILL)
+            killed += command.wait().code == 137
+            assert wait_until(lambda: state_of(only_run(out)) != "running", lambda: True)
+        assert killed
+        done = run(words, tmp_path)
+        assert done.code == 0, done.err
+        assert_same(in_tensorboard(only_run(out)), only_run(out))
+
+    def test_stopped_without_a_state_in_between(self, data: Path, tmp_path: Path) -> None:
+        """What was logged after the last state is not logged twice."""
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS, "track=tensorboard")
+        stop_twice(words, out, tmp_path, {})
+        assert_same(in_tensorboard(only_run(out)), only_run(out))
+
+    def test_a_run_that_was_begun_without_has_it_all(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS)
+        command = Command(words, tmp_path)
+        assert wait_until(lambda: any(out.glob("*/best-*")), lambda: command.running)
+        command.signal(signal.SIGINT)
+        assert command.wait().code == 130
+        assert run([*words, "track=tensorboard"], tmp_path).code == 0
+        assert_same(in_tensorboard(only_run(out)), only_run(out))
+
+    @pytest.mark.parametrize("calls", [0, 5])
+    def test_one_that_fails_costs_a_line(self, calls: int, data: Path, untracked: Path, tmp_path: Path) -> None:
+        words = train_words(data, tmp_path / "out", *SETTINGS, "track=tensorboard")
+        done = run(words, tmp_path, before=partial(spoil, calls))
+        assert done.code == 0, done.err
+        warning = "warning: track=tensorboard: [Errno 28] No space left on device; the run goes on without it"
+        assert done.err.count("warning:") == done.err.count(warning) == 1
+        assert "Traceback" not in done.err
+        folder = only_run(tmp_path / "out")
+        assert warning in (folder / "log.txt").read_text(encoding="utf-8")
+        assert result_of(folder)["test"] == result_of(untracked)["test"]
+
+    def test_one_that_cannot_begin_costs_a_line(self, data: Path, untracked: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "out" / untracked.name
+        folder.mkdir(parents=True)
+        (folder / "tensorboard").write_text("a file in its place", encoding="utf-8")
+        done = run(train_words(data, tmp_path / "out", *SETTINGS, "track=tensorboard"), tmp_path)
+        assert done.code == 0, done.err
+        assert len(re.findall(r"^warning: track=tensorboard: .*; the run goes on without it$", done.err, re.M)) == 1
+        assert result_of(folder)["test"] == result_of(untracked)["test"]
+
+    def test_the_main_process_tracks_alone(self, data: Path, tmp_path: Path) -> None:
+        launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ptv2")
+        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.epochs=2", "track=tensorboard")
+        done = finish(python(*launch, *words))
+        assert done.code == 0, done.err
+        folder = only_run(tmp_path / "out")
+        assert len(list((folder / "tensorboard").iterdir())) == 1
+        assert done.err.count("tracked: ") == 1
+        assert_same(in_tensorboard(folder), folder)
+
+    def test_a_sweep_tracks_each_of_its_runs(self, data: Path, tmp_path: Path) -> None:
+        words = train_words(
+            data, tmp_path / "out", *SETTINGS, "trainer.epochs=1", "seed=1,2", "track=tensorboard", "-m"
+        )
+        done = run(words, tmp_path)
+        assert done.code == 0, done.err
+        folders = [path.parent for path in (tmp_path / "out").glob("*/result.json")]
+        assert len(folders) == 2
+        for folder in folders:
+            assert_same(in_tensorboard(folder), folder)
+
+    def test_the_part_that_tasks_share_is_tracked_too(self, tmp_path: Path) -> None:
+        mini = ["train", "method=multitask-p-tuning-v2", "task=mini-inference", "model=tiny", f"out={tmp_path / 'out'}"]
+        short = ["multitask.tasks=[mini-inference,mini-entities]", "multitask.max_steps=3", "trainer.max_steps=2"]
+        limits = [f"data.limit.{split}=16" for split in ("train", "dev", "test")]
+        done = run([*mini, *short, *limits, "track=tensorboard"], tmp_path)
+        assert done.code == 0, done.err
+        shared, after = (path.parent for path in sorted((tmp_path / "out").glob("**/result.json"), reverse=True))
+        assert [step for step, _ in in_tensorboard(shared)["dev/mean"]] == [3]
+        assert_same(in_tensorboard(after), after)
+
+
+# Programs that are not in the lock
+
+
+@needs("mlflow")
+class TestMLflow:
+    def store(self, folder: Path) -> Any:
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(f"sqlite:///{folder}/mlflow.db")
+
+    def in_mlflow(
+        self, folder: Path, experiment: str, tmp_path: Path
+    ) -> tuple[Any, dict[str, list[tuple[int, float]]]]:
+        client = self.store(tmp_path)
+        known = client.get_experiment_by_name(experiment)
+        assert known is not None, [entry.name for entry in client.search_experiments()]
+        name = f"attributes.run_name = '{folder.name}'"
+        (entry,) = client.search_runs([known.experiment_id], name)
+        identity = entry.info.run_id
+        curves = {key: client.get_metric_history(identity, key) for key in entry.data.metrics}
+        return entry, {key: [(point.step, point.value) for point in points] for key, points in curves.items()}
+
+    def test_a_stopped_run_goes_on_as_the_same(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS, "track=mlflow")
+        stop_twice(words, out, tmp_path, here(tmp_path))
+        entry, tracked = self.in_mlflow(only_run(out), "ptv2", tmp_path)
+        assert_same(tracked, only_run(out))
+        assert entry.info.status == "FINISHED"
+        assert entry.data.params["optim.lr"] == "0.03"
+        (page,) = self.store(tmp_path).list_artifacts(entry.info.run_id)
+        assert page.path == "report.html"
+
+    def test_a_sweep_is_an_experiment(self, data: Path, tmp_path: Path) -> None:
+        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.epochs=1", "seed=1,2", "track=mlflow", "-m")
+        for _ in range(2):  # the second finds both finished
+            done = run(words, tmp_path, environment=here(tmp_path), before=partial(os.chdir, tmp_path))
+            assert done.code == 0, done.err
+        names = [entry.name for entry in self.store(tmp_path).search_experiments() if entry.name != "Default"]
+        assert len(names) == 1
+        assert re.fullmatch(r"sweep-seed-[0-9a-f]{6}", names[0])
+        for folder in (path.parent for path in (tmp_path / "out").glob("*/result.json")):
+            assert_same(self.in_mlflow(folder, names[0], tmp_path)[1], folder)
+
+    def test_a_group_of_ones_own(self, data: Path, tmp_path: Path) -> None:
+        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=2", "track=mlflow")
+        assert (
+            run(
+                words, tmp_path, environment=here(tmp_path, PTV2_TRACK_GROUP="mine"), before=partial(os.chdir, tmp_path)
+            ).code
+            == 0
+        )
+        self.in_mlflow(only_run(tmp_path / "out"), "mine", tmp_path)
+
+    def test_a_server_that_is_away_costs_a_line(self, data: Path, untracked: Path, tmp_path: Path) -> None:
+        away = here(tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+        done = run(train_words(data, tmp_path / "out", *SETTINGS, "track=mlflow"), tmp_path, environment=away)
+        assert done.code == 0, done.err
+        assert len(re.findall(r"^warning: track=mlflow: .*; the run goes on without it$", done.err, re.M)) == 1
+        assert result_of(only_run(tmp_path / "out"))["test"] == result_of(untracked)["test"]
+
+
+def in_leveldb_log(data: bytes) -> Iterator[bytes]:
+    """The records of a log of LevelDB, whose first seven bytes are a header; a last one that is torn is left out."""
+    at, pieces, block = 7, b"", 2**15
+    while at + 7 <= len(data):
+        if block - at % block < 7:  # no header fits into the rest of a block
+            at += block - at % block
+            continue
+        size, kind = struct.unpack_from("<HB", data, at + 4)
+        pieces += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4) and at <= len(data):  # the whole record, or its last piece
+            yield pieces
+            pieces = b""
+
+
+@needs("wandb")
+class TestWandB:
+    def records(self, folder: Path) -> list[Any]:
+        """All that offline runs have written, the earliest first."""
+        from wandb.proto.wandb_internal_pb2 import Record
+
+        paths = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+        return [Record.FromString(content) for path in paths for content in in_leveldb_log(path.read_bytes())]
+
+    def in_wandb(self, folder: Path) -> dict[str, list[tuple[int, float]]]:
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for record in self.records(folder):
+            if record.WhichOneof("record_type") != "history":
+                continue
+            row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            for key, value in row.items():
+                if not key.startswith("_"):
+                    curves.setdefault(key, []).append((row["step"], value))
+        return curves
+
+    def test_a_stopped_run_goes_on_as_the_same(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS, "track=wandb")
+        stop_twice(words, out, tmp_path, here(tmp_path, PTV2_TRACK_GROUP="mine"))
+        folder = only_run(out)
+        assert_same(self.in_wandb(folder), folder)
+        runs = [record.run for record in self.records(folder) if record.WhichOneof("record_type") == "run"]
+        known = json.loads((folder / "tracking.json").read_text(encoding="utf-8"))["wandb"]["id"]
+        assert {(entry.run_id, entry.project, entry.run_group, entry.display_name) for entry in runs} == {
+            (known, "ptv2", "mine", folder.name)
+        }
+        assert any(record.WhichOneof("record_type") == "artifact" for record in self.records(folder)) or any(
+            record.request.WhichOneof("request_type") == "log_artifact" for record in self.records(folder)
+        )
+
+    def test_switched_off_it_keeps_nothing(self, data: Path, tmp_path: Path) -> None:
+        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=2", "track=wandb")
+        done = run(words, tmp_path, environment=here(tmp_path, WANDB_MODE="disabled"))
+        assert done.code == 0, done.err
+        assert "tracked" not in done.err
+        assert "warning" not in done.err
+        assert not (only_run(tmp_path / "out") / "wandb").exists()
+
+
+@needs("trackio")
+class TestTrackio:
+    def test_a_stopped_run_goes_on_as_the_same(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = train_words(data, out, *SETTINGS, "track=trackio")
+        stop_twice(words, out, tmp_path, here(tmp_path))
+        code = (
+            "import json, trackio\nfrom trackio.sqlite_storage import SQLiteStorage as store\n"
+            "(name,) = store.get_runs('ptv2')\n"
+            "print(json.dumps([name, store.get_run_config('ptv2', name), store.get_logs('ptv2', name)]))"
+        )
+        shown = finish(python("-c", code, **here(tmp_path)))
+        assert shown.code == 0, shown.err
+        name, settings, rows = json.loads(shown.out)
+        folder = only_run(out)
+        assert name.startswith(folder.name)
+        assert settings["optim.lr"] == 0.03
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for row in rows:
+            for key, value in row.items():
+                curves.setdefault(key, []).append((row["step"], value))
+        assert_same(curves, folder)
