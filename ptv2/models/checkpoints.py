@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from safetensors import safe_open
@@ -157,7 +157,14 @@ def hash_weights(folder: Path, path: str) -> str:
     """
     hashes = []
     for file in weight_files(folder, path):
-        with file.open("rb") as stream:
-            hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        status = file.stat()
+        hashes.append(_hash_of(file, status.st_size, status.st_mtime_ns, status.st_ino))
         check_content(path, file, hashes[-1])
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _hash_of(file: Path, _size: int, _changed: int, _inode: int) -> str:
+    """SHA-256 of a file, computed once in a process for as long as the file stays the same."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from model_folders import write_model
 from tiny import FAMILY_CONFIGS, NO_HIDDEN_DROPOUT, POSITIONS
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -15,6 +17,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, BertForMaskedLM, Ber
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError
 from ptv2.models.backbones import load_backbone
+from ptv2.models.checkpoints import hash_weights
 from ptv2.models.families import FAMILIES, family_of
 from ptv2.models.fingerprint import fingerprint
 from ptv2.models.positions import position_ids
@@ -275,3 +278,24 @@ def test_positions_of_a_text_padded_in_front() -> None:
     assert found is not None
     assert found[mask > 0].tolist() == [3, 4, 5, 3, 4, 5, 6]
     assert found.min() == 3, "padding stays inside of the table"
+
+
+def test_weights_are_hashed_once_and_again_when_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run asks for the hash before and after it is opened, a sweep for every job."""
+    write_model(tmp_path)
+    opened: list[Path] = []
+    original = hashlib.file_digest
+
+    def digest(stream: Any, name: str) -> Any:
+        opened.append(Path(stream.name))
+        return original(stream, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", digest)
+    first = hash_weights(tmp_path, "mine")
+    assert hash_weights(tmp_path, "mine") == first
+    assert len(opened) == 1
+    file = tmp_path / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1  # the same size
+    file.write_bytes(content)
+    assert hash_weights(tmp_path, "mine") == hashlib.sha256(content).hexdigest() != first
