@@ -16,6 +16,7 @@ from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.run_folders.directory import find_run, find_runs, read_config, state_of
+from ptv2.run_folders.overview import COLUMNS, describe_run
 from ptv2.run_folders.record import Result, read_result
 
 if TYPE_CHECKING:
@@ -191,34 +192,12 @@ def runs(out: str | Path = "runs", **chosen: Any) -> pandas.DataFrame:
     """
     import pandas
 
-    frame = pandas.DataFrame([_row(folder) for folder in find_runs([str(out)])], columns=COLUMNS)
+    frame = pandas.DataFrame([describe_run(folder) for folder in find_runs([str(out)])], columns=COLUMNS)
     for column, value in chosen.items():
         if column not in COLUMNS:
             raise TypeError(f"runs() has no column {column}; there are {', '.join(COLUMNS)}")
         frame = frame[frame[column] == value]
     return frame.reset_index(drop=True)
-
-
-COLUMNS = ["name", "state", "task", "model", "method", "seed", "headline", "dev", "test", "trained", "seconds", "path"]
-
-
-def _row(folder: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": folder.name, "state": state_of(folder), "path": str(folder)}
-    try:
-        result = read_result(folder)
-    except RunError:
-        return row
-    if result is None:
-        return row
-    fields = ("task", "model", "method", "seed", "headline")
-    return {
-        **row,
-        **{field: getattr(result, field) for field in fields},
-        "dev": result.dev[result.headline],
-        "test": None if result.test is None else result.test[result.headline],
-        "trained": result.parameters["trained"],
-        "seconds": result.time["total"],
-    }
 
 
 def _words(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:

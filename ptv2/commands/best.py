@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ptv2.config import paths
 from ptv2.config.recipes import short_value
 from ptv2.config.schema import RunConfig
 from ptv2.console.arguments import Parser, a_count, a_folder, read_words
 from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.json_document import show_json
 from ptv2.console.output import out, tell, tell_command, warn_of_faults
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
-from ptv2.report.best_recipe import recipe_place, recipe_text
+from ptv2.report.best_recipe import recipe_place, recipe_text, record_ranking
 from ptv2.report.formats import count_of
-from ptv2.report.ranking import CHOOSING, Setting, choose_results, on_most_data, ranked, varying
+from ptv2.report.ranking import CHOOSING, Setting, choose_results, describe_choice, on_most_data, ranked, varying
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
@@ -40,6 +42,7 @@ def main(arguments: list[str]) -> int:
         "--write", type=a_folder, metavar="DIR", help="write DIR/recipe/TASK/MODEL/METHOD.yaml, for --config-dir DIR"
     )
     parser.add_config_dir()
+    parser.add_json()
     options = parser.parse_args(arguments)
     asked = read_words(options.words, (*CHOOSING, "out"), needed=("task", "model"))
     folder = asked.pop("out", "runs")
@@ -52,41 +55,37 @@ def main(arguments: list[str]) -> int:
     few = f"no settings with {count_of(options.least_seeds, 'seed')} or more"
     if not any(rankings.values()):
         raise RunError(f"{few} among {count_of(len(results), 'finished run')} in {folder}/")
+    records = []
     for method in methods:
         if rankings[method]:
-            _report(chosen[method], rankings[method], options)
+            records.append(_report(chosen[method], rankings[method], options))
         else:
             tell(f"left out: method={method}: {few}")
+    if options.json:
+        show_json({"task": asked["task"], "model": asked["model"], "methods": records})
     return 0
 
 
-def _report(results: list[Result], settings: list[Setting], options: argparse.Namespace) -> None:
-    """Print the ranking and the recipe of one method, and what to keep in mind."""
+def _report(results: list[Result], settings: list[Setting], options: argparse.Namespace) -> dict[str, Any]:
+    """Print the ranking and the recipe of one method, and what to keep in mind; returns them as a record."""
     name = f"task={results[0].task} model={results[0].model} method={results[0].method}"
-    show_table(_ranking(name, settings, options.rows))
-    first = settings[0].runs[0]
-    for headline in sorted({result.headline for result in results} - {first.headline}):
-        others = sum(result.headline == headline for result in results)
-        tell(f"left out: {count_of(others, 'run')} whose checkpoints {headline} chose: headline={headline} ranks them")
-    if others := sum(result.headline == first.headline for result in results) - len(on_most_data(results)):
-        examples = first.data["examples"]["train"]
-        tell(f"left out: {count_of(others, 'run')} on other data than these {examples:,} training examples")
-    if len({setting.seeds for setting in settings}) > 1:
-        counts = [len(setting.seeds) for setting in settings]
-        span = f"{min(counts)} to {max(counts)} of them"
-        hint = "a mean over few is high by luck more easily; --least-seeds N leaves those with fewer out"
-        tell(f"warning: settings have different seeds ({span}): {hint}")
+    if not options.json:
+        show_table(_ranking(name, settings, options.rows))
+    for note in (notes := describe_choice(results, settings)):
+        tell(note)
     where = recipe_place(settings[0], options.config_dir)
     if isinstance(where, str):
         if options.write:
             raise ConfigError(where)
         tell(f"no recipe: {where}")
-        return
+        return record_ranking(settings, notes, None)
     text = recipe_text(name, settings, RunConfig.model_validate(settings[0].runs[0].config), where, options.config_dir)
-    out.print()
-    out.print(text, end="", soft_wrap=True)
+    if not options.json:
+        out.print()
+        out.print(text, end="", soft_wrap=True)
     if options.write:
         _write(text, where, options.write)
+    return record_ranking(settings, notes, text)
 
 
 def _ranking(name: str, settings: Sequence[Setting], rows: int) -> Table:

@@ -9,6 +9,7 @@ from ptv2.config.schema import RunConfig
 from ptv2.config.task_schema import DataConfig
 from ptv2.console.arguments import RUN_HELP, Parser
 from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.json_document import show_json
 from ptv2.console.output import out, tell
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--split", default="dev", help="train, dev (default), test or another of the task's")
     parser.add_data_dir()
     parser.add_out()
+    parser.add_json()
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
     result = read_result(folder)
@@ -47,9 +49,14 @@ def main(arguments: list[str]) -> int:
     if not trained.accelerator.is_main_process:
         return 0
     recorded = _recorded(result, options.split, source.fingerprint, len(examples)) if result else None
+    parts = task.parts(predictions, examples)
+    if options.json:
+        scores = {"headline": config.task.headline, "scores": metrics, "recorded": recorded, "parts": parts}
+        show_json({"run": folder.name, "split": options.split, "examples": len(examples), **scores})
+        return 0
     tell(f"{folder.name}, {options.split}, {len(examples)} examples", out)
     show_table(_table(metrics, recorded))
-    if (classes := describe_classes(task.parts(predictions, examples))) is not None:
+    if (classes := describe_classes(parts)) is not None:
         tell(f"classes: {classes}", out)
     return 0
 

@@ -6,12 +6,14 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from ptv2.config import paths, recipes
+from ptv2.console import listings
 from ptv2.console.arguments import Parser
 from ptv2.console.columns import Column, Table, show_table
+from ptv2.console.json_document import show_json
 from ptv2.console.output import out, show_facts, tell
-from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, facts
+from ptv2.models.families import NO_DEEP_PROMPTS
 
 
 def main(arguments: list[str]) -> int:
@@ -21,42 +23,51 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
     parser.add_config_dir()
     parser.add_out()
+    parser.add_json()
     options = parser.parse_args(arguments)
     if options.types and options.what != "models":
         parser.error("--types goes with models: ptv2 list models --types")
-    if options.what:
+    if options.json:
+        show_json(_document(options))
+    elif options.what:
         show_table(LISTS[options.what](options))
     else:
         _show_names(options)
     return 0
 
 
+def _document(options: argparse.Namespace) -> dict[str, Any]:
+    """What `--json` prints: the records of a list by its name, or the names in all lists."""
+    if options.what is None:
+        return dict(listings.list_names(options.config_dir))
+    if options.types:
+        return {"types": listings.list_types()}
+    return {options.what: RECORDS[options.what](options)}
+
+
 def _show_names(options: argparse.Namespace) -> None:
     """Print the names of all choices by kind; of recipes, which are many, the tasks that have some."""
-    every = list(recipes.shipped_and_own(options.config_dir))
-    tasks = dict.fromkeys(name for recipe in every if (name := recipe.name.partition("/")[0]) != "any")
-    groups = {f"{group}s": ", ".join(paths.choices(group, options.config_dir)) for group in ("task", "model", "method")}
-    show_facts([*groups.items(), ("recipes", f"{len(every)}, for {', '.join(tasks)}")])
+    names = listings.list_names(options.config_dir)
+    recipes = names.pop("recipes")
+    tasks = dict.fromkeys(task for recipe in recipes if (task := recipe.partition("/")[0]) != "any")
+    groups = [(group, ", ".join(listed)) for group, listed in names.items()]
+    show_facts([*groups, ("recipes", f"{len(recipes)}, for {', '.join(tasks)}")])
     tell(f"More about each: ptv2 list {'|'.join(LISTS)}", out)
 
 
 def _tasks(options: argparse.Namespace) -> Table:
     rows = []
-    files = paths.noted_choices("task", options.config_dir)
-    for name, path in files.items():
-        tree = paths.with_defaults(name, files)
-        sources = tree.get("sources")
-        names = [kind for kind in ("hub", "files", "mini") if isinstance(sources, dict) and sources.get(kind)]
-        marked = " ".join(f"{kind}*" if kind == tree.get("source") else kind for kind in names)
-        rows.append((name, marked, str(tree.get("headline", "accuracy")), paths.summary(path)))
+    for task in RECORDS["tasks"](options):
+        marked = " ".join(f"{kind}*" if kind == task["source"] else kind for kind in task["sources"])
+        rows.append((task["name"], marked, task["headline"], task["about"]))
     columns = [NAME, Column("data"), Column("metric"), TEXT]
     return Table(columns, rows, title="tasks", notes=["* used unless data.source= says otherwise"])
 
 
 def _models(options: argparse.Namespace) -> Table:
     if not options.types:
-        return _described("models", "model", options)
-    rows = [facts(family) for family in FAMILIES.values()]
+        return _described("models", options)
+    rows = listings.list_types()
     notes = [
         "other encoders and decoders are tried before training, and refused if a layer ignores its prompt;",
         f"prompt-tuning and fine-tuning only: {', '.join(NO_DEEP_PROMPTS)}",
@@ -66,7 +77,7 @@ def _models(options: argparse.Namespace) -> Table:
 
 
 def _recipes(options: argparse.Namespace) -> Table:
-    rows = [(recipe.name, recipe.kind, recipe.source) for recipe in recipes.shipped_and_own(options.config_dir)]
+    rows = [(recipe["name"], recipe["kind"], recipe["source"]) for recipe in RECORDS["recipes"](options)]
     notes = [
         "Used by itself is the recipe TASK/MODEL/METHOD, or else any/MODEL/METHOD; recipe=NAME uses another, "
         "recipe=none uses none.",
@@ -75,27 +86,16 @@ def _recipes(options: argparse.Namespace) -> Table:
     return Table([replace(NAME, name="recipe="), Column(""), replace(TEXT, name="source")], rows, "recipes", notes)
 
 
-def _described(title: str, group: str, options: argparse.Namespace) -> Table:
-    rows = [(name, paths.summary(path)) for name, path in paths.noted_choices(group, options.config_dir).items()]
-    return Table([replace(NAME, name=f"{group}="), TEXT], rows, title)
+def _described(title: str, options: argparse.Namespace) -> Table:
+    rows = [(record["name"], record["about"]) for record in RECORDS[title](options)]
+    return Table([replace(NAME, name=f"{title.removesuffix('s')}="), TEXT], rows, title)
 
 
 def _runs(options: argparse.Namespace) -> Table:
-    from ptv2.errors import RunError
-    from ptv2.run_folders.directory import SHARED, find_runs, state_of
-    from ptv2.run_folders.record import read_result, read_status
-
     rows = []
-    for folder in find_runs([options.out, f"{options.out}/{SHARED}"]):
-        state = state_of(folder)
-        try:
-            result = read_result(folder)
-            text = str(read_status(folder).get("message", ""))
-            if result is not None:
-                text = f"dev {result.headline} {result.dev[result.headline]:.2f}"
-        except RunError as error:
-            text = str(error).removeprefix(f"{folder}/")
-        rows.append((folder.relative_to(options.out).as_posix(), state, text))
+    for run in RECORDS["runs"](options):
+        text = f"dev {run['headline']} {run['dev']:.2f}" if run["headline"] else run["message"]
+        rows.append((run["run"], run["state"], text))
     return Table([replace(NAME, name="run"), Column("state"), TEXT], rows, f"runs in {options.out}/")
 
 
@@ -104,7 +104,14 @@ NAME, TEXT = Column("task=", least=24), Column("", fold=24)
 LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "tasks": _tasks,
     "models": _models,
-    "methods": partial(_described, "methods", "method"),
+    "methods": partial(_described, "methods"),
     "recipes": _recipes,
     "runs": _runs,
+}
+RECORDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
+    "tasks": lambda options: listings.list_tasks(options.config_dir),
+    "models": lambda options: listings.list_group("model", options.config_dir),
+    "methods": lambda options: listings.list_group("method", options.config_dir),
+    "recipes": lambda options: listings.list_recipes(options.config_dir),
+    "runs": lambda options: listings.list_runs(options.out),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 
@@ -11,6 +10,7 @@ from ptv2.config.compose import compose
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.console.arguments import Parser
+from ptv2.console.json_document import show_json
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, Ptv2Error
 from ptv2.experiment.needs import Need, count_work, run_need, shared_need
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--examples", type=int, help="training examples (default: the task's)")
     parser.add_argument("--length", type=int, help="mean tokens of a text, for the operations (default: the longest)")
     parser.add_config_dir()
-    parser.add_argument("--json", action="store_true", help="bytes and operations as JSON")
+    parser.add_json()
     options = parser.parse_args(arguments)
     for name in ("examples", "length"):
         if (given := getattr(options, name)) is not None and given < 1:
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.experiment.needs_table import record_needs, show_needs
 
     if options.json:
-        print(json.dumps(record_needs(config, work, origin, needs, refused), indent=1))
+        show_json(record_needs(config, work, origin, needs, refused))
         return 0
     show_needs(config, work, origin, needs, refused)
     return 0

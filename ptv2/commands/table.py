@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ptv2.console.arguments import Parser, a_file
 from ptv2.console.columns import Column, Table, show_table
-from ptv2.console.output import out, tell, warn_of_faults
-from ptv2.errors import RunError
+from ptv2.console.json_document import json_text
+from ptv2.console.output import tell, warn_of_faults
+from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.usable import usable_results
@@ -32,7 +33,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
     parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")
     parser.add_argument("--headline", action="store_true", help="only the metric that chose the weights")
-    parser.add_argument("--format", choices=["text", "md", "csv"], help="default: text, or the output file's ending")
+    kinds = ["text", "md", "csv", "json"]
+    parser.add_argument("--format", choices=kinds, help="default: text, or the output file's ending")
+    parser.add_json()
     parser.add_argument("--output", type=a_file, help="write to this file instead")
     options = parser.parse_args(arguments)
     results, faults = usable_results(chosen_runs(options.runs, options.out))
@@ -42,19 +45,33 @@ def main(arguments: list[str]) -> int:
         raise RunError(f"no finished run with {options.split} scores in {', '.join(options.runs) or options.out + '/'}")
     if options.headline:
         rows = [replace(row, metrics={row.headline: row.metrics[row.headline]}) for row in rows]
-    kind = options.format or (Path(options.output).suffix.lstrip(".") if options.output else "text")
+    if options.json and options.format not in (None, "json"):
+        raise ConfigError(f"--json and --format {options.format}: expected one of them")
+    kind = (
+        "json"
+        if options.json
+        else options.format or (Path(options.output).suffix.lstrip(".") if options.output else "text")
+    )
     if kind == "text" and not options.output:
         _print(rows, options.split)
         return 0
-    if kind not in ("md", "csv"):
-        raise RunError(f"--output {options.output}: give --format md or csv, or a name that ends in .md or .csv")
-    text = tables.markdown(rows, options.split) if kind == "md" else tables.comma_separated(rows, options.split)
+    if kind not in TEXTS:
+        raise RunError(f"--output {options.output}: give --format md, csv or json, or a name that ends in one of these")
+    text = TEXTS[kind](rows, options.split)
     if options.output:
         write_text_whole(options.output, text)
         tell(f"written: {options.output}")
     else:
-        out.print(text, end="", soft_wrap=True)
+        print(text, end="")
     return 0
+
+
+def _json(rows: list[tables.Row], split: str) -> str:
+    notes = [tables.footnote(split), *tables.notes(rows)]
+    return json_text({"split": split, "rows": tables.records(rows, split), "notes": notes})
+
+
+TEXTS = {"md": tables.markdown, "csv": tables.comma_separated, "json": _json}
 
 
 def _print(rows: list[tables.Row], split: str) -> None:

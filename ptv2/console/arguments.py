@@ -107,6 +107,10 @@ class Parser(argparse.ArgumentParser):
         text = "folder of the runs (default: runs); also out=OUT"
         self.add_argument("--out", type=a_folder, default="runs", help=text)
 
+    def add_json(self) -> None:
+        """Add `--json`."""
+        self.add_argument("--json", action="store_true", help="one JSON document; docs/reference/json.md has its keys")
+
     def add_config_dir(self) -> None:
         """Add `--config-dir`."""
         text = "your own files (task/, model/, ...); searched before PTV2_CONFIG_DIR or ~/.config/ptv2"

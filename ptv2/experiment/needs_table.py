@@ -18,7 +18,7 @@ def record_needs(
         need.method: {
             **asdict(need.step),
             "operations_an_epoch": need.epoch,
-            "seconds_an_epoch_here": round(_seconds(config, need), 1),
+            "seconds_an_epoch_here": _seconds(config, need),
             "recipe": need.recipe,
         }
         for need in needs

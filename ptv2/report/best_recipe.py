@@ -15,6 +15,7 @@ from ptv2.config.recipes import nested
 from ptv2.config.schema import RunConfig
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import Setting, beyond, decisive
+from ptv2.report.statistics import spread_of
 
 
 def recipe_place(setting: Setting, config_dir: str | None) -> tuple[str, str, str] | str:
@@ -50,3 +51,18 @@ def recipe_text(
     tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
     # YAML folds the line only between words.
     return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=48)
+
+
+def record_ranking(settings: Sequence[Setting], notes: Sequence[str], recipe: str | None) -> dict[str, Any]:
+    """A ranking for other programs: all settings, the best first, and the recipe of the best."""
+    first = settings[0].runs[0]
+    ranking = [
+        {
+            "dev": {"mean": s.mean, "sd": spread_of(s.scores), "by_seed": dict(zip(s.seeds, s.scores, strict=True))},
+            "settings": s.settings,
+            "runs": {run.seed: run.name for run in s.runs},
+        }
+        for s in settings
+    ]
+    tree = None if recipe is None else yaml.safe_load(recipe)
+    return {"method": first.method, "headline": first.headline, "ranking": ranking, "recipe": tree, "notes": notes}

@@ -14,7 +14,7 @@ from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.report.folds import pool_folds
-from ptv2.report.formats import format_score, group_by
+from ptv2.report.formats import count_of, format_score, group_by
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
 from ptv2.run_folders.record import Result
@@ -98,6 +98,26 @@ def decisive(config: RunConfig) -> dict[str, Any]:
 def beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that differ from a default."""
     return {key: value for key, value in settings.items() if key not in default or default[key] != value}
+
+
+def describe_choice(results: Sequence[Result], settings: Sequence[Setting]) -> list[str]:
+    """What to keep in mind of a ranking: which of the runs it leaves out, and that some settings have fewer seeds."""
+    notes = []
+    first = settings[0].runs[0]
+    for headline in sorted({result.headline for result in results} - {first.headline}):
+        others = sum(result.headline == headline for result in results)
+        notes.append(
+            f"left out: {count_of(others, 'run')} whose checkpoints {headline} chose: headline={headline} ranks them"
+        )
+    if others := sum(result.headline == first.headline for result in results) - len(on_most_data(results)):
+        examples = first.data["examples"]["train"]
+        notes.append(f"left out: {count_of(others, 'run')} on other data than these {examples:,} training examples")
+    if len({setting.seeds for setting in settings}) > 1:
+        counts = [len(setting.seeds) for setting in settings]
+        span = f"{min(counts)} to {max(counts)} of them"
+        hint = "a mean over few is high by luck more easily; --least-seeds N leaves those with fewer out"
+        notes.append(f"warning: settings have different seeds ({span}): {hint}")
+    return notes
 
 
 def choose_results(results: Sequence[Result], asked: Mapping[str, str], folder: str) -> list[Result]:

@@ -173,6 +173,30 @@ def comma_separated(table: Sequence[Row], split: str) -> str:
     return format_csv(CSV_COLUMNS, lines)
 
 
+def records(table: Sequence[Row], split: str) -> list[dict[str, Any]]:
+    """The table for other programs: one mapping for each row, with all numbers as they are."""
+    return [
+        {
+            **{key: getattr(row, key) for key in ("task", "data", "model", "method", "settings", "headline", "runs")},
+            "split": split,
+            "metrics": {metric: _record_metric(row, metric, baseline_of(row, table)) for metric in sorted(row.metrics)},
+            "train_examples": row.examples,
+            "trained_percent": row.trained_percent,
+            "train_seconds": row.seconds,
+            "runs_of_one_answer": row.one_class,
+        }
+        for row in table
+    ]
+
+
+def _record_metric(row: Row, metric: str, baseline: Row | None) -> dict[str, Any]:
+    values = {"mean": row.mean(metric), "sd": row.spread(metric), "by_seed": row.metrics[metric]}
+    if baseline is None or metric not in baseline.metrics:
+        return {**values, "against_fine_tuning": None}
+    found = compare_rows(row, baseline, metric)
+    return {**values, "against_fine_tuning": {"difference": found.difference, "p": found.p, "seeds": found.seeds}}
+
+
 def minutes(seconds: float) -> str:
     """Format seconds as 62:03."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -353,7 +353,7 @@ def test_the_headline_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> No
         ),
         (["--task", "other"], "no finished run with dev scores"),
         (["--split", "test"], "no finished run with test scores"),
-        (["--output", "table.txt"], "--output table.txt: give --format md or csv"),
+        (["--output", "table.txt"], "--output table.txt: give --format md, csv or json"),
     ],
 )
 def test_what_cannot_be_tabled(out: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:
