@@ -1,4 +1,4 @@
-"""BitFit, LoRA and a head alone through every command, as the other methods."""
+"""BitFit, LoRA, (IA)3 and a head alone through every command, as the other methods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.record import read_status
 from ptv2.run_folders.weights import FILE
 
-METHODS = ("bitfit", "head-only", "lora")
+METHODS = ("bitfit", "head-only", "lora", "ia3")
 ROWS = [{"sentence": f"the {word} tale {i}", "label": word} for i in range(30) for word in ("bright", "dull")]
 WORDS = ["task=classification", "model=tiny", "trainer.epochs=3", "trainer.batch_size=8", "optim.lr=0.01"]
 
@@ -45,7 +45,7 @@ def test_from_training_to_predictions(method: str, data: Path, tmp_path: Path) -
     assert result["parameters"]["percent"] < 50
     with safe_open(folder / "artifact" / FILE, "pt") as file:
         names = list(file.keys())
-    ending = {"bitfit": "bias", "lora": ".default.weight", "head-only": "nothing of the backbone"}[method]
+    ending = {"bitfit": "bias", "lora": ".default.weight", "ia3": ".ia3_l.default", "head-only": "nothing of the backbone"}[method]
     assert all(name.startswith(("head.", "pooler.")) or name.endswith(ending) for name in names)
 
     again = run(["evaluate", folder.name, "--out", str(out), "--split", "test"], tmp_path)
@@ -125,7 +125,7 @@ def test_a_run_of_a_method_that_is_not_known_hides_no_other(data: Path, tmp_path
     assert f"left out: {later}: its configuration is not one of this version of ptv2" in table.err
 
 
-@pytest.mark.parametrize("method", ["bitfit", "lora"])
+@pytest.mark.parametrize("method", ["bitfit", "lora", "ia3"])
 def test_plan_counts_it_beside_the_papers(method: str, data: Path, tmp_path: Path) -> None:
     done = run(["plan", *WORDS[:2], f"data.dir={data}", f"method={method}", "--json"], tmp_path)
     assert done.code == 0, done.err

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         raise ModelError(f"{folder.name}: its backbone has random weights, and PEFT needs a checkpoint to load it on")
     if not METHODS[config.method].exported:
         raise ModelError(
-            f"{folder.name}: method {config.method} has neither prompts nor LoRA; only these can be exported"
+            f"{folder.name}: method {config.method} has neither prompts nor layers of PEFT; only these can be exported"
         )
     with ExitStack() as stack:
         output = Path(options.output or stack.enter_context(tempfile.TemporaryDirectory(prefix="ptv2-")))

@@ -45,7 +45,7 @@ class Method:
     @property
     def exported(self) -> bool:
         """Whether what the method trains can become an adapter of PEFT."""
-        return self.prompts is not None or self.backbone == "lora"
+        return self.prompts is not None or self.package == "peft"
 
     @property
     def operations(self) -> int:
@@ -68,6 +68,7 @@ METHODS = {
         Method("head-only", "HO"),
         Method("bitfit", "BF", backbone="biases"),
         Method("lora", "LoRA", backbone="lora", package="peft"),
+        Method("ia3", "IA3", backbone="ia3", package="peft"),
         Method("prompt-tuning", "PT", prompts="shallow", of_paper=True),
         Method("p-tuning-v2", "PT-2", prompts="deep", of_paper=True),
         Method(MULTITASK, "MPT-2", prompts="deep", several_tasks=True),

@@ -1,4 +1,4 @@
-"""LoRA of a model by PEFT's names: what stands in an adapter's two files besides the head.
+"""LoRA or (IA)3 of a model by PEFT's names: what stands in an adapter's two files besides the head.
 
 Letters: r rank.
 """
@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from ptv2.interchange.peft_adapter import LORA, SEQUENCE, SPAN, TOKENS
+from ptv2.interchange.peft_adapter import IA3, LORA, SEQUENCE, SPAN, TOKENS
 from ptv2.models.build import PromptedModel, trainable_parameters
 from ptv2.models.lora import ADAPTER
 
@@ -46,11 +46,26 @@ def lora_config(model: PromptedModel) -> dict[str, Any]:
     }
 
 
-def lora_tensors(model: PromptedModel, task_type: str) -> dict[str, Tensor]:
-    """The matrices, `[r, in]` and `[out, r]`, and the trained biases, by their names in the class for `task_type`."""
+def ia3_config(model: PromptedModel) -> dict[str, Any]:
+    """What adapter_config.json says of (IA)3."""
+    layers: dict[str, Any] = {name: part for name, part in model.backbone.named_modules() if hasattr(part, "ia3_l")}
+    return {
+        "fan_in_fan_out": all(module.is_target_conv_1d_layer for module in layers.values()),
+        "feedforward_modules": [name for name, module in layers.items() if module.is_feedforward],
+        "init_ia3_weights": True,
+        "peft_type": IA3,
+        "target_modules": list(layers),
+    }
+
+
+def tuned_tensors(model: PromptedModel, task_type: str) -> dict[str, Tensor]:
+    """What is trained in the backbone, by its names in the class for `task_type`.
+
+    Of LoRA the matrices, `[r, in]` and `[out, r]`, and biases; of (IA)3 the factors, `[out, 1]` or `[1, in]`.
+    """
     prefix = CLASSES[task_type][type(model.config)].base_model_prefix
     trained = trainable_parameters(model)["backbone"]
     return {
-        name.replace("backbone.", f"{prefix}.", 1).replace(f".{ADAPTER}.", "."): tensor
+        name.replace("backbone.", f"{prefix}.", 1).replace(f".{ADAPTER}", ""): tensor
         for name, tensor in trained.items()
     }

@@ -6,6 +6,7 @@ Knows no model: what stands in the files, and which settings of a run mean the s
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from ptv2.config.multitask import in_override
-from ptv2.errors import ModelError, NonFiniteError, first_line, shorten
+from ptv2.errors import ModelError, NonFiniteError, first_line, quote, shorten
 from ptv2.files import write_json_whole
 from ptv2.models.foreign import read_object, refuse_lfs_pointer
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 HEADER = "ptv2"  # key of our JSON object in the weights' metadata, which PEFT does not read
-PREFIX, PROMPT, LORA = "PREFIX_TUNING", "PROMPT_TUNING", "LORA"
+PREFIX, PROMPT, LORA, IA3 = "PREFIX_TUNING", "PROMPT_TUNING", "LORA", "IA3"
 SEQUENCE, TOKENS, SPAN = "SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"
 EMBEDDINGS = "prompt_embeddings"
 POOLER_LORA = ".pooler.dense.lora_A.weight"  # beside a checkpoint's pooler, which is no part of our backbones
@@ -49,18 +50,19 @@ class _LoraConfig(_Config):
     lora_alpha: Annotated[float, Field(strict=True, gt=0)]
     lora_dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
     bias: Literal["none", "all", "lora_only"] = "none"
-    use_rslora: bool = False  # alpha counts by the root of the rank
+    use_rslora: Annotated[bool, Field(strict=True)] = False  # alpha counts by the root of the rank
     # Others change the backbone's weights too.
     init_lora_weights: bool | Literal["gaussian", "orthogonal", "eva"] | None = True
 
 
-# What else an adapter of LoRA may say: nothing that changes what its matrices compute, or which there are.
-_LORA_KEYS = {
+# What an adapter of layers may say: nothing else that changes what they compute, or which there are.
+_KNOWN_OF_LAYERS = {
     *_LoraConfig.model_fields,
     *("peft_type", "task_type", "peft_version", "auto_mapping", "inference_mode", "fan_in_fan_out", "eva_config"),
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save"),
-    *("megatron_core", "qalora_group_size"),
+    *("megatron_core", "qalora_group_size", "feedforward_modules", "init_ia3_weights"),
 }
+_MARKS = {LORA: "lora_A", IA3: "ia3_l"}  # of tensors of layers, by type of adapter
 
 
 class _Header(BaseModel):
@@ -103,17 +105,16 @@ def settings_of(adapter: Adapter) -> dict[str, str]:
     has_pooler = any(name.endswith(("dense.weight", POOLER_LORA)) for name in adapter.tensors)
     pooler = "trained" if has_pooler else "published" if adapter.task_type == SEQUENCE else "none"
     return {
-        **_settings_of_lora(adapter),
-        **_settings_of_prompts(adapter),
+        **(_settings_of_layers(adapter) if adapter.config["peft_type"] in _MARKS else _settings_of_prompts(adapter)),
         "head.kind": "linear",
         "model.pooler": pooler,
     }
 
 
-def _settings_of_lora(adapter: Adapter) -> dict[str, str]:
+def _settings_of_layers(adapter: Adapter) -> dict[str, str]:
     config = adapter.config
-    if config["peft_type"] != LORA:
-        return {}
+    if config["peft_type"] == IA3:
+        return {"method": "ia3"}
     alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
     return {
         "method": "lora",
@@ -133,15 +134,13 @@ def _targets(adapter: Adapter) -> list[str]:
     modules = [name.split(marked)[0].split(".", 3)[-1] for name in beside]
     listed = config.get("target_modules")
     if isinstance(listed, list) and not any(config.get(key) for key in ("exclude_modules", "layers_to_transform")):
-        meant = [name for name in listed if any(f".{module}".endswith(f".{name}") for module in modules)]
+        meant = [name for name in map(str, listed) if any(f".{module}".endswith(f".{name}") for module in modules)]
         if all(any(f".{module}".endswith(f".{name}") for name in meant) for module in modules):
             return sorted(meant)
     return modules
 
 
 def _settings_of_prompts(adapter: Adapter) -> dict[str, str]:
-    if adapter.config["peft_type"] == LORA:
-        return {}
     settings = {
         "method": "p-tuning-v2" if adapter.deep else "prompt-tuning",
         "prompt.length": str(adapter.length),
@@ -192,15 +191,15 @@ def read_adapter(folder: str | Path) -> Adapter:
         header = json.loads(text)
     except (DamagedFileError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / WEIGHTS}: not an adapter, or damaged ({first_line(error)})") from error
-    for key, known in (("peft_type", (PREFIX, PROMPT, LORA)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
+    for key, known in (("peft_type", (PREFIX, PROMPT, LORA, IA3)), ("task_type", (SEQUENCE, TOKENS, SPAN))):
         if config.get(key) not in known:
             value = shorten(str(config.get(key)))
             raise ModelError(f"{folder / CONFIG}: {key} is {value}, expected one of {', '.join(known)}")
-    is_lora = config["peft_type"] == LORA
-    _check(folder / CONFIG, _LoraConfig if is_lora else _PromptConfig, config)
+    kinds: dict[str, type[_Config]] = {LORA: _LoraConfig, IA3: _Config}
+    _check(folder / CONFIG, kinds.get(config["peft_type"], _PromptConfig), config)
     _check(folder / WEIGHTS, _Header, header)
-    if is_lora:
-        _check_lora(folder, config, tensors)
+    if config["peft_type"] in _MARKS:
+        _check_layers(folder, config, tensors)
     else:
         prompt, length = tensors.get(EMBEDDINGS), config["num_virtual_tokens"]
         if prompt is None or prompt.dim() != 2 or prompt.shape[0] != length:
@@ -211,16 +210,16 @@ def read_adapter(folder: str | Path) -> Adapter:
     return Adapter(config, tensors, header)
 
 
-def _check_lora(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Raise `ModelError` for kinds of LoRA that ptv2 has not, such as DoRA or ranks that differ."""
-    for key in sorted(config.keys() - _LORA_KEYS):
+def _check_layers(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Raise `ModelError` for kinds of LoRA or (IA)3 that ptv2 has not, such as DoRA or ranks that differ."""
+    for key in sorted(config.keys() - _KNOWN_OF_LAYERS):
         if config[key]:
-            value = shorten(repr(config[key]))
-            raise ModelError(
-                f"{folder / CONFIG}: {key} is {value}, which ptv2 cannot use: it has LoRA of one rank only"
-            )
-    if not any(".lora_A." in name for name in tensors):
-        raise ModelError(f"{folder / WEIGHTS}: has no matrices of LoRA (lora_A)")
+            raise ModelError(f"{folder / CONFIG}: {key} is {shorten(repr(config[key]))}, which ptv2 cannot use")
+    if odd := [name for name in tensors if not re.fullmatch(r"[\w.]+", name)]:  # names become settings
+        raise ModelError(f"{folder / WEIGHTS}: {quote(odd[0])} is no name of a module's weight")
+    mark = _MARKS[config["peft_type"]]
+    if not any(f".{mark}" in name for name in tensors):
+        raise ModelError(f"{folder / WEIGHTS}: has no tensor of {config['peft_type']} ({mark})")
 
 
 def _check(path: Path, kind: type[BaseModel], value: Any) -> None:

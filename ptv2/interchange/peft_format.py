@@ -1,4 +1,4 @@
-"""Prompts or LoRA, and the head, of a model as an adapter of PEFT, and back.
+"""Prompts, LoRA or (IA)3, and the head, of a model as an adapter of PEFT, and back.
 
 PEFT puts deep prompts ("prefix tuning") into the cache of a transformers model, shallow ones ("prompt tuning") before
 its input embeddings; pooler and head are those of transformers' class for the kind of task. So only what these classes
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ptv2.errors import ModelError, quote
-from ptv2.interchange.lora_format import lora_config, lora_tensors
+from ptv2.interchange.lora_format import ia3_config, lora_config, tuned_tensors
 from ptv2.interchange.peft_adapter import EMBEDDINGS, PREFIX, PROMPT, SEQUENCE, SPAN, TOKENS, Adapter
 from ptv2.models.attention import LayerPrompts
 from ptv2.models.build import PromptedModel
@@ -64,9 +64,9 @@ def to_peft(
         **(extra or {}),
     }
     if model.prompts is None:
-        config = lora_config(model)
-        header["targets"] = (model.lora or {})["targets"]
-        tensors = {_TUNED + name: tensor for name, tensor in (lora_tensors(model, task_type) | parts).items()}
+        config = ia3_config(model) if model.lora is None else lora_config(model)
+        header |= {"targets": model.lora["targets"]} if model.lora is not None else {}
+        tensors = {_TUNED + name: tensor for name, tensor in (tuned_tensors(model, task_type) | parts).items()}
     else:
         deep = isinstance(model.prompts, DeepPrompts)
         prompt = _flat(_keys_and_values(model)) if deep else model.prompts.value()
@@ -103,7 +103,7 @@ def load_adapter(model: PromptedModel, adapter: Adapter) -> None:
     # With bias=all, PEFT also writes the head's biases by the names that they have while it trains.
     given = {name: tensor for name, tensor in given.items() if not _WHILE_TRAINING & set(name.split("."))}
     if model.prompts is None:
-        tuned = lora_tensors(model, adapter.task_type)
+        tuned = tuned_tensors(model, adapter.task_type)
         _fold_pooler(model, adapter, given)
         # PEFT leaves out biases that it trains in some ways, and loads such an adapter with those of the backbone.
         left_out = {name for name in tuned if name.endswith("bias")} | {
@@ -194,7 +194,9 @@ def _refuse(model: PromptedModel, positions_at_call: bool) -> None:
     """Raise `ModelError` for what PEFT cannot express."""
     model_type, prompts = model.family.model_type, model.prompts
     if not model.method.exported:
-        raise ModelError(f"PEFT: method {model.method.name} has neither prompts nor LoRA; only these can be exported")
+        raise ModelError(
+            f"PEFT: method {model.method.name} has neither prompts nor layers of PEFT; only these can be exported"
+        )
     if isinstance(prompts, DeepPrompts):
         if not _layout(model).deep:
             raise ModelError(f"PEFT hands deep prompts over in a cache, which transformers' {model_type} does not take")

@@ -239,8 +239,8 @@ def build_model(
 
 def _what_changes_the_backbone(cfg: RunConfig) -> str | None:
     """What trains the backbone's own weights, in the user's words; None: nothing, or only what stands beside them."""
-    if cfg.tuning.backbone == "lora":
-        return None if cfg.lora.bias == "none" else f"lora.bias={cfg.lora.bias}"
+    if cfg.tuning.package == "peft":
+        return f"lora.bias={cfg.lora.bias}" if cfg.method == "lora" and cfg.lora.bias != "none" else None
     return None if cfg.tuning.backbone is None else cfg.method
 
 

@@ -7,6 +7,7 @@ extra: `pip install 'ptv2[peft]'`. `A` is drawn as PEFT draws it, but from a gen
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -44,31 +45,18 @@ def train(backbone: nn.Module, cfg: RunConfig, model_type: str, *beside: nn.Modu
         ConfigError: PEFT cannot be imported, or the backbone has no linear map or bias that the settings ask for.
         ModelError: PEFT refuses the backbone.
     """
-    try:
-        import peft
-    except ImportError as error:
-        raise ConfigError(
-            f"method=lora: PEFT cannot be imported ({first_line(error)}); pip install 'ptv2[peft]'"
-        ) from error
-
+    peft = import_peft("lora")
     lora, generator = cfg.lora, seeded(cfg.seed, "lora")
     names = target_names(backbone, lora, model_type)
     modules = dict(backbone.named_modules())
     settings = peft.LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank
+        lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=names,
         fan_in_fan_out=all(isinstance(modules[name], Conv1D) for name in names),
     )
-    try:
-        # On the meta device PEFT draws no numbers and moves no weights; those without contents could not be moved.
-        with unset_fake_temporarily():
-            peft.inject_adapter_in_model(settings, backbone, ADAPTER, low_cpu_mem_usage=True)
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise ModelError(
-            f"method=lora: PEFT refuses these maps of a {model_type} backbone: {first_line(error)}"
-        ) from error
+    inject_layers(settings, backbone, "lora", model_type)
     modules = dict(backbone.named_modules())
     for name in names:
         _draw(modules[name], generator)
@@ -76,6 +64,31 @@ def train(backbone: nn.Module, cfg: RunConfig, model_type: str, *beside: nn.Modu
         train_biases(backbone, model_type, *beside, asked="lora.bias=all")
     elif lora.bias == "lora_only":
         _train_biases_of([modules[name] for name in names], model_type)
+
+
+def import_peft(method: str) -> Any:
+    """PEFT; raises `ConfigError`, naming the method that needs it, where it cannot be imported."""
+    try:
+        import peft
+    except ImportError as error:
+        raise ConfigError(
+            f"method={method}: PEFT cannot be imported ({first_line(error)}); pip install 'ptv2[peft]'"
+        ) from error
+    return peft
+
+
+def inject_layers(settings: Any, backbone: nn.Module, method: str, model_type: str) -> None:
+    """Put PEFT's layers, which have no contents yet, around maps of `backbone`; raises `ModelError` if PEFT refuses."""
+    import peft
+
+    try:
+        # On the meta device PEFT draws no numbers and moves no weights; those without contents could not be moved.
+        with unset_fake_temporarily(), torch.random.fork_rng(devices=[]):  # PEFT draws what IA3 replaces by ones
+            peft.inject_adapter_in_model(settings, backbone, ADAPTER, low_cpu_mem_usage=True)
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        raise ModelError(
+            f"method={method}: PEFT refuses these maps of a {model_type} backbone: {first_line(error)}"
+        ) from error
 
 
 def target_names(backbone: nn.Module, cfg: LoraConfig, model_type: str) -> list[str]:
@@ -89,7 +102,7 @@ def target_names(backbone: nn.Module, cfg: LoraConfig, model_type: str) -> list[
         return linear
     known = {name.rpartition(".")[2] for name in linear}
     if cfg.targets == "query-value":
-        if names := _query_and_value(backbone):
+        if names := maps_of_attention(backbone, QUERY_VALUE):
             return names
         raise ConfigError(
             f"lora.targets=query-value: no query and value maps are known in a {model_type} backbone; expected "
@@ -106,14 +119,14 @@ def _is_meant(name: str, target: str) -> bool:
     return name == target or name.endswith(f".{target}")
 
 
-def _query_and_value(backbone: nn.Module) -> list[str]:
-    """Full names of the query and value maps of all attention modules, or of the one map that has them."""
+def maps_of_attention(backbone: nn.Module, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Full names of two maps of each attention module, by the pair of names that it has, or of the one that is both."""
     names = []
     for prefix, module in backbone.named_modules():
         if "Attention" not in type(module).__name__:
             continue
         linear = {name for name, child in module.named_children() if isinstance(child, LINEAR)}
-        pair = next((pair for pair in QUERY_VALUE if linear >= set(pair)), ())
+        pair = next((pair for pair in pairs if linear >= set(pair)), ())
         names += [f"{prefix}.{name}" for name in pair or [name for name in FUSED if name in linear]]
     return names
 

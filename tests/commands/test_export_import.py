@@ -170,7 +170,7 @@ def test_an_altered_weight_is_seen(trained: Path, exported: Path, base: Path, da
     ("settings", "message"),
     [
         (["model=tiny"], "its backbone has random weights, and PEFT needs a checkpoint"),
-        (["method=fine-tuning"], "method fine-tuning has neither prompts nor LoRA"),
+        (["method=fine-tuning"], "method fine-tuning has neither prompts nor layers of PEFT"),
     ],
 )
 def test_runs_that_cannot_be_exported(

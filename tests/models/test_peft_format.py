@@ -65,6 +65,12 @@ def test_lora_gives_the_same_scores(family: str, kind: str, bases: dict[str, Pat
     assert len(adapter.config["target_modules"]) in (1, 2)
 
 
+@pytest.mark.parametrize("family", sorted(LAYOUTS))
+def test_ia3_gives_the_same_scores(family: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    kind = "span" if family == "opt" else "classification"
+    assert_same_scores(build(bases[family], kind, "ia3"), bases[family], tmp_path)
+
+
 @pytest.mark.parametrize(
     ("family", "lora"),
     [
@@ -147,7 +153,7 @@ def test_unshifted_positions_need_a_word_at_every_call(
 @pytest.mark.parametrize(
     ("family", "settings", "message"),
     [
-        ("bert", {"method": "fine-tuning"}, "method fine-tuning has neither prompts nor LoRA"),
+        ("bert", {"method": "fine-tuning"}, "method fine-tuning has neither prompts nor layers of PEFT"),
         ("bert", {"layers": "last-2"}, "all 3 layers, this model has them in 2"),
         ("bert", {"method": "prompt-tuning", "pooler": "published"}, r"at the first prompt.*model\.pooler=none"),
         ("bert", {"method": "prompt-tuning", "embedding": "published"}, "embeds a text once, this model twice"),

@@ -95,6 +95,50 @@ def test_lora_comes_back(
     torch.testing.assert_close(again(batch)["scores"], model(batch)["scores"], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("family", "kind", "pooler"),
+    [
+        ("bert", "classification", "published"),
+        ("roberta", "choice", "trained"),
+        ("distilbert", "tagging", "none"),
+        ("gpt2", "classification", "none"),
+        ("llama", "tagging", "none"),
+    ],
+)
+def test_ia3_comes_back(family: str, kind: str, pooler: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    model = build(bases[family], kind, "ia3", pooler)
+    write_adapter(to_peft(model, "b"), tmp_path)
+    again = imported(read_adapter(tmp_path), bases[family], kind)
+    batch = batch_for(model)
+    torch.testing.assert_close(again(batch)["scores"], model(batch)["scores"], atol=1e-6, rtol=0)
+
+
+def test_ia3_of_pefts_own(bases: dict[str, Path], tmp_path: Path) -> None:
+    """With the paper's places; PEFT's own for BERT, which has factors on the attention's output too, are refused."""
+    from peft import IA3Config, get_peft_model
+
+    inner = r".*\.\d+\.output\.dense"
+    for settings in ({"target_modules": rf"(.*\.(key|value)|{inner})", "feedforward_modules": inner}, {}):
+        torch.manual_seed(3)
+        base = AutoModelForSequenceClassification.from_pretrained(bases["bert"], num_labels=3)
+        theirs = get_peft_model(base, IA3Config(task_type="SEQ_CLS", **settings)).eval()
+        with torch.no_grad():
+            for parameter in theirs.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn_like(parameter), alpha=0.3)
+        theirs.save_pretrained(tmp_path)
+        adapter = read_adapter(tmp_path)
+        if settings:
+            ours = imported(adapter, bases["bert"], "classification")
+            batch = batch_for(ours)
+            torch.testing.assert_close(ours(batch)["scores"], theirs(**batch).logits, atol=2e-5, rtol=1e-5)
+        else:
+            with pytest.raises(
+                ModelError, match=r"has bert\.encoder\.layer\.0\.attention\.output\.dense\.ia3_l, .* no place"
+            ):
+                imported(adapter, bases["bert"], "classification")
+
+
 OF_PEFT: list[tuple[str, str, dict[str, Any]]] = [
     ("bert", "SEQ_CLS", {"target_modules": ["query", "value", "unheard_of"]}),
     ("bert", "SEQ_CLS", {"target_modules": "all-linear"}),  # also beside the pooler
@@ -155,7 +199,7 @@ def test_lora_of_pefts_own(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"use_dora": True}, "use_dora is True, which ptv2 cannot use: it has LoRA of one rank only"),
+        ({"use_dora": True}, "use_dora is True, which ptv2 cannot use"),
         ({"rank_pattern": {"query": 2}}, r"rank_pattern is \{'query': 2\}, which"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights.* is 'pissa', which ptv2 cannot use"),
         ({"something_new": [1]}, r"something_new is \[1\], which"),
@@ -192,7 +236,12 @@ def test_lora_that_does_not_fit_is_refused(bases: dict[str, Path], tmp_path: Pat
         with pytest.raises(ModelError, match=message):
             imported(read_adapter(tmp_path), bases["bert"], "tagging")
     save_file({k: v for k, v in tensors.items() if "lora" not in k}, tmp_path / WEIGHTS)
-    with pytest.raises(ModelError, match=r"has no matrices of LoRA \(lora_A\)"):
+    with pytest.raises(ModelError, match=r"has no tensor of LORA \(lora_A\)"):
+        read_adapter(tmp_path)
+    save_file({**tensors, "base_model.model.bert.${oc.env:HOME}.lora_A.weight": torch.zeros(1)}, tmp_path / WEIGHTS)
+    with pytest.raises(
+        ModelError, match=r"'base_model\.model\.bert\.\$\{oc\.env:HOME\}\..* is no name of a module's weight"
+    ):
         read_adapter(tmp_path)
 
 
