@@ -45,7 +45,12 @@ def test_from_training_to_predictions(method: str, data: Path, tmp_path: Path) -
     assert result["parameters"]["percent"] < 50
     with safe_open(folder / "artifact" / FILE, "pt") as file:
         names = list(file.keys())
-    ending = {"bitfit": "bias", "lora": ".default.weight", "ia3": ".ia3_l.default", "head-only": "nothing of the backbone"}[method]
+    ending = {
+        "bitfit": "bias",
+        "lora": ".default.weight",
+        "ia3": ".ia3_l.default",
+        "head-only": "nothing of the backbone",
+    }[method]
     assert all(name.startswith(("head.", "pooler.")) or name.endswith(ending) for name in names)
 
     again = run(["evaluate", folder.name, "--out", str(out), "--split", "test"], tmp_path)

@@ -57,7 +57,8 @@ def test_every_method_has_a_space(method: str, data: Path, tmp_path: Path) -> No
     assert ended[0][1] != ended[1][1]
     assert all("optim.lr" in settings for _, settings, *_ in ended)
     if method == "lora":
-        assert all(settings.keys() == {"optim.lr", "lora.rank", "lora.targets"} for _, settings, *_ in ended)
+        names = {"optim.lr", "trainer.epochs", "lora.rank", "lora.targets"}
+        assert all(settings.keys() == names for _, settings, *_ in ended)
 
 
 def test_a_killed_study_goes_on_like_one_that_was_not(data: Path, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def losses(folder: Path, **settings: Any) -> list[float]:
     return steps.losses
 
 
-@pytest.mark.parametrize("method", ["p-tuning-v2", "prompt-tuning", "fine-tuning", "bitfit", "lora", "ia3", "head-only"])
+@pytest.mark.parametrize(
+    "method", ["p-tuning-v2", "prompt-tuning", "fine-tuning", "bitfit", "lora", "ia3", "head-only"]
+)
 def test_accumulation_changes_no_loss(method: str, tmp_path: Path) -> None:
     """22 examples in batches of 8: the last of an epoch has 6, which 4 parts share unevenly."""
     settings = {"method": method, "batch_size": 8, "optim": {"lr": 1e-3}}
