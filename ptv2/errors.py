@@ -19,6 +19,8 @@ NO_MEMORY_WORDS = (
     "PyObject pointer is null",
     "can't start new thread",
     "ThreadPoolBuildError",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
 )
 ONEDNN_WORDS = ("could not create a primitive", "could not create a memory", "could not execute a primitive")
 SHORT = 2**30  # bytes

@@ -15,6 +15,7 @@ from ptv2.console.fault_log import answer
 from ptv2.console.listening import listen
 from ptv2.errors import Interrupted, Pruned, first_line, in_one_line
 from ptv2.experiment.run import make_run
+from ptv2.gpus import take_by_worker
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
 from ptv2.run_folders.record import Result
 from ptv2.streams import forgive_errors
@@ -31,6 +32,7 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
     """
     forgive_errors()  # a worker has streams of its own
     listen()
+    take_by_worker()
     overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)

@@ -31,7 +31,8 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
         ConfigError: fp16 without a GPU, or variables of the environment that Accelerate does not take.
         NetworkError: the processes do not meet.
     """
-    AcceleratorState._reset_state()  # a sweep's runs may differ in precision; accelerate keeps the first one otherwise
+    # A sweep's runs may differ in precision and device; accelerate keeps the first ones otherwise.
+    AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
     precision = {"fp32": "no"}.get(config.precision, config.precision)
     # Said outright, or accelerate would take several processes on a CPU for so many runs of one.
     cpu = config.device == "cpu" or not torch.accelerator.is_available()

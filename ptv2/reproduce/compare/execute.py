@@ -66,7 +66,8 @@ class _Pool:
             self._waiting.remove(search)
             if len(search.trials) < search.budget:  # else by that other process
                 log = search.folder / f"{search.name}.log"
-                self._running.append((search, children.start(search.command, log, self._workers)))
+                running = [child for _, child in self._running]
+                self._running.append((search, children.start(search.command, log, self._workers, running)))
 
     def _reap(self) -> None:
         for search, child in list(self._running):

@@ -101,7 +101,9 @@ def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
         for position in request.positions
     ]
     seeds = [options.trial_seed]
-    jobs = list_jobs(cells, seeds, options.common, options.data, options.config_dir, anyway=options.anyway)
+    jobs = list_jobs(
+        cells, seeds, options.common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
+    )
     reasons = {job.cell.key: why for job in jobs if (why := _why_not(job)) is not None}
     for (_, task, method), why in reasons.items():
         able = [name for name in options.methods if all(key[2] != name for key in reasons)]
@@ -131,4 +133,6 @@ def _jobs_of(picked: Pick, options: CompareOptions, failures: dict[str, str] | N
     if picked.best is None:
         return impossible_jobs(cell, seeds, [], picked.why_none)
     chosen = replace(cell, overrides=(*cell.overrides, *picked.settings))
-    return list_jobs([chosen], seeds, options.common, options.data, options.config_dir, anyway=options.anyway)
+    return list_jobs(
+        [chosen], seeds, options.common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
+    )

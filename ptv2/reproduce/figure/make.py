@@ -135,7 +135,9 @@ def list_figure_jobs(request: FigureRequest, options: Options) -> tuple[list[Job
     cells += level_cells(request.spec, request.levels, request.base)
     common = (*request.overrides, f"out={options.out}")
     seeds = options.seeds or request.spec.seeds
-    jobs = list_jobs(cells, seeds, common, options.data, options.config_dir, anyway=options.anyway)
+    jobs = list_jobs(
+        cells, seeds, common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
+    )
     unasked = {level.name for level in request.levels} - request.wanted
     return (
         [job for job in jobs if job.cell.key[0] not in unasked],

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from ptv2.errors import first_line
+from ptv2.gpus import VISIBLE, least_used
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Child:
     output: IO[bytes]
     log: Path
     began: float
+    gpu: str | None = None  # the one that it has, where there are several
 
     @property
     def ended(self) -> bool:
@@ -34,17 +36,21 @@ def ptv2(*words: str) -> list[str]:
     return [sys.executable, "-m", "ptv2", *words]
 
 
-def start(command: Sequence[str], log: Path, workers: int) -> Child:
+def start(command: Sequence[str], log: Path, workers: int, beside: Iterable[Child] = ()) -> Child:
     """Start a command in a session of its own, so that it gets Ctrl-C once, from us.
 
     Args:
-        workers: how many such commands run side by side.
+        workers: how many such commands run side by side; they share the cores.
+        beside: those that run now; of several GPUs the command gets the one that fewest of them have.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     output = log.open("wb")
     environment = dict(os.environ)
     if workers > 1:  # otherwise every command would take all cores
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    gpu = least_used(child.gpu for child in beside) if workers > 1 else None
+    if gpu is not None:
+        environment[VISIBLE] = gpu
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -53,7 +59,7 @@ def start(command: Sequence[str], log: Path, workers: int) -> Child:
         env=environment,
         start_new_session=True,
     )
-    return Child(process, output, log, time.monotonic())
+    return Child(process, output, log, time.monotonic(), gpu)
 
 
 def stop(children: Sequence[Child]) -> None:

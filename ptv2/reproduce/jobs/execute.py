@@ -156,7 +156,8 @@ class _Pool:
                 self._progress.ended(job, "finished", self._clock)
                 continue
             log = job.folder.parent / ".reproduce" / f"{job.folder.name}.log"
-            self._trainings.append(_Training(job, children.start(command(job), log, self._workers)))
+            running = [training.child for training in self._trainings]
+            self._trainings.append(_Training(job, children.start(command(job), log, self._workers, running)))
             self._progress.began(job)
 
     def _reap(self) -> None:

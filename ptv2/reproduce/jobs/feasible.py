@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import shutil
 import socket
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +23,7 @@ from ptv2.config.methods import METHODS
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.config.task_schema import HubSource
 from ptv2.errors import ModelError, Ptv2Error
+from ptv2.gpus import ask, visible_gpus
 from ptv2.models.checkpoints import resolve
 from ptv2.models.families import NO_DEEP_PROMPTS
 from ptv2.variables import quieten_transformers
@@ -54,18 +53,22 @@ class BackboneSizes:
         return self.vocabulary * self.hidden + self.layers * self.hidden * (4 * self.hidden + 2 * self.intermediate)
 
 
-def why_hopeless(config: RunConfig) -> str | None:
-    """Why a run cannot fit into the memory of this machine, however small its batches; None if it might."""
-    have, where = available(config.trainer.device)
+def why_hopeless(config: RunConfig, workers: int = 1) -> str | None:
+    """Why a run cannot fit beside others, however small its batches; None if it might.
+
+    Args:
+        workers: how many runs share the memory of this machine.
+    """
+    have, where = share(config.trainer.device, workers)
     sizes = sizes_of(config)
     if sizes is None or (least := bounds(config, sizes)[0]) <= have:
         return None
     return _too_large(f"at least {least / GIB:.1f}", have, where)
 
 
-def why_too_large(config: RunConfig) -> str | None:
-    """Why a run does not fit into the memory of this machine; None if it does, or if that is not known."""
-    have, where = available(config.trainer.device)
+def why_too_large(config: RunConfig, workers: int = 1) -> str | None:
+    """Why a run does not fit into its share of the memory of this machine; None if it does, or if that is not known."""
+    have, where = share(config.trainer.device, workers)
     sizes = sizes_of(config)
     if sizes is not None and bounds(config, sizes)[1] <= have:
         return None
@@ -94,12 +97,9 @@ def bounds(config: RunConfig, sizes: BackboneSizes) -> tuple[float, float]:
 
 @cache
 def available(device: str) -> tuple[float, str]:
-    """The bytes that a run may take, and where: in the first GPU, else in the machine or the container."""
-    if device == "auto" and (tool := shutil.which("nvidia-smi")):
-        asked = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=30)
-        if done.returncode == 0 and done.stdout.strip().isdigit():
-            return int(done.stdout) * 2**20 - OTHERS, "this GPU"
+    """The bytes that a run may take, and where: in the smallest GPU, else in the machine or the container."""
+    if device == "auto" and (sizes := [int(size) for size in ask("memory.total") if size.isdigit()]):
+        return min(sizes) * 2**20 - OTHERS, "this GPU"
     total = psutil.virtual_memory().total
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.is_file() and (text := limit.read_text(encoding="utf-8").strip()).isdigit():
@@ -107,8 +107,16 @@ def available(device: str) -> tuple[float, str]:
     return total - OTHERS, "this machine"
 
 
+def share(device: str, workers: int) -> tuple[float, str]:
+    """The bytes that each of so many runs at a time may take, and of what; every GPU takes its part of them."""
+    have, where = available(device)
+    together = -(-workers // max(1, len(visible_gpus()))) if where == "this GPU" else workers
+    return have / together, where if together == 1 else f"each of {together} runs at a time on {where}"
+
+
 def _too_large(need: str, have: float, where: str) -> str:
-    return f"too large: needs {need} GiB, {where} has {(have + OTHERS) / GIB:.0f}"
+    whole = have + OTHERS if where.startswith("this") else have  # a share is of what the runs may take
+    return f"too large: needs {need} GiB, {where} has {whole / GIB:.{0 if whole >= 10 * GIB else 1}f}"
 
 
 def why_no_prompts(config: RunConfig) -> str | None:

@@ -54,6 +54,7 @@ def list_jobs(
     config_dir: str | None = None,
     *,
     anyway: bool = False,
+    workers: int = 1,
 ) -> list[Job]:
     """List the runs of all cells, cell by cell.
 
@@ -61,6 +62,7 @@ def list_jobs(
         common: settings of every run, which win over those of a cell.
         data_root: folder that holds a folder for each task; None: each task's own source.
         anyway: whether to make also runs that look too large for this machine.
+        workers: how many runs are made side by side, each with its share of the memory.
 
     Raises:
         ConfigError: settings that are wrong in every cell, or an unknown task.
@@ -85,7 +87,7 @@ def list_jobs(
             faults.append(error)
             jobs += impossible_jobs(cell, seeds, words, f"not available: {error}")
             continue
-        why = _why_not(config, known, anyway)
+        why = _why_not(config, known, anyway, workers)
         leading = ("--config-dir", config_dir) if config_dir else ()
         runs = [config.model_copy(update={"seed": seed}) for seed in seeds]
         folders = [_folder(run, known) for run in runs]
@@ -142,20 +144,20 @@ class _Fingerprints:
         return fingerprint
 
 
-def _why_not(config: RunConfig, known: _Fingerprints, anyway: bool) -> str | None:
+def _why_not(config: RunConfig, known: _Fingerprints, anyway: bool, workers: int) -> str | None:
     """Why a run with these settings cannot be made here; None if nothing speaks against it."""
     if config.data.source == "hub":
         assert config.task.sources.hub is not None
         if why := why_no_hub_data(config.task.sources.hub):
             return why
-    if why := (None if anyway else why_hopeless(config)) or why_no_weights(config.model):
+    if why := (None if anyway else why_hopeless(config, workers)) or why_no_weights(config.model):
         return why
     for kind, identify in (("data", known.data), ("weights", known.model)):
         try:
             identify(config)
         except NOT_THERE as error:
             return f"no {kind}: {error}"
-    return None if anyway else why_too_large(config)
+    return None if anyway else why_too_large(config, workers)
 
 
 def _folder(config: RunConfig, known: _Fingerprints) -> Path | None:

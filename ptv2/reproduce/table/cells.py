@@ -110,7 +110,15 @@ def list_table_jobs(request: TableRequest, options: Options) -> dict[tuple[str, 
             cells.append(cell)
         else:
             jobs[cell.key] = impossible_jobs(cell, request.seeds, words, why)
-    for job in list_jobs(cells, request.seeds, options.common, options.data, options.config_dir, anyway=options.anyway):
+    for job in list_jobs(
+        cells,
+        request.seeds,
+        options.common,
+        options.data,
+        options.config_dir,
+        anyway=options.anyway,
+        workers=options.jobs,
+    ):
         jobs[job.cell.key].append(job)
     return jobs
 
