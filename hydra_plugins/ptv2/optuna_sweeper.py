@@ -76,12 +76,13 @@ class OptunaSweeper(Sweeper):
     def _check(self, overrides: list[str]) -> None:
         """Compose one point of the space, so that a wrong name or value is said before anything is begun."""
         from ptv2.config.compose import to_run_config
+        from ptv2.experiment.open import check_trackers
 
         config = self._context.config_loader.load_sweep_config(self._config, overrides)
         runtime = config.hydra.runtime
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        to_run_config(config, overrides, runtime)
+        check_trackers(to_run_config(config, overrides, runtime).track)
 
     def _search(self, search: Search, space: dict[str, Distribution], fixed: list[str]) -> None:
         """Run trials, as many at a time as the launcher runs side by side, interrupted ones first."""

@@ -109,9 +109,7 @@ class Tracking:
             action()
         except Exception as error:  # whatever its library, its server or the disk raises
             del self._trackers[name]
-            message = f"warning: track={name}: {first_line(error)}; the run goes on without it"
-            tell(message)
-            log.warning(message)
+            log.warning("warning: track=%s: %s; the run goes on without it", name, first_line(error).rstrip("."))
 
     def _write(self) -> None:
         """Write how far the trackers are: so fast that a kill hardly comes between, which a power cut may undo."""

@@ -258,5 +258,5 @@ def test_files_that_begin_with_one_another(tmp_path: Path) -> None:
     assert (done.code, "in their defaults" in done.error) == (2, True)
 
 
-def test_a_file_may_set_all_of_a_run_but_where_it_goes() -> None:
-    assert set(TOP) == {*RunConfig.model_fields, "ours"} - {"out"}
+def test_a_file_may_set_all_of_a_run_but_where_it_and_its_numbers_go() -> None:
+    assert set(TOP) == {*RunConfig.model_fields, "ours"} - {"out", "track"}

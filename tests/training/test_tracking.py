@@ -464,3 +464,47 @@ class TestTrackio:
             for key, value in row.items():
                 curves.setdefault(key, []).append((row["step"], value))
         assert_same(curves, folder)
+
+
+def test_lines_that_a_server_has_are_not_logged_again(tmp_path: Path) -> None:
+    """W&B says how many rows it has, which may be fewer than were handed to it before a kill."""
+    from ptv2.experiment.trackers import TRACKERS, Subject, Tracker
+    from ptv2.experiment.tracking import Tracking
+
+    logged: list[int] = []
+
+    class Server(Tracker):
+        def start(self, subject: Subject, known: dict[str, Any]) -> dict[str, Any]:
+            self.logged = 2
+            return {**known, "id": "known"}
+
+        def log(self, values: Any, step: int) -> None:
+            logged.append(step)
+
+        def end(self, code: int) -> None: ...
+
+        def where(self) -> str:
+            return ""
+
+    (tmp_path / "tracking.json").write_text('{"wandb": {"id": "known", "loss": 40, "dev": 40}}', encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TRACKERS, "wandb", Server)
+        tracking = Tracking(tmp_path)
+        tracking.start(["wandb"], Subject("run", tmp_path, None, {}, ()))
+        for step in (10, 20, 30, 40, 50):
+            tracking.follow({"step": step, "loss": 1.0})
+        tracking.end()
+    assert logged == [30, 40, 50]
+    assert json.loads((tmp_path / "tracking.json").read_text(encoding="utf-8"))["wandb"]["loss"] == 50
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce"])
+def test_a_missing_package_is_refused_once_for_all_runs(command: str, data: Path, tmp_path: Path) -> None:
+    if command == "train":
+        pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
+        words = [*train_words(data, tmp_path / "out"), "hydra/sweeper=optuna", "prompt.length=2,4", "-m"]
+    else:
+        words = ["reproduce", "table=2", "columns=boolq", "model=tiny", f"out={tmp_path / 'out'}"]
+    done = run([*words, "track=mlflow"], tmp_path, before=partial(hide, "mlflow"))
+    assert done.code == 2
+    assert done.error == "track=mlflow needs the package mlflow; pip install 'ptv2[mlflow]'"

@@ -12,6 +12,7 @@ from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError, DiskFullError, ModelError, NetworkError, Ptv2Error
+from ptv2.experiment.open import check_trackers
 from ptv2.models.fingerprint import fingerprint
 from ptv2.reproduce.jobs.data_root import DataRoot, describe_data, why_no_files
 from ptv2.reproduce.jobs.feasible import (
@@ -83,6 +84,7 @@ def list_jobs(
                 continue
         try:
             config = compose(words, config_dir)
+            check_trackers(config.track)
         except ConfigError as error:
             faults.append(error)
             jobs += impossible_jobs(cell, seeds, words, f"not available: {error}")
