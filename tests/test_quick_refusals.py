@@ -31,6 +31,9 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sentences(folder / "torn")
     (folder / "torn" / "train.jsonl").write_text('{"sentence": \n')
     (folder / "empty").mkdir()
+    (folder / "mamba").mkdir()
+    (folder / "mamba" / "config.json").write_text('{"model_type": "mamba"}')
+    (folder / "mamba" / "model.safetensors").write_text("")
     (folder / "weightless").mkdir()
     (folder / "weightless" / "config.json").write_text("{}")
     run = folder / "runs" / "begun-tiny-p-tuning-v2-0123456789"
@@ -74,6 +77,13 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["reproduce", "table=9"], "9"),
         (["reproduce", "table=2", "data=nowhere"], "nowhere"),
         (["reproduce", "figure=depht"], "depht"),
+        (["compare", "task=rtee"], "rtee"),
+        (["compare", "task=mini-inference", "methods=loar"], "loar"),
+        (["compare", "task=sick", "data={there}/empty"], "methods=fine-tuning cannot run on sick: no data"),
+        (
+            ["compare", "task=mini-inference", "model.path={there}/mamba", "methods=lora,p-tuning-v2"],
+            "methods=lora can",
+        ),
         (["prepare", "conll03", "--from", "nowhere"], "nowhere"),
         (["list", "modls"], "modls"),
         (["table", "nowhere"], "nowhere"),

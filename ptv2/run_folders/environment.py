@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from importlib import metadata
@@ -40,6 +41,7 @@ def environment() -> dict[str, Any]:
         "packages": {name: version_of(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        "instructions": instructions(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -60,8 +62,9 @@ def in_words(runs: Iterable[Path]) -> list[str]:
             env = json.loads((run / "env.json").read_text(encoding="utf-8"))
             gpus = ", ".join(env["gpus"]) or "no GPU"
             packages = ", ".join(f"{name} {version}" for name, version in reversed(env["packages"].items()) if version)
+            processor = " with ".join(filter(None, (env["processor"], " ".join(env.get("instructions", [])))))
             machine = (
-                f"{env['processor']}, {env['cores']} cores ({env['threads']} used by a run), "
+                f"{processor}, {env['cores']} cores ({env['threads']} used by a run), "
                 f"{env['memory_gib']} GiB, {gpus}; {env['system']}, Python {env['python']}, {packages}"
             )
             revisions_of.setdefault(machine, {}).update({env["git"]: None} if env["git"] else {})
@@ -104,10 +107,22 @@ def processor_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
+def instructions() -> list[str]:
+    """Return the sets of vector instructions that the processor has; empty where the system names none."""
+    names = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return [name for name in names if re.match("avx|amx|asimd|sve|bf16|fma", name)]
+
+
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
+    """What Linux says of the first processor; empty elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ptv2.config.compose import compose
-from ptv2.config.methods import METHODS
 from ptv2.console.output import tell
 from ptv2.errors import ConfigError, Interrupted
 from ptv2.experiment.open import check_package
@@ -100,26 +100,36 @@ def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
         )
         for position in request.positions
     ]
+    refuse_unable({cell.key: why for cell in cells if (why := _why_unable(cell, options)) is not None}, options)
     seeds = [options.trial_seed]
     jobs = list_jobs(
         cells, seeds, options.common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
     )
-    reasons = {job.cell.key: why for job in jobs if (why := _why_not(job)) is not None}
+    refuse_unable({job.cell.key: job.why for job in jobs if job.why is not None}, options)
+    return jobs
+
+
+def refuse_unable(reasons: Mapping[tuple[str, ...], str], options: CompareOptions) -> None:
+    """Refuse the first position that cannot be run, and name the methods that can.
+
+    Raises:
+        ConfigError: there are reasons.
+    """
     for (_, task, method), why in reasons.items():
         able = [name for name in options.methods if all(key[2] != name for key in reasons)]
         others = f"; methods={','.join(able)} can" if able else ""
         raise ConfigError(f"methods={method} cannot run on {task}: {why}{others}")
-    return jobs
 
 
-def _why_not(job: Job) -> str | None:
-    if job.why is not None or job.config is None:
-        return job.why
+def _why_unable(cell: Cell, options: CompareOptions) -> str | None:
+    """Why a method cannot run here on the backbone, whatever the task, as far as can be told without torch."""
+    of_model = [word for word in options.overrides if word.lstrip("+").startswith("model.")]
+    config = compose([*cell.overrides[1:], "recipe=none", *of_model], options.config_dir)  # without its task
     try:
-        check_package(job.config)
+        check_package(config)
     except ConfigError as error:
         return str(error)
-    return why_no_prompts(job.config) if METHODS[job.config.method].prompts == "deep" else None
+    return why_no_prompts(config) if config.tuning.prompts == "deep" else None
 
 
 def _jobs_of(picked: Pick, options: CompareOptions, failures: dict[str, str] | None = None) -> list[Job]:

@@ -57,6 +57,9 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
         values["file"] = Path(files[0].removeprefix("out=")).expanduser()
     if len(values["tasks"]) > 1 and (given := [word for word in others if word.startswith("data.dir=")]):
         raise ConfigError(f"{given[0]}: expected data=DIR, the folder that holds a folder for each of several tasks")
+    keys = {word.partition("=")[0] for word in others}
+    if "data.folds" in keys and "data.fold" not in keys:
+        raise ConfigError("data.folds: a trial of a search is one run; expected data.fold=0 beside it")
     of_search = [word for word in others if word.startswith(OF_SEARCH)]
     if refused := [word for word in others if word.startswith("hydra") and word not in of_search]:
         raise ConfigError(f"{refused[0]}: expected only hydra/sweeper/pruner=, sampler= and their settings")

@@ -31,12 +31,13 @@ def show_plan(searches: Sequence[Search], runs: Sequence[Sequence[Job]], options
         runs: the runs of its picked settings, by search.
     """
     known = Clock([(status.job, status.result) for search in searches for status in collect([search.job])])
-    rows, trials_left, runs_left, each = [], 0, 0, []
+    rows, trials_left, runs_left, each, counted = [], 0, 0, [], False
     for search, jobs in zip(searches, runs, strict=True):
         trials = search.budget - len(search.trials)
         left = sum(status.state != "finished" for status in collect(jobs))
         job = typical_job(search)
         seconds = seconds_of(job, known) if trials or left else None
+        counted = counted or (seconds is not None and known.expected(job) is None)
         if trials or left:
             each.append(None if seconds is None else seconds * (trials + left))
         trials_left, runs_left = trials_left + trials, runs_left + left
@@ -48,9 +49,12 @@ def show_plan(searches: Sequence[Search], runs: Sequence[Sequence[Job]], options
         tell("No runs to make: all are finished.", out)
         return
     times = [seconds for seconds in each if seconds is not None]
-    guess = f"about {clock(max([sum(times) / options.jobs, *times]))}" if len(times) == len(each) else "time not known"
+    guess = "time not known"
+    if len(times) == len(each):
+        origin = "at most, for texts of full length" if counted else "by finished runs"
+        guess = f"about {clock(max(sum(times) / options.jobs, *times, 0.0))} ({origin})"
     to_make = f"{count_of(trials_left, 'trial')} and {count_of(runs_left, 'run')} to make"
-    tell(f"{to_make}; {guess}, a guess: trials differ in epochs, and some are pruned.", out)
+    tell(f"{to_make}; {guess}. Trials differ in epochs, and pruned ones end early.", out)
 
 
 def _count(left: int, of: int) -> str:

@@ -65,21 +65,20 @@ def finish(
 
 
 def table_of(request: TableRequest, pairs: Sequence[tuple[Entry, Pick]]) -> tuple[list[str], list[tuple[str, ...]]]:
-    """The header and the rows of the table, one for each task and method."""
-    baseline = request.spec.against
-    header = ["task", "method", "score", f"− {baseline}", "p", "trained", "trained %", "trials", "picked on dev"]
-    return header, [_row(entry, picked) for entry, picked in pairs]
+    """The header and the rows of the table, one for each task and method; one method alone has no comparison."""
+    against = [f"− {request.spec.against}", "p"] if len(request.methods) > 1 else []
+    header = ["task", "method", "score", *against, "trained", "trained %", "trials", "picked on dev"]
+    return header, [_row(entry, picked, alone=not against) for entry, picked in pairs]
 
 
-def _row(entry: Entry, picked: Pick) -> tuple[str, ...]:
+def _row(entry: Entry, picked: Pick, *, alone: bool) -> tuple[str, ...]:
     cost, comparison = entry.cost, entry.comparison
     others = ", ".join(f"{count} {state}" for state, count in trial_counts(picked).items())
     return (
         f"{entry.position.column.shown}: {', '.join(filter(None, (entry.metric, entry.split)))}",
         entry.position.method.name,
         score_text(entry),
-        against_text(comparison),
-        comparison.shown_p if comparison else "",
+        *(() if alone else (against_text(comparison), comparison.shown_p if comparison else "")),
         f"{cost.trained_parameters:,}" if cost else "",
         f"{cost.trained_percent:.3g}" if cost else "",
         f"{len(picked.trials)}" + (f" ({others})" if others else ""),
