@@ -109,7 +109,7 @@ def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
     ("more", "expected"),
     [
         (["methods=lora,loar"], "unknown method 'loar'"),
-        (["methods=multitask-p-tuning-v2"], "known: fine-tuning, head-only"),
+        (["methods=multitask-p-tuning-v2"], "known: all, bitfit"),
         (["seeds=3"], "expected two seeds or more"),
         (["seed=1,2"], "expected one whole number"),
         (["budget=0"], "expected a whole number from 1 on"),
@@ -120,7 +120,8 @@ def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
         (["sweep=paper"], "expected `override /hydra/sweeper: optuna`"),
         (["hydra.sweeper.trials=3"], "expected only hydra/sweeper/pruner="),
         (["seed=3", "data.shots=1,2"], "data.shots changes what is scored"),
-        (["data.dir=nowhere"], "data.dir is given twice"),
+        (["data.dir=nowhere"], "no folder nowhere"),
+        (["data.folds=3"], "expected data.fold=0 beside it"),
     ],
 )
 def test_refusals(more: list[str], expected: str, data: Path, tmp_path: Path) -> None:
