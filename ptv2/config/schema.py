@@ -31,6 +31,7 @@ MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
 LearningRate = Annotated[float, Field(gt=0, le=LARGEST)]
 Precision = Literal["fp32", "bf16", "fp16"]
+Attention = Literal["sdpa", "eager", "flash_attention_2", "flex_attention"]
 Shape = dict[str, str | int | float | bool | list[int]]  # what transformers calls a model's configuration
 
 
@@ -43,7 +44,8 @@ class ModelConfig(Frozen):
     sha256: str | None = None  # of model.safetensors
     config: Shape = Field(default={})  # of random weights; else what `plan` reads offline
     pooler: Literal["published", "trained", "none"] = "published"  # published: none in decoders
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    # flash_attention_2, flex_attention: on a GPU only; the first in half precision, and by flash-attn or kernels
+    attention: Attention = "sdpa"
     dtype: Literal["float32", "bfloat16"] = "float32"  # of a frozen backbone's weights
     quantization: Literal["none", "8bit", "4bit"] = "none"  # of a frozen backbone from a checkpoint, on a GPU
     hidden_dropout: Rate | None = None  # None: the checkpoint's
@@ -220,6 +222,15 @@ class RunConfig(Frozen):
             raise ValueError(
                 f"prompt.reparameterization={prompt.reparameterization} computes hidden vectors; expected "
                 "prompt.form=hidden or memory with it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _attention_has_its_precision(self) -> RunConfig:
+        if (self.model.attention, self.model.dtype, self.trainer.precision) == ("flash_attention_2", "float32", "fp32"):
+            raise ValueError(
+                "model.attention=flash_attention_2 computes in half precision only; expected trainer.precision=bf16 or "
+                "fp16, or model.dtype=bfloat16"
             )
         return self
 

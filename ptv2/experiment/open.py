@@ -86,6 +86,7 @@ def open_run(config: RunConfig) -> Opened:
             check_free(run.path)
         check_package(config)
         check_trackers(config.track)
+        check_attention(config)
         check_backbone(config.model)
     return opened
 
@@ -97,12 +98,26 @@ def check_package(config: RunConfig) -> None:
         raise ConfigError(f"method={config.method} needs {package.upper()}; pip install 'ptv2[{package}]'")
 
 
+def is_installed(package: str) -> bool:
+    """Whether there is such a package; a folder of that name is none."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
 def check_trackers(names: list[str]) -> None:
-    """Raise `ConfigError` unless the packages of all trackers are installed; a folder of such a name is none."""
+    """Raise `ConfigError` unless the packages of all trackers are installed."""
     for name in names:
-        spec = find_spec(name)
-        if spec is None or spec.origin is None:
+        if not is_installed(name):
             raise ConfigError(f"track={name} needs the package {name}; pip install 'ptv2[{name}]'")
+
+
+def check_attention(config: RunConfig) -> None:
+    """Raise `ConfigError` where it can be told without torch that `model.attention` cannot be trained."""
+    kernel = config.model.attention
+    if kernel == "flash_attention_2" and not any(map(is_installed, ("flash_attn", "kernels"))):
+        raise ConfigError(f"model.attention={kernel} needs a GPU and flash-attn or kernels; pip install kernels")
+    if kernel in ("flash_attention_2", "flex_attention") and config.trainer.device == "cpu":
+        raise ConfigError(f"model.attention={kernel} trains on a GPU only; expected sdpa, or trainer.device=auto")
 
 
 def open_shared(config: RunConfig) -> Shared:

@@ -29,6 +29,7 @@ from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
 from ptv2.experiment.tracking import Tracking, tracking
 from ptv2.models.artifact import load_start, save_artifact
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
+from ptv2.models.gpu_attention import check_gpu
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.run_folders.directory import SHARED, SharedDirectory
 from ptv2.run_folders.record import Result, write_result
@@ -97,6 +98,7 @@ def train_shared(shared: Shared, longest: int = 0, group: str | None = None) -> 
         Ptv2Error: anything a user can mend.
     """
     accelerator = make_accelerator(next(iter(shared.parts.values())).trainer, idle_heads=True)
+    check_gpu(shared.config.model.attention, accelerator.device)
     if _agreed(accelerator, shared.run.result is not None):
         if accelerator.is_main_process:
             shared.run.tidy()  # in case a kill came between the result and the end of it

@@ -22,6 +22,7 @@ from ptv2.metrics import score_names
 from ptv2.metrics.accuracy import OF_CLASSES
 from ptv2.models.artifact import save_artifact
 from ptv2.models.build import build_model
+from ptv2.models.gpu_attention import check_gpu
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.run_folders.directory import RunDirectory
 from ptv2.run_folders.record import Result, write_result
@@ -54,6 +55,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group
     quieten_transformers()
     config, run, shared = opened.config, opened.run, opened.shared
     accelerator = make_accelerator(config.trainer)
+    check_gpu(config.model.attention, accelerator.device)
     if read is None:
         assert shared is not None
         return train_shared(shared, group=group)

@@ -27,6 +27,8 @@ from ptv2.models.dropout import dropout as drop
 AttentionOutput = tuple[Tensor, Tensor | None]
 AttentionFunction = Callable[..., AttentionOutput]
 Form = Literal["key-value", "hidden", "memory"]
+# Puts P columns that everybody sees before those of a layer's mask: from mask, query and P to a mask.
+Extension = Callable[[Any, Tensor, int], Any]
 
 # Names of the linear maps from hidden states to keys and values: bert's kin, most decoders, distilbert, mpnet.
 PROJECTIONS = (("key", "value"), ("k_proj", "v_proj"), ("k_lin", "v_lin"), ("k", "v"))
@@ -55,6 +57,7 @@ class LayerPrompts:
     _calls: int = 0
     _mask_source: Tensor | None = None
     _mask: Tensor | None = None
+    _extended: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def take(self, module: nn.Module, key: Tensor) -> tuple[Tensor, Tensor] | None:
         """Keys and values `[B, H, P, D]` for the layer of `module`, in the dtype of `key`; None: it has no prompt."""
@@ -83,6 +86,14 @@ class LayerPrompts:
             self._mask = functional.pad(row[..., :key_length], (prompt_length, 0))
             self._mask_source = mask
         return self._mask.expand(-1, -1, query.shape[2], -1)
+
+    def extend_once(self, mask: Any, query: Tensor, prompt_length: int, extend: Extension) -> Any:
+        """`mask` extended by `extend`, once for all layers that share it; None stays None."""
+        if mask is None:
+            return None
+        if id(mask) not in self._extended:
+            self._extended[id(mask)] = mask, extend(mask, query, prompt_length)
+        return self._extended[id(mask)][1]
 
     def _layer_of(self, module: nn.Module) -> int:
         if self.count_calls:
@@ -144,8 +155,12 @@ def project(module: nn.Module, hidden: Tensor, key_shape: torch.Size, norm: bool
     return key, value
 
 
-def with_prompts(stock: AttentionFunction) -> AttentionFunction:
-    """`stock` attention that takes the keyword `prompts`; without it, or in a layer without one, it is `stock`."""
+def with_prompts(stock: AttentionFunction, extend: Extension | None = None) -> AttentionFunction:
+    """`stock` attention that takes the keyword `prompts`; without it, or in a layer without one, it is `stock`.
+
+    Args:
+        extend: for masks of another kind than `[B, 1, T, T]`; `stock` then sees to causality.
+    """
 
     def attention(
         module: nn.Module,
@@ -161,10 +176,13 @@ def with_prompts(stock: AttentionFunction) -> AttentionFunction:
         if prompts is None or pair is None:
             return stock(module, query, key, value, attention_mask, is_causal=is_causal, **options)
         prompt_length, key_length = pair[0].shape[2], key.shape[2]
-        mask = hide_later(attention_mask, module, query, key, is_causal)
-        mask = prompts.extend_mask(mask, query, key_length, prompt_length)
+        if extend is not None:
+            mask = prompts.extend_once(attention_mask, query, prompt_length, extend)
+        else:
+            mask = hide_later(attention_mask, module, query, key, is_causal)
+            mask, is_causal = prompts.extend_mask(mask, query, key_length, prompt_length), False
         key, value = torch.cat((pair[0], key), dim=2), torch.cat((pair[1], value), dim=2)  # [B, H, P + T, D]
-        return stock(module, query, key, value, mask, is_causal=False, **options)
+        return stock(module, query, key, value, mask, is_causal=is_causal, **options)
 
     return attention
 

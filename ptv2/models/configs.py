@@ -18,6 +18,7 @@ from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, first_line, shorten, unknown
 from ptv2.models.foreign import naming_fault, read_object
 from ptv2.models.glm import published_config
+from ptv2.models.gpu_attention import REGISTERED, registered_name
 
 HIDDEN_DROPOUTS = (
     "hidden_dropout_prob",
@@ -67,9 +68,19 @@ def attention_name(config: PreTrainedConfig, cfg: ModelConfig) -> str:
     """Our attention function, or for types that do not route attention the library's own (fine-tuning still works).
 
     Types whose attention torch's fused function cannot compute (gemma 2, gpt-oss) get the explicit one.
+
+    Raises:
+        ModelError: `cfg.attention` is a kernel of GPUs that this type does not take.
     """
     known = MODEL_MAPPING.get(type(config), None)
     routes = known is None or getattr(known, "_supports_attention_backend", False)
+    if cfg.attention in REGISTERED:
+        name = registered_name(config, cfg.attention, known, routes=routes)
+        if cfg.attention == "flex_attention" and any(getattr(config, rate, 0) for rate in ATTENTION_DROPOUTS):
+            raise ModelError(
+                "model.attention=flex_attention knows no dropout of attention; expected model.attention_dropout=0 too"
+            )
+        return name
     if not routes:
         return "eager"
     return f"ptv2_{cfg.attention}" if getattr(known, "_supports_sdpa", True) else "ptv2_eager"

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ptv2.config.schema import Attention
+
+BOTH: tuple[Attention, ...] = ("flash_attention_2", "flex_attention")
+
 
 @dataclass(frozen=True)
 class HeadLayout:
@@ -41,8 +45,9 @@ class Family:
     `fused`: keys and values do not come from two plain linear maps, so `prompt.form=hidden` and
     `prompt.init=vocabulary` at the layers are impossible. `adapter` names our module that takes prompts where attention
     does not go through AttentionInterface. `context_pooler`: its classifiers have a pooler of their own, new and
-    trained under every method. `checkpointing`: its gradients can be checkpointed. `layout`: where its classes keep
-    heads, for adapters of PEFT; None: the type was not compared with PEFT.
+    trained under every method. `checkpointing`: its gradients can be checkpointed. `kernels` of GPUs compute its
+    attention; with `windows` a token sees only those near it, and flash_attention_2 then takes no prompts at layers.
+    `layout`: where its classes keep heads, for adapters of PEFT; None: the type was not compared with PEFT.
     """
 
     model_type: str
@@ -53,6 +58,8 @@ class Family:
     adapter: Literal["relative", "disentangled"] | None = None
     context_pooler: bool = False
     checkpointing: bool = True
+    kernels: tuple[Attention, ...] = BOTH
+    windows: bool = False
     layout: HeadLayout | None = None
 
 
@@ -63,18 +70,18 @@ FAMILIES: dict[str, Family] = {
         Family("bert", "arange", layout=HeadLayout("bert.pooler.dense", "classifier")),
         Family("camembert", "padding", layout=ROBERTA),
         Family("data2vec-text", "padding", layout=ROBERTA),
-        Family("deberta", "arange", adapter="disentangled", context_pooler=True, layout=DEBERTA),
-        Family("deberta-v2", "arange", adapter="disentangled", context_pooler=True, layout=DEBERTA),
+        Family("deberta", "arange", adapter="disentangled", context_pooler=True, kernels=(), layout=DEBERTA),
+        Family("deberta-v2", "arange", adapter="disentangled", context_pooler=True, kernels=(), layout=DEBERTA),
         Family("distilbert", "arange", layout=HeadLayout(deep=False)),  # its class for sequences has ReLU there
         Family("electra", "arange", layout=HeadLayout()),  # its class for sequences has GELU where our pooler has tanh
         Family("ernie", "arange", layout=HeadLayout("ernie.pooler.dense", "classifier")),
         Family("eurobert", "arange", layout=HeadLayout(span=False, deep=False)),
-        Family("glm-2021", "blocks"),
-        Family("gpt2", "real", causal=True, fused=True, layout=HeadLayout()),
+        Family("glm-2021", "blocks", kernels=()),
+        Family("gpt2", "real", causal=True, fused=True, kernels=BOTH[:1], layout=HeadLayout()),
         Family("gpt_neox", "real", causal=True, fused=True, layout=HeadLayout()),
         Family("llama", "real", causal=True, layout=HeadLayout(tokens="score")),
-        Family("modernbert", "arange", fused=True),
-        Family("mpnet", "padding", adapter="relative", checkpointing=False, layout=MPNET),
+        Family("modernbert", "arange", fused=True, windows=True),
+        Family("mpnet", "padding", adapter="relative", checkpointing=False, kernels=(), layout=MPNET),
         Family("opt", "real", causal=True, layout=HeadLayout(tokens=None)),
         Family("qwen3", "real", causal=True, fused=True, layout=HeadLayout(tokens="score")),
         Family("roberta", "padding", layout=ROBERTA),
@@ -106,10 +113,13 @@ def family_of(model_type: str) -> Family:
 
 def facts(family: Family) -> dict[str, str]:
     """What a user may ask about a type, for `ptv2 list models --types` and docs/reference/model-types.md."""
+    windows = " (no deep prompts)" if family.windows else ""
+    short = {"flash_attention_2": f"flash{windows}", "flex_attention": "flex"}
     return {
         "model type": family.model_type,
         "a text is read at": "its last token" if family.causal else "its first token",
         "prompts at layers": "yes" if family.adapter is None else "yes, own adapter",
         "as hidden vectors": "no" if family.fused else "yes",
         "gradient checkpointing": "yes" if family.checkpointing else "no",
+        "attention kernels": ", ".join(short[kernel] for kernel in family.kernels) or "no",
     }

@@ -24,6 +24,7 @@ from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
 from ptv2.models.checkpoints import resolve
 from ptv2.models.configs import attention_name, random_config, read_config
+from ptv2.models.gpu_attention import REGISTERED
 from ptv2.models.heads import HeadKind
 from ptv2.models.language_model import auto_class
 from ptv2.models.ledger import FUSED, StepCost, count_step, without_contents
@@ -63,7 +64,7 @@ def outline(cfg: RunConfig, head: HeadSpec, config: PreTrainedConfig) -> Prompte
     language_model = head.kind == "verbalizer"
     model = auto_class(config, language_model=language_model).from_config(
         config,
-        attn_implementation=FUSED if name == "ptv2_sdpa" else name,
+        attn_implementation=FUSED if name in ("ptv2_sdpa", *REGISTERED.values()) else name,
         dtype=getattr(torch, cfg.model.dtype),
         trust_remote_code=cfg.model.trust_remote_code,
     )
