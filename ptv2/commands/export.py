@@ -23,7 +23,7 @@ LICENCES = "https://huggingface.co/docs/hub/repositories-licenses"
 def main(arguments: list[str]) -> int:
     """Write the adapter's two files and a README.md, the card with the code that gives the run's scores in PEFT."""
     parser = Parser(
-        prog="ptv2 export", description="A finished run's prompts or LoRA, and its head, as an adapter for PEFT."
+        prog="ptv2 export", description="What a finished run trained, as an adapter for PEFT, here or on the hub."
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("--to", choices=["peft"], required=True, help="the format")
@@ -103,7 +103,7 @@ def _push(output: Path, name: str, options: Namespace) -> None:
             output, options.push, f"ptv2: {name}", private=options.private, overwrite=options.overwrite
         )
         state = "pushed" if pushed.is_new else "nothing new, it has all of it already"
-        tell(f"{state}: {pushed.address} (commit {pushed.commit[:12]})")
+        tell(f"{state}: {pushed.address} (commit {pushed.commit[:12]})", out)
         return
     show_facts(
         [

@@ -9,7 +9,7 @@ COMMANDS = {
     "predict": ("ptv2.commands.predict", "labels for new examples from a finished run"),
     "plan": ("ptv2.commands.plan", "memory and operations that a run would need, before any download"),
     "analyze": ("ptv2.commands.analyze", "what a finished run's prompts do: attention, tokens, layers, probes"),
-    "export": ("ptv2.commands.export", "a finished run's prompts and head as an adapter for PEFT"),
+    "export": ("ptv2.commands.export", "a finished run as an adapter for PEFT, here or on the hub"),
     "import": ("ptv2.commands.import_", "an adapter of PEFT as a run to evaluate and predict with"),
     "prepare": ("ptv2.commands.prepare", "make the files that tasks read from corpora that need a licence"),
     "list": ("ptv2.commands.list", "tasks, models, methods and runs there are"),

@@ -145,7 +145,7 @@ def _data(result: Result) -> str:
         return f"{result.task} from {repository['repository']} at {commit}"
     if "mini" in (result.data.get("source") or {}):
         return f"{result.task}, made up by ptv2"
-    return f"files for task {result.task} (SHA-256 of what was read begins with {result.data['fingerprint']})"
+    return f"files for task {result.task} (fingerprint {result.data['fingerprint']})"
 
 
 def _command(config: RunConfig) -> str:

@@ -238,10 +238,10 @@ def test_the_whole_way(trained: Path, hub: HubServer, tmp_path: Path) -> None:
     done = run_all(tmp_path / "commands", {"push": (words, {})}, same=True, **environment)["push"]
     assert done.code == 0, done.err
     sha = commit(hub.root / "models/me/adapter/main")
-    assert done.err.splitlines()[-1] == f"pushed: {hub.url}/me/adapter (commit {sha[:12]})"
+    assert done.out.splitlines()[-1] == f"pushed: {hub.url}/me/adapter (commit {sha[:12]})"
     again = run_all(tmp_path / "commands", {"push": (words, {})}, same=True, **environment)["push"]
     assert (
-        again.err.splitlines()[-1] == f"nothing new, it has all of it already: {hub.url}/me/adapter (commit {sha[:12]})"
+        again.out.splitlines()[-1] == f"nothing new, it has all of it already: {hub.url}/me/adapter (commit {sha[:12]})"
     )
     (pushed,) = hub.commits
     assert sorted(pushed) == NAMES
