@@ -115,7 +115,9 @@ def check_attention(config: RunConfig) -> None:
     """Raise `ConfigError` where it can be told without torch that `model.attention` cannot be trained."""
     kernel = config.model.attention
     if kernel == "flash_attention_2" and not any(map(is_installed, ("flash_attn", "kernels"))):
-        raise ConfigError(f"model.attention={kernel} needs a GPU and flash-attn or kernels; pip install kernels")
+        raise ConfigError(
+            f"model.attention={kernel} needs a GPU, and flash-attn or kernels; pip install 'transformers[kernels]'"
+        )
     if kernel in ("flash_attention_2", "flex_attention") and config.trainer.device == "cpu":
         raise ConfigError(f"model.attention={kernel} trains on a GPU only; expected sdpa, or trainer.device=auto")
 

@@ -57,7 +57,7 @@ class LayerPrompts:
     _calls: int = 0
     _mask_source: Tensor | None = None
     _mask: Tensor | None = None
-    _extended: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _extended: list[tuple[Any, Any]] = field(default_factory=list)  # masks, and what was made of them
 
     def take(self, module: nn.Module, key: Tensor) -> tuple[Tensor, Tensor] | None:
         """Keys and values `[B, H, P, D]` for the layer of `module`, in the dtype of `key`; None: it has no prompt."""
@@ -91,9 +91,11 @@ class LayerPrompts:
         """`mask` extended by `extend`, once for all layers that share it; None stays None."""
         if mask is None:
             return None
-        if id(mask) not in self._extended:
-            self._extended[id(mask)] = mask, extend(mask, query, prompt_length)
-        return self._extended[id(mask)][1]
+        for source, extended in self._extended:
+            if source is mask:
+                return extended
+        self._extended.append((mask, extend(mask, query, prompt_length)))
+        return self._extended[-1][1]
 
     def _layer_of(self, module: nn.Module) -> int:
         if self.count_calls:

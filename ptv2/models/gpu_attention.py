@@ -147,7 +147,7 @@ def registered_name(config: PreTrainedConfig, attention: Attention, model_class:
     """
     if reason := _why_not(config, attention, model_class, routes=routes):
         raise ModelError(f"model.attention={attention}: {reason}; expected sdpa or eager")
-    if attention == "flash_attention_2" and (not torch.cuda.is_available() or _fault_of_flash() is not None):
+    if attention == "flash_attention_2" and _fault_of_flash() is not None:
         return "ptv2_sdpa"
     return REGISTERED[attention]
 
@@ -158,15 +158,8 @@ def check_gpu(attention: Attention, device: torch.device) -> None:
         return
     if device.type != "cuda":
         raise ConfigError(f"model.attention={attention} trains on a GPU only (here: {device.type}); expected sdpa")
-    if attention != "flash_attention_2":
-        return
-    if (capability := torch.cuda.get_device_capability(device)) < OLDEST_GPU:
-        old, least = (".".join(map(str, pair)) for pair in (capability, OLDEST_GPU))
-        raise ConfigError(
-            f"model.attention={attention} needs a GPU of compute capability {least}, not {old}; expected sdpa"
-        )
-    if (fault := _fault_of_flash()) is not None:
-        raise ConfigError(f"model.attention={attention} cannot be loaded: {fault}; expected sdpa")
+    if attention == "flash_attention_2" and (fault := _fault_of_flash()) is not None:
+        raise ConfigError(f"model.attention={attention}: {fault}; expected sdpa")
 
 
 def _why_not(config: PreTrainedConfig, attention: Attention, model_class: Any, *, routes: bool) -> str | None:
@@ -189,11 +182,16 @@ def _why_not(config: PreTrainedConfig, attention: Attention, model_class: Any, *
 
 
 def _fault_of_flash() -> str | None:
-    """Why FlashAttention 2 cannot be loaded, by its package or through `kernels`; None: it can."""
+    """Why FlashAttention 2 cannot compute here, by its package or through `kernels`; None: it can."""
+    if not torch.cuda.is_available():
+        return "there is no GPU"
+    if (capability := torch.cuda.get_device_capability()) < OLDEST_GPU:
+        here, least = (".".join(map(str, pair)) for pair in (capability, OLDEST_GPU))
+        return f"it needs a GPU of compute capability {least}, and this one has {here}"
     try:
         lazy_import_flash_attention("flash_attention_2")
     except (ImportError, ValueError, OSError, RuntimeError) as error:
-        return first_line(error)
+        return f"neither flash-attn nor kernels (transformers[kernels]) gives it: {first_line(error)}"
     return None
 
 

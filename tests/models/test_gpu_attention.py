@@ -81,7 +81,7 @@ def flash_varlen_func(
     return torch.cat(rows)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kernels under their names for CPU tensors too; nothing is compiled."""
     functions = (flash_func, flash_varlen_func, None, flash_utils._pad_input, flash_utils._unpad_input)
@@ -102,20 +102,22 @@ def use_kernel(model: PromptedModel, name: str) -> None:
 def scores_of_text(model: PromptedModel, batch: dict[str, Tensor]) -> Tensor:
     """The scores of all tokens that are no padding, one after another."""
     with torch.no_grad():
-        return model(batch)["scores"][batch["attention_mask"] == 1]
+        return model(batch)["scores"][batch.get("attention_mask", torch.ones_like(batch["input_ids"])) == 1]
 
 
 def batches(model: PromptedModel, *, causal: bool) -> dict[str, dict[str, Tensor]]:
-    """Padded texts, texts of one length, one text, and for decoders texts with their padding in front."""
+    """Padded texts, texts of one length, with a mask and without, one text, and for decoders padding in front."""
     padded = {k: v for k, v in tiny_batch(pad=model.config.pad_token_id).items() if k != "labels"}
     whole = {"input_ids": padded["input_ids"][:, :5], "attention_mask": torch.ones(3, 5, dtype=torch.long)}
     found = {"padded": padded, "whole": whole, "one": {name: tensor[:1] for name, tensor in whole.items()}}
+    found["no mask"] = {"input_ids": whole["input_ids"]}
     if causal:
         order = padded["attention_mask"].argsort(dim=-1, stable=True)
         found["in front"] = {name: tensor.gather(-1, order) for name, tensor in padded.items()}
     return found
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(
     ("family", "kernel", "method"),
     [
@@ -139,6 +141,7 @@ def test_a_kernel_gives_the_scores_of_eager_attention(family: str, kernel: str, 
         torch.testing.assert_close(scores_of_text(model, batch), expected[name], atol=1e-5, rtol=1e-5, msg=name)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("method", METHODS[:2])
 @pytest.mark.parametrize("family", ["bert", "albert", "llama"])
 def test_flash_gives_the_gradients_of_eager_attention(family: str, method: str) -> None:
@@ -155,6 +158,7 @@ def test_flash_gives_the_gradients_of_eager_attention(family: str, method: str) 
     torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_blocks_are_made_once_for_layers_that_share_a_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """modernbert has two masks, one for its windows, and changes between them from layer to layer."""
     made: list[Any] = []
@@ -167,6 +171,30 @@ def test_blocks_are_made_once_for_layers_that_share_a_mask(monkeypatch: pytest.M
         with torch.no_grad():
             model(tiny_batch())
         assert len(made) == masks
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("family", ["bert", "modernbert", "llama"])
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_a_gpu_gives_the_scores_and_gradients_of_eager_attention(family: str, kernel: str) -> None:
+    device, found = torch.device("cuda"), []
+    try:
+        gpu_attention.check_gpu(kernel, device)  # type: ignore[arg-type]
+    except ConfigError as error:
+        pytest.skip(str(error))
+    if FAMILIES[family].windows and kernel == "flash_attention_2":
+        pytest.skip("takes no prompts at layers")
+    config = {"model_type": family, **FAMILY_CONFIGS[family], "hidden_size": 64}
+    hidden = {"hidden_dropout": None} if family in NO_HIDDEN_DROPOUT else {}
+    for attention in ("eager", kernel):
+        model = build_model(run_config(config, attention=attention, **hidden), HeadSpec("classification", 3)).to(device)
+        batch = {name: tensor.to(device) for name, tensor in tiny_batch(pad=model.config.pad_token_id).items()}
+        with torch.autocast(device.type, torch.bfloat16):
+            output = model.train()(batch)
+        output["loss_sum"].backward()
+        assert model.prompts is not None
+        found.append([output["scores"], *(p.grad for p in model.prompts.parameters() if p.grad is not None)])
+    torch.testing.assert_close(found[1], found[0], atol=2e-2, rtol=2e-2)
 
 
 # Who takes which
@@ -241,7 +269,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         (flex, "trainer.device=cpu"): f"{flex} trains on a GPU only; expected sdpa, or trainer.device=auto",
     }
     if not any(map(is_installed, ("flash_attn", "kernels"))):
-        cases[flash, "trainer.precision=bf16"] = f"{flash} needs a GPU and flash-attn or kernels; pip install kernels"
+        cases[flash, "trainer.precision=bf16"] = f"{flash} needs a GPU, and flash-attn or kernels; pip install"
     for settings, message in cases.items():
         done = run([*words, *settings], tmp_path)
         assert (done.code, message in done.err, done.err.count("\n")) == (2, True, 1), done.err
