@@ -9,6 +9,7 @@ from ptv2.reproduce.options import MARGIN, PARSERS, read_settings
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
   figure=NAME task=NAME    depth, length, initialisation, dropout, head, learning, or one of yours: figure/NAME.yaml
+  figure=scale task=NAME,NAME model=NAME,NAME  the gap to fine-tuning by size of backbone, for any methods=
   figure.KEY=VALUE         a key of the figure's own file, e.g. figure.x.values=[1,2,4]
   split=test               a figure of test scores (default: dev)
   model=NAME               another backbone, as the only row; then also columns that are not in the paper and have data

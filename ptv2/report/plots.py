@@ -31,6 +31,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), ":")
 GREY = "0.35"
+PAPER = " (paper)"  # ends the names of curves of published numbers
+PAPER_MARKERS = ("x", "+", "1", "2", "3", "4", "*")
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
     "font.size": 8,
@@ -99,23 +101,27 @@ class Words:
     y: str
 
 
-def draw_curves(curves: Sequence[Curve], levels: Sequence[Level], words: Words, scale: Scale) -> Figure:
+def draw_curves(
+    curves: Sequence[Curve], levels: Sequence[Level], words: Words, scale: Scale, paper: Sequence[Curve] = ()
+) -> Figure:
     """Draw means as lines over a band of one standard deviation; on a category axis as dots with error bars and seeds.
 
     Args:
         scale: `linear` and `log` need numbers as x; `category` takes anything and keeps the order of first appearance.
+        paper: curves of published numbers, dotted and with other markers, in the colour of ours; not for `category`.
     """
-    with drawing(words) as (figure, axes):
+    with drawing(words, 3.4 if paper else 2.6) as (figure, axes):  # longer caption and legend
         if scale == "category":
             _draw_dots(axes, curves)
         else:
-            _draw_lines(axes, curves, scale)
+            _draw_paper(axes, paper, [curve.name for curve in curves])
+            _draw_lines(axes, curves, scale, paper)
         for i, level in enumerate(levels):
             mark = Mark("", level.values)
             axes.axhline(mark.mean, color=GREY, linestyle=(0, (1, 1 + i)), linewidth=1.1, label=level.name, zorder=1.5)
             if mark.spread:
                 axes.axhspan(mark.mean - mark.spread, mark.mean + mark.spread, color=GREY, alpha=0.1, linewidth=0)
-        add_legend(figure, axes, [*(curve.name for curve in curves), *(level.name for level in levels)])
+        add_legend(figure, axes, [*(curve.name for curve in (*curves, *paper)), *(level.name for level in levels)])
         return figure
 
 
@@ -174,8 +180,17 @@ def _look(number: int, label: str) -> dict[str, Any]:
     return {"color": colour, "marker": marker, "markerfacecolor": face, "label": label, "zorder": 3}
 
 
-def _draw_lines(axes: Axes, curves: Sequence[Curve], scale: Scale) -> None:
-    ticks = sorted({float(mark.x) for curve in curves for mark in curve.marks})
+def _draw_paper(axes: Axes, paper: Sequence[Curve], ours: Sequence[str]) -> None:
+    for i, curve in enumerate(paper):
+        name = curve.name.removesuffix(PAPER)
+        colour = COLOURS[ours.index(name) % len(COLOURS)] if name in ours else "black"
+        x, mean = [float(mark.x) for mark in curve.marks], [mark.mean for mark in curve.marks]
+        marker = PAPER_MARKERS[i % len(PAPER_MARKERS)]
+        axes.plot(x, mean, ":", color=colour, marker=marker, markersize=5, linewidth=0.9, label=curve.name)
+
+
+def _draw_lines(axes: Axes, curves: Sequence[Curve], scale: Scale, paper: Sequence[Curve] = ()) -> None:
+    ticks = sorted({float(mark.x) for curve in (*curves, *paper) for mark in curve.marks})
     many = len(ticks) > 25  # markers would touch
     for i, curve in enumerate(curves):
         x = [float(mark.x) for mark in curve.marks]

@@ -11,6 +11,7 @@ from pathlib import Path
 from ptv2.errors import RunError
 from ptv2.report.formats import format_csv, group_by
 from ptv2.report.plots import Curve, Level, Mark
+from ptv2.run_folders.record import Result
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,23 @@ class Point:
     trained: int  # parameters
     trained_percent: float  # of all parameters
     run: str
+
+
+def point_of(result: Result, series: str, x: str, value: float, split: str) -> Point:
+    """The point of a run, with its headline metric."""
+    return Point(
+        task=result.task,
+        model=result.model,
+        split=split,
+        metric=result.headline,
+        series=series,
+        x=x,
+        seed=result.seed,
+        value=round(value, 4),
+        trained=result.parameters["trained"],
+        trained_percent=round(result.parameters["percent"], 4),
+        run=result.name,
+    )
 
 
 COLUMNS = tuple(field.name for field in fields(Point))
@@ -62,9 +80,9 @@ def curves(points: Sequence[Point], *, numeric: bool) -> list[Curve]:
     """The series in order of appearance; their marks in the order of x if `numeric`, else of appearance."""
     curves = []
     for name, of_series in group_by((point for point in points if point.x), lambda point: point.series).items():
-        by_x = group_by(of_series, lambda point: point.x)
-        order = sorted(by_x, key=float) if numeric else by_x
-        curves.append(Curve(name, tuple(Mark(x, tuple(point.value for point in by_x[x])) for x in order)))
+        marks = group_by(of_series, lambda point: (point.x, point.model))  # two backbones may be of one size
+        order = sorted(marks, key=lambda mark: float(mark[0])) if numeric else list(marks)
+        curves.append(Curve(name, tuple(Mark(key[0], tuple(p.value for p in marks[key])) for key in order)))
     return curves
 
 

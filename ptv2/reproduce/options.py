@@ -106,7 +106,8 @@ def _parse_text(key: str, value: str) -> str:
     return value
 
 
-def _parse_names(key: str, value: str) -> tuple[str, ...]:
+def parse_names(key: str, value: str) -> tuple[str, ...]:
+    """Parse different names with commas between them; raises `ConfigError` for anything else."""
     names = tuple(name.strip() for name in value.strip("[]").split(","))
     if not all(names) or len(set(names)) < len(names):
         raise ConfigError(f"{key}={value}: expected different names with commas between them")
@@ -116,7 +117,7 @@ def _parse_names(key: str, value: str) -> tuple[str, ...]:
 def _parse_seeds(key: str, value: str) -> tuple[int, ...]:
     """Parse numbers and ranges of them: `1,2,3` or `1-5`."""
     seeds: list[int] = []
-    for word in _parse_names(key, value):
+    for word in parse_names(key, value):
         span = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if span is None or (span[2] and int(span[2]) < int(span[1])):
             raise ConfigError(f"{key}={value}: expected whole numbers, such as 1,2,3 or 1-3")
@@ -160,9 +161,9 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "figure": _parse_text,
     "task": _parse_text,
     "model": _parse_text,
-    "rows": _parse_names,
-    "columns": _parse_names,
-    "methods": _parse_names,
+    "rows": parse_names,
+    "columns": parse_names,
+    "methods": parse_names,
     "seeds": _parse_seeds,
     "data": _parse_folder,
     "jobs": _parse_count,

@@ -10,6 +10,7 @@ from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.errors import ConfigError
 from ptv2.reproduce.figure.cells import cells_of, layer_groups, layers_of, level_cells, refuse_fixed_axis
+from ptv2.reproduce.figure.scale import Gaps, gap_cells
 from ptv2.reproduce.figure.spec import read_figure
 
 BASE = ("task=mini-inference", "model=tiny")
@@ -36,7 +37,7 @@ series:
         (["x.values=[0,1]"], "scale=log needs values above 0"),
         (
             ["x.values=some"],
-            "x.values='some': expected layers or evaluations or a list, such as [a,b] or settings below it",
+            "x.values='some': expected layers, evaluations or models or a list, such as [a,b] or settings below it",
         ),
         (["x.overrides=[]"], "series embedding: no setting has {x}"),
         (["x.overrides=[length]"], "x.overrides.0='length': expected key=value"),
@@ -46,6 +47,9 @@ series:
         (["series.0.name=fine-tuning"], "'fine-tuning' is there twice"),
         (["series.0.name=_hidden"], "does not begin with _"),
         (["series=[]"], "series"),
+        (["x.values=models"], "values=models draws the gap to fine-tuning, the only level; expected no levels"),
+        (["x.values=models", "levels=[]", "x.scale=category"], "values=models are numbers"),
+        (["x.values=models", "levels=[]"], "prompt.length={x}: {x} has no value here"),
         (["seeds=[]"], "seeds"),
         (["x.scal=log"], "unknown key 'x.scal'; did you mean scale? known: label, overrides, scale, values"),
         (["colour=red"], "unknown key 'colour'; known: levels, overrides, seeds, series, title, x"),
@@ -68,16 +72,20 @@ def test_an_unknown_figure_is_answered_with_the_known_ones() -> None:
 
 def test_every_shipped_figure_is_one_that_trains() -> None:
     names = sorted(paths.choices("figure"))
-    assert names == ["depth", "dropout", "head", "initialisation", "learning", "length"]
+    assert names == ["depth", "dropout", "head", "initialisation", "learning", "length", "scale"]
     runs = 0
     for name in names:
         spec = read_figure(name)
-        cells = cells_of(spec, spec.series, BASE, layers=2) + level_cells(spec, spec.levels, BASE)
+        if name == "scale":
+            gaps = Gaps(("mini-inference", "mini-entities"), ("tiny",), spec.series)
+            cells = gap_cells(gaps, spec)
+        else:
+            cells = cells_of(spec, spec.series, BASE, layers=2) + level_cells(spec, spec.levels, BASE)
         assert paths.summary(paths.choices("figure")[name])
         for cell in cells:
             compose(list(cell.overrides))
         runs += len({cell.overrides for cell in cells})
-    assert runs == (3 + 1) + (5 + 1) + 4 + (3 + 1) + 3 + (14 + 1)
+    assert runs == (3 + 1) + (5 + 1) + 4 + (3 + 1) + 3 + (14 + 1) + 4
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,17 @@ from ptv2.reproduce.jobs.progress import label
 from ptv2.run_folders.environment import in_words
 
 
-def write_figure(points: Sequence[Point], words: plots.Words, scale: plots.Scale, stem: Path) -> list[Path]:
-    """Draw points; return the paths of the PNG, the SVG and the CSV."""
-    figure = plots.draw_curves(curves(points, numeric=scale != "category"), levels(points), words, scale)
+def write_figure(
+    points: Sequence[Point],
+    words: plots.Words,
+    scale: plots.Scale,
+    stem: Path,
+    zero: Sequence[plots.Level] = (),
+    paper: Sequence[plots.Curve] = (),
+) -> list[Path]:
+    """Draw points, and perhaps a line at 0 and published numbers; return the paths of the PNG, the SVG and the CSV."""
+    lines = curves(points, numeric=scale != "category")
+    figure = plots.draw_curves(lines, [*levels(points), *zero], words, scale, paper)
     table = stem.with_name(f"{stem.name}.csv")
     write_text_whole(table, comma_separated(points))
     return [*plots.save(figure, stem), table]
@@ -86,13 +94,12 @@ def last_points(points: Sequence[Point]) -> list[Point]:
     return [replace(point, x="the last") for point in last.values()]
 
 
-def show_figure(points: Sequence[Point], paths: Sequence[Path], x: str) -> None:
+def show_figure(points: Sequence[Point], paths: Sequence[Path], words: plots.Words) -> None:
     """Print the means, and the paths of the files."""
-    first = points[0]
     columns = [
         Column("series", fold=16, least=16),
-        Column(x, right=True, fold=10, least=16),
-        Column(f"{first.metric} on {first.split}", right=True),
+        Column(words.x, right=True, fold=10, least=16),
+        Column(words.y.removesuffix(" (%)"), right=True),
         Column("seeds", right=True, drop=3),
         Column("trained", right=True, drop=1),
         Column("%", right=True, drop=2),
@@ -108,9 +115,10 @@ def show_figure(points: Sequence[Point], paths: Sequence[Path], x: str) -> None:
 
 def _marks(points: Sequence[Point]) -> Iterator[tuple[str, str, str, list[Point]]]:
     """The series, x, mean with spread, and points of each mark."""
-    for (series, x), runs in group_by(points, lambda point: (point.series, point.x)).items():
+    several = len({point.model for point in points}) > 1
+    for (series, model, x), runs in group_by(points, lambda point: (point.series, point.model, point.x)).items():
         values = [point.value for point in runs]
-        yield series, x, format_score(fmean(values), spread_of(values)), runs
+        yield series, f"{model}, {x}" if several else x, format_score(fmean(values), spread_of(values)), runs
 
 
 def show_gaps(statuses: Sequence[JobStatus]) -> None:

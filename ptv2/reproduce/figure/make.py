@@ -13,10 +13,12 @@ from ptv2.console.output import tell
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, RunError
 from ptv2.report import tables
-from ptv2.report.points import Point, read_points
+from ptv2.report.plots import Level
+from ptv2.report.points import Point, point_of, read_points
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.figure.cells import cells_of, layers_of, level_cells, refuse_fixed_axis
 from ptv2.reproduce.figure.files import label_figure, last_points, show_figure, show_gaps, write_figure, write_page
+from ptv2.reproduce.figure.scale import Gaps, gap_cells, gap_points, label_gaps, paper_gaps, read_gaps
 from ptv2.reproduce.figure.spec import LAYERS, FigureSpec, Series, read_figure
 from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
@@ -28,7 +30,7 @@ from ptv2.run_folders.metrics_log import read_lines
 from ptv2.run_folders.record import Result
 
 OWN = "figure."  # begins words that change keys of the figure's file
-DEV, COURSE = "dev", "evaluations"
+DEV, COURSE, MODELS = "dev", "evaluations", "models"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class FigureRequest:
     base: tuple[str, ...]  # task and model
     overrides: tuple[str, ...]  # of all runs
     layers: int | None  # of the backbone, if the figure needs to know
+    gaps: Gaps | None = None  # of a figure over backbones
 
     @property
     def course(self) -> bool:
@@ -67,7 +70,7 @@ def reproduce_figure(name: str, options: Options) -> int:
     if options.plan:
         show_plan(jobs, options)
         return 0
-    if not options.collect:
+    if not options.collect and request.gaps is None:  # one backbone can be compared with the paper's
         refuse_lone_value(request, jobs)
     statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"figure {name}")
     everything = [*statuses, *collect(looked_for)]
@@ -81,14 +84,21 @@ def reproduce_figure(name: str, options: Options) -> int:
         why = dict.fromkeys(status.message for status in statuses)
         raise RunError(f"figure {name}: no finished run to draw ({'; '.join(list(why)[:3])})")
     label = request.spec.x.label.replace(LAYERS, str(request.layers))
-    words = label_figure(points, request.spec.title, label, course=request.course)
-    paths = write_figure(points, words, request.spec.x.drawn, stem)
+    published: list[str] = []
+    if request.gaps is None:
+        words = label_figure(points, request.spec.title, label, course=request.course)
+        paths = write_figure(points, words, request.spec.x.drawn, stem)
+    else:
+        paper, published = paper_gaps(request.gaps, points)
+        words = label_gaps(request.gaps, points, request.spec.title, label, paper)
+        paths = write_figure(points, words, request.spec.x.drawn, stem, [Level(BASELINE, (0.0,))], paper)
     shown = last_points(points) if request.course else points
     if statuses:
         seeds = options.seeds or request.spec.seeds
         command = format_command(f"figure={name} task={options.task}", seeds, options)
-        paths.append(write_page(shown, words, stem, command, *_origins(everything)))
-    show_figure(shown, paths, label)
+        folders, recipes = _origins(everything)
+        paths.append(write_page(shown, words, stem, command, folders, [*published, *recipes]))
+    show_figure(shown, paths, words)
     show_gaps(statuses)
     return 1 if any(status.state == "failed" for status in statuses) else 0
 
@@ -111,6 +121,9 @@ def read_figure_request(name: str, options: Options) -> FigureRequest:
         raise ConfigError(f"split={split}: expected dev, test or test-brown")
     if split != DEV and spec.x.values == COURSE:
         raise ConfigError(f"split={split}: runs are evaluated on dev while they learn; expected split=dev")
+    if spec.x.values == MODELS:
+        gaps = read_gaps(spec, options, overrides)
+        return FigureRequest(name, spec, split, gaps.series, (), frozenset(), (), overrides, None, gaps)
     known = dict.fromkeys(map(spec.method_of, (*spec.series, *spec.levels)))
     methods = choose_names("method", options.methods, list(known))
     if not any(spec.method_of(series) in methods for series in spec.series):
@@ -131,8 +144,11 @@ def read_figure_request(name: str, options: Options) -> FigureRequest:
 
 def list_figure_jobs(request: FigureRequest, options: Options) -> tuple[list[Job], list[Job]]:
     """List the runs of a figure, and those of levels that were not asked for, drawn only if they are finished."""
-    cells = cells_of(request.spec, request.series, request.base, request.layers)
-    cells += level_cells(request.spec, request.levels, request.base)
+    if request.gaps is not None:
+        cells = gap_cells(request.gaps, request.spec)
+    else:
+        cells = cells_of(request.spec, request.series, request.base, request.layers)
+        cells += level_cells(request.spec, request.levels, request.base)
     common = (*request.overrides, f"out={options.out}")
     seeds = options.seeds or request.spec.seeds
     jobs = list_jobs(
@@ -151,6 +167,8 @@ def gather(request: FigureRequest, statuses: Sequence[JobStatus], options: Optio
     Raises:
         ConfigError: the runs have no scores on the split asked for.
     """
+    if request.gaps is not None:
+        return gap_points(request.gaps, statuses, request.split)
     names = {level.name for level in request.levels}
     drawn = [status for status in statuses if status.job.cell.key[0] not in names]
     results = [status.result for status in drawn if status.result is not None]
@@ -171,7 +189,8 @@ def refuse_absent_split(split: str, jobs: Sequence[Job]) -> None:
     Raises:
         ConfigError: they have none of that name.
     """
-    for config in [job.config for job in jobs if job.config is not None and job.why is None][:1]:
+    of_tasks = {job.config.task.name: job.config for job in jobs if job.config is not None and job.why is None}
+    for config in of_tasks.values():
         known = [name for name in open_source(config).splits if name != "train"]
         if split not in known:
             raise ConfigError(f"split={split}: task {config.task.name} has {', '.join(known)}")
@@ -228,9 +247,9 @@ def points_of(statuses: Iterable[JobStatus], split: str, *, course: bool = False
         if course:
             lines = [line for line in read_lines(folder / "metrics.jsonl") if "dev" in line]
             values = [(f"{line['epoch']:g}", float(line["dev"][result.headline])) for line in lines]
-            points += [_point(result, series, epoch, value, split) for epoch, value in values]
+            points += [point_of(result, series, epoch, value, split) for epoch, value in values]
         elif (scores := result.scores(split)) is not None:
-            points.append(_point(result, series, x, scores[result.headline], split))
+            points.append(point_of(result, series, x, scores[result.headline], split))
     return points
 
 
@@ -245,7 +264,7 @@ def best_baseline(name: str, like: Result, out: str, split: str) -> list[Point]:
         return []
     by_name = {result.name: result for result in results}
     scores = row.metrics[row.headline]
-    return [_point(by_name[run], name, "", scores[seed], split) for seed, run in sorted(row.runs.items())]
+    return [point_of(by_name[run], name, "", scores[seed], split) for seed, run in sorted(row.runs.items())]
 
 
 def splits_of(results: Sequence[Result]) -> list[str]:
@@ -261,19 +280,3 @@ def _is_baseline(result: Result, like: Result) -> bool:
         return of.task, of.model, of.backbone, of.headline, of.data["fingerprint"], of.data["examples"], head
 
     return result.method == BASELINE and key(result) == key(like)
-
-
-def _point(result: Result, series: str, x: str, value: float, split: str) -> Point:
-    return Point(
-        task=result.task,
-        model=result.model,
-        split=split,
-        metric=result.headline,
-        series=series,
-        x=x,
-        seed=result.seed,
-        value=round(value, 4),
-        trained=result.parameters["trained"],
-        trained_percent=round(result.parameters["percent"], 4),
-        run=result.name,
-    )

@@ -44,12 +44,13 @@ LAYERS = "{layers}"  # in the label of the x axis: how many layers the backbone 
 class Axis(Frozen):
     """The x axis.
 
-    `values` are numbers, words, names that each stand for settings, or one of two words: `layers`, growing numbers of
-    the backbone's layers, and `evaluations`, those of each run. `{layers}` in the label is the number of layers.
+    `values` are numbers, words, names that each stand for settings, or one of three words: `layers`, growing numbers of
+    the backbone's layers, `evaluations`, those of each run, and `models`, the sizes of backbones; over these the gap to
+    fine-tuning is drawn. `{layers}` in the label is the number of layers.
     """
 
     label: Label
-    values: Literal["layers", "evaluations"] | tuple[Value, ...] | dict[str, tuple[Setting, ...]]
+    values: Literal["layers", "evaluations", "models"] | tuple[Value, ...] | dict[str, tuple[Setting, ...]]
     overrides: tuple[Setting, ...] = ()  # with {x} for the value
     scale: Scale | None = None  # None: linear for numbers, category for words
 
@@ -66,8 +67,8 @@ class Axis(Frozen):
             raise ValueError(f"scale={self.scale} needs numbers as values; expected category")
         if self.scale == "log" and isinstance(self.values, tuple) and min(map(float, self.values)) <= 0:
             raise ValueError("scale=log needs values above 0")
-        if self.values == "evaluations" and self.scale == "category":
-            raise ValueError("values=evaluations are numbers; expected scale=linear or log")
+        if self.values in ("evaluations", "models") and self.scale == "category":
+            raise ValueError(f"values={self.values} are numbers; expected scale=linear or log")
         return self
 
     @property
@@ -84,6 +85,8 @@ class Axis(Frozen):
     @property
     def drawn(self) -> Scale:
         """The scale, or its default."""
+        if self.values == "models":
+            return self.scale or "log"
         return self.scale or ("linear" if self.numeric else "category")
 
 
@@ -118,14 +121,17 @@ class FigureSpec(Frozen):
 
     @model_validator(mode="after")
     def _value_is_used(self) -> FigureSpec:
-        if not isinstance(self.x.values, dict) and self.x.values != "evaluations":
+        if self.x.values == "models" and self.levels:
+            raise ValueError("values=models draws the gap to fine-tuning, the only level; expected no levels")
+        constant = isinstance(self.x.values, dict) or self.x.values in ("evaluations", "models")
+        if not constant:
             for series in self.series:
                 if not any(VALUE in word for word in (*self.x.overrides, *series.overrides)):
                     raise ValueError(
                         f"series {series.name}: no setting has {VALUE}, so nothing changes along the x axis"
                     )
         words = [*self.overrides, *(word for level in self.levels for word in level.overrides)]
-        if self.x.values == "evaluations" or isinstance(self.x.values, dict):
+        if constant:
             words += [*self.x.overrides, *(word for series in self.series for word in series.overrides)]
         if stray := [word for word in words if VALUE in word]:
             raise ValueError(f"{stray[0]}: {VALUE} has no value here")

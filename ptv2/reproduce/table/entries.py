@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ptv2.config.paths import conf_dir
 from ptv2.config.schema import RunConfig
 from ptv2.report.statistics import Bootstrap, Comparison, Fractions, bootstrap, compare, read_fractions, spread_of
 from ptv2.report.tables import gives_one_answer
 from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Job
+from ptv2.reproduce.paper import paper_numbers
 from ptv2.reproduce.table.cells import Position, TableRequest
 from ptv2.run_folders.record import Result
 
@@ -211,10 +210,9 @@ def published(table: int | None, column: str, metric: str, row: str, method: str
 
 @cache
 def _numbers() -> dict[tuple[str, str, str, str, str], Published]:
-    with (conf_dir() / "paper" / "results.csv").open(encoding="utf-8", newline="") as stream:
-        return {
-            (line["table"], line["dataset"], line["metric"], line["model"], line["method"]): Published(
-                float(line["value"]), line["cross_checked"] == "yes"
-            )
-            for line in csv.DictReader(stream)
-        }
+    return {
+        (line["table"], line["dataset"], line["metric"], line["model"], line["method"]): Published(
+            float(line["value"]), line["cross_checked"] == "yes"
+        )
+        for line in paper_numbers()
+    }
