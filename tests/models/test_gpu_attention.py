@@ -187,10 +187,10 @@ def test_a_gpu_gives_the_scores_and_gradients_of_eager_attention(family: str, ke
     config = {"model_type": family, **FAMILY_CONFIGS[family], "hidden_size": 64}
     hidden = {"hidden_dropout": None} if family in NO_HIDDEN_DROPOUT else {}
     for attention in ("eager", kernel):
-        model = build_model(run_config(config, attention=attention, **hidden), HeadSpec("classification", 3)).to(device)
+        cfg = run_config(config, attention=attention, dtype="bfloat16", **hidden)
+        model = build_model(cfg, HeadSpec("classification", 3)).to(device).train()
         batch = {name: tensor.to(device) for name, tensor in tiny_batch(pad=model.config.pad_token_id).items()}
-        with torch.autocast(device.type, torch.bfloat16):
-            output = model.train()(batch)
+        output = model(batch)
         output["loss_sum"].backward()
         assert model.prompts is not None
         found.append([output["scores"], *(p.grad for p in model.prompts.parameters() if p.grad is not None)])
