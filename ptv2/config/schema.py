@@ -30,7 +30,7 @@ TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
 MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
 LearningRate = Annotated[float, Field(gt=0, le=LARGEST)]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2", "flex_attention"]
 Shape = dict[str, str | int | float | bool | list[int]]  # what transformers calls a model's configuration
 

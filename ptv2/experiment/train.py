@@ -106,7 +106,7 @@ def _fit_and_record(
         return data.score("dev", data.predictions("dev", model, accelerator, check))
 
     def predict(trainer: Trainer) -> None:
-        with trainer.finite(trainer.at.best_step or trainer.at.step):
+        with trainer.finite.scores(trainer.at.best_step or trainer.at.step):
             predictions.update({split: data.predictions(split, model, accelerator) for split in scored})
 
     if accelerator.is_main_process:

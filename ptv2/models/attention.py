@@ -266,7 +266,21 @@ def eager_attention(
     return (weights @ value).transpose(1, 2).contiguous(), weights
 
 
+def without_reading(mask_function: Callable[..., Any]) -> Callable[..., Any]:
+    """The library's `mask_function`, which never asks whether there is padding: to read that waits for the device.
+
+    Whoever made the batch knows, and gives no mask where there is none (`PromptedModel.forward`).
+    """
+
+    def make(*sizes: Any, attention_mask: Tensor | None = None, **options: Any) -> Any:
+        if attention_mask is not None:
+            options |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+        return mask_function(*sizes, attention_mask=attention_mask, **options)
+
+    return make
+
+
 AttentionInterface.register("ptv2_sdpa", with_prompts(sdpa_attention))
 AttentionInterface.register("ptv2_eager", with_prompts(eager_attention))
-AttentionMaskInterface.register("ptv2_sdpa", sdpa_mask)
-AttentionMaskInterface.register("ptv2_eager", eager_mask)
+AttentionMaskInterface.register("ptv2_sdpa", without_reading(sdpa_mask))
+AttentionMaskInterface.register("ptv2_eager", without_reading(eager_mask))

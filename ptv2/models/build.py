@@ -78,9 +78,9 @@ class PromptedModel(nn.Module):
         """Scores of a batch, and its loss.
 
         Args:
-            batch: `input_ids` and optionally `attention_mask`, `token_type_ids`, each `[B, T]` (multiple choice
-                `[B, C, T]`, a verbalizer's words behind the text `[B, W, T]`), and the labels that the head knows;
-                with several heads the number `head` of one.
+            batch: `input_ids` and optionally `attention_mask` (none: no padding), `token_type_ids`, each `[B, T]`
+                (multiple choice `[B, C, T]`, a verbalizer's words behind the text `[B, W, T]`), and the labels that the
+                head knows; with several heads the number `head` of one.
 
         Returns:
             `scores` in float32 (`[B, N]`, `[B, C]`, `[B, T, N]` or `[B, T, 2]` by kind of head); with labels also
@@ -92,10 +92,11 @@ class PromptedModel(nn.Module):
             for name in ("input_ids", "attention_mask", "token_type_ids")
             if name in batch
         }
+        padded = "attention_mask" in inputs
         inputs.setdefault("attention_mask", torch.ones_like(inputs["input_ids"]))
         if not self._token_types:
             inputs.pop("token_type_ids", None)
-        hidden = self._hidden_states(inputs)  # [B * C, (P +) T, hidden]
+        hidden = self._hidden_states(inputs, padded=padded)  # [B * C, (P +) T, hidden]
         first = hidden.shape[1] - inputs["input_ids"].shape[1]
         head = self.head.of(batch) if isinstance(self.head, SeveralHeads) else self.head
         if isinstance(head, VerbalizerHead):
@@ -146,8 +147,11 @@ class PromptedModel(nn.Module):
         """See the function of this name."""
         return trainable_parameters(self)
 
-    def _hidden_states(self, inputs: dict[str, Tensor]) -> Tensor:
-        """The last hidden state `[B, T, hidden]`; with shallow prompts `[B, P + T, hidden]`."""
+    def _hidden_states(self, inputs: dict[str, Any], *, padded: bool = True) -> Tensor:
+        """The last hidden state `[B, T, hidden]`; with shallow prompts `[B, P + T, hidden]`.
+
+        Without padding an encoder gets no mask. Decoders keep it: without one transformers would read the positions.
+        """
         if isinstance(self.prompts, ShallowPrompts):
             prompt = self.prompts().expand(inputs["input_ids"].shape[0], -1, -1)
             inputs = self._put_before_input(inputs, prompt)
@@ -156,9 +160,11 @@ class PromptedModel(nn.Module):
             positions = position_ids(self.family, self.config, inputs["attention_mask"], shift, inputs["input_ids"])
             if positions is not None:
                 inputs["position_ids"] = positions
-            if isinstance(self.prompts, DeepPrompts):
-                prompts = self.prompts(count_calls=self.family.shared_layers)
-                return self.backbone(**inputs, prompts=prompts).last_hidden_state
+        if not padded and not self.family.causal and self.family.positions != "blocks":
+            inputs = {**inputs, "attention_mask": None}
+        if isinstance(self.prompts, DeepPrompts):
+            prompts = self.prompts(count_calls=self.family.shared_layers)
+            return self.backbone(**inputs, prompts=prompts).last_hidden_state
         return self.backbone(**inputs).last_hidden_state
 
     def _put_before_input(self, inputs: dict[str, Tensor], prompt: Tensor) -> dict[str, Tensor]:

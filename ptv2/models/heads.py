@@ -206,7 +206,7 @@ class SeveralHeads(nn.Module):
 
     def of(self, batch: Mapping[str, Tensor]) -> Head:
         """The head that scores this batch."""
-        head = self.heads[int(batch[HEAD])]
+        head = self.heads[int(batch[HEAD].cpu().numpy())]  # on the CPU: no device is waited for
         assert isinstance(head, Head)
         return head
 

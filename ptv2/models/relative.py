@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from transformers import AttentionInterface, MPNetModel
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput
 
 from ptv2.models.attention import LayerPrompts
+from ptv2.models.dropout import additive
 
 
 class PromptedMPNet(MPNetModel):
@@ -34,10 +34,9 @@ class PromptedMPNet(MPNetModel):
         **_: Any,
     ) -> BaseModelOutput:
         hidden = self.embeddings(input_ids=input_ids, position_ids=position_ids, inputs_embeds=inputs_embeds)
-        mask = create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=attention_mask)
         bias = self.encoder.compute_position_bias(hidden)  # [B, H, T, T]
-        if mask is not None:  # additive: the library's eager masks are
-            bias = bias + mask
+        if attention_mask is not None:
+            bias = bias + additive(attention_mask[:, None, None] != 0, bias.dtype)
         states = [hidden]
         layer: Any
         for layer in self.encoder.layer:

@@ -16,7 +16,7 @@ SECONDS = 0.1  # of measuring, after one product to warm up
 IN_PRODUCTS = 0.7
 # A precision is called slow from this factor on: less is noise.
 SLOWER = 1.5
-TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # in torch
+TYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # in torch
 
 
 @cache

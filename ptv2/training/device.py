@@ -33,11 +33,15 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
     """
     # A sweep's runs may differ in precision and device; accelerate keeps the first ones otherwise.
     AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
-    precision = {"fp32": "no"}.get(config.precision, config.precision)
+    precision = {"fp32": "no", "tf32": "no"}.get(config.precision, config.precision)
     # Said outright, or accelerate would take several processes on a CPU for so many runs of one.
     cpu = config.device == "cpu" or not torch.accelerator.is_available()
     if precision == "fp16" and (cpu or not torch.cuda.is_available()):
         raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
+    if config.precision == "tf32" and (cpu or not torch.cuda.is_available()):
+        raise ConfigError("trainer.precision=tf32 needs a GPU of Nvidia; expected fp32 or bf16 on a CPU")
+    # For every run of a sweep anew; "highest" is torch's default.
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if idle_heads else None
     try:
         return Accelerator(

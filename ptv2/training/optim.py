@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, overload
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ptv2.config.schema import OptimConfig
 
@@ -47,29 +47,40 @@ class TransformersAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            by_step: dict[float, list[Tensor]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group)
+                    by_step.setdefault(self._next_step(parameter), []).append(parameter)
+            for step, parameters in by_step.items():
+                self._update(parameters, step, group)
         return loss
 
-    def _update(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+    def _next_step(self, parameter: nn.Parameter) -> float:
+        """Count a step of one parameter; the count is a number, which no device has to be asked for."""
         state = self.state[parameter]
         if not state:
-            state["step"] = torch.zeros(())
+            state["step"] = 0.0
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
-        state["step"] += 1
-        step = int(state["step"])
+        state["step"] = float(state["step"]) + 1  # a tensor when it comes from a saved state
+        return state["step"]
+
+    def _update(self, parameters: list[Tensor], step: float, group: dict[str, Any]) -> None:
+        """Update parameters that have made as many steps, all of them in each operation."""
         first, second = group["betas"]
-        gradient = parameter.grad
-        assert gradient is not None
-        state["exp_avg"].mul_(first).add_(gradient, alpha=1 - first)
-        state["exp_avg_sq"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        denominator = state["exp_avg_sq"].sqrt().add_(group["eps"])
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        means: list[Tensor] = [self.state[parameter]["exp_avg"] for parameter in parameters]
+        squares: list[Tensor] = [self.state[parameter]["exp_avg_sq"] for parameter in parameters]
+        torch._foreach_mul_(means, first)
+        torch._foreach_add_(means, gradients, alpha=1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - second)
+        denominators = list(torch._foreach_sqrt(squares))
+        torch._foreach_add_(denominators, group["eps"])
         size = group["lr"] * math.sqrt(1 - second**step) / (1 - first**step)
-        parameter.addcdiv_(state["exp_avg"], denominator, value=-size)
+        torch._foreach_addcdiv_(parameters, means, denominators, value=-size)
         if group["weight_decay"] > 0:
-            parameter.add_(parameter, alpha=-group["lr"] * group["weight_decay"])
+            torch._foreach_add_(parameters, parameters, alpha=-group["lr"] * group["weight_decay"])
 
 
 def build_optimizer(model: Trainable, cfg: OptimConfig) -> torch.optim.Optimizer:
@@ -91,7 +102,8 @@ def build_optimizer(model: Trainable, cfg: OptimConfig) -> torch.optim.Optimizer
     if cfg.adamw == "transformers-4":
         return TransformersAdamW(groups, lr=cfg.lr, betas=cfg.betas, eps=cfg.eps)
     # Left to itself on a CPU, torch goes over the weights once for every operation: many times slower for a backbone.
-    fused = True if devices == {"cpu"} else None  # None: as torch chooses
+    # On a GPU, fp16's scaler needs no answer of the device then.
+    fused = True if devices in ({"cpu"}, {"cuda"}) else None  # None: as torch chooses
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, eps=cfg.eps, fused=fused)
 
 

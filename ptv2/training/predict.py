@@ -15,6 +15,7 @@ from ptv2.data.batches import sorted_batches
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import NonFiniteError
 from ptv2.models.dropout import evaluating
+from ptv2.training.transfer import send
 
 
 def predict(
@@ -47,12 +48,14 @@ def predict(
             number = start + accelerator.process_index
             mine = number < len(batches)
             indices = batches[number if mine else 0]  # a process without a batch left helps to gather sharded weights
-            batch = {name: tensor.to(accelerator.device) for name, tensor in data.batch(indices).items()}
-            outputs = model(batch)["scores"]
+            batch = data.batch(indices)
+            outputs = model(send(batch, accelerator.device))["scores"]
             of_tokens = outputs.dim() == 3  # [B, T, outputs]
-            rows = outputs[batch["attention_mask"] != 0] if of_tokens else outputs
+            rows = outputs.float().cpu()
+            if of_tokens:
+                rows = rows[batch["attention_mask"] != 0]
             if mine:
-                parts.append((indices, rows.float().cpu().numpy(), of_tokens))
+                parts.append((indices, rows.numpy(), of_tokens))
     if accelerator.num_processes > 1:
         parts = gather_object(parts)
     _, rows, of_tokens = parts[0]

@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,40 +21,25 @@ from torch import Tensor
 
 from ptv2.config.schema import OptimConfig, TrainerConfig
 from ptv2.data.batches import TrainingSet, shares
-from ptv2.errors import Interrupted, NonFiniteError, RunError, TrainingError
+from ptv2.errors import Interrupted, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trained_by_name
 from ptv2.run_folders.metrics_log import MetricsLog
 from ptv2.training import state
 from ptv2.training.device import is_out_of_memory
+from ptv2.training.finite import FiniteCheck
+from ptv2.training.losses import UnreadLosses
 from ptv2.training.monitor import Monitor
 from ptv2.training.optim import build_optimizer, learning_rate_factor
+from ptv2.training.position import Position
 from ptv2.training.seeds import process_seed
 from ptv2.training.stop import StopRequest
+from ptv2.training.transfer import send, widen
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl
-
-
-@dataclass
-class Position:
-    """Where a training stands. Goes into every saved state as it is."""
-
-    step: int = 0  # optimizer steps done
-    evaluated_at: int = 0
-    evaluations: int = 0
-    best_step: int | None = None
-    best_file: str | None = None
-    best: dict[str, float] | None = None
-    last: dict[str, float] | None = None
-    stale: int = 0  # evaluations since the best
-    accumulation: int = 1
-    loss_sum: float = 0.0  # since the last line of the log
-    loss_steps: int = 0
-    gradient_norm: float | None = None  # of the last step, before clipping; None: not measured, or infinite in fp16
-    train_seconds: float = 0.0
-    evaluate_seconds: float = 0.0
-    examples: int = 0
-    resumed: int = 0  # how often the run was continued
-    damaged_lines: int = 0  # of metrics.jsonl: damaged, altered or lost before the run was continued
+GO_ON = (  # when memory ran out
+    "to go on from here add trainer.halve_on_oom=true (same effective batch) or model.gradient_checkpointing=true; "
+    "a smaller trainer.batch_size is another run"
+)
 
 
 class Trainer:
@@ -90,6 +74,7 @@ class Trainer:
         self.config, self.optim, self.seed, self.folder = config, optim, seed, folder
         self.accelerator, self.monitor = accelerator, monitor
         self.parameters = {f"model.{name}": parameter for name, parameter in trained_by_name(model).items()}
+        self.finite = FiniteCheck(folder, self.parameters, config.precision)
         model.to(accelerator.device)
         runner = torch.compile(model, dynamic=True) if compiled else model
         self.runner, self.optimizer = accelerator.prepare(runner, build_optimizer(model, optim))
@@ -100,7 +85,10 @@ class Trainer:
         self.at = Position(accumulation=config.accumulation)
         self.log = MetricsLog(folder / "metrics.jsonl", writes=accelerator.is_main_process, follow=follow)
         self._order: tuple[int, list[list[int]]] = (-1, [])
-        self._saved_at = time.monotonic()
+        self._unread = UnreadLosses(accelerator)
+        self._loss = math.nan  # the last that was read
+        self._widens = accelerator.device.type == "cuda" and config.precision in ("bf16", "fp16")
+        self._saved_at, self._saved_step = time.monotonic(), 0
 
     def fit(self) -> Position:
         """Train to the end, or on from where a state on disk stands, and load the best weights into the model.
@@ -114,14 +102,13 @@ class Trainer:
             self.monitor.started(self.at.step, self.total)
             self.model.train()
             while True:
-                self._stop_if_asked()
+                self._between_steps()
                 if self._evaluation_is_due():
                     self._evaluate()
                 if self._is_stale() or self.at.step >= self.total:
                     break
                 self._train_step()
-                if self._save_is_due():
-                    self._save()
+            self._read_losses()
             if self.at.loss_steps:  # stopped early, between two lines of the log
                 self._log_loss()
             self._save()
@@ -141,19 +128,37 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
         loss = self._forward_backward(batch)
-        self._update(loss)
+        norm = self._update(loss)
         self.at.step += 1
         self.at.examples += len(batch)
-        self.at.loss_sum += loss
-        self.at.loss_steps += 1
+        self._unread.add(loss, norm)
+        due = self._is_tenth() or self.at.step == self.total or self.total < 2 * LOG_EVERY
+        if due or self._unread.at_once:
+            self._read_losses()
         self.at.train_seconds += time.perf_counter() - started
-        short = self.total < 2 * LOG_EVERY
-        if short or self.at.step % LOG_EVERY == 0 or self.at.step == self.total:
+        if due:
             self._log_loss()
-        self.monitor.stepped(self.at.step, loss, self._rate())
+        self.monitor.stepped(self.at.step, self._loss, self._rate())
 
-    def _forward_backward(self, batch: list[int]) -> float:
-        """Gradients of the mean loss over the effective batch, and that loss."""
+    def _is_tenth(self) -> bool:
+        return self.at.step % LOG_EVERY == 0
+
+    def _read_losses(self) -> None:
+        """Add the losses since the last reading to the mean that is logged; waits for the device.
+
+        Raises:
+            TrainingError: one of them, or a gradient, is not finite.
+        """
+        read = self._unread.read()
+        for step, (loss, norm) in enumerate(read, self.at.step - len(read) + 1):
+            self.finite.loss(step, loss, norm)
+            self.at.loss_sum += loss
+            self.at.loss_steps += 1
+            self.at.gradient_norm = norm if self.optim.clip is not None and math.isfinite(norm) else None
+            self._loss = loss
+
+    def _forward_backward(self, batch: list[int]) -> Tensor:
+        """Gradients of the mean loss over the effective batch, and this process's share of that loss, on the device."""
         before = state.random_state()
         while True:
             try:
@@ -164,7 +169,7 @@ class Trainer:
                 state.restore_random_state(before)
                 self._halve(error)
 
-    def _accumulate(self, batch: list[int]) -> float:
+    def _accumulate(self, batch: list[int]) -> Tensor:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         parts = shares(batch, world * self.at.accumulation)[rank::world]
         targets = self.train.targets(batch)
@@ -173,63 +178,37 @@ class Trainer:
         for i, indices in enumerate(parts):
             # An empty share still runs forward and backward: the other processes wait for its gradients.
             inputs = self.train.batch(indices or batch[:1])
-            inputs = {name: tensor.to(self.accelerator.device) for name, tensor in inputs.items()}
+            if self._widens:
+                inputs = widen(inputs, self.model.prompt_length, self.model.config.pad_token_id)
+            inputs = send(inputs, self.accelerator.device)  # beside the last step, which may still run on a GPU
             weight = world / targets if indices else 0.0  # gradients are averaged over processes afterwards
             last = i == len(parts) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.runner):
                 loss = self.runner(inputs)["loss_sum"] * weight
                 self.accelerator.backward(loss)
             total += loss.detach() / world
-        return float(self.accelerator.reduce(total, "sum"))
+        return total
 
-    def _update(self, loss: float) -> None:
+    def _update(self, loss: Tensor) -> Tensor | None:
+        """Update what is trained; returns the norm of its gradient, on the device, where that is clipped."""
         norm: Tensor | None = None
         if self.optim.clip is not None:
             norm = self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.optim.clip)
-        finite = math.isfinite(loss)
-        length = None if norm is None else float(norm)
-        if finite and length is not None and self.config.precision != "fp16":
-            finite = math.isfinite(length)  # fp16's scaler skips steps with infinite gradients by itself
-        if not finite:
-            raise self._not_finite(self.at.step + 1, f"the loss or its gradient is not finite (loss {loss:g})")
-        self.at.gradient_norm = length if length is not None and math.isfinite(length) else None
+        if self._unread.at_once:  # so that a bad gradient is not applied
+            length = 0.0 if norm is None else float(norm.detach().numpy())
+            self.finite.loss(self.at.step + 1, float(loss.numpy()), length)
         self.optimizer.step()
-
-    def _not_finite(self, step: int, what: str) -> TrainingError:
-        saved = state.latest_state(self.folder) is not None
-        where = f"the last good state is kept in {self.folder}" if saved else "no state had been saved before"
-        return TrainingError(f"step {step}: {what}; try a lower optim.lr or trainer.precision=fp32; {where}")
-
-    def _check_weights(self) -> None:
-        """Raise `TrainingError` if an update made a weight NaN or infinite, which the next loss would show too late."""
-        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters.values()):
-            raise self._not_finite(self.at.step, "the weights are not finite after this step")
-
-    @contextmanager
-    def finite(self, step: int) -> Iterator[None]:
-        """Name the step whose weights give scores that are not finite.
-
-        Raises:
-            TrainingError: instead of `NonFiniteError`.
-        """
-        try:
-            yield
-        except NonFiniteError as error:
-            raise self._not_finite(step, str(error)) from error
+        return norm
 
     def _halve(self, error: BaseException) -> None:
         size = math.ceil(self.config.batch_size / (self.at.accumulation * self.accelerator.num_processes))
         failure = f"out of memory with {size} examples a pass"
-        advice = (
-            "to go on from here add trainer.halve_on_oom=true (same effective batch) or "
-            "model.gradient_checkpointing=true; a smaller trainer.batch_size is another run"
-        )
         alone = self.accelerator.num_processes == 1  # the other processes would not know
         if not (self.config.halve_on_oom and alone and size > 1):
             self._save_before_giving_up()
             raise TrainingError(
                 f"step {self.at.step + 1}: {failure} (trainer.batch_size={self.config.batch_size}, "
-                f"trainer.accumulation={self.at.accumulation}, trainer.precision={self.config.precision}); {advice}"
+                f"trainer.accumulation={self.at.accumulation}, trainer.precision={self.config.precision}); {GO_ON}"
             ) from error
         self.at.accumulation *= 2
         if torch.cuda.is_available():
@@ -244,17 +223,17 @@ class Trainer:
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        self._check_weights()
+        self._read_losses()
+        self.finite.weights(self.at.step)
         try:
-            with self.finite(self.at.step):
+            with self.finite.scores(self.at.step):
                 metrics = self.evaluate(self._stop_if_asked)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 self._save_before_giving_up()
             raise
         at = self.at
-        if odd := [name for name, value in metrics.items() if not math.isfinite(value)]:
-            raise self._not_finite(at.step, f"dev {odd[0]} is {metrics[odd[0]]}, not a score")
+        self.finite.metrics(at.step, metrics)
         at.evaluated_at, at.last = at.step, metrics
         at.evaluations += 1
         better = at.best is None or metrics[self.headline] > at.best[self.headline]
@@ -275,24 +254,45 @@ class Trainer:
     # Interruption
 
     def _stop_if_asked(self) -> None:
-        number = self.stop.signal
-        if self.accelerator.num_processes > 1:  # all stop together, or the others would wait for ever
-            number = max(gather_object([number or 0])) or None
-        if number is None:
+        self._stop_by(self.stop.signal if self.accelerator.num_processes == 1 else self._agree()[0])
+
+    def _stop_by(self, number: int | None) -> None:
+        if not number:
             return
         self._save()
         raise Interrupted(
             f"stopped at step {self.at.step} of {self.total}; the same command goes on from there", number
         )
 
-    def _save_is_due(self) -> bool:
-        due = time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes
-        if self.accelerator.num_processes > 1:  # all save together, and their clocks differ
-            due = any(gather_object([due]))
-        return due
+    def _is_save_due(self) -> bool:
+        return (
+            self.at.step > self._saved_step and time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes
+        )
+
+    def _agree(self) -> tuple[int, bool]:
+        """The signal that any of several processes got, or 0, and whether one of them is due to save.
+
+        All stop together, or the others would wait for ever; all save together, and their clocks differ.
+        """
+        mine = torch.tensor([[self.stop.signal or 0, self._is_save_due()]], device=self.accelerator.device)
+        number, due = self.accelerator.gather(mine).amax(dim=0).tolist()
+        return number, bool(due)
+
+    def _between_steps(self) -> None:
+        """Stop or save where that is asked for; several processes ask each other every tenth step."""
+        if self.accelerator.num_processes == 1:
+            number, due = self.stop.signal, self._is_save_due()
+        elif self._is_tenth():
+            number, due = self._agree()
+        else:
+            return
+        self._stop_by(number)
+        if due:
+            self._save()
 
     def _save(self) -> None:
-        self._check_weights()
+        self._read_losses()
+        self.finite.weights(self.at.step)
         tensors: dict[str, Tensor] = {**self.parameters, **state.optimizer_tensors(self.optimizer)}
         randoms: list[dict[str, Tensor]] = [state.random_state()]
         if self.accelerator.num_processes > 1:
@@ -307,7 +307,7 @@ class Trainer:
             self.log.flush()
             header = {**asdict(self.at), "processes": len(randoms), "log": self.log.fingerprint()}
             state.save_state(self.folder, self.at.step, tensors, header)
-        self._saved_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), self.at.step
 
     def _save_before_giving_up(self) -> None:
         """Keep what is done when memory runs out, since other settings can go on from there."""
@@ -336,6 +336,7 @@ class Trainer:
             )
         self.at = Position(**header)
         self.at.resumed += 1
+        self._saved_step = self.at.step
         self._load({name: tensors[name] for name in self.parameters})
         state.restore_optimizer(self.optimizer, tensors)
         prefix = f"random.{self.accelerator.process_index}."

@@ -180,6 +180,10 @@ def test_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for overrides, message in (
         (["trainer.precision=fp16", "trainer.device=cpu"], "trainer.precision=fp16 needs a GPU; expected fp32 or bf16"),
+        (
+            ["trainer.precision=tf32", "trainer.device=cpu"],
+            "trainer.precision=tf32 needs a GPU of Nvidia; expected fp32",
+        ),
         (["prompt.length=500"], "the longest text that fits is 12 tokens (task.max_length), or shorten prompt.length"),
         (["prompt.length=600"], "no text fits beside this prompt"),
         (["model.config.model_type=mamba"], "a mamba backbone has no keys and values for prompts: a state goes from"),
