@@ -20,7 +20,7 @@ QUICKSTART_RUNS := runs/quickstart
 DEMO := recipe=none trainer=quickstart optim.backbone_lr=1e-4 optim.prompt_lr=2e-2 prompt.length=10 prompt.dropout=0
 MINI := mini-entities,mini-roles,mini-questions
 
-.PHONY: help quickstart demo reproduce-table test test-newest test-oldest torture lock slow lint docs format clean
+.PHONY: help quickstart demo reproduce-table results test test-newest test-oldest torture lock slow lint docs format clean
 
 help:        ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -39,6 +39,9 @@ demo: $(VENV)/installed  ## the three methods on four made-up tasks, and their t
 
 reproduce-table: $(VENV)/installed  ## a table of the paper: TABLE=2|3|4 [BACKBONE=minilm] [DATA=DIR] [ARGS=--plan]
 	$(BIN)/ptv2 reproduce table=$(TABLE) $(if $(BACKBONE),model=$(BACKBONE)) $(if $(DATA),data=$(DATA)) $(ARGS)
+
+results: $(VENV)/installed  ## the pages in results/runs/, from the records there
+	$(BIN)/python scripts/keep_records.py $(ARGS)
 
 test: $(VENV)/installed-dev  ## own environment, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.methods import BASELINE
-from ptv2.errors import ConfigError, enumerate_some
+from ptv2.errors import ConfigError
 from ptv2.report.formats import group_by
 from ptv2.report.plots import PAPER, Curve, Mark, Words
 from ptv2.report.points import Point, point_of
@@ -21,6 +21,7 @@ from ptv2.reproduce.paper import paper_numbers
 from ptv2.reproduce.table.layout import DAGGER, format_signed
 from ptv2.run_folders.record import Result
 
+MOST = 3  # of missing marks that a caption names
 FIGURE_1 = ("boolq", "cb", "rte")  # of which the paper's Figure 1 shows the mean
 
 
@@ -108,7 +109,8 @@ def label_gaps(gaps: Gaps, points: Sequence[Point], title: str, x: str, paper: S
     if paper:
         caption += "; dotted: the paper's published numbers, one value each"
     if missing:
-        caption += f"; not drawn, for lack of runs or of {BASELINE}: {enumerate_some(missing)}"
+        caption += f"; not drawn, for lack of runs or of {BASELINE}: {', '.join(missing[:MOST])}"
+        caption += f" and {len(missing) - MOST} more" if len(missing) > MOST else ""
     return Words(
         title=": ".join(filter(None, (title, ", ".join((*shared, *methods))))),
         caption=caption,

@@ -1,0 +1,111 @@
+"""Keep compact records of finished runs in results/runs/, and make the pages of their tables from these alone.
+
+    python scripts/keep_records.py [RUNS ...] [--records results/runs]
+
+RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.json: its result.json without what no
+table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records; `make results`
+does only that. Equal records give equal bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ptv2.errors import Ptv2Error, RunError
+from ptv2.files import write_text_whole
+from ptv2.report import tables
+from ptv2.report.usable import usable_results
+from ptv2.run_folders.altered import with_checksum
+from ptv2.run_folders.directory import find_runs
+from ptv2.run_folders.record import Result
+
+ROOT = Path(__file__).parents[1]
+UNREAD = ("labels", "longest")  # keys of `data` that no table reads
+
+
+def compact(result: Result) -> str:
+    """The record as one line of JSON, without scores by class and all but the notes of the data's overview."""
+    tree = {**asdict(result), "parts": {}, "confusion": {}}
+    data = {key: value for key, value in tree["data"].items() if key not in UNREAD}
+    if isinstance(overview := data.get("overview"), dict):
+        data["overview"] = {"notes": overview.get("notes", [])}
+    tree["data"] = data
+    return json.dumps(with_checksum(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def keep(runs: list[str], records: Path) -> int:
+    """Write the records of finished runs; return how many.
+
+    Raises:
+        RunError: there is no finished run, or one is damaged.
+    """
+    results, faults = usable_results(find_runs(runs))
+    if faults:
+        raise RunError(f"{faults[0].folder}: {faults[0].reason}")
+    if not results:
+        raise RunError(f"no finished run in {', '.join(runs)}")
+    for result in results:
+        write_text_whole(records / result.task / f"{result.name}.json", compact(result))
+    return len(results)
+
+
+def read_records(folder: Path) -> list[Result]:
+    """Read the records of a task, sorted by name.
+
+    Raises:
+        RunError: one of them is damaged, or has another name than its file.
+    """
+    with TemporaryDirectory() as scratch:
+        paths = sorted(folder.glob("*.json"))
+        for path in paths:
+            run = Path(scratch, path.stem)
+            run.mkdir()
+            (run / "result.json").write_bytes(path.read_bytes())
+        results, faults = usable_results([Path(scratch, path.stem) for path in paths])
+    if faults:
+        raise RunError(f"{folder / faults[0].folder.name}.json: {faults[0].reason.removeprefix('result.json: ')}")
+    for path, result in zip(paths, results, strict=True):
+        if (result.task, result.name) != (folder.name, path.stem):
+            raise RunError(f"{path}: the record of {result.name}, task {result.task}; expected its own name")
+    return results
+
+
+def page(task: str, results: list[Result]) -> str:
+    """The tables of a task's records: a section for each set that all have scores on."""
+    splits = [split for split in ("dev", "test", "test-brown") if all(split in r.splits for r in results)]
+    lines = [f"# Records of {task}", "", f"Made by `make results` from the {len(results)} records in `{task}/`."]
+    for split in splits:
+        lines += ["", f"## {split}", "", tables.markdown(tables.rows(results, split), split).rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Keep the records of the runs that are named, and write the page of each task."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", nargs="*", help="runs or folders of runs whose records are kept")
+    parser.add_argument("--records", type=Path, default=ROOT / "results" / "runs", help="default: results/runs")
+    options = parser.parse_args()
+    try:
+        if options.runs:
+            print(f"{keep(options.runs, options.records)} records in {options.records}")
+        tasks = {folder.name: read_records(folder) for folder in sorted(options.records.glob("*/"))}
+        for task, results in tasks.items():
+            if results:
+                path = options.records / f"{task}.md"
+                write_text_whole(path, page(task, results))
+                print(path)
+        if not any(tasks.values()):
+            print(f"no records in {options.records}")
+    except Ptv2Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

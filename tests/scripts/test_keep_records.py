@@ -1,0 +1,95 @@
+"""scripts/keep_records.py: records make the tables that their runs make, byte for byte, and say it when they cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+from records import result
+
+from ptv2.report import tables
+from ptv2.report.usable import usable_results
+from ptv2.run_folders.directory import find_runs
+from ptv2.run_folders.record import write_result
+
+REPOSITORY = Path(__file__).parents[2]
+NOTE = "examples that also stand in train, word for word: 3 of dev"
+
+
+def keep_records(*words: str) -> subprocess.CompletedProcess[str]:
+    script = str(REPOSITORY / "scripts" / "keep_records.py")
+    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "runs"
+    for method, score in (("fine-tuning", 80.0), ("p-tuning-v2", 78.5)):
+        for seed in (1, 2, 3):
+            made = result(method, seed, score + seed, test=score - seed / 3)
+            made.data["overview"] = {"notes": [NOTE], "splits": {"train": {"labels": {"yes": 5}}}}
+            made.data["labels"] = {"train": {"yes": 50, "no": 50}}
+            made.parts["dev"] = {"yes": {"f1": 70.0}}
+            (folder / made.name).mkdir(parents=True)
+            (folder / made.name / "config.yaml").touch()
+            (folder / made.name / "predictions-dev.jsonl").write_text('{"text": "private"}\n', encoding="utf-8")
+            write_result(folder / made.name, made)
+    return folder
+
+
+def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    done = keep_records(str(runs), "--records", str(records))
+    assert done.returncode == 0, done.stderr
+    assert "6 records in" in done.stdout
+    page = (records / "made.md").read_bytes()
+    results, _ = usable_results(find_runs([str(runs)]))
+    for split in ("dev", "test"):
+        assert tables.markdown(tables.rows(results, split), split).rstrip("\n") in page.decode()
+    for path in runs.glob("*/result.json"):
+        record = records / "made" / f"{path.parent.name}.json"
+        assert record.stat().st_size < path.stat().st_size
+        assert "private" not in record.read_text(encoding="utf-8")
+        assert json.loads(record.read_text(encoding="utf-8"))["data"]["overview"] == {"notes": [NOTE]}
+
+    (records / "made.md").unlink()
+    again = keep_records("--records", str(records))  # as `make results` does, without the runs
+    assert again.returncode == 0, again.stderr
+    assert (records / "made.md").read_bytes() == page
+
+
+def test_a_changed_or_misplaced_record_is_named(runs: Path, tmp_path: Path) -> None:
+    assert keep_records(str(runs), "--records", str(tmp_path)).returncode == 0
+    path = sorted((tmp_path / "made").glob("*.json"))[0]
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"accuracy":81.0', '"accuracy":91.0'), encoding="utf-8")
+    done = keep_records("--records", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {path}: ")
+    assert "checksum" in done.stderr
+    path.write_text(text, encoding="utf-8")
+    path.rename(path.with_stem("other"))
+    done = keep_records("--records", str(tmp_path))
+    assert done.returncode == 2
+    assert "expected its own name" in done.stderr
+
+
+def test_there_must_be_finished_runs(tmp_path: Path) -> None:
+    done = keep_records(str(tmp_path), "--records", str(tmp_path / "records"))
+    assert (done.returncode, done.stderr) == (2, f"error: no finished run in {tmp_path}\n")
+
+
+def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
+    committed = REPOSITORY / "results" / "runs"
+    pages = {path.name: path.read_bytes() for path in committed.glob("*.md")}
+    copy = tmp_path / "runs"
+    shutil.copytree(committed, copy, ignore=shutil.ignore_patterns("*.md")) if committed.is_dir() else copy.mkdir()
+    done = keep_records("--records", str(copy))
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_bytes() for path in copy.glob("*.md")} == pages
