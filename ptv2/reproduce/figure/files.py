@@ -64,18 +64,18 @@ def write_page(
 def label_figure(points: Sequence[Point], title: str, x: str, *, course: bool) -> plots.Words:
     """The texts on a figure of these points; the caption says what its marks are and of how many seeds."""
     first = points[0]
-    if course:
-        chosen = "after each evaluation"
-    elif first.split == "dev":
-        chosen = "best epoch, chosen on the same dev set"
-    else:
-        chosen = "best epoch on dev"
+    chosen = "after each evaluation" if course else describe_choice(first.split)
     return plots.Words(
         title=f"{title}: {first.task}, {first.model}",
         caption=f"{describe_seeds(points)}; {chosen}",
         x=x,
         y=f"{first.metric.replace('f1', 'F1')} on {first.split} (%)",
     )
+
+
+def describe_choice(split: str) -> str:
+    """Say how the epoch was chosen whose scores on a split are drawn."""
+    return "best epoch, chosen on the same dev set" if split == "dev" else "best epoch on dev"
 
 
 def describe_seeds(points: Sequence[Point]) -> str:

@@ -12,7 +12,7 @@ from ptv2.errors import ConfigError
 from ptv2.report.formats import group_by
 from ptv2.report.plots import PAPER, Curve, Mark, Words
 from ptv2.report.points import Point, point_of
-from ptv2.reproduce.figure.files import describe_seeds
+from ptv2.reproduce.figure.files import describe_choice, describe_seeds
 from ptv2.reproduce.figure.spec import FigureSpec, Series, key_of
 from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Cell
@@ -105,7 +105,8 @@ def label_gaps(gaps: Gaps, points: Sequence[Point], title: str, x: str, paper: S
     missing = [f"{label} {model}" for label in gaps.labels for model in gaps.models if (label, model) not in drawn]
     shared = gaps.tasks if len(gaps.tasks) == 1 else ()
     methods = [series.name for series in gaps.series] if len(gaps.series) == 1 else []
-    caption = f"{describe_seeds(points)}, of differences to {BASELINE} with the same seed; best epoch on dev"
+    caption = f"{describe_seeds(points)}, of differences to {BASELINE} with the same seed; "
+    caption += describe_choice(points[0].split)
     if paper:
         caption += "; dotted: the paper's published numbers, one value each"
     if missing:
