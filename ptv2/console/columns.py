@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -63,8 +64,7 @@ def show_table(table: Table) -> None:
     if table.title:
         tell(Text(table.title, style="bold"), out)
     lines, lacks = lay_out(table, width)
-    for line in lines:
-        out.print(line, soft_wrap=True)
+    out.print(Text("\n").join(lines), soft_wrap=True)
     for note in [*table.notes, *([f"{lacks}; {table.more}"] if lacks else [])]:
         tell(Text(note, style="dim"), out, indent=0, width=width or min(max(WIDTH, *map(_width, lines)), PROSE))
 
@@ -107,7 +107,7 @@ class _Filled:
     head: str
     cells: tuple[Text, ...]
 
-    @property
+    @cached_property
     def width(self) -> int:
         return max(map(_width, (Text(self.head), *self.cells)))
 
@@ -121,7 +121,7 @@ class _Fitted:
     groups: tuple[str, ...] = ()  # for each row, the line above it and the following rows of the same group
     below: tuple[tuple[Text, ...], ...] = ()  # for each row, the texts below it
 
-    @property
+    @cached_property
     def width(self) -> int:
         return sum(filled.width for filled in self.columns) + GAP * (len(self.columns) - 1)
 
@@ -136,6 +136,7 @@ class _Fitted:
 
     def lines(self, width: int | None = None) -> list[Text]:
         rows = list(zip(*(filled.cells for filled in self.columns), strict=True))
+        names = [first.plain for first, *_ in rows]
         lines = [*self._line([Text(filled.head) for filled in self.columns])]
         before: Sequence[str] = ()
         for number, row in enumerate(rows):
@@ -146,7 +147,7 @@ class _Fitted:
             same = next((i for i in range(self.sparse) if [*plain[: i + 1]] != [*before[: i + 1]]), self.sparse)
             lines += self._line([Text() if i < same else cell for i, cell in enumerate(row)])
             before = plain
-            for cell in self._below_of(number, [first.plain for first, *_ in rows]):
+            for cell in self._below_of(number, names):
                 pieces = _pieces(cell, None if width is None else width - 2) if cell.plain else []
                 lines += [Text("  ") + piece for piece in pieces]
         return lines
@@ -162,6 +163,9 @@ class _Fitted:
 
     def _line(self, cells: Sequence[Text]) -> Iterator[Text]:
         """A row as one line, or as several if cells fold."""
+        if not any(cell.style or cell.spans or "\n" in cell.plain for cell in cells):  # as most, and much faster
+            yield Text((" " * GAP).join(map(_padded, cells, self.columns)).rstrip())
+            return
         pieces = [cell.split("\n", allow_blank=True) for cell in cells]
         for number in range(max(map(len, pieces))):
             line = Text()
@@ -172,6 +176,11 @@ class _Fitted:
                 line.append_text(piece).append(" " * GAP)
             line.rstrip()
             yield line
+
+
+def _padded(cell: Text, filled: _Filled) -> str:
+    pad = " " * (filled.width - cell_len(cell.plain))
+    return pad + cell.plain if filled.column.right else cell.plain + pad
 
 
 def _fold_headings(fitted: _Fitted) -> _Fitted:

@@ -5,6 +5,7 @@ Runs belong together if their configurations differ in nothing but the seed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -107,13 +108,15 @@ CSV_COLUMNS = (
 def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table as text: one line per row and metric, the headline first."""
     lines: list[tuple[str, ...]] = []
+    baselines = [row for row in table if row.method == BASELINE]
     for row in table:
+        baseline = baseline_of(row, baselines)
         for metric in sorted(row.metrics, key=lambda name: (name != row.headline, name)):
             score = format_score(row.mean(metric), row.spread(metric))
             if row.one_class:
                 score += f" (one class: {row.one_class} of {row.seeds})"
             difference, p = "", ""
-            if (baseline := baseline_of(row, table)) and metric in baseline.metrics:
+            if baseline and metric in baseline.metrics:
                 comparison = compare_rows(row, baseline, metric)
                 difference, p = f"{comparison.difference:+.1f}", comparison.shown_p
             seeds = str(len(row.metrics[metric]))  # runs of earlier versions may lack one
@@ -202,8 +205,20 @@ def minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
+# The group of each configuration, data and backbone that were seen: a sweep has thousands of runs of few settings.
+_GROUPS: dict[tuple[str, str], str] = {}
+
+
 def _group(result: Result) -> str:
-    """A text that is the same for runs of one row."""
+    """A hash that is the same for runs of one row."""
+    data, shared = result.data, (result.shared or {}).get("data")
+    key = result.settings_hash, json.dumps([data["fingerprint"], data["examples"], result.backbone, shared])
+    if key not in _GROUPS:
+        _GROUPS[key] = hashlib.sha256(_what_decides(result).encode()).hexdigest()
+    return _GROUPS[key]
+
+
+def _what_decides(result: Result) -> str:
     try:
         config = RunConfig.model_validate(result.config)  # settings newer than the run have the value it was made with
     except ValidationError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ptv2.errors import RunError
 from ptv2.report import tables
@@ -22,6 +24,7 @@ class Fault:
 def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
     """The results of finished runs, and the runs whose results are damaged or of another version; no others."""
     results, faults = [], []
+    equals: dict[str, Any] = {}
     for folder in folders:
         try:
             result = read_result(folder)
@@ -33,10 +36,23 @@ def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
                 faults.append(Fault(folder, f"result.json: missing, though the run finished; {AGAIN}"))
             continue
         if (reason := why_no_table(result)) is None:
+            _share(result, equals)
             results.append(result)
         else:
             faults.append(Fault(folder, reason.removeprefix(f"{result.name}: ")))
     return results, faults
+
+
+def _share(result: Result, equals: dict[str, Any]) -> None:
+    """Hold what is equal in many records once, as thousands of them would fill the memory otherwise.
+
+    Args:
+        equals: by their text, the values that were seen.
+    """
+    first = equals.setdefault(result.settings_hash, result.config)
+    result.config.update({key: value for key, value in first.items() if key != "seed"})
+    for tree in (result.data, result.parameters, result.runtime, result.backbone):
+        tree.update({key: equals.setdefault(json.dumps(value), value) for key, value in tree.items()})
 
 
 def why_no_table(result: Result) -> str | None:

@@ -21,21 +21,25 @@ def is_altered(tree: Mapping[str, Any], *checked: Any) -> bool:
     """Whether a mapping differs from its checksum; those of early versions have none and count as unaltered.
 
     Args:
-        checked: the values that the checksum may be of; without any, all else that is in the mapping.
+        checked: the values that the checksum may be of; without any, all else in the mapping, which JSON was read into.
     """
     if CHECKSUM not in tree:
         return False
-    known = checked or ({key: value for key, value in tree.items() if key != CHECKSUM},)
-    return tree[CHECKSUM] not in map(checksum, known)
+    if checked:
+        return tree[CHECKSUM] not in map(checksum, checked)
+    return bool(tree[CHECKSUM] != _digest({key: value for key, value in tree.items() if key != CHECKSUM}))
 
 
 def checksum(tree: Any) -> str:
     """Hash a value of JSON, whatever the order of its keys; an empty text for other values."""
     try:
-        plain = json.loads(json.dumps(tree))
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+        return _digest(json.loads(json.dumps(tree)))
     except (TypeError, ValueError, RecursionError):
         return ""
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_files(folder: Path) -> dict[str, str]:

@@ -298,10 +298,19 @@ def state_of(folder: Path) -> str:
 
     A run whose process was killed is interrupted; one with a damaged result.json is unreadable.
     """
+    return look_at(folder)[0]
+
+
+def look_at(folder: Path) -> tuple[str, Result | None, str]:
+    """Return the state of a run as `state_of` says it, its result if it is finished, and else its message or fault."""
     try:
-        if read_result(folder) is not None:
-            return "finished"
-    except RunError:
-        return "running" if is_held(folder) else "unreadable"
-    state = str(read_status(folder)["state"])
-    return "interrupted" if state == "running" and not is_held(folder) else state
+        result = read_result(folder)
+    except RunError as error:
+        fault = str(error).removeprefix(f"{folder}/")
+        return ("running" if is_held(folder) else "unreadable"), None, fault
+    if result is not None:
+        return "finished", result, ""
+    status = read_status(folder)
+    state = str(status["state"])
+    state = "interrupted" if state == "running" and not is_held(folder) else state
+    return state, None, str(status.get("message", ""))

@@ -5,23 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ptv2.errors import RunError
-from ptv2.run_folders.directory import state_of
-from ptv2.run_folders.record import read_result, read_status
+from ptv2.run_folders.directory import look_at
 
 COLUMNS = ["name", "state", "task", "model", "method", "seed", "headline", "dev", "test", "trained", "seconds", "path"]
 
 
 def describe_run(folder: Path) -> dict[str, Any]:
     """The values of `COLUMNS` for a run, None where there is no result to read, and its `message`, which says why."""
-    named = {"name": folder.name, "state": state_of(folder), "path": str(folder)}
-    row: dict[str, Any] = {**dict.fromkeys(COLUMNS), **named, "message": ""}
-    try:
-        result = read_result(folder)
-        if result is None:
-            return row | {"message": str(read_status(folder).get("message", ""))}
-    except RunError as error:
-        return row | {"message": str(error).removeprefix(f"{folder}/")}
+    state, result, message = look_at(folder)
+    named = {"name": folder.name, "state": state, "path": str(folder), "message": message}
+    row: dict[str, Any] = {**dict.fromkeys(COLUMNS), **named}
+    if result is None:
+        return row
     fields = ("task", "model", "method", "seed", "headline")
     return {
         **row,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -64,6 +65,14 @@ class Result:
     def scores(self, split: str) -> dict[str, float] | None:
         """The scores on a split, or those of `dev_last`; None if there are none."""
         return {"dev": self.dev, "dev_last": self.dev_last, "test": self.test, **self.tests}.get(split)
+
+    @cached_property
+    def settings_hash(self) -> str:
+        """The same for runs whose configurations differ in nothing but a valid seed."""
+        config, seed = self.config, self.config.get("seed")
+        if type(seed) is int and 0 <= seed < 2**32:
+            config = {**config, "seed": 0}
+        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
     @property
     def all_notes(self) -> list[str]:

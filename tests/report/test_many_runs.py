@@ -1,0 +1,78 @@
+"""What looks at thousands of runs reads equal settings once; it must say the same as for each run alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from records import result
+from rich.text import Text
+
+from ptv2.config.identity import same_but_seed
+from ptv2.console import columns
+from ptv2.report.tables import same_settings
+from ptv2.report.usable import usable_results
+from ptv2.run_folders.directory import find_runs
+from ptv2.run_folders.record import Result, read_result
+
+
+def write(out: Path, one: Result, **changes: object) -> None:
+    folder = out / one.name
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("{}")
+    (folder / "result.json").write_text(json.dumps(asdict(one) | changes))
+
+
+def test_shared_records_are_those_on_disk(tmp_path: Path) -> None:
+    for seed in range(4):
+        one = result("p-tuning-v2", seed, 70.0 + seed, config={"optim": {"lr": [1, 1.0, 0.5, 0.5][seed]}})
+        write(tmp_path, one)
+    results, faults = usable_results(find_runs([str(tmp_path)]))
+    assert not faults
+    alone = [read_result(tmp_path / one.name) for one in results]
+    assert json.dumps(list(map(asdict, results))) == json.dumps([asdict(one) for one in alone if one])
+    assert results[2].config["optim"] is results[3].config["optim"]
+    assert [[run.seed for run in group] for group in same_settings(results)] == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, "one", None, 1.5])
+def test_a_run_whose_settings_have_no_valid_seed_is_left_out(seed: object, tmp_path: Path) -> None:
+    """Though its other settings are those of a run that was read before."""
+    sound, other = result("p-tuning-v2", 1, 70.0), result("p-tuning-v2", 2, 70.0)
+    write(tmp_path, sound)
+    write(tmp_path, other, config=other.config | {"seed": seed})
+    results, faults = usable_results(find_runs([str(tmp_path)]))
+    assert [one.name for one in results] == [sound.name]
+    assert [fault.reason for fault in faults] == ["its configuration is not one of this version of ptv2"]
+
+
+def test_equal_settings_are_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(30):
+        write(tmp_path, result("p-tuning-v2", seed, 70.0, config={"optim": {"lr": 0.123 + seed % 2}}))
+    calls = []
+
+    def count(*words: object) -> str:
+        calls.append(words)
+        return same_but_seed(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ptv2.report.tables.same_but_seed", count)
+    results, _ = usable_results(find_runs([str(tmp_path)]))
+    assert len(same_settings(results)) == 2
+    assert len(calls) == 2
+
+
+def test_a_table_of_many_rows_measures_each_cell_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def count(text: Text) -> int:
+        calls.append(text)
+        return len(text.plain)
+
+    monkeypatch.setattr(columns, "_width", count)
+    rows = [(f"run {number}", "finished") for number in range(500)]
+    lines, lacks = columns.lay_out(columns.Table([columns.Column("run"), columns.Column("state")], rows), None)
+    assert (len(lines), lacks) == (501, "")
+    assert lines[10].plain == "run 9    finished"
+    assert len(calls) < 10 * 1000
