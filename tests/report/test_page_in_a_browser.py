@@ -62,6 +62,23 @@ def test_a_browser_opens_a_runs_details(out: Path, tmp_path: Path) -> None:
 
 
 @needs_a_browser
+def test_of_many_runs_the_first_are_shown_until_all_are_asked_for(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for seed in range(210):
+        write(runs, result("p-tuning-v2", seed, 70.0))
+    tree = drawn(runs, tmp_path, "")
+    rows = tree.one("section", id="runs").all("tbody", class_="row")
+    assert ["late" in row.attributes["class"] for row in rows] == [False] * 200 + [True] * 10
+    assert tree.one("output").text == "1 of 1 results, 210 of 210 runs shown"
+    (button,) = (one for one in tree.all("button", class_="whole") if "hidden" not in one.attributes)
+    assert button.text == "Show all 210 rows"
+    tree = drawn(runs, tmp_path, "run-209")  # a link to one of the others
+    row = tree.one("tbody", id="run-209")
+    assert "late" not in row.attributes["class"]
+    assert row.all("div", class_="inside")
+
+
+@needs_a_browser
 def test_an_empty_filter_says_why(out: Path, tmp_path: Path) -> None:
     tree = drawn(out, tmp_path, "task=made&words=P+qwerty")
     empty = tree.one("div", id="empty")

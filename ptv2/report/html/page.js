@@ -18,10 +18,22 @@ function apply() {
   for (const row of rows)
     row.hidden = !KINDS.every((kind) => !wanted[kind].size || wanted[kind].has(row.dataset[kind])) ||
       !terms.every((word) => texts.get(row).includes(word));
+  document.querySelectorAll(".sortable").forEach(shorten);
   for (const table of document.querySelectorAll(".split")) table.classList.toggle("on", table.dataset.split === split());
   count(wanted, terms);
   drawSizes();
   drawCurves();
+}
+
+const MOST = 200;  // rows of a table until all are asked for: browsers take seconds to lay out thousands
+
+function shorten(table) {
+  const button = table.nextElementSibling || html("button", { type: "button", class: "whole" });
+  const rows = [...table.tBodies].filter((row) => !row.hidden);
+  rows.forEach((row, i) => row.classList.toggle("late", i >= MOST && !("whole" in table.dataset)));
+  button.textContent = `Show all ${rows.length} rows`;
+  button.hidden = rows.length <= MOST || "whole" in table.dataset;
+  table.after(button);
 }
 
 function count(wanted, terms) {
@@ -123,21 +135,27 @@ function bySettings(members) {
   return groups;
 }
 
-/** How a run's line looks: colour by method, strength by settings of that method, dashes by seed. */
-function stroke(run, groups) {
-  const same = [...groups.values()].filter((runs) => runs[0].method === run.method);
-  const strength = same.findIndex((runs) => runs.includes(run));
-  const seeds = [...new Set(same.flat().map((one) => one.seed))].sort((a, b) => a - b);
-  return { method: methodIndex(run.method), style: `d${seeds.indexOf(run.seed) % 6} k${strength % 4}` };
+/** How the runs' lines look: colour by method, strength by settings of that method, dashes by seed. */
+function strokes(groups) {
+  const looks = new Map(), methods = new Map();
+  for (const runs of groups.values()) methods.set(runs[0].method, [...(methods.get(runs[0].method) || []), runs]);
+  for (const [method, same] of methods) {
+    const seeds = [...new Set(same.flat().map((one) => one.seed))].sort((a, b) => a - b);
+    const dashes = new Map(seeds.map((seed, i) => [seed, i % 6]));
+    same.forEach((runs, strength) => {
+      for (const run of runs) looks.set(run, { method: methodIndex(method), style: `d${dashes.get(run.seed)} k${strength % 4}` });
+    });
+  }
+  return looks;
 }
 
 /** The lines of a chart by name, each seed with its stroke. */
-function key(groups) {
+function key(groups, looks) {
   const runs = [...groups.values()].flat();
   if (runs.length > KEY_RUNS) return html("p", { class: "note key" }, `${runs.length} lines; filter to ${KEY_RUNS} or fewer to see which is which`);
   return html("ul", { class: "key" }, [...groups].map(([name, members]) => html("li", {}, html("span", {}, name),
     [...members].sort((a, b) => a.seed - b.seed).map((run) => {
-      const { method, style } = stroke(run, groups);
+      const { method, style } = looks.get(run);
       return html("a", { href: `#run-${run.index}` }, svg("svg", { viewBox: "0 0 36 10", "aria-hidden": "true" },
         svg("path", { class: `curve m${method} ${style}`, d: "M0,5H36" })), `seed ${run.seed}${run.scores ? "" : " (not finished)"}`);
     }))));
@@ -148,12 +166,12 @@ function drawCurves() {
   const shown = DATA.runs.map((run, index) => ({ ...run, index })).filter((run) => !runRow(run.index).hidden);
   const drawable = (run) => devPoints(run, unit).length || lossPoints(run, unit).length;
   const charts = byTask(shown.filter(drawable), "headline").map(([task, members]) => {
-    const groups = bySettings(members);
-    const series = (points) => members.map((run) => ({ points: points(run, unit), run: run.index, ...stroke(run, groups), title: `${run.name}, seed ${run.seed}` }));
+    const groups = bySettings(members), looks = strokes(groups);
+    const series = (points) => members.map((run) => ({ points: points(run, unit), run: run.index, ...looks.get(run), title: `${run.name}, seed ${run.seed}` }));
     return html("div", { class: "pair", role: "group", "aria-label": task }, html("h3", {}, task),
       chart("dev", series(devPoints), { x: { label: unit }, y: { label: members[0].headline }, lines: true }),
       chart("training loss", series(lossPoints), { x: { label: unit }, y: { label: "loss", log: true }, lines: true }),
-      key(groups));
+      key(groups, looks));
   });
   document.getElementById("curve-charts").replaceChildren(...orNothing(charts));
 }
@@ -313,6 +331,7 @@ function show(index, open = true) {
 function goTo(index) {
   if (!DATA.runs[index]) return;
   runRow(index).hidden = false;  // a filter may hide what a link asks for
+  runRow(index).classList.remove("late");
   show(index);
   runRow(index).scrollIntoView();
   runRow(index).querySelector(".open").focus({ preventScroll: true });
@@ -342,6 +361,7 @@ function order(button) {
     return down * (a < b ? -1 : a > b ? 1 : 0);
   };
   table.append(...[...table.tBodies].sort((a, b) => compare(keys.get(a), keys.get(b))));
+  shorten(table);
 }
 
 // Events
@@ -367,7 +387,10 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button"), line = event.target.closest("svg [data-run]");
   if (button?.classList.contains("sort")) order(button);
   else if (button?.classList.contains("open")) show(button.dataset.run, button.getAttribute("aria-expanded") !== "true");
-  else if (line) goTo(line.dataset.run);
+  else if (button?.classList.contains("whole")) {
+    button.previousElementSibling.dataset.whole = "";
+    shorten(button.previousElementSibling);
+  } else if (line) goTo(line.dataset.run);
 });
 const followLink = () => { const link = /^#run-(\d+)$/.exec(location.hash); if (link) goTo(link[1]); };
 addEventListener("hashchange", followLink);
