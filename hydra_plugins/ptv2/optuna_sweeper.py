@@ -130,4 +130,4 @@ class OptunaSweeper(Sweeper):
             from joblib import effective_n_jobs
 
             return int(effective_n_jobs(launcher.n_jobs))
-        return 1
+        return int(launcher.get("together") or 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -214,6 +215,9 @@ def log_file(path: Path) -> Iterator[None]:
     handler = _LogFile(path, encoding="utf-8")
     handler.setLevel(logging.INFO)
     handler.setFormatter(_Shareable("%(asctime)s %(levelname)s %(message)s"))
+    thread = threading.get_ident()
+    if thread != threading.main_thread().ident:  # of runs that are trained together each has a thread
+        handler.addFilter(lambda record: record.thread == thread)
     root = logging.getLogger()
     root.addHandler(handler)
     log.setLevel(min(log.level or logging.INFO, logging.INFO))

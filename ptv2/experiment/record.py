@@ -15,8 +15,10 @@ from ptv2.experiment.data import EncodedData
 from ptv2.files import write_json_whole
 from ptv2.models.build import PromptedModel
 from ptv2.models.speed import slow_precision
+from ptv2.report.formats import count_of
 from ptv2.run_folders.directory import RunDirectory
 from ptv2.run_folders.environment import environment, processor_of
+from ptv2.training.together import current_member
 from ptv2.training.trainer import Position, Trainer
 
 if TYPE_CHECKING:
@@ -87,6 +89,19 @@ def training_notes(trainer: Trainer) -> list[str]:
             f"lines of metrics.jsonl damaged, altered or lost before the run was continued: {at.damaged_lines}"
         )
     return remarks
+
+
+def describe_company() -> int | None:
+    """The jobs that began this training together, it included; None: it was alone."""
+    member = current_member()
+    return member.group.joined if member is not None and member.group.joined > 1 else None
+
+
+def company_notes(company: int | None) -> list[str]:
+    """What a reader should know of a training together with other jobs."""
+    if company is None:
+        return []
+    return [f"trained together with {count_of(company - 1, 'other job')} over one backbone: times include theirs"]
 
 
 def notes(data: EncodedData, model: PromptedModel) -> list[str]:

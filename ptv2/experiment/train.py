@@ -14,7 +14,7 @@ from ptv2.experiment.data import EncodedData, Predictions, encode_data
 from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Opened, Read
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded
-from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
+from ptv2.experiment.record import company_notes, describe_company, notes, recording, say_if_slow, training_notes
 from ptv2.experiment.shared_part import Start, begin, train_shared
 from ptv2.experiment.tracking import tracking
 from ptv2.files import json_lines, write_text_whole
@@ -29,6 +29,7 @@ from ptv2.run_folders.record import Result, write_result
 from ptv2.training.device import make_accelerator, release
 from ptv2.training.monitor import Monitor
 from ptv2.training.shard import build_spread
+from ptv2.training.together import current_member
 from ptv2.training.trainer import Trainer
 from ptv2.variables import quieten_transformers
 
@@ -67,7 +68,9 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group
         show_encoded(overview)
     start = begin(shared, data.longest, group)
     tokens = prompt_tokens(config)
-    model = build_spread(lambda: build_model(config, data.head, tokens), config.trainer.shard, accelerator)
+    member = current_member()
+    backbone = None if member is None else member.group.backbone(config)
+    model = build_spread(lambda: build_model(config, data.head, tokens, backbone), config.trainer.shard, accelerator)
     try:
         model.check_length(data.longest)
         model.check_ids(data.highest)
@@ -81,6 +84,8 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group
                 recording(run) if main else nullcontext(),
                 tracking(trackers, run.path, run.config, config.task.headline, group) as tracked,
             ):
+                if member is not None:
+                    member.join(model, accelerator)
                 fit = Fit(config, run.path, model, accelerator, started + start.seconds)
                 result = _fit_and_record(fit, data, overview, run, start, watch, tracked.follow)
                 tracked.finish(result)
@@ -128,8 +133,12 @@ def _fit_and_record(
     def by_split(count: Callable[[Predictions, list[Any]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return {split: counts for split in scored if (counts := count(predictions[split], data.examples[split]))}
 
+    record, company = fit.record(), describe_company()
+    if company is not None:
+        record["runtime"]["together"] = company
+        record["memory"] |= {"peak": None, "before_training": None, "what": "not measured: shared with other jobs"}
     result = Result(
-        **fit.record(),
+        **record,
         task=config.task.name,
         method=config.method,
         test=tests.pop("test", None),
@@ -138,7 +147,7 @@ def _fit_and_record(
         confusion=by_split(task.confusion),
         data={**_data_record(data, predictions), "overview": overview},
         config=config.model_dump(mode="json"),
-        notes=[*start.notes, *notes(data, model), *training_notes(fit.trainer)],
+        notes=[*start.notes, *notes(data, model), *training_notes(fit.trainer), *company_notes(company)],
         shared=start.record,
     )
     if accelerator.is_main_process:

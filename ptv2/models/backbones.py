@@ -6,6 +6,7 @@ or `model.dtype`, without its pooler (pooling is done in `ptv2.models.build`).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 from collections.abc import Iterable
@@ -125,6 +126,14 @@ def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, lang
     if cfg.gradient_checkpointing:
         _checkpoint_gradients(model, family)
     return Backbone(model, pooler, origin, model.config, family, identity, words)
+
+
+def with_pooler_of(backbone: Backbone, seed: int) -> Backbone:
+    """The same transformer with a pooler of its own, as `load_backbone` gives it with `seed`; for checkpoints only."""
+    pooler = copy.deepcopy(backbone.pooler)
+    if backbone.pooler_origin == "random":
+        init_linear(pooler.dense, seeded(seed, "pooler"))
+    return replace(backbone, pooler=pooler.requires_grad_())
 
 
 def layers(model: nn.Module, count: int) -> list[nn.Module]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn import functional
 from ptv2.config.methods import Method
 from ptv2.config.schema import ModelConfig, PromptConfig, RunConfig
 from ptv2.errors import ConfigError, ModelError
+from ptv2.models.attention import LayerPrompts
 from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
@@ -30,6 +31,16 @@ from ptv2.models.seeding import seeded
 __all__ = ["HeadSpec", "PromptedModel", "build_model", "describe", "trainable_parameters", "trained_by_name"]
 
 Groups = dict[str, dict[str, nn.Parameter]]
+
+
+class SharedBackbone(Protocol):
+    """A backbone that several models use in one pass; see `ptv2.training.together`."""
+
+    def forward(self, inputs: dict[str, Any], prompts: LayerPrompts | None) -> Tensor:
+        """The last states of these rows, a leaf of the graph."""
+
+    def backward(self) -> None:
+        """Pass its gradient on to the prompts."""
 
 
 class PromptedModel(nn.Module):
@@ -57,6 +68,7 @@ class PromptedModel(nn.Module):
         # Shallow prompts are part of the sequence, so the text is always behind them.
         self.positions: Positions = cfg.prompt.positions if self.method.prompts == "deep" else "shifted"
         self._token_types = getattr(backbone.config, "type_vocab_size", 0) > 1
+        self.together: SharedBackbone | None = None  # in training, beside other models
         if self.method.backbone != "all":
             self._freeze(cfg)
         use_compact_dropout(self)
@@ -162,10 +174,12 @@ class PromptedModel(nn.Module):
                 inputs["position_ids"] = positions
         if not padded and not self.family.causal and self.family.positions != "blocks":
             inputs = {**inputs, "attention_mask": None}
-        if isinstance(self.prompts, DeepPrompts):
-            prompts = self.prompts(count_calls=self.family.shared_layers)
-            return self.backbone(**inputs, prompts=prompts).last_hidden_state
-        return self.backbone(**inputs).last_hidden_state
+        deep = isinstance(self.prompts, DeepPrompts)
+        prompts = self.prompts(count_calls=self.family.shared_layers) if deep else None  # type: ignore[misc]
+        if self.together is not None and self.training:
+            return self.together.forward(inputs, prompts)
+        options = {} if prompts is None else {"prompts": prompts}
+        return self.backbone(**inputs, **options).last_hidden_state
 
     def _put_before_input(self, inputs: dict[str, Tensor], prompt: Tensor) -> dict[str, Tensor]:
         """Inputs of one pass over prompt `[B, P, embedding]` and text.

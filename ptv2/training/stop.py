@@ -7,6 +7,7 @@ import signal
 import threading
 from contextlib import suppress
 from types import FrameType
+from typing import ClassVar
 
 from ptv2.interruption import end_at_next
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
@@ -19,25 +20,39 @@ class StopRequest:
     """While entered, the first SIGINT and the first SIGTERM only set `signal`; a second of its kind acts as usual.
 
     One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
-    SIGUSR1 and SIGUSR2 set it too, however often they come.
+    SIGUSR1 and SIGUSR2 set it too, however often they come. In another thread, which Python allows no handlers, it is
+    the request that the main thread got.
     """
 
+    _of_main: ClassVar[StopRequest | None] = None
+
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self._signal: int | None = None
+        self._outer: StopRequest | None = None
         self._before: dict[int, object] = {}
 
+    @property
+    def signal(self) -> int | None:
+        """The signal that came; None: no request."""
+        return self._signal if self._outer is None else self._outer.signal
+
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+        if threading.current_thread() is not threading.main_thread():
+            self._outer = StopRequest._of_main
+        else:
+            StopRequest._of_main = self
             for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
                 self._before[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(self, *details: object) -> None:
+        if StopRequest._of_main is self:
+            StopRequest._of_main = None
         for number in list(self._before):
             self._restore(number)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.signal = self.signal or number
+        self._signal = self._signal or number
         if number not in WARNINGS:
             self._restore(number)
         if number == signal.SIGINT:

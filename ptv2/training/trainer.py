@@ -186,6 +186,8 @@ class Trainer:
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.runner):
                 loss = self.runner(inputs)["loss_sum"] * weight
                 self.accelerator.backward(loss)
+                if self.model.together is not None:
+                    self.model.together.backward()
             total += loss.detach() / world
         return total
 

@@ -1,0 +1,82 @@
+"""`hydra/launcher=fused`: jobs of a sweep trained together, in this process, over one frozen backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from ptv2.errors import ConfigError
+from ptv2.run_folders.processes import is_alone
+
+
+class FusedLauncher(Launcher):
+    """Trains up to `together` jobs at a time; see conf/hydra/launcher/fused.yaml."""
+
+    def __init__(self, together: Any) -> None:
+        """`together`: as given, which `setup` checks, since Hydra hides what is raised here."""
+        self._together = together
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what the jobs need.
+
+        Raises:
+            ConfigError: `together` is no whole number from 1, or there are several processes.
+        """
+        if isinstance(self._together, bool) or not isinstance(self._together, int) or self._together < 1:
+            raise ConfigError(f"hydra.launcher.together={self._together}: expected a whole number from 1")
+        if not is_alone():
+            raise ConfigError("hydra/launcher=fused trains in one process; expected no torchrun around it")
+        self._context, self._task, self._config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run jobs, each in a thread of its own where it has company."""
+        from ptv2.console.output import err, tell
+        from ptv2.sweeps.fusing import choose_groups, settings_of
+
+        setup_globals()
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        composed = {n: self._composed(list(words), n) for n, words in zip(numbers, job_overrides, strict=True)}
+        groups, remarks = choose_groups({n: settings_of(config) for n, config in composed.items()}, self._together)
+        for remark in remarks:
+            tell(remark)
+        returned: dict[int, JobReturn] = {}
+        before, interactive = HydraConfig.instance().cfg, err.is_interactive
+
+        def work(number: int) -> Callable[[], None]:
+            def run() -> None:
+                returned[number] = self._run(composed[number])
+
+            return run
+
+        for group in groups:
+            if len(group) == 1:
+                work(group[0])()
+                continue
+            from ptv2.training.together import Group
+
+            err.is_interactive = False  # one bar for each would take the screen
+            Group(tell).run([work(number) for number in group])
+            HydraConfig.instance().cfg, err.is_interactive = before, interactive
+        return [returned[number] for number in numbers]
+
+    def _composed(self, words: list[str], number: int) -> DictConfig:
+        config = self._context.config_loader.load_sweep_config(self._config, words)
+        with open_dict(config):
+            config.hydra.job.id = str(number)
+            config.hydra.job.num = number
+        return config
+
+    def _run(self, config: DictConfig) -> JobReturn:
+        return run_job(
+            hydra_context=self._context,
+            task_function=self._task,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )

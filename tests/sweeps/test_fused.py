@@ -1,0 +1,210 @@
+"""`hydra/launcher=fused`: jobs that are trained together have the names and numbers of the same jobs alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import (
+    Command,
+    Done,
+    log_lines,
+    result_of,
+    run,
+    train_words,
+    wait_until,
+    write_backbone,
+    write_sentences,
+)
+
+from ptv2.config.schema import RunConfig
+from ptv2.sweeps.fusing import choose_groups
+
+FUSED = ("-m", "hydra/launcher=fused")
+OFF = ("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0")
+CLOSE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sentences(tmp_path_factory.mktemp("data"), 48, 16, 8)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_backbone(tmp_path_factory.mktemp("model") / "bb")
+
+
+def runs(out: Path) -> dict[str, Path]:
+    return {path.parent.name: path.parent for path in out.glob("*/result.json")}
+
+
+def same_numbers(one: Path, other: Path) -> None:
+    """Every loss within 1e-5, the same evaluations and artifact up to that."""
+    assert runs(one).keys() == runs(other).keys() != set()
+    for name, folder in runs(one).items():
+        expected, found = log_lines(folder), log_lines(other / name)
+        assert len(expected) == len(found)
+        for a, b in zip(expected, found, strict=True):
+            assert a.keys() == b.keys()
+            assert a["step"] == b["step"]
+            if "loss" in a:
+                assert b["loss"] == pytest.approx(a["loss"], abs=CLOSE)
+            else:
+                assert b == a
+        results = result_of(folder), result_of(other / name)
+        for key in ("best_step", "steps", "test", "parameters", "evaluations"):
+            assert results[0][key] == results[1][key], key
+
+
+def both(words: list[str], folder: Path, *, code: int = 0) -> Done:
+    """Run a sweep alone (`folder/alone`) and together (`folder/fused`)."""
+    alone = run([*words, f"out={folder / 'alone'}", "-m"], folder / "streams")
+    assert alone.code == code, alone.err
+    fused = run([*words, f"out={folder / 'fused'}", *FUSED], folder / "streams")
+    assert fused.code == code, fused.err
+    return fused
+
+
+def words_of(data: Path, backbone: Path, *words: str) -> list[str]:
+    start = train_words(data, Path("unused"), f"model.path={backbone}", *OFF, "trainer.batch_size=8")
+    return [word for word in [*start, *words] if not word.startswith("out=") and word != "optim.lr=0.03"]
+
+
+def test_different_seeds_and_lengths(data: Path, backbone: Path, tmp_path: Path) -> None:
+    words = words_of(data, backbone, "seed=1,2", "prompt.length=3,6", "trainer.epochs=9", "optim.lr=0.01")
+    done = both(words, tmp_path)
+    same_numbers(tmp_path / "alone", tmp_path / "fused")
+    results = [result_of(folder) for folder in runs(tmp_path / "fused").values()]
+    assert {result["steps"] for result in results} == {54}
+    assert {result["runtime"]["together"] for result in results} == {4}
+    assert all(any("together with 3 other jobs" in note for note in result["notes"]) for result in results)
+    assert "alone" not in done.err
+
+
+def test_methods_and_forms_go_together_with_their_own(data: Path, backbone: Path, tmp_path: Path) -> None:
+    """Deep prompts, both forms, shallow ones and none; a fine-tuning beside them is trained alone, and it is said."""
+    words = words_of(data, backbone, "seed=1,2", "optim.lr=0.01")
+    methods = ["method=p-tuning-v2,prompt-tuning,head-only,fine-tuning"]
+    done = both([*words, *methods, "trainer.epochs=3"], tmp_path)
+    both([*words, "prompt.form=hidden", "trainer.epochs=2,9", "prompt.length=4"], tmp_path)
+    same_numbers(tmp_path / "alone", tmp_path / "fused")
+    assert "trained alone: jobs 3, 7: method=fine-tuning" in done.err
+    together = [result_of(folder)["runtime"].get("together") for folder in runs(tmp_path / "fused").values()]
+    assert sorted(map(str, together)) == ["2"] * 6 + ["4"] * 4 + ["None"] * 2
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [("mini-entities", "p-tuning-v2"), ("mini-questions", "p-tuning-v2"), ("mini-questions", "prompt-tuning")],
+)
+def test_heads(task: str, method: str, backbone: Path, tmp_path: Path) -> None:
+    words = ["train", f"task={task}", "model=tiny", f"model.path={backbone}", *OFF, "trainer.max_steps=50"]
+    words += ["trainer.evaluate_every=25", f"method={method}", "prompt.length=3,5", "optim.lr=0.01", "seed=1"]
+    words += ["trainer.batch_size=8", "data.limit.train=80", "data.limit.dev=16", "data.limit.test=8"]
+    both(words, tmp_path)
+    same_numbers(tmp_path / "alone", tmp_path / "fused")
+
+
+def test_one_fails_and_one_stops_early(data: Path, backbone: Path, tmp_path: Path) -> None:
+    words = words_of(data, backbone, "optim.lr=0.01,1e29,0.02", "trainer.epochs=6", "trainer.patience=1", "seed=1")
+    done = both([*words, "optim.clip=null"], tmp_path, code=1)
+    same_numbers(tmp_path / "alone", tmp_path / "fused")
+    assert len(runs(tmp_path / "fused")) == 2
+    assert "finite" in done.out + done.err
+    states = {json.loads(path.read_text())["state"] for path in (tmp_path / "fused").glob("*/status.json")}
+    assert states == {"finished", "failed"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_goes_on_after_a_kill(number: int, data: Path, backbone: Path, tmp_path: Path) -> None:
+    """With states of their own, also with other company than before."""
+    words = words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=25", "trainer.checkpoint_minutes=0")
+    whole = run([*words, "seed=1,2,3", f"out={tmp_path / 'alone'}", "-m"], tmp_path)
+    assert whole.code == 0, whole.err
+    out = tmp_path / "fused"
+    command = Command([*words, "seed=1,2,3", f"out={out}", *FUSED], tmp_path)
+
+    def under_way() -> bool:
+        return len({path.parent for path in out.glob("*/state-*.safetensors") if steps(path) > 12}) == 3
+
+    assert wait_until(under_way, lambda: command.running)
+    command.signal(number)
+    stopped = command.wait()
+    assert stopped.code == 128 + number, stopped.err
+    assert not runs(out)
+    again = run([*words, "seed=3,1,2", f"out={out}", *FUSED, "hydra.launcher.together=2"], tmp_path)
+    assert again.code == 0, again.err
+    same_numbers(tmp_path / "alone", out)
+    assert all(result_of(folder)["runtime"]["resumed"] == 1 for folder in runs(out).values())
+
+
+def steps(path: Path) -> int:
+    return int(path.stem.partition("-")[2])
+
+
+def test_second_time_nothing_is_repeated(data: Path, backbone: Path, tmp_path: Path) -> None:
+    words = [*words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=1", "seed=1,2"), f"out={tmp_path / 'out'}"]
+    assert run([*words, *FUSED], tmp_path).code == 0
+    again = run([*words, *FUSED], tmp_path)
+    assert again.code == 0
+    assert again.out.count("finished before; nothing was repeated") == 2
+
+
+def test_logs_are_apart(data: Path, backbone: Path, tmp_path: Path) -> None:
+    words = words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=1", "seed=1,2")
+    assert run([*words, f"out={tmp_path / 'out'}", *FUSED], tmp_path).code == 0
+    for folder in runs(tmp_path / "out").values():
+        text = (folder / "log.txt").read_text()
+        assert text.count("epoch 1 ") == 1
+
+
+@pytest.mark.parametrize("count", ["0", "x", "1.5", "true"])
+def test_wrong_counts_are_refused(count: str, data: Path, tmp_path: Path) -> None:
+    words = [*train_words(data, tmp_path / "out", "seed=1,2"), *FUSED, f"hydra.launcher.together={count}"]
+    done = run(words, tmp_path)
+    assert done.code == 2
+    assert "hydra.launcher.together" in done.error
+
+
+def configs(*changes: dict[str, Any]) -> dict[int, RunConfig | None]:
+    from tiny import run_config
+
+    def change(tree: dict[str, Any], words: dict[str, Any]) -> RunConfig:
+        for key, value in words.items():
+            section, _, leaf = key.partition(".")
+            if leaf:
+                tree[section][leaf] = value
+            else:
+                tree[section] = value
+        return RunConfig.model_validate(tree)
+
+    base = run_config({"model_type": "bert"}).model_dump(mode="json")
+    base["model"]["path"] = "folder"
+    return {number: change(json.loads(json.dumps(base)), words) for number, words in enumerate(changes)}
+
+
+def groups(together: int, *changes: dict[str, Any]) -> tuple[list[list[int]], Iterable[str]]:
+    return choose_groups(configs(*changes), together)
+
+
+def test_groups() -> None:
+    seeds: list[dict[str, Any]] = [{"seed": seed} for seed in range(5)]
+    assert groups(2, *seeds)[0] == [[0, 1], [2, 3], [4]]
+    assert groups(8, *seeds, {"prompt.form": "hidden"}, {"seed": 7})[0] == [[0, 1, 2, 3, 4, 6], [5]]
+    assert groups(8, {"seed": 1}, {"seed": 1, "trainer.device": "auto"}, {"seed": 2})[0] == [[0, 2], [1]]
+    assert groups(8, {"seed": 1}, {"method": "bitfit"}, {"seed": 2}) == (
+        [[0, 2], [1]],
+        ["trained alone: job 1: method=bitfit"],
+    )
+    for alone in ({"model.compile": True}, {"track": ["tensorboard"]}, {"model.gradient_checkpointing": True}):
+        assert groups(8, {"seed": 1}, alone, alone, {"seed": 2})[0] == [[0, 3], [1], [2]]
+
+
+def test_random_weights_of_other_seeds_are_other_backbones() -> None:
+    changes = [{"model.path": "config:", "seed": seed, "optim.lr": rate} for seed in (1, 2) for rate in (0.1, 0.2)]
+    assert groups(8, *changes)[0] == [[0, 1], [2, 3]]
