@@ -88,7 +88,7 @@ class JointPrompts(LayerPrompts):
             for number, length in enumerate(self.lengths):
                 columns[number, ..., length:prompt_length] = -torch.inf
             columns = columns.repeat_interleave(torch.tensor(self.rows, device=query.device), dim=0)
-            self._joint = columns if self._mask is None else self._mask + columns
+            self._joint = columns if extended is None or self._mask is None else self._mask + columns
             self._joint_of = mask
         return self._joint.expand(-1, -1, query.shape[2], -1)
 

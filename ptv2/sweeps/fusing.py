@@ -35,6 +35,8 @@ def why_alone(config: RunConfig) -> str | None:
         return f"head.kind={config.head.kind}"
     if config.model.path == "config:" and config.model.pooler == "trained":
         return "model.pooler=trained on random weights"
+    if config.model.attention not in ("sdpa", "eager"):
+        return f"model.attention={config.model.attention}"
     switched = {
         "model.compile": config.model.compile,
         "model.gradient_checkpointing": config.model.gradient_checkpointing,

@@ -112,6 +112,13 @@ def test_hidden_prompts(family: str, padded: bool) -> None:
     check(built, [batch(2, 8, False, pad_id), batch(3, 8, padded, pad_id), batch(1, 8, False, pad_id)])
 
 
+@pytest.mark.parametrize("family", TOGETHER)
+def test_texts_of_one_length_need_no_mask(family: str) -> None:
+    """Only the columns that a prompt does not have are masked, in layers with and without a mask of their own."""
+    built = models(family, "p-tuning-v2", {})
+    check(built, [batch(rows, 8, False, built[0].config.pad_token_id) for rows in (2, 3, 1)])
+
+
 @pytest.mark.parametrize("method", ["p-tuning-v2", "prompt-tuning"])
 def test_choices(method: str) -> None:
     """Rows of a multiple choice are texts with each of its choices."""
