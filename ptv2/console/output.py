@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -112,7 +113,9 @@ class RichMonitor:
     def stepped(self, step: int, loss: float, rate: float) -> None:
         """Move the bar."""
         assert self._task is not None
-        self._bar.update(self._task, completed=step, loss=f"{loss:.3f}", rate=f"{rate:.1e}")
+        self._bar.update(
+            self._task, completed=step, loss="-" if math.isnan(loss) else f"{loss:.3f}", rate=f"{rate:.1e}"
+        )
 
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
         """Print a line with the dev metrics, the headline first."""

@@ -12,7 +12,7 @@ class Monitor(Protocol):
         """Training begins (or goes on) after `step` of `total` optimizer steps."""
 
     def stepped(self, step: int, loss: float, rate: float) -> None:
-        """A step is done: its mean loss, and the largest learning rate in force."""
+        """A step is done: the last loss that was read (at first NaN), and the largest learning rate in force."""
 
     def evaluated(self, step: int, epoch: float, metrics: dict[str, float], *, best: bool) -> None:
         """The dev set was scored. May raise `ptv2.errors.Pruned` to end the training here, in a single process."""
