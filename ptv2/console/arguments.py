@@ -143,7 +143,7 @@ def in_one_grammar(
         several: keys that may be given several times.
 
     Raises:
-        ConfigError: two values for one key.
+        ConfigError: two values for one key, in different forms.
     """
     spelled: list[str] = []
     typed: dict[str, tuple[str, str]] = {}
@@ -163,9 +163,11 @@ def in_one_grammar(
                 spelled += [word] if following is None else [word, following]
                 continue
             value, word = following, f"{word} {following}"
-        if key in typed and typed[key][0] != value:
-            raise ConfigError(f"{typed[key][1]} and {word}: expected one of them")
-        if key not in typed:
+        before = typed.get(key)
+        same_form = before is None or before[1].startswith("--") == word.startswith("--")
+        if not same_form and before is not None and before[0] != value:
+            raise ConfigError(f"{before[1]} and {word}: expected one of them")
+        if same_form:  # twice in one form: the command says what that means; for Hydra and options the last one counts
             spelled.append(f"--{key}={value}" if is_option else f"{key}={value}")
         if key not in several:
             typed[key] = value, word

@@ -206,7 +206,9 @@ class SeveralHeads(nn.Module):
 
     def of(self, batch: Mapping[str, Tensor]) -> Head:
         """The head that scores this batch."""
-        head = self.heads[int(batch[HEAD].cpu().numpy())]  # on the CPU: no device is waited for
+        number = batch[HEAD]
+        plain = type(number) is Tensor and number.device.type == "cpu"  # read without waiting for a device
+        head = self.heads[int(number.numpy() if plain else number)]
         assert isinstance(head, Head)
         return head
 
