@@ -100,7 +100,11 @@ def test_methods_and_forms_go_together_with_their_own(data: Path, backbone: Path
 
 @pytest.mark.parametrize(
     ("task", "method"),
-    [("mini-entities", "p-tuning-v2"), ("mini-questions", "p-tuning-v2"), ("mini-questions", "prompt-tuning")],
+    [
+        ("mini-entities", "p-tuning-v2"),
+        ("mini-questions", "prompt-tuning"),
+        pytest.param("mini-questions", "p-tuning-v2", marks=pytest.mark.slow),
+    ],
 )
 def test_heads(task: str, method: str, backbone: Path, tmp_path: Path) -> None:
     words = ["train", f"task={task}", "model=tiny", f"model.path={backbone}", *OFF, "trainer.max_steps=50"]
