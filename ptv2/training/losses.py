@@ -1,4 +1,4 @@
-"""Losses and gradient norms of steps, left on the device until somebody needs them: to read one waits for it."""
+"""Losses and gradient norms of steps, left on the device until somebody needs them, since reading one waits for it."""
 
 from __future__ import annotations
 

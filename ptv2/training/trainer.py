@@ -179,7 +179,8 @@ class Trainer:
             # An empty share still runs forward and backward: the other processes wait for its gradients.
             inputs = self.train.batch(indices or batch[:1])
             if self._widens:
-                inputs = widen(inputs, self.model.prompt_length, self.model.config.pad_token_id)
+                model = self.model
+                inputs = widen(inputs, model.prompt_length, model.config.pad_token_id, model.max_text_length)
             inputs = send(inputs, self.accelerator.device)  # beside the last step, which may still run on a GPU
             weight = world / targets if indices else 0.0  # gradients are averaged over processes afterwards
             last = i == len(parts) - 1

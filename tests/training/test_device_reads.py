@@ -188,7 +188,7 @@ def test_batches_for_tensor_cores_score_the_same() -> None:
         model = tiny_model("bert", spec=spec)
         batch = batch_of(spec, pad=0)
         length = batch["input_ids"].shape[-1]
-        wide = widen(batch, prompt_length=4, pad_id=0)
+        wide = widen(batch, prompt_length=4, pad_id=0, longest=None)
         if spec.kind == "span":
             assert wide is batch
             continue
@@ -197,7 +197,8 @@ def test_batches_for_tensor_cores_score_the_same() -> None:
         ours, theirs = model(wide), model(batch)
         torch.testing.assert_close(ours["loss_sum"], theirs["loss_sum"], atol=1e-5, rtol=1e-5)
         assert ours["count"] == theirs["count"]
-        assert widen(wide, prompt_length=4, pad_id=0) is wide
+        assert widen(wide, prompt_length=4, pad_id=0, longest=None) is wide
+        assert widen(batch, prompt_length=4, pad_id=0, longest=length) is batch, "no longer than the positions"
 
 
 @pytest.mark.slow
