@@ -1,18 +1,23 @@
 """Sweeps of K jobs trained together over one backbone, against the same jobs one after the other.
 
-Run `python benchmarks/fused.py [--counts 1 4 16] [SETTING=VALUE ...]`; the settings are those of `ptv2 train`, such as
-`model=roberta-large trainer.batch_size=16`. Both sweeps run in turns in processes of their own, and the table has
-seconds of wall time and CPU from start to end.
+    python benchmarks/fused.py [--counts 1,4,16] [SETTING=VALUE ...]
+
+The settings are those of `ptv2 train`, such as `model=roberta-large trainer.batch_size=16`. Both sweeps run in turns in
+processes of their own. The table has seconds of wall time and CPU from start to end, and how many times longer the jobs
+take one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 SETTINGS = ["task=mini-inference", "trainer.max_steps=60", "trainer.evaluate_every=60", "trainer.batch_size=16"]
@@ -29,15 +34,18 @@ def measure(settings: list[str], count: int, out: Path, *launcher: str) -> tuple
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--counts", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("settings", nargs="*")
+    parser.add_argument("--counts", default="1,4,16", help="jobs of a sweep (default: 1,4,16)")
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
     arguments = parser.parse_args()
+    counts = [int(count) for count in arguments.counts.split(",")]
     settings = [*SETTINGS, *arguments.settings]
-    print(f"`{' '.join(settings)}`\n")
+    print(f"`{' '.join(['python', 'benchmarks/fused.py', *sys.argv[1:]])}`\n\n`ptv2 train {' '.join(settings)}`\n")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+    print(f"{platform.machine()}, {os.cpu_count()} cores; python {platform.python_version()}, {versions}\n")
     print("| jobs | alone, s | together, s | ratio | alone, CPU s | together, CPU s | ratio |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for count in arguments.counts:
+        for count in counts:
             alone = measure(settings, count, Path(folder, f"alone-{count}"))
             launcher = ("hydra/launcher=fused", f"hydra.launcher.together={count}")
             fused = measure(settings, count, Path(folder, f"fused-{count}"), *launcher)
