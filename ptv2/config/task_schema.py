@@ -285,8 +285,8 @@ class DataConfig(Frozen):
             raise ValueError(f"data.folds={self.folds}: expected no data.split beside it")
         if self.fold is None or self.fold >= self.folds:
             raise ValueError(
-                f"data.folds={self.folds}: expected data.fold=0 to {self.folds - 1} beside it, or none for a command "
-                f"`ptv2 train`, which makes a run of each"
+                f"data.folds={self.folds}: expected data.fold=0 to {self.folds - 1} beside it; the command "
+                f"`ptv2 train data.folds={self.folds}` makes a run for each"
             )
         return self
 

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -46,30 +47,30 @@ class Subject:
     results: tuple[str, ...]  # names of the numbers to compare runs by
 
 
-class Tracker:
+class Tracker(ABC):
     """One tracked run. Any method may raise whatever the program behind it does."""
 
     inner: Any  # Accelerate's tracker
     logged: int | None = None  # lines that a server has, where it says so; else the steps in `Known` tell
 
+    @abstractmethod
     def start(self, subject: Subject, known: Known) -> Known:
         """Begin a tracked run, or go on with the one that is known; returns what is known of it then."""
-        raise NotImplementedError
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Add numbers at an optimizer step."""
         self.inner.log(dict(values), step=step)
 
-    def attach(self, page: Path) -> None:
+    def attach(self, page: Path) -> None:  # noqa: B027 - not every program takes files
         """Add a file, where the program takes files."""
 
     def end(self, code: int) -> None:
         """Close it; `code` is 0, `FAILED` or `INTERRUPTED`."""
         self.inner.finish()
 
+    @abstractmethod
     def where(self) -> str:
         """Where to look at it: an address or a command; empty if nothing is kept."""
-        raise NotImplementedError
 
 
 class TensorBoard(Tracker):

@@ -267,7 +267,7 @@ def eager_attention(
 
 
 def without_reading(mask_function: Callable[..., Any]) -> Callable[..., Any]:
-    """The library's `mask_function`, which never asks whether there is padding: to read that waits for the device.
+    """The library's `mask_function` without the question whether there is padding, whose answer the device would owe.
 
     Whoever made the batch knows, and gives no mask where there is none (`PromptedModel.forward`).
     """

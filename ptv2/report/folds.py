@@ -47,11 +47,10 @@ def missing_folds(result: Result) -> str | None:
 
 def _pool(folds: Sequence[Result]) -> Result:
     first = folds[0]
+    examples_of = {split: split for split in first.splits} | {"dev_last": "dev"}
     mean = {
-        split: _weighted(
-            [(run.scores(split) or {}, run.data["examples"].get(split.partition("_")[0], 1)) for run in folds]
-        )
-        for split in (*first.splits, "dev_last")
+        split: _weighted([(run.scores(split) or {}, run.data["examples"].get(scored, 1)) for run in folds])
+        for split, scored in examples_of.items()
     }
     examples = {
         split: (sum if split == "dev" else statistics.mean)([run.data["examples"][split] for run in folds])
