@@ -84,10 +84,9 @@ class JointPrompts(LayerPrompts):
             return extended
         width = prompt_length + key_length
         if self._joint is None or self._joint_of is not mask or self._joint.shape[-1] != width:
-            columns = query.new_zeros(len(self.rows), 1, 1, width)
-            for number, length in enumerate(self.lengths):
-                columns[number, ..., length:prompt_length] = -torch.inf
-            columns = columns.repeat_interleave(torch.tensor(self.rows, device=query.device), dim=0)
+            columns = query.new_zeros(sum(self.rows), 1, 1, width)
+            for rows, length in zip(columns.split(self.rows), self.lengths, strict=True):
+                rows[..., length:prompt_length] = -torch.inf
             self._joint = columns if extended is None or self._mask is None else self._mask + columns
             self._joint_of = mask
         return self._joint.expand(-1, -1, query.shape[2], -1)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from commandline import log_lines
+from device_reads import Reads
 from tiny import FAMILY_CONFIGS, LAYERS, tiny_batch, tiny_model
-from torch.utils._python_dispatch import TorchDispatchMode
 from trainers import make_trainer, random_examples
 
 from ptv2.config.schema import OptimConfig
@@ -26,23 +26,10 @@ from ptv2.training import trainer as trainer_module
 from ptv2.training.optim import build_optimizer
 from ptv2.training.transfer import send, widen
 
-READS = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default, torch.ops.aten.equal.default}
 FAMILIES = sorted(FAMILY_CONFIGS)
 METHODS = ["p-tuning-v2", "prompt-tuning", "fine-tuning", "lora", "bitfit", "head-only"]
 WHOLE = {"bert", "mpnet", "deberta-v2", "gpt2", "glm-2021"}  # one of each way to attend: with all heads and methods
 SPECS = [HeadSpec("classification", 3), HeadSpec("choice", 2), HeadSpec("tagging", 5), HeadSpec("span", 2)]
-
-
-class Reads(TorchDispatchMode):
-    """Counts operations whose result Python reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += function in READS
-        return function(*args, **(kwargs or {}))
 
 
 def batch_of(spec: HeadSpec, pad: int) -> dict[str, torch.Tensor]:
