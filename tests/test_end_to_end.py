@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
 import sys
@@ -12,19 +11,14 @@ from types import ModuleType
 
 import pytest
 from peft_versions import refusal
+from script_files import load_script
 
 OPTIONS = argparse.Namespace(train=200, dev=20, epochs=1, batch=8, prompt=4, rounds=2, threads=1)
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "end_to_end.py"
-    spec = importlib.util.spec_from_file_location("end_to_end", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/end_to_end.py")
 
 
 def test_the_examples_have_the_lengths_that_the_page_says(benchmark: ModuleType, tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from peft_versions import refusal
+from script_files import load_script
 
 OPTIONS = argparse.Namespace(batch=2, length=16, prompt=4, steps=1, checkpointing=False)
 RATE = {"rate": 1e12, "device": "none", "memory": 0}
@@ -18,13 +17,7 @@ RATE = {"rate": 1e12, "device": "none", "memory": 0}
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "gpu_large.py"
-    spec = importlib.util.spec_from_file_location("gpu_large", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/gpu_large.py")
 
 
 def test_every_method_is_measured(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from script_files import load_script
 from tiny import run_config
 
 from ptv2.config.compose import compose
@@ -117,20 +116,10 @@ def test_memory_is_what_the_allocator_sees(method: str) -> None:
     def step() -> None:
         model(inputs)["loss_sum"].backward()
 
-    measured = step_time().peak(step, torch.device("cpu"))
+    measured = load_script("benchmarks/step_time.py").peak(step, torch.device("cpu"))
     planned = counted.peak - counted.weights - counted.optimizer
     assert planned == pytest.approx(measured, rel=0.1)
     assert counted.activations < planned
-
-
-def step_time() -> Any:
-    path = Path(__file__).parents[2] / "benchmarks" / "step_time.py"
-    spec = importlib.util.spec_from_file_location("step_time", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_what_saves_memory_is_seen() -> None:

@@ -6,15 +6,14 @@ what is trained, for each method and head: test_build.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from peft_versions import skip_where_peft_refuses
+from script_files import ROOT, load_script
 from tiny import FAMILY_CONFIGS, tiny_batch, tiny_model
 from torch import Tensor, nn
 
@@ -24,7 +23,6 @@ from ptv2.models.configs import output_width
 from ptv2.models.families import FAMILIES, facts
 from ptv2.models.heads import Head
 
-ROOT = Path(__file__).parents[2]
 METHODS = ["p-tuning-v2", "prompt-tuning", "fine-tuning"]
 SPECS = [HeadSpec("classification", 3), HeadSpec("choice", 2), HeadSpec("tagging", 5), HeadSpec("span", 2)]
 ASKED = (
@@ -145,12 +143,7 @@ def test_gradient_checkpointing_is_there_where_the_table_says(family: str) -> No
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("coverage_table", ROOT / "scripts" / "coverage_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("scripts/coverage_table.py")
 
 
 def test_the_table_in_the_documentation_is_this_one(script: ModuleType) -> None:
