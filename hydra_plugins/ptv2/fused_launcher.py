@@ -42,9 +42,9 @@ class FusedLauncher(Launcher):
         setup_globals()
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         composed = {n: self._composed(list(words), n) for n, words in zip(numbers, job_overrides, strict=True)}
-        groups, remarks = choose_groups({n: settings_of(config) for n, config in composed.items()}, self._together)
-        for remark in remarks:
-            tell(remark)
+        groups, alone = choose_groups({n: settings_of(config) for n, config in composed.items()}, self._together)
+        for reason, jobs in alone.items():
+            tell(f"trained alone: job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}: {reason}")
         returned: dict[int, JobReturn] = {}
         before, interactive = HydraConfig.instance().cfg, err.is_interactive
 

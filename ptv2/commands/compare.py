@@ -24,6 +24,7 @@ EPILOG = """words:
   sweep=NAME               file with the search spaces, sweep/NAME.yaml in --config-dir (default: optuna)
   data=DIR                 folder of all data: DIR/<task> has a task's files; for one task also data.dir=DIR
   jobs=N                   processes side by side (default: 1)
+  fuse=K                   train up to K runs of the table together over one frozen backbone (default: 1)
   out=DIR                  where runs and searches go (default: runs)
   out=FILE.md              write the table to this file too
   results=DIR              where tables go (default: results)

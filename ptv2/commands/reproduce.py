@@ -18,6 +18,7 @@ EPILOG = """words:
   rows=, columns=, methods=  names with commas: only these; columns= and methods= also take any other
   seeds=1,2,3 or 1-3       instead of the table's own
   jobs=N                   runs side by side (default: 1)
+  fuse=K                   train up to K runs of each of them together over one frozen backbone (default: 1)
   out=DIR, results=DIR     where runs and tables go (default: runs, results)
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   share=family|table       which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)

@@ -22,13 +22,15 @@ from ptv2.console.arguments import in_one_grammar
 from ptv2.errors import ConfigError, Interrupted, first_line
 from ptv2.run_folders.processes import note_start
 from ptv2.sweeps import outcomes
-from ptv2.sweeps.job import run_job
+from ptv2.sweeps.job import TOGETHER, run_job, train_together
 from ptv2.sweeps.launching import explain_launching
 
 
 def main(arguments: list[str]) -> int:
     """Run Hydra on the arguments; returns 1 if any job of a sweep failed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and `ptv2.cli` says it in one line
+    if arguments[:1] == [TOGETHER]:
+        return train_together(arguments[1:])
     note_start()
     arguments, config_dir = options_first(every_fold(in_one_grammar(arguments, keys=("out",))))
     if {("--cfg", "job"), ("-c", "job")} & set(pairwise(arguments)) and "--resolve" not in arguments:

@@ -11,6 +11,7 @@ from typing import Any
 from ptv2.errors import ConfigError, unknown
 
 SHARES = ("family", "table")
+LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
 MARGIN = 1.0  # points within which two methods count as equivalent
 
 
@@ -28,6 +29,7 @@ class Options:
     seeds: tuple[int, ...] = ()
     data: Path | None = None
     jobs: int = 1
+    fuse: int = 1  # runs that one process may train over one backbone
     out: str = "runs"
     results: Path = Path("results")
     margin: float = MARGIN
@@ -167,6 +169,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "seeds": _parse_seeds,
     "data": _parse_folder,
     "jobs": _parse_count,
+    "fuse": _parse_count,
     "out": _parse_text,
     "results": _parse_folder,
     "margin": _parse_points,
@@ -177,6 +180,7 @@ INSTEAD = {
     "method": "expected methods=NAME,NAME",
     "row": "expected rows=NAME,NAME",
     "column": "expected columns=NAME,NAME",
+    "hydra/launcher": LAUNCHER,
     "data.dir": "expected data=DIR, the folder that holds a folder for each task",
 }
 assert PARSERS.keys() <= {field.name for field in fields(Options)}

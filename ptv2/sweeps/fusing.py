@@ -13,6 +13,8 @@ from ptv2.config.compose import to_run_config
 from ptv2.config.identity import decisive, run_hash
 from ptv2.config.schema import RunConfig
 
+NO_OTHER = "no other with the same model, task, kind of prompts and trainer.precision (random weights: and seed)"
+
 
 def settings_of(composed: DictConfig) -> RunConfig | None:
     """The settings of a job that Hydra composed; None if they are wrong, which the job itself says."""
@@ -61,8 +63,8 @@ def shared_settings(config: RunConfig) -> str:
     return json.dumps(shared, sort_keys=True, default=str)
 
 
-def choose_groups(jobs: Mapping[int, RunConfig | None], together: int) -> tuple[list[list[int]], list[str]]:
-    """Groups of at most `together` jobs, in order of their first ones, and a line for each reason to be alone."""
+def choose_groups(jobs: Mapping[int, RunConfig | None], together: int) -> tuple[list[list[int]], dict[str, list[int]]]:
+    """Groups of at most `together` jobs, in order of their first ones, and which jobs are alone for what reason."""
     groups: list[list[int]] = []
     open_groups: dict[str, list[tuple[list[int], set[str]]]] = {}
     reasons: dict[str, list[int]] = {}
@@ -82,15 +84,7 @@ def choose_groups(jobs: Mapping[int, RunConfig | None], together: int) -> tuple[
         else:
             groups.append([number])
             known.append((groups[-1], {run}))
-    remarks = [f"trained alone: {_jobs(numbers)}: {reason}" for reason, numbers in reasons.items()]
-    lonely = [members[0] for known in open_groups.values() for members, _ in known if len(members) == 1]
+    lonely = [known[0][0][0] for known in open_groups.values() if len(known) == len(known[0][0]) == 1]
     if lonely and len(open_groups) > 1:
-        remarks.append(
-            f"trained alone: {_jobs(sorted(lonely))}: no other job with the same model, task, kind of prompts and "
-            "trainer.precision (random weights: and seed)"
-        )
-    return groups, remarks
-
-
-def _jobs(numbers: list[int]) -> str:
-    return f"job{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+        reasons[NO_OTHER] = sorted(lonely)
+    return groups, reasons

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from ptv2.config.compose import to_run_config
+from ptv2.config.compose import compose, to_run_config
+from ptv2.config.spelling import options_first
 from ptv2.console.fault_log import answer
 from ptv2.console.listening import listen
 from ptv2.errors import Interrupted, Pruned, first_line, in_one_line
@@ -22,6 +26,8 @@ from ptv2.streams import forgive_errors
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of
 from ptv2.sweeps.requeue import requeue_if_preempted
+
+TOGETHER, SEPARATOR = "--together", "--"  # for `ptv2 train` in a process that `ptv2 reproduce` starts
 
 
 def run_job(config: DictConfig) -> outcomes.Outcome | None:
@@ -51,7 +57,7 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
         name = f"job {number}" if trial is None else f"trial {trial}"
         changed = [word for word in overrides if word not in sys.argv]  # the user knows the others
         tell(Text.assemble((name, "bold"), f"  {' '.join(changed or overrides)}"))
-    outcome = _outcome(config, number, overrides)
+    outcome = _outcome(lambda: _run(config, overrides), number, overrides)
     gc.collect()  # a failed run's traceback may refer to itself, and thereby to the backbone
     if outcome.state in ("failed", "pruned"):
         tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
@@ -59,10 +65,48 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
     return outcome
 
 
-def _outcome(config: DictConfig, number: int, overrides: list[str]) -> outcomes.Outcome:
-    """Run one job of a sweep; an error ends it, not the others."""
+def train_together(words: Sequence[str]) -> int:
+    """Train jobs over one frozen backbone, in this process, and print a line for each that failed.
+
+    Args:
+        words: the settings of the jobs, as `ptv2 train` takes them, with `--` between them.
+
+    Returns:
+        0, or 1 if one failed.
+
+    Raises:
+        Interrupted: stopped by a signal.
+    """
+    from ptv2.console.output import tell
+
+    jobs = [[word for word in job if word != SEPARATOR] for _, job in groupby(words, SEPARATOR.__ne__)][::2]
+    configs = [compose(*options_first(job)) for job in jobs]
+    ended: list[outcomes.Outcome] = []
+
+    def work(number: int) -> None:
+        outcome = _outcome(lambda: make_run(configs[number]), number, jobs[number])
+        if outcome.state == "failed":
+            tell(f"{error_start(number)}{outcome.message}")
+        ended.append(outcome)
+
+    from ptv2.training.together import Group
+
+    Group(tell).run([partial(work, number) for number in range(len(jobs))])
+    for outcome in ended:
+        if outcome.signal is not None:
+            raise Interrupted(outcome.message, outcome.signal)
+    return 1 if any(outcome.state == "failed" for outcome in ended) else 0
+
+
+def error_start(number: int) -> str:
+    """How the line begins that says why a job of `train_together` failed."""
+    return f"ptv2: job {number}: error: "
+
+
+def _outcome(make: Callable[[], tuple[Result, Path, bool]], number: int, overrides: list[str]) -> outcomes.Outcome:
+    """Make the run of one of several jobs; an error ends it, not the others."""
     try:
-        result, folder, again = _run(config, overrides)
+        result, folder, again = make()
     except Interrupted as error:
         message, received = str(error), error.exit_code - 128
         try:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,7 +38,8 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripts]:
     """What the runs of a cell do, by the cell's name."""
     found: Scripts = {}
 
-    def command(job: Job) -> list[str]:
+    def command(jobs: Sequence[Job]) -> list[str]:
+        (job,) = jobs
         text = json.dumps(asdict(result("p-tuning-v2", job.seed, 80.0)))
         return [sys.executable, "-S", "-c", found[job.cell.key[0]], str(job.folder), text]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +191,7 @@ def configs(*changes: dict[str, Any]) -> dict[int, RunConfig | None]:
     return {number: change(json.loads(json.dumps(base)), words) for number, words in enumerate(changes)}
 
 
-def groups(together: int, *changes: dict[str, Any]) -> tuple[list[list[int]], Iterable[str]]:
+def groups(together: int, *changes: dict[str, Any]) -> tuple[list[list[int]], dict[str, list[int]]]:
     return choose_groups(configs(*changes), together)
 
 
@@ -203,7 +202,7 @@ def test_groups() -> None:
     assert groups(8, {"seed": 1}, {"seed": 1, "trainer.device": "auto"}, {"seed": 2})[0] == [[0, 2], [1]]
     assert groups(8, {"seed": 1}, {"method": "bitfit"}, {"seed": 2}) == (
         [[0, 2], [1]],
-        ["trained alone: job 1: method=bitfit"],
+        {"method=bitfit": [1]},
     )
     for alone in ({"model.compile": True}, {"track": ["tensorboard"]}, {"model.gradient_checkpointing": True}):
         assert groups(8, {"seed": 1}, alone, alone, {"seed": 2})[0] == [[0, 3], [1], [2]]

@@ -45,7 +45,9 @@ def compare(options: CompareOptions) -> int:
     picks = [pick(search) for search in searches]
     jobs = [job for picked in picks for job in _jobs_of(picked, options, failures)]
     try:
-        statuses: list[JobStatus] = collect(jobs) if options.collect else execute(jobs, options.jobs, "picked settings")
+        statuses: list[JobStatus] = (
+            collect(jobs) if options.collect else execute(jobs, options.jobs, "picked settings", options.fuse)
+        )
     except Interrupted:
         finish(request, picks, collect(jobs), options)
         raise

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from ptv2.config.methods import METHODS
 from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, unknown
-from ptv2.reproduce.options import PARSERS, Options, split_words
+from ptv2.reproduce.options import LAUNCHER, PARSERS, Options, split_words
 
 SEEDS = (1, 2, 3)
 BUDGET = 10
@@ -115,13 +115,14 @@ COMPARE_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "seeds": _parse_seeds,
     "seed": _parse_seed,
     "sweep": PARSERS["table"],
-    **{key: PARSERS[key] for key in ("model", "data", "jobs", "out", "results", "margin")},
+    **{key: PARSERS[key] for key in ("model", "data", "jobs", "fuse", "out", "results", "margin")},
 }
 FIELDS = {"task": "tasks", "seed": "trial_seed"}  # names of fields that differ from the words
 INSTEAD = {
     "method": "expected methods=NAME,NAME",
     "tasks": "expected task=NAME,NAME",
     "trials": "expected budget=N, the trials of each method",
+    "hydra/launcher": LAUNCHER,
     "table": "a table is ptv2 reproduce's; expected task=NAME",
     "figure": "a figure is ptv2 reproduce's; expected task=NAME",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import clock, out, tell
@@ -10,6 +11,7 @@ from ptv2.report.formats import count_of
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.compare.search import Search, typical_job
 from ptv2.reproduce.jobs.execute import collect
+from ptv2.reproduce.jobs.fuse import group_jobs
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.show_plan import seconds_of
 from ptv2.reproduce.jobs.timing import Clock
@@ -31,16 +33,19 @@ def show_plan(searches: Sequence[Search], runs: Sequence[Sequence[Job]], options
         runs: the runs of its picked settings, by search.
     """
     known = Clock([(status.job, status.result) for search in searches for status in collect([search.job])])
-    rows, trials_left, runs_left, each, counted = [], 0, 0, [], False
+    rows, trials_left, each, counted = [], 0, [], False
+    runs_left: list[Job] = []
     for search, jobs in zip(searches, runs, strict=True):
         trials = search.budget - len(search.trials)
-        left = sum(status.state != "finished" for status in collect(jobs))
         job = typical_job(search)
+        open_jobs = [status.job for status in collect(jobs) if status.state != "finished"]
+        runs_left += [one if one.config else _with_seed(job, one.seed) for one in open_jobs]
+        left = len(open_jobs)
         seconds = seconds_of(job, known) if trials or left else None
         counted = counted or (seconds is not None and known.expected(job) is None)
         if trials or left:
             each.append(None if seconds is None else seconds * (trials + left))
-        trials_left, runs_left = trials_left + trials, runs_left + left
+        trials_left += trials
         counts = (_count(trials, search.budget), _count(left, len(jobs)))
         space = " ".join(f"{key}={value}" for key, value in search.space.items())
         rows.append((*search.job.cell.key[1:], *counts, "" if seconds is None else clock(seconds), space))
@@ -48,14 +53,21 @@ def show_plan(searches: Sequence[Search], runs: Sequence[Sequence[Job]], options
     if not trials_left and not runs_left:
         tell("No runs to make: all are finished.", out)
         return
+    for line in group_jobs(runs_left, options.fuse)[1]:
+        tell(line, out)
     times = [seconds for seconds in each if seconds is not None]
     guess = "time not known"
     if len(times) == len(each):
         origin = "at most, for texts of full length" if counted else "by finished runs"
         guess = f"about {clock(max(sum(times) / options.jobs, *times, 0.0))} ({origin})"
-    to_make = f"{count_of(trials_left, 'trial')} and {count_of(runs_left, 'run')} to make"
+    to_make = f"{count_of(trials_left, 'trial')} and {count_of(len(runs_left), 'run')} to make"
     tell(f"{to_make}; {guess}. Trials differ in epochs, and pruned ones end early.", out)
 
 
 def _count(left: int, of: int) -> str:
     return f"{left} to make" if left else f"{of} finished"
+
+
+def _with_seed(job: Job, seed: int) -> Job:
+    assert job.config is not None
+    return replace(job, config=job.config.model_copy(update={"seed": seed}))

@@ -127,6 +127,7 @@ def format_command(options: CompareOptions) -> str:
     words += [f"seeds={','.join(map(str, options.seeds))}", f"seed={options.trial_seed}"]
     words += ["data=DIR"] if options.data else []
     words += [f"sweep={options.sweep}"] if options.sweep != "optuna" else []
+    words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
     settings = [word for word in options.overrides if word != "recipe=none"]
     words += [shlex.quote(shareable_word(word, options)) for word in (*settings, *options.ranges, *options.of_search)]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []

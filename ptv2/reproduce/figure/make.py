@@ -72,7 +72,7 @@ def reproduce_figure(name: str, options: Options) -> int:
         return 0
     if not options.collect and request.gaps is None:  # one backbone can be compared with the paper's
         refuse_lone_value(request, jobs)
-    statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"figure {name}")
+    statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"figure {name}", options.fuse)
     everything = [*statuses, *collect(looked_for)]
     points = gather(request, everything, options)
     stem = _stem(request, options, jobs)

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ptv2.errors import first_line
+from ptv2.errors import Interrupted, first_line
 from ptv2.gpus import VISIBLE, least_used
+from ptv2.training.stop import StopRequest
+
+ERROR = "ptv2: error: "
 
 
 @dataclass
@@ -29,6 +33,62 @@ class Child:
     @property
     def ended(self) -> bool:
         return self.process.poll() is not None
+
+
+class Task(ABC):
+    """What one child makes: runs, or the trials of a search."""
+
+    child: Child | None = None  # while it is made
+
+    @property
+    @abstractmethod
+    def is_taken(self) -> bool:
+        """Whether another process makes it now, whose end is waited for."""
+
+    @abstractmethod
+    def begin(self) -> tuple[list[str], Path] | None:
+        """Its command, and the file for what that prints; None: nothing is left to make."""
+
+    @abstractmethod
+    def look(self, child: Child, *, ended: bool) -> None:
+        """Say what is new; called now and then, and once when the child has ended."""
+
+
+def make_all(tasks: Sequence[Task], workers: int, seconds: float, show: Callable[[], None] = lambda: None) -> None:
+    """Make tasks, `workers` at a time; all in one thread, so that signals and children need no locks.
+
+    Args:
+        seconds: between two looks at what is made.
+        show: called after each.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the children were stopped at a step and the same command goes on.
+    """
+    waiting, running = list(tasks), dict[Task, Child]()
+    with StopRequest() as asked:
+        try:
+            while (waiting or running) and asked.signal is None:
+                for task, child in list(running.items()):
+                    if ended := child.ended:  # before what it left is read
+                        del running[task]
+                        child.output.close()
+                    task.look(child, ended=ended)
+                for task in list(waiting):
+                    if len(running) >= workers:
+                        break
+                    if task.is_taken:
+                        continue
+                    waiting.remove(task)
+                    if (begun := task.begin()) is not None:
+                        running[task] = start(*begun, workers, running.values())
+                for task in tasks:
+                    task.child = running.get(task)
+                show()
+                time.sleep(seconds)
+        finally:
+            stop(list(running.values()))
+        if asked.signal is not None:
+            raise Interrupted("stopped; the same command goes on", asked.signal)
 
 
 def ptv2(*words: str) -> list[str]:
@@ -79,13 +139,17 @@ def stop(children: Sequence[Child]) -> None:
             child.output.close()
 
 
-def error_of(child: Child) -> str | None:
-    """The error message of a child that ended, in one line; None if it ended well."""
+def error_of(child: Child, first: str = ERROR) -> str | None:
+    """The error message of a child that ended, in one line; None if it ended well.
+
+    Args:
+        first: how the lines begin that are looked for before those of errors of the whole child.
+    """
     code, log = child.process.returncode, child.log
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line.removeprefix("ptv2: error: ") for line in lines if line.startswith("ptv2: error: ")]
-    if errors:
-        return errors[-1]
+    for start in (first, ERROR):
+        if errors := [line.removeprefix(start) for line in lines if line.startswith(start)]:
+            return errors[-1]
     if code == 0:
         return None
     if code < 0:

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ptv2.errors import Interrupted, RunError
+from ptv2.console.output import tell
+from ptv2.errors import RunError
 from ptv2.report.formats import group_by
 from ptv2.reproduce.jobs import children
-from ptv2.reproduce.jobs.children import Child
+from ptv2.reproduce.jobs.children import Child, Task
+from ptv2.reproduce.jobs.fuse import group_jobs
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.progress import Progress
 from ptv2.reproduce.jobs.timing import Clock
 from ptv2.run_folders.directory import is_run, state_of
 from ptv2.run_folders.record import Result, fault_of_files, read_result, read_status
-from ptv2.training.stop import StopRequest
+from ptv2.sweeps.job import SEPARATOR, TOGETHER, error_start
 from ptv2.variables import name_group
 
 State = Literal["finished", "failed", "interrupted", "missing", "impossible"]
@@ -56,13 +58,14 @@ def group_by_cell(statuses: Iterable[JobStatus]) -> dict[tuple[str, ...], list[J
     return group_by(statuses, lambda status: status.job.cell.key)
 
 
-def execute(jobs: Sequence[Job], workers: int, title: str) -> list[JobStatus]:
-    """Run the jobs that are not finished, `workers` at a time, and return the status of all.
+def execute(jobs: Sequence[Job], workers: int, title: str, together: int = 1) -> list[JobStatus]:
+    """Run the jobs that are not finished, in `workers` processes at a time, and return the status of all.
 
     The first seed of every cell comes first, so that there is soon something to look at everywhere.
 
     Args:
         title: for the progress bar, and of the runs' group in trackers.
+        together: how many jobs one process may train over one backbone.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the runs were stopped at a step and the same command goes on.
@@ -72,11 +75,16 @@ def execute(jobs: Sequence[Job], workers: int, title: str) -> list[JobStatus]:
     failures: dict[Path, str] = {}
     if waiting:
         clock = Clock([(job, status.result) for job, status in zip(jobs, collect(jobs), strict=True)])
-        with StopRequest() as stop, Progress(title, clock, waiting, workers) as progress:
-            _Pool(waiting, workers, progress, clock, failures).run(stop)
-            stopped = stop.signal
-        if stopped is not None:
-            raise Interrupted("stopped; the same command goes on", stopped)
+        groups, lines = group_jobs(waiting, together)
+        with Progress(title, clock, waiting, workers) as progress:
+            for line in lines:
+                tell(line)
+            tasks = [_Runs(group, progress, clock, failures) for group in groups]
+
+            def show() -> None:
+                progress.show({folder: passed for task in tasks for folder, passed in task.seconds.items()}, clock)
+
+            children.make_all(tasks, workers, POLL_SECONDS, show)
     # The exit of a run that failed before it had a folder is all there is to know of it.
     return [
         replace(status, state="failed", message=failures[status.job.folder])
@@ -113,78 +121,71 @@ def _read_status(job: Job) -> JobStatus:
     return JobStatus(job, "impossible" if job.why else "missing", None, job.why or "not run yet")
 
 
-@dataclass
-class _Training:
-    """A run in a process of its own."""
+class _Runs(Task):
+    """Runs that one child makes: a single one, or several over one backbone."""
 
-    job: Job
-    child: Child
+    def __init__(self, jobs: Sequence[Job], progress: Progress, clock: Clock, failures: dict[Path, str]) -> None:
+        self._jobs, self._progress, self._clock, self._failures = list(jobs), progress, clock, failures
+        self._begun: list[Job] = []  # the jobs of the child, of which those are in `_jobs` that have not ended
 
+    @property
+    def is_taken(self) -> bool:
+        return any(state_of(_folder(job)) == "running" for job in self._jobs)
 
-class _Pool:
-    """Keeps `workers` runs going; all in one thread, so that signals and children need no locks."""
+    @property
+    def seconds(self) -> dict[Path | None, float]:
+        """For how long each of the runs has had the machine, by folder; together they share it."""
+        if self.child is None:
+            return {}
+        each = (time.monotonic() - self.child.began) / len(self._begun)
+        return {job.folder: each for job in self._jobs}
 
-    def __init__(
-        self, waiting: list[Job], workers: int, progress: Progress, clock: Clock, failures: dict[Path, str]
-    ) -> None:
-        self._waiting, self._workers = list(waiting), workers
-        self._progress, self._clock, self._failures = progress, clock, failures
-        self._trainings: list[_Training] = []
+    def begin(self) -> tuple[list[str], Path] | None:
+        for job in list(self._jobs):
+            if _result_of(_folder(job)) is not None:  # by that other process
+                self._end(job, "finished")
+        if not self._jobs:
+            return None
+        self._begun = list(self._jobs)
+        self._progress.began(self._begun)
+        folder = _folder(self._begun[0])
+        return command(self._begun), folder.parent / ".reproduce" / f"{folder.name}.log"
 
-    def run(self, stop: StopRequest) -> None:
-        """Run until nothing is left, or until asked to stop; then stop all children."""
-        try:
-            while (self._waiting or self._trainings) and stop.signal is None:
-                self._reap()
-                self._start()
-                now = time.monotonic()
-                self._progress.show({one.job.folder: now - one.child.began for one in self._trainings}, self._clock)
-                time.sleep(POLL_SECONDS)
-        finally:
-            children.stop([training.child for training in self._trainings])
-
-    def _start(self) -> None:
-        """Start as many runs as there are workers for; one that another process is training waits until that ends."""
-        for job in list(self._waiting):
-            if len(self._trainings) >= self._workers:
-                return
-            assert job.folder is not None
-            if state_of(job.folder) == "running":
-                continue
-            self._waiting.remove(job)
-            if _result_of(job.folder) is not None:  # by that other process
-                self._progress.ended(job, "finished", self._clock)
-                continue
-            log = job.folder.parent / ".reproduce" / f"{job.folder.name}.log"
-            running = [training.child for training in self._trainings]
-            self._trainings.append(_Training(job, children.start(command(job), log, self._workers, running)))
-            self._progress.began(job)
-
-    def _reap(self) -> None:
-        for training in [training for training in self._trainings if training.child.ended]:
-            self._trainings.remove(training)
-            training.child.output.close()
-            self._note(training.job, training.child)
-
-    def _note(self, job: Job, child: Child) -> None:
-        assert job.folder is not None
-        result = _result_of(job.folder)
-        if result is not None:
+    def look(self, child: Child, *, ended: bool) -> None:
+        for job in list(self._jobs):
+            if ended or (_folder(job) / "result.json").exists():
+                self._note(job, child, ended)
+        if ended and not any(job.folder in self._failures for job in self._begun):
             child.log.unlink(missing_ok=True)
+
+    def _note(self, job: Job, child: Child, ended: bool) -> None:
+        """Say how a run ended, if it has."""
+        if (result := _result_of(_folder(job))) is not None:
             self._clock.add(job, result)
-            text = f"dev {result.headline} {result.dev[result.headline]:.2f}"
-        else:
-            text = children.error_of(child) or (
+            self._end(job, f"dev {result.headline} {result.dev[result.headline]:.2f}")
+        elif ended:
+            self._failures[_folder(job)] = text = children.error_of(child, error_start(self._begun.index(job))) or (
                 "finished, but not in its folder: the code may have changed meanwhile; run the same command again "
                 f"({child.log})"
             )
-            self._failures[job.folder] = text
-        self._progress.ended(job, text, self._clock, failed=result is None)
+            self._end(job, text, failed=True)
+
+    def _end(self, job: Job, text: str, *, failed: bool = False) -> None:
+        self._jobs.remove(job)
+        self._progress.ended(job, text, self._clock, failed=failed)
 
 
-def command(job: Job) -> list[str]:
-    """The command of a run."""
-    return children.ptv2("train", *job.overrides)
+def command(jobs: Sequence[Job]) -> list[str]:
+    """The command that makes runs in one process."""
+    if len(jobs) == 1:
+        return children.ptv2("train", *jobs[0].overrides)
+    words = [word for job in jobs for word in (SEPARATOR, *job.overrides)]
+    return children.ptv2("train", TOGETHER, *words[1:])
+
+
+def _folder(job: Job) -> Path:
+    assert job.folder is not None
+    return job.folder
 
 
 def _result_of(folder: Path) -> Result | None:

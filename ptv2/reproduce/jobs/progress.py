@@ -42,10 +42,11 @@ class Progress:
     def __exit__(self, *details: object) -> None:
         self._bars.stop()
 
-    def began(self, job: Job) -> None:
-        """Print that a run begins."""
-        self._begun += 1
-        tell(f"{self._begun}/{self._total}  {label(job)}")
+    def began(self, jobs: Sequence[Job]) -> None:
+        """Print that runs begin, in one process."""
+        for job in jobs:
+            self._begun += 1
+            tell(f"{self._begun}/{self._total}  {label(job)}")
 
     def ended(self, job: Job, message: str, clock: Clock, *, failed: bool = False) -> None:
         """Print that a run ended, here or in another process."""

@@ -21,6 +21,7 @@ from ptv2.report.formats import count_of
 from ptv2.reproduce.jobs.cost import example_count, pass_cost
 from ptv2.reproduce.jobs.execute import JobStatus, collect, group_by_cell
 from ptv2.reproduce.jobs.feasible import GIB, available
+from ptv2.reproduce.jobs.fuse import group_jobs
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.jobs.timing import Clock
 from ptv2.reproduce.options import Options
@@ -62,6 +63,8 @@ def show_plan(jobs: Sequence[Job], options: Options) -> None:
     if rows:
         show_table(Table(COLUMNS, rows))
     _show_impossible(statuses)
+    for line in group_jobs(list(different.values()), options.fuse)[1]:
+        tell(line, out)
     _show_total(list(different.values()), costs, known, options.jobs)
 
 

@@ -48,7 +48,7 @@ class Clock:
     def add(self, job: Job, result: Result) -> None:
         """Learn from a run that ended now."""
         if job.config is not None and (before := _estimate(self._past, job)):
-            self._paces.append(result.time["total"] / before)
+            self._paces.append(_seconds_of(result) / before)
         _learn(job, result, self._now)
 
     def expected(self, job: Job) -> float | None:
@@ -78,7 +78,12 @@ class Clock:
 
 def _learn(job: Job, result: Result | None, finished: Finished) -> None:
     if job.config is not None and result is not None:
-        finished.append((job, result.time["total"]))
+        finished.append((job, _seconds_of(result)))
+
+
+def _seconds_of(result: Result) -> float:
+    """The seconds of a run; its share of those that it took together with others."""
+    return result.time["total"] / int(result.runtime.get("together") or 1)
 
 
 def _estimate(finished: Finished, job: Job) -> float | None:

@@ -44,7 +44,9 @@ def reproduce_table(options: Options) -> int:
         show_plan(jobs, options)
         return 0
     try:
-        statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"table {request.name}")
+        statuses = (
+            collect(jobs) if options.collect else execute(jobs, options.jobs, f"table {request.name}", options.fuse)
+        )
     except Interrupted:
         _finish(request, collect(jobs), options)
         raise

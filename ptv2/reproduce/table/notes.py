@@ -73,6 +73,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
         if names := getattr(options, key):
             words.append(f"{key}={','.join(names)}")
     words.append(f"seeds={','.join(map(str, seeds))}")
+    words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
     words += [f"share={options.share}"] if options.share else []
     words += [shlex.quote(shareable_word(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []
