@@ -1,13 +1,15 @@
-"""Large shapes on one GPU: time, rate and memory of a step for the three methods and PEFT, and what each can train.
+"""Large shapes on one GPU: the real trainer with each method, 16 seeds together, and PEFT under transformers' Trainer.
 
     python benchmarks/gpu_large.py [--models roberta-large,deberta-xlarge,glm-xlarge,glm-xxlarge] [--batch 16]
-                                   [--length 256] [--prompt 20] [--steps 10]
+                                   [--length 256] [--prompt 20] [--steps 30] [--together 16]
 
-Weights are random (sizes from `config:` in conf/model), tokens too, so nothing is downloaded; half of the rows are
-padded. Frozen backbones are kept in bfloat16; fine-tuning keeps float32 weights and computes under bf16 autocast. A
-step is forward, backward, clipping and AdamW, at the shapes' own dropout rates. What does not fit is tried again with
-one text a pass and gradient checkpointing. Every measurement is a process of its own. Operations are counted as `ptv2
-plan` counts them, and their share is of the bf16 matrix product measured here.
+Weights are random (sizes from `config:` in conf/model), texts too, of 3/4 to all of the length, so nothing is
+downloaded. Frozen backbones are kept in bfloat16; fine-tuning keeps float32 weights; all compute under bf16 autocast.
+ptv2's `Trainer` and transformers' make the same number of steps, each with its own batches, clipping, AdamW, schedule
+and log, at the shapes' own dropout rates; the time is from one step to a later one, when the GPU has done both. What
+does not fit is tried again with one text a pass and gradient checkpointing. Every measurement is a process of its own.
+Operations are counted as `ptv2 plan` counts them, less what texts are shorter, and their share is of the bf16 matrix
+product measured here.
 """
 
 from __future__ import annotations
@@ -15,22 +17,30 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ptv2.training.monitor import Silent
 
 if TYPE_CHECKING:
     import torch
+    from accelerate import Accelerator
 
     from ptv2.config.schema import RunConfig
-    from ptv2.models.build import PromptedModel
+    from ptv2.data.encode import TextSet
+    from ptv2.models.backbones import Backbone
+    from ptv2.models.build import HeadSpec, PromptedModel
 
-METHODS = ("fine-tuning", "prompt-tuning", "p-tuning-v2", "peft prefix-tuning")
+OURS, TOGETHER, PEFT = "p-tuning-v2", "p-tuning-v2, together", "peft prefix-tuning"
+METHODS = ("fine-tuning", "prompt-tuning", OURS, TOGETHER, PEFT)
 MODELS = "roberta-large,deberta-xlarge,glm-xlarge,glm-xxlarge"
-WARM_UP = 3
+WARM_UP = 5  # steps
+GOAL = 0.2  # of the time of as many runs
 Row = dict[str, Any]
 
 
@@ -41,7 +51,8 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16, help="texts a step (default: 16)")
     parser.add_argument("--length", type=int, default=256, help="tokens a text (default: 256)")
     parser.add_argument("--prompt", type=int, default=20, help="length of prompts (default: 20)")
-    parser.add_argument("--steps", type=int, default=10, help="timed steps of one measurement (default: 10)")
+    parser.add_argument("--steps", type=int, default=30, help="timed steps of one measurement (default: 30)")
+    parser.add_argument("--together", type=int, default=16, help="seeds over one backbone (default: 16)")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--checkpointing", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -65,12 +76,13 @@ def attempt(model: str, method: str, options: argparse.Namespace) -> Row:
 
 def alone(what: str, options: argparse.Namespace, *more: str) -> Row:
     """A measurement in a process of its own, since one that ran out of memory leaves its device in pieces."""
-    given = [f"--{name}={getattr(options, name)}" for name in ("batch", "length", "prompt", "steps")]
+    given = [f"--{name}={getattr(options, name)}" for name in ("batch", "length", "prompt", "steps", "together")]
     words = [sys.executable, __file__, *given, *more, "--measure", what]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        return {"failed": "out of memory" if "OutOfMemory" in last or done.returncode == -9 else last[:150]}
+        full = done.returncode == -9 or "outofmemory" in last.lower().replace(" ", "")
+        return {"failed": "out of memory" if full else last[:150]}
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -81,7 +93,12 @@ def matrix_rate() -> Row:
     device = where()
     size = 8192 if device.type == "cuda" else 256
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    seconds = timed(lambda: left @ right, 20, device)
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        left @ right
+        wait(device)
+        seconds.append(time.perf_counter() - started)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
     total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
     return {"rate": 2 * size**3 / min(seconds), "device": name, "memory": total}
@@ -92,40 +109,45 @@ def measure(model: str, method: str, options: argparse.Namespace) -> Row:
     import torch
 
     device = where()
-    torch.manual_seed(0)
     config = configuration(model, method, options)
-    loss, parameters = (peft if method.startswith("peft") else ours)(config, device)
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.0)
-    shape = (options.batch, options.length)
-    ids = torch.randint(5, 1000, shape, device=device)
-    mask = torch.ones_like(ids)
-    mask[1::2, options.length * 3 // 4 :] = 0
-    labels = torch.randint(0, 2, (options.batch,), device=device)
-    batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-    def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16):
-            value = loss(batch)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
+    train = {TOGETHER: several, PEFT: peft}.get(method, ours)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    seconds = timed(step, options.steps, device)
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-    counted = count(config, options)
+    with tempfile.TemporaryDirectory() as folder:
+        watches, trained, tokens = train(config, options, Path(folder))
+    begun, ended = (moment(watch.moments[i] for watch in watches) for i, moment in enumerate((min, max)))
+    texts = options.batch * len(watches)
+    counted = count(config, texts, options.length)
     return {
-        "seconds": statistics.median(seconds),
-        "spread": max(seconds) - min(seconds),
-        "trained": sum(p.numel() for p in parameters),
-        "batch": options.batch,
+        "seconds": (ended - begun) / options.steps,
+        "tokens": tokens,
+        "trained": trained,
+        "batch": texts,
         "checkpointing": options.checkpointing,
-        "operations": counted.operations,
+        "operations": counted.operations * tokens / options.length,
         "planned": counted.peak,
-        "peak": peak,
+        "peak": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
     }
+
+
+class EnoughError(Exception):
+    """The last step is timed: a training need not evaluate and save."""
+
+
+class Stopwatch(Silent):
+    """Notes the moments when the warm-up and the last step are done, by the device too; a monitor of ptv2's trainer."""
+
+    def __init__(self, steps: int) -> None:
+        self.last = WARM_UP + steps
+        self.moments: list[float] = []
+
+    def stepped(self, step: int, loss: float, rate: float) -> None:
+        """Look at the clock, and end the training after its last step."""
+        if step in (WARM_UP, self.last):
+            wait(where())
+            self.moments.append(time.perf_counter())
+        if step == self.last:
+            raise EnoughError
 
 
 def where() -> torch.device:
@@ -135,25 +157,32 @@ def where() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def timed(step: Callable[[], Any], count: int, device: torch.device) -> list[float]:
-    """Seconds of `count` calls, each waited for, after some to warm up."""
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
     import torch
 
-    seconds = []
-    for _ in range(WARM_UP + count):
-        started = time.perf_counter()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return seconds[WARM_UP:]
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def texts(options: argparse.Namespace, pad_id: int) -> TextSet:
+    """As many random texts as all steps need."""
+    import numpy as np
+
+    from ptv2.data.encode import TextSet
+    from ptv2.data.tokens import Tokens
+
+    draw, rows = np.random.default_rng(0), options.batch * (WARM_UP + options.steps)
+    starts = np.cumsum([0, *draw.integers(options.length * 3 // 4, options.length + 1, rows)])
+    ids = draw.integers(5, 1000, starts[-1]).astype(np.int32)
+    return TextSet(Tokens(ids, None, starts, pad_id), draw.integers(0, 2, rows), width=1, truncated=0)
 
 
 def configuration(model: str, method: str, options: argparse.Namespace) -> RunConfig:
     """The run that is measured; PEFT's prefix tuning is counted as the deep prompts that it is."""
     from ptv2.config.compose import compose
 
-    method = "p-tuning-v2" if method.startswith("peft") else method
+    method = OURS if method in (TOGETHER, PEFT) else method
     dtype = "float32" if method == "fine-tuning" else "bfloat16"
     checkpointing = str(options.checkpointing).lower()
     return compose(
@@ -163,46 +192,91 @@ def configuration(model: str, method: str, options: argparse.Namespace) -> RunCo
             f"prompt.length={options.prompt}",
             f"model.dtype={dtype}",
             f"model.gradient_checkpointing={checkpointing}",
+            "trainer.precision=bf16",
+            f"trainer.batch_size={options.batch}",
+            "trainer.epochs=1",
+            "trainer.checkpoint_minutes=10000",
         ]
     )
 
 
-def ours(config: RunConfig, device: torch.device) -> tuple[Callable[[Any], Any], list[Any]]:
-    """Loss function and trained parameters of one of ptv2's methods, its random backbone made on the device."""
-    from ptv2.models.build import trainable_parameters
+def ours(
+    config: RunConfig, options: argparse.Namespace, folder: Path, backbone: Backbone | None = None
+) -> tuple[list[Stopwatch], int, float]:
+    """Train one of ptv2's methods: the clock, how many numbers are trained, and the mean length of texts."""
+    from ptv2.models.build import HeadSpec, build_model, describe
+    from ptv2.training.device import make_accelerator
+    from ptv2.training.together import current_member
+    from ptv2.training.trainer import Trainer
 
-    model = random_model(config, device)
+    accelerator: Accelerator = make_accelerator(config.trainer)
+    head = HeadSpec("classification", 2)
+    model = random_model(config, head) if backbone is None else build_model(config, head, backbone=backbone)
+    if (member := current_member()) is not None:
+        member.join(model, accelerator)
+    examples, watch = texts(options, model.config.pad_token_id or 0), Stopwatch(options.steps)
+    trainer = Trainer(
+        model,
+        examples,
+        lambda check: {"accuracy": 0.0},
+        "accuracy",
+        config=config.trainer,
+        optim=config.optim,
+        seed=config.seed,
+        folder=folder,
+        accelerator=accelerator,
+        monitor=watch,
+    )
+    try:
+        trainer.fit()
+    except EnoughError:
+        return [watch], describe(model)["trained"], float(examples.lengths.mean())
+    raise AssertionError("the last step was not seen")
 
-    def loss(batch: Any) -> Any:
-        out = model(batch)
-        return out["loss_sum"] / out["count"]
 
-    return loss, [p for group in trainable_parameters(model).values() for p in group.values()]
+def several(config: RunConfig, options: argparse.Namespace, folder: Path) -> tuple[list[Stopwatch], int, float]:
+    """The same for as many seeds as `--together` says, over one backbone."""
+    from ptv2.training.together import Group
+
+    group = Group(print)
+    done: list[tuple[list[Stopwatch], int, float]] = []
+
+    def train(seed: int) -> None:
+        of_seed = config.model_copy(update={"seed": seed})
+        backbone = group.backbone(of_seed)
+        if group.reason is not None:
+            raise SystemExit(f"not together: {group.reason}")
+        done.append(ours(of_seed, options, folder / str(seed), backbone))
+
+    group.run([partial(train, seed) for seed in range(options.together)])
+    return [watch for watches, *_ in done for watch in watches], sum(trained for _, trained, _ in done), done[0][2]
 
 
-def random_model(config: RunConfig, device: torch.device) -> PromptedModel:
-    """The model of `config` with random weights."""
+def random_model(config: RunConfig, head: HeadSpec) -> PromptedModel:
+    """The model of `config` with random weights, made on the device."""
     import torch
     from transformers import AutoModel
 
     from ptv2.models.backbones import Identity, load_backbone
-    from ptv2.models.build import HeadSpec, build_model
+    from ptv2.models.build import build_model
     from ptv2.models.configs import attention_name, random_config
 
+    torch.manual_seed(0)
     shape = random_config(config.model)
-    with device:
+    with where():
         made = AutoModel.from_config(
             shape, attn_implementation=attention_name(shape, config.model), dtype=getattr(torch, config.model.dtype)
         )
-    backbone = load_backbone(config.model, config.seed, (made, Identity("random", None, ""), True))
-    return build_model(config, HeadSpec("classification", 2), backbone=backbone).to(device).train()
+    return build_model(
+        config, head, backbone=load_backbone(config.model, config.seed, (made, Identity("random", None, ""), True))
+    )
 
 
-def peft(config: RunConfig, device: torch.device) -> tuple[Callable[[Any], Any], list[Any]]:
-    """The same for PEFT's prefix tuning with transformers' own classification model."""
+def peft(config: RunConfig, options: argparse.Namespace, folder: Path) -> tuple[list[Stopwatch], int, float]:
+    """The same for PEFT's prefix tuning with transformers' own classification model and Trainer."""
     import torch
     from peft import PrefixTuningConfig, get_peft_model
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
     from ptv2.models.configs import random_config
 
@@ -210,16 +284,45 @@ def peft(config: RunConfig, device: torch.device) -> tuple[Callable[[Any], Any],
     shape.num_labels = 2
     if shape.pad_token_id is None:
         shape.pad_token_id = shape.eos_token_id
-    with device:
+    with where():
         base = AutoModelForSequenceClassification.from_config(shape, dtype=torch.bfloat16)
     if config.model.gradient_checkpointing:
         base.gradient_checkpointing_enable()
     model = get_peft_model(base, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=config.prompt.length))
-    model.to(device).train()
-    return lambda batch: model(**batch).loss, [p for p in model.parameters() if p.requires_grad]
+    examples, watch = texts(options, shape.pad_token_id), Stopwatch(options.steps)
+
+    class Watching(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            watch.stepped(state.global_step, 0.0, 0.0)
+
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1,
+        per_device_train_batch_size=options.batch,
+        learning_rate=config.optim.lr,
+        bf16=True,
+        logging_steps=10,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=where().type == "cpu",
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=range(len(examples)),
+        data_collator=examples.batch,
+        callbacks=[Watching()],
+    )
+    try:
+        trainer.train()
+    except EnoughError:
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        return [watch], trained, float(examples.lengths.mean())
+    raise AssertionError("the last step was not seen")
 
 
-def count(config: RunConfig, options: argparse.Namespace) -> Any:
+def count(config: RunConfig, rows: int, length: int) -> Any:
     """What `ptv2 plan` says of the step."""
     import torch
 
@@ -230,8 +333,8 @@ def count(config: RunConfig, options: argparse.Namespace) -> Any:
 
     with without_contents():
         model = outline(config, HeadSpec("classification", 2), random_config(config.model))
-        ids = torch.zeros((options.batch, options.length), dtype=torch.long)
-        labels = torch.zeros(options.batch, dtype=torch.long)
+        ids = torch.zeros((rows, length), dtype=torch.long)
+        labels = torch.zeros(rows, dtype=torch.long)
         return count_step(
             model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}, half=True
         )
@@ -246,13 +349,20 @@ def page(rows: list[Row], rate: Row, options: argparse.Namespace) -> str:
         f"`{' '.join(['python', 'benchmarks/gpu_large.py', *sys.argv[1:]])}`",
         "",
         f"{rate['device']}, {rate['memory'] / 2**30:.0f} GiB; bf16 matrix product {rate['rate'] / 1e12:.1f} TFLOP/s; "
-        f"python {platform.python_version()}, {versions}; random weights, {options.length} tokens a text, prompts of "
-        f"{options.prompt}; medians of {options.steps} steps",
+        f"python {platform.python_version()}, {versions}; random weights, texts of up to {options.length} tokens, "
+        f"prompts of {options.prompt}; means of {options.steps} steps; together: {options.together} seeds",
         "",
-        "| model | method | trained | batch | s a step | tokens/s | of the matrix rate | peak GiB | planned GiB |",
+        "| model | method | trained | texts a step | s a step | tokens/s | of the rate | peak GiB | planned GiB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [line(row, rate["rate"], options.length) for row in rows]
+    lines += [line(row, rate["rate"]) for row in rows]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        measured = [row for row in rows if row["model"] == model and not row.get("checkpointing", True)]
+        seconds = {row["method"]: row["seconds"] / row["batch"] for row in measured}
+        if {OURS, TOGETHER} <= seconds.keys():
+            share = seconds[TOGETHER] / seconds[OURS]
+            compared = f"{model}: {options.together} seeds together take {share:.2f} of the time of as many runs"
+            lines += ["", f"{compared}; goal {GOAL}: {'' if share <= GOAL else 'not '}reached."]
     lines += ["", "The largest that each method trained:", ""]
     for method in METHODS:
         trained = [row for row in rows if row["method"] == method and "failed" not in row]
@@ -260,12 +370,12 @@ def page(rows: list[Row], rate: Row, options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def line(row: Row, rate: float, length: int) -> str:
+def line(row: Row, rate: float) -> str:
     """A row of the table."""
     if "failed" in row:
         return f"| {row['model']} | {row['method']} | {row['failed']} | | | | | | |"
     batch = f"{row['batch']}, gradient checkpointing" if row["checkpointing"] else str(row["batch"])
-    tokens = row["batch"] * length / row["seconds"]
+    tokens = row["batch"] * row["tokens"] / row["seconds"]
     share = row["operations"] / row["seconds"] / rate
     peak = "" if row["peak"] is None else f"{row['peak'] / 2**30:.1f}"
     return (

@@ -11,7 +11,7 @@ import pytest
 from peft_versions import refusal
 from script_files import load_script
 
-OPTIONS = argparse.Namespace(batch=2, length=16, prompt=4, steps=1, checkpointing=False)
+OPTIONS = argparse.Namespace(batch=2, length=16, prompt=4, steps=1, together=2, checkpointing=False)
 RATE = {"rate": 1e12, "device": "none", "memory": 0}
 
 
@@ -25,6 +25,7 @@ def test_every_method_is_measured(benchmark: ModuleType, monkeypatch: pytest.Mon
     rows = [{"model": "tiny", "method": method, **benchmark.measure("tiny", method, OPTIONS)} for method in methods]
     trained = {row["method"]: row["trained"] for row in rows}
     assert trained["p-tuning-v2"] == 2 * 2 * 4 * 32 + 2 * 32 + 2
+    assert trained["p-tuning-v2, together"] == 2 * trained["p-tuning-v2"]
     assert trained["fine-tuning"] > 100 * trained["p-tuning-v2"]
     assert all(row["seconds"] > 0 and row["operations"] > 0 and row["planned"] > 0 for row in rows)
     monkeypatch.setattr(sys, "argv", ["gpu_large.py", "--models=tiny"])
@@ -33,6 +34,7 @@ def test_every_method_is_measured(benchmark: ModuleType, monkeypatch: pytest.Mon
     assert len(table) == len(methods) + 1
     assert "| huge | fine-tuning | out of memory |" in table[-1]
     assert "- fine-tuning: tiny" in lines
+    assert sum("tiny: 2 seeds together take" in line for line in lines) == 1
 
 
 def failed(model: str, method: str) -> dict[str, Any]:
@@ -58,9 +60,9 @@ def test_the_matrix_rate(benchmark: ModuleType) -> None:
 
 @pytest.mark.slow
 def test_the_whole_page(benchmark: ModuleType, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["gpu_large.py", "--models=tiny", "--batch=2", "--length=16", "--prompt=4", "--steps=1"]
+    words = ["gpu_large.py", "--models=tiny", "--batch=2", "--length=16", "--prompt=4", "--steps=1", "--together=2"]
     monkeypatch.setattr(sys, "argv", words)
     assert benchmark.main() == 0
     out = capsys.readouterr().out
-    assert out.count("| tiny |") == 4
+    assert out.count("| tiny |") == 5
     assert "- peft prefix-tuning: tiny" in out
