@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ptv2.data.lines import ANY_BLANKS, BLANKS, read_lines
@@ -28,13 +29,13 @@ class _Layout:
     token: int
     tag: int | None
 
-    def cells(self, line: str) -> list[str]:
+    def cells(self, line: str) -> tuple[str, ...]:
         """Split a line into cells; where tabs separate, the first cell may be blank: a token that is a blank."""
         bare = line.strip(BLANKS)
         cells = self.separator.split(bare) if bare else []
         if len(cells) == self.width - 1 and self.separator is TABS and line[0] in BLANKS:
             cells = ["", *cells]
-        return [cell.strip(BLANKS) for cell in cells]
+        return tuple(cell.strip(BLANKS) for cell in cells)
 
     def is_comment(self, line: str, cells: Sequence[str], *, leads: bool) -> bool:
         """Whether a line is a comment and not a token that begins with `#`: it has other columns than the file.
@@ -65,15 +66,17 @@ def read_columns(
     layout = _layout(path, tokens, tags, columns)
     if layout is None:
         return
-    sentence: list[list[str]] = []
+    # Most lines stand in a file many times: they are split once, and their words are in memory once.
+    split = lru_cache(1 << 16)(layout.cells)
+    sentence: list[tuple[str, ...]] = []
     first = 0
     for number, line in read_lines(path):
-        cells = layout.cells(line)
+        cells = split(line)
         if not cells or _is_boundary(line):
             if sentence:
                 yield _record(sentence, layout, f"{path}:{first}")
             sentence = []
-        elif not layout.is_comment(line, cells, leads=not sentence):
+        elif len(cells) == layout.width or not layout.is_comment(line, cells, leads=not sentence):
             if len(cells) != layout.width:
                 raise DataError(f"{path}:{number}: expected {layout.width} columns as above, found {len(cells)}")
             first = first if sentence else number

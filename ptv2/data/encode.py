@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptv2.data.batches import ByLength, to_tensors
-from ptv2.data.tokens import Tokens
+from ptv2.data.tokens import Tokens, encode_batch
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def encode_texts(
     _check_room(items[0][1][0], tokenizer, max_length)
     width = len(items[0][1])
     encoded = _tokenize(items, tokenizer, max_length, truncation)
-    cut = np.array([bool(encoding.overflowing) for encoding in encoded.encodings]).reshape(-1, width)
+    cut = np.array([bool(encoding.overflowing) for encoding in encoded]).reshape(-1, width)
     labels: Any = [label for _, _, label in items]
     return TextSet(
-        tokens=Tokens.from_lists(encoded["input_ids"], encoded.get("token_type_ids"), tokenizer.pad_token_id),
+        tokens=Tokens.from_encodings(encoded, tokenizer),
         labels=None if None in labels else np.asarray(labels, dtype=np.int64),
         width=width,
         truncated=int(cut.any(axis=1).sum()),
@@ -94,14 +94,14 @@ def _check_room(segments: Segments, tokenizer: PreTrainedTokenizerBase, max_leng
         )
 
 
-def _tokenize(items: Sequence[TextItem], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> Any:
-    pairs = [pair for _, sequences, _ in items for pair in sequences]
-    seconds = None if pairs[0][1] is None else [second for _, second in pairs]
-    rule: Any = True if seconds is None else truncation
+def _tokenize(
+    items: Sequence[TextItem], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str
+) -> list[Any]:
+    pairs: list[Any] = [pair for _, sequences, _ in items for pair in sequences]
+    if pairs[0][1] is None:
+        pairs, truncation = [first for first, _ in pairs], "longest_first"
     try:
-        return tokenizer(
-            [first for first, _ in pairs], seconds, truncation=rule, max_length=max_length, return_attention_mask=False
-        )
+        return encode_batch(tokenizer, pairs, max_length, truncation)
     except Exception as error:
         if "Truncation error" not in str(error):  # the library has no class of its own for it
             raise

@@ -25,10 +25,10 @@ def parse_json(text: str, expected: str, where: str) -> Any:
         DataError: it is no JSON, has a name twice in one object, or half of a character (a lone surrogate).
     """
     try:
-        value = json.loads(text, object_pairs_hook=_distinct)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or absurd nesting
         raise DataError(f"{where}: expected {expected} ({getattr(error, 'msg', error)})") from error
-    if _HALF_CHARACTER.search(text):
+    if "\\" in text and _HALF_CHARACTER.search(text):
         check_characters(value, where)
     return value
 
@@ -112,3 +112,6 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the name {quote(twice)} twice in one object")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct)  # `json.loads` makes one for each text

@@ -12,8 +12,10 @@ is a stretch of one type. Tags that are bare prefixes (B, I, O) are spans of one
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from functools import lru_cache
+from itertools import chain, pairwise
 from typing import Literal, get_args
 
 from ptv2.errors import quote, unknown
@@ -58,13 +60,14 @@ def scheme_of(sequences: Iterable[Sequence[str]]) -> Scheme:
     span of their type. Else `bio`, also where a few spans begin with `I-`: `odd_starts` counts those.
     """
     i_starts = b_starts = 0
-    for tags in sequences:
-        for (_, inside), (prefix, kind) in pairwise([("O", ""), *map(_parts, tags)]):
-            if kind and prefix in ("E", "S"):
-                return "bioes"
-            follows = kind == inside
-            i_starts += prefix == "I" and not follows
-            b_starts += prefix == "B" and not follows
+    pairs = Counter(chain.from_iterable(pairwise(["O", *tags]) for tags in sequences))
+    for (before, tag), count in pairs.items():
+        prefix, kind = _parts(tag)
+        if kind and prefix in ("E", "S"):
+            return "bioes"
+        starts = kind != _parts(before)[1]
+        i_starts += count * (prefix == "I" and starts)
+        b_starts += count * (prefix == "B" and starts)
     return "iob1" if i_starts and not b_starts else "bio"
 
 
@@ -83,25 +86,25 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
     if scheme == "io":
         tags, scheme = [tag if tag == "O" else f"I-{tag}" for tag in tags], "iob1"  # a stretch of one type is a span
     bio: list[str] = []
-    before, inside = "O", ""  # prefix and type of the tag before
-    for number, tag in enumerate(tags, start=1):
-        prefix, kind = _checked(tag, scheme, number)
-        follows = bool(kind) and kind == inside
-        if fault := _misplaced(prefix, before, follows, scheme):
-            position = f"after {quote(tags[number - 2])}" if number > 1 else "at the sentence's start"
-            raise ValueError(f"tag {number} is {quote(tag)} {position}: {fault}")
-        starts = prefix in ("B", "S") or not follows
-        bio.append(f"{'B' if starts else 'I'}-{kind}" if kind else "O")
-        before, inside = prefix, kind
-    if scheme == "bioes" and before in ("B", "I"):
+    for number, (before, tag) in enumerate(pairwise(["O", *tags]), start=1):
+        if (written := _in_bio(before, tag, scheme)) is None:
+            position = "at the sentence's start" if number == 1 else f"after {quote(before)}"
+            raise ValueError(f"tag {number} is {quote(tag)}{_fault(before, tag, scheme, position)}")
+        bio.append(written)
+    if scheme == "bioes" and tags and _parts(tags[-1])[0] in ("B", "I"):
         raise ValueError(f"tag {len(tags)} is {quote(tags[-1])} at the sentence's end: {_GOES_ON}")
     return bio
 
 
 def odd_starts(tags: Sequence[str]) -> int:
     """Count the spans of BIO tags that begin with `I-`, which `to_bio` mends."""
-    parts = [("O", ""), *map(_parts, tags)]
-    return sum(prefix == "I" and kind != inside for (_, inside), (prefix, kind) in pairwise(parts))
+    return sum(map(_is_odd_start, ("O", *tags), tags))
+
+
+@lru_cache(1 << 12)
+def _is_odd_start(before: str, tag: str) -> bool:
+    prefix, kind = _parts(tag)
+    return prefix == "I" and kind != _parts(before)[1]
 
 
 _GOES_ON = "expected I- or E- of the same type to follow a B- or I- (scheme bioes)"
@@ -113,13 +116,25 @@ def _parts(tag: str) -> tuple[str, str]:
     return BILOU.get(prefix, prefix), kind
 
 
-def _checked(tag: str, scheme: Scheme, number: int) -> tuple[str, str]:
-    """Check the form of a tag and split it."""
+@lru_cache(1 << 12)  # a data set has few tags, each many times
+def _in_bio(before: str, tag: str, scheme: Scheme) -> str | None:
+    """The BIO tag of `tag` after another; None where it does not fit the scheme."""
+    if _fault(before, tag, scheme, ""):
+        return None
+    prefix, kind = _parts(tag)
+    starts = prefix in ("B", "S") or kind != _parts(before)[1]
+    return f"{'B' if starts else 'I'}-{kind}" if kind else "O"
+
+
+def _fault(before: str, tag: str, scheme: Scheme, position: str) -> str:
+    """Say what was expected instead of `tag` at this position; empty if it is right."""
     prefix, kind = _parts(tag)
     if tag != "O" and (prefix not in PREFIXES[scheme] or not kind):
         valid = ", ".join(f"{one}-TYPE" for one in PREFIXES[scheme])
-        raise ValueError(f"tag {number} is {quote(tag)}: expected O, {valid} (scheme {scheme})")
-    return prefix, kind
+        return f": expected O, {valid} (scheme {scheme})"
+    previous, inside = _parts(before)
+    fault = _misplaced(prefix, previous, bool(kind) and kind == inside, scheme)
+    return f" {position}: {fault}" if fault else ""
 
 
 def _misplaced(prefix: str, before: str, follows: bool, scheme: Scheme) -> str:

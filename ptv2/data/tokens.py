@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ptv2.data.batches import ByLength, TrainingSet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class EncodedSet(TrainingSet, Protocol):
@@ -48,6 +51,13 @@ class Tokens:
             starts=np.cumsum([0, *map(len, ids)]),
             pad_id=0 if pad_id is None else pad_id,
         )
+
+    @classmethod
+    def from_encodings(cls, encodings: Sequence[Any], tokenizer: PreTrainedTokenizerBase) -> Tokens:
+        """Flatten what `encode_batch` gives."""
+        typed = "token_type_ids" in tokenizer.model_input_names
+        types = [encoding.type_ids for encoding in encodings] if typed else None
+        return cls.from_lists([encoding.ids for encoding in encodings], types, tokenizer.pad_token_id)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -100,3 +110,27 @@ class TokenRows(ByLength):
     def lengths(self) -> np.ndarray:
         """Tokens of each row `[rows]`."""
         return self.tokens.lengths
+
+
+def encode_batch(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[Any],
+    max_length: int | None = None,
+    truncation: str = "longest_first",
+    **options: bool,
+) -> list[Any]:
+    """Tokenize texts or pairs of texts; the library's encodings, without the positions of characters.
+
+    Calling a tokenizer of transformers gives the same ids, and takes longer to make lists of all else.
+
+    Args:
+        max_length: tokens of a text at most; None: any number.
+        options: of `encode_batch_fast` of tokenizers.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    if max_length is not None:
+        backend.enable_truncation(max_length, strategy=truncation, direction=tokenizer.truncation_side)
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    return backend.encode_batch_fast(texts, **options)

@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import normalizers
 
 from ptv2.data.arrays import ranges
 from ptv2.data.batches import to_tensors
-from ptv2.data.tokens import TokenRows, Tokens
+from ptv2.data.tokens import TokenRows, Tokens, encode_batch
 from ptv2.errors import DataError
 
 if TYPE_CHECKING:
@@ -132,25 +132,54 @@ def mark_word_starts(tokenizer: PreTrainedTokenizerBase) -> None:
 def _tokenize(
     sentences: Sequence[Sequence[str]], suffixes: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
 ) -> _Pieces:
-    texts = [[*words, *suffix] for words, suffix in zip(sentences, suffixes, strict=True)]
-    encodings: list[Any] = []
-    if texts:  # the library takes an empty list for one empty sentence
-        # Not verbose: it would warn of texts longer than the model, which are cut into windows here.
-        encodings = tokenizer(texts, is_split_into_words=True, return_attention_mask=False, verbose=False).encodings
-    lengths = np.array([len(one.ids) for one in encodings], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    numbers = np.array(list(chain.from_iterable(one.word_ids for one in encodings)), dtype=np.float64)
-    words = np.nan_to_num(numbers, nan=-1).astype(np.int32)  # nan was None, the number of special tokens
+    """Make the pieces of whole sentences.
+
+    A tokenizer reads each word by itself and puts special tokens around all. So each different word is tokenized once,
+    and the sentences are put together from the pieces; as many are the same words, that takes a fraction of the time.
+    """
+    pieces = _WordPieces(tokenizer, list(chain.from_iterable(chain(*zip(sentences, suffixes, strict=True)))))
     counts = np.array([len(one) for one in sentences], dtype=np.int64)
-    words[words >= np.repeat(counts, lengths)] = -1
+    sizes = counts + np.array([len(one) for one in suffixes], dtype=np.int64) + 2  # the 2 are what is around the words
+    ends = np.cumsum(sizes)
+    units = np.empty(sizes.sum(), dtype=np.int64)  # numbers of different words
+    is_word = np.ones(len(units), dtype=bool)
+    for places, unit in ((ends - sizes, pieces.before), (ends - 1, pieces.after)):
+        units[places], is_word[places] = unit, False
+    units[is_word] = pieces.numbers
+    numbers = ranges(np.full(len(sizes), -1), sizes - 1)  # of each unit in its sentence
+    numbers[numbers >= np.repeat(counts, sizes)] = -1
+    source = ranges(pieces.starts[units], pieces.starts[units + 1])
+    lengths = np.diff(pieces.starts)[units]
+    words = np.repeat(numbers, lengths).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(lengths)])[np.concatenate([[0], ends])]
     inside = np.flatnonzero(words >= 0)
     first, last = np.searchsorted(inside, starts[:-1]), np.searchsorted(inside, starts[1:])
     begins = np.append(inside, len(words))[first]
-    types = None
-    if "token_type_ids" in tokenizer.model_input_names:
-        types = np.fromiter(chain.from_iterable(one.type_ids for one in encodings), np.int8)
-    ids = np.fromiter(chain.from_iterable(one.ids for one in encodings), np.int32)
-    return _Pieces(ids, types, words, starts, begins, begins + last - first, np.cumsum(counts) - counts)
+    types = pieces.types[source] if "token_type_ids" in tokenizer.model_input_names else None
+    ends = begins + last - first
+    return _Pieces(pieces.ids[source], types, words, starts, begins, ends, np.cumsum(counts) - counts)
+
+
+class _WordPieces:
+    """The pieces of different words, flat: word `n` has `starts[n]` to `starts[n + 1]` of `ids` and `types`."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, text: Sequence[str]) -> None:
+        """Tokenize the words of `text`, whose numbers are then `numbers`; `before` and `after` are special tokens."""
+        known = {word: number for number, word in enumerate(dict.fromkeys(text))}
+        self.numbers = np.fromiter(map(known.__getitem__, text), np.int64, len(text))
+        self.before, self.after = len(known), len(known) + 1
+        alone = encode_batch(tokenizer, [[word] for word in known], is_pretokenized=True, add_special_tokens=False)
+        rows = [word.ids for word in alone]
+        example = next((word for word, row in zip(known, rows, strict=True) if row), "a")
+        (whole,) = encode_batch(tokenizer, [[example]], is_pretokenized=True)
+        inside = [place for place, sequence in enumerate(whole.sequence_ids) if sequence is not None]
+        first, end = (inside[0], inside[-1] + 1) if inside else (len(whole.ids), len(whole.ids))
+        rows += [whole.ids[:first], whole.ids[end:]]
+        self.starts = np.cumsum([0, *map(len, rows)])
+        self.ids = np.fromiter(chain.from_iterable(rows), np.int32, self.starts[-1])
+        self.types = np.full(len(self.ids), whole.type_ids[first] if inside else 0, dtype=np.int8)
+        around = [*whole.type_ids[:first], *whole.type_ids[end:]]
+        self.types[len(self.types) - len(around) :] = around
 
 
 def _windows(pieces: _Pieces, budgets: np.ndarray, stride: int) -> Iterator[tuple[int, int, int]]:

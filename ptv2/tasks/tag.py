@@ -340,6 +340,8 @@ def given_tags(record: Record, config: TaskConfig) -> list[str]:
             f"the record has: {enumerate_some(record.fields)} (task.label names the field)"
         )
     names = tag_names(config)
+    if names is None and all(type(tag) is str for tag in tags):
+        return tags
     return [_tag_text(tag, names, record.where) for tag in tags]
 
 
