@@ -55,6 +55,7 @@ _ANSWERS = (
         "{0}.yaml: a list, mapping or single value where another of these is expected",
     ),
 )
+_SECTIONS = frozenset(("data", "prompt", "lora", "head", "optim"))  # sections of conf/config.yaml that are no group
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError, RecursionError)
 
@@ -103,10 +104,23 @@ def implied(overrides: list[str]) -> list[str]:
     """Spell overrides as Hydra reads them, with `model=other` first where only `model.path` names a model.
 
     So what conf/ knows of the default model is not taken as known of the user's.
+
+    Raises:
+        ConfigError: a value for a whole section, such as `data=DIR`.
     """
     overrides = spelled(overrides)
+    _refuse_whole_sections(overrides)
     keys = {override.partition("=")[0] for override in overrides}
     return ["model=other", *overrides] if "model.path" in keys and "model" not in keys else overrides
+
+
+def _refuse_whole_sections(overrides: list[str]) -> None:
+    """Refuse a single value for a section of settings before Hydra takes the other settings of it for unknown."""
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        if key in _SECTIONS and value and not value.startswith(("{", "[", "$")):
+            hint = f"; data.dir={shorten(value)} names the folder of your files" if key == "data" else ""
+            raise ConfigError(f"{shorten(word, 60)}: expected settings below it: {key}.NAME=VALUE{hint}")
 
 
 def to_run_config(config: DictConfig, overrides: list[str], runtime: RuntimeConf) -> RunConfig:

@@ -13,6 +13,7 @@ from ptv2.errors import ConfigError
 
 WRONG = [
     ("data.limit=10", "data.limit=10: expected settings below it: data.limit.NAME=VALUE"),
+    ("prompt=20", "prompt=20: expected settings below it: prompt.NAME=VALUE"),
     ("trainer.device=cuda", "trainer.device='cuda': expected auto or cpu"),
     ("prompt.length=0", "prompt.length=0: expected more than 0"),
     ("prompt.length=true", "prompt.length=True: expected a whole number"),
@@ -124,3 +125,8 @@ def test_options_may_stand_between_settings(option: list[str], tmp_path: Path) -
     assert done.code == 0, done.err
     assert "seed: 5\n" in done.out
     assert "epochs: 3\n" in done.out
+
+
+def test_a_folder_given_for_all_of_data_is_named_with_the_setting_meant() -> None:
+    with pytest.raises(ConfigError, match=r"^data=/here: expected settings below it: data.NAME=VALUE; data.dir=/here"):
+        compose(["data=/here", "data.limit.train=5"])
