@@ -3,8 +3,9 @@
     python scripts/keep_records.py [RUNS ...] [--records results/runs]
 
 RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.json: its result.json without what no
-table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records; `make results`
-does only that. Equal records give equal bytes.
+table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records, and
+RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters; `make results` does only that. Equal
+records give equal bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
+from ptv2.report.shares import shares_of, write_shares
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.directory import find_runs
@@ -98,6 +100,9 @@ def main() -> int:
             if results:
                 path = options.records / f"{task}.md"
                 write_text_whole(path, page(task, results))
+                print(path)
+        if panels := shares_of([result for results in tasks.values() for result in results]):
+            for path in write_shares(panels, options.records / "shares"):
                 print(path)
         if not any(tasks.values()):
             print(f"no records in {options.records}")

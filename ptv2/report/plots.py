@@ -84,6 +84,15 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One of several pairs of axes: its title, the label of its y axis, and curves of one mark each."""
+
+    title: str
+    y: str
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
 class Level:
     """A horizontal line, such as what fine-tuning reaches."""
 
@@ -122,6 +131,43 @@ def draw_curves(
             if mark.spread:
                 axes.axhspan(mark.mean - mark.spread, mark.mean + mark.spread, color=GREY, alpha=0.1, linewidth=0)
         add_legend(figure, axes, [*(curve.name for curve in (*curves, *paper)), *(level.name for level in levels)])
+        return figure
+
+
+def draw_panels(panels: Sequence[Panel], title: str, x: str) -> Figure:
+    """Draw panels in two columns over a common x axis in powers of ten: means with their spread, and the seeds.
+
+    A curve has the same look in every panel that shows one of its name.
+    """
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
+    rows = math.ceil(len(panels) / 2)
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(2 * WIDTH, 0.9 + 2.0 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = list(figure.subplots(rows, min(2, len(panels)), sharex=True, squeeze=False).flat)
+        handles = {}
+        for axes, panel in zip(grid, panels, strict=False):
+            axes.set_xscale("log")
+            axes.set_title(panel.title, loc="left", fontsize=8)
+            axes.set_ylabel(panel.y)
+            axes.set_xlabel(x)
+            axes.tick_params(labelbottom=True)
+            axes.xaxis.set_major_formatter("{x:g}")
+            for curve in panel.curves:
+                look = _look(names.index(curve.name), curve.name)
+                for mark in curve.marks:
+                    axes.plot([float(mark.x)] * len(mark.values), mark.values, ".", color=look["color"], markersize=2)
+                    handles[curve.name] = axes.errorbar(
+                        float(mark.x), mark.mean, mark.spread, **look, linestyle="none", capsize=2.5, elinewidth=0.9
+                    )
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        figure.suptitle(title, x=0.02, ha="left", fontsize=9)
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(names)))
         return figure
 
 

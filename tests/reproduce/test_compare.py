@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from commandline import finish, holder, python, result_of, run, wait_until, write_sentences
 
+from ptv2.report.points import read_points
 from ptv2.run_folders.directory import state_of
 
 pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
@@ -74,7 +75,17 @@ def test_a_comparison_killed_midway_goes_on_and_a_second_run_is_the_same(data: P
         *(("head-only", 1), ("head-only", 2), ("p-tuning-v2", 1), ("p-tuning-v2", 2))
     ]
     written = (tmp_path / "table.md").read_text()
-    assert written == (tmp_path / "results" / "compare-classification-tiny.md").read_text()
+    figures = "results/figures/compare-classification-tiny-shares"
+    assert f"({figures}.png)" in written
+    beside = (tmp_path / "results" / "compare-classification-tiny.md").read_text()
+    assert written == beside.replace("(figures/", "(results/figures/")
+    points = read_points(tmp_path / f"{figures}.csv")
+    assert sorted((point.series, point.seed, point.value) for point in points) == sorted(
+        (result["method"], result["seed"], round(result["test"]["accuracy"], 4))
+        for result in results
+        if result["seed"] != 11
+    )
+    assert {point.series: float(point.x) for point in points}["head-only"] < 1
     assert "| classification: accuracy, test | p-tuning-v2 |" in written
     assert str(tmp_path) not in written
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -87,9 +89,34 @@ def test_there_must_be_finished_runs(tmp_path: Path) -> None:
 
 def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
     committed = REPOSITORY / "results" / "runs"
-    pages = {path.name: path.read_bytes() for path in committed.glob("*.md")}
+    same = ["*.md", "*.csv"]
+    if f"matplotlib=={version('matplotlib')}" in (REPOSITORY / "constraints.txt").read_text().split():
+        same.append("*.svg")  # another version draws other bytes
+    pages = {path.name: path.read_bytes() for pattern in same for path in committed.glob(pattern)}
     copy = tmp_path / "runs"
-    shutil.copytree(committed, copy, ignore=shutil.ignore_patterns("*.md")) if committed.is_dir() else copy.mkdir()
+    for folder in committed.glob("*/"):
+        shutil.copytree(folder, copy / folder.name)
     done = keep_records("--records", str(copy))
     assert done.returncode == 0, done.stderr
-    assert {path.name: path.read_bytes() for path in copy.glob("*.md")} == pages
+    assert {path.name: path.read_bytes() for pattern in same for path in copy.glob(pattern)} == pages
+    assert "shares.csv" in pages
+
+
+def test_every_score_of_the_comparison_stands_in_a_record() -> None:
+    recorded = set()
+    for path in REPOSITORY.glob("results/runs/*/*.json"):
+        run = json.loads(path.read_text(encoding="utf-8"))
+        scores = {"dev": run["dev"], "test": run["test"] or {}, **run["tests"]}
+        recorded |= {
+            (run["task"], run["method"], split, metric, run["seed"], round(value, 4))
+            for split, values in scores.items()
+            for metric, value in values.items()
+        }
+    tables = list(REPOSITORY.glob("results/compare-*.csv"))
+    assert tables
+    for table in tables:
+        for line in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+            for word in line["values"].split():
+                seed, _, value = word.partition(":")
+                key = (line["task"], line["method"], line["split"], line["metric"], int(seed), float(value))
+                assert key in recorded, key

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from optuna.trial import TrialState
 from rich.text import Text
@@ -14,6 +16,7 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.report.formats import count_of, format_markdown
+from ptv2.report.shares import TITLE, shares_of, write_shares
 from ptv2.reproduce.compare.execute import describe_trial
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.compare.search import Pick, trial_counts
@@ -38,12 +41,15 @@ def finish(
     notes = list(notes_of(request, numbers, picks, options))
     text = caption(request, numbers, options)
     _show(header, rows, [text, *edge_notes(picks)])
-    markdown = _markdown(request, (header, rows), pairs, text, notes, options)
-    written = []
-    for stem in [options.results / request.stem, *([options.file.with_suffix("")] if options.file else [])]:
-        write_text_whole(path := stem.with_name(f"{stem.name}.md"), markdown)
-        written.append(path)
     stem = options.results / request.stem
+    shares = shares_of([status.result for status in statuses if status.result is not None])
+    drawn = write_shares(shares, options.results / "figures" / f"{request.stem}-shares") if shares else []
+    written = []
+    for file in [stem, *([options.file.with_suffix("")] if options.file else [])]:
+        figure = [os.path.relpath(path, file.parent) for path in drawn[:1]]
+        markdown = _markdown(request, (header, rows), pairs, [text, *map(_image, figure)], notes, options)
+        write_text_whole(path := file.with_name(f"{file.name}.md"), markdown)
+        written.append(path)
     records = as_records(numbers, partial(clean, options=options))
     write_text_whole(path := stem.with_name(f"{stem.name}.csv"), comma_separated(records))
     written.append(path)
@@ -60,7 +66,7 @@ def finish(
     write_json_whole(path := stem.with_name(f"{stem.name}.json"), tree)
     written.append(path)
     tell("Written, with what was searched, comparisons and notes:", out)
-    for path in written:
+    for path in (*written, *drawn):
         tell(Text(str(path)), out)
 
 
@@ -150,13 +156,13 @@ def _markdown(
     request: TableRequest,
     table: tuple[Sequence[str], Sequence[Sequence[str]]],
     pairs: Sequence[tuple[Entry, Pick]],
-    text: str,
+    texts: Sequence[str],
     notes: Sequence[str],
     options: CompareOptions,
 ) -> str:
     tasks = ", ".join(options.tasks)
     title = f"{request.spec.title}: {tasks} with {request.rows[0].shown}"
-    lines = [f"# {title}", "", *format_markdown(*table), "", text, ""]
+    lines = [f"# {title}", "", *format_markdown(*table), "", *(line for text in texts for line in (text, ""))]
     header = ["task", "method", "searched", "trials", "best dev"]
     lines += ["## Search", "", *format_markdown(header, [_searched(entry, picked) for entry, picked in pairs]), ""]
     document = lay_out(request, [entry for entry, _ in pairs], options)
@@ -164,6 +170,10 @@ def _markdown(
         lines += ["## Comparisons and costs", "", *format_markdown(document.header, document.details), ""]
     lines += ["## Notes", "", *(f"- {note}".replace("|", "\\|") for note in notes)]
     return "\n".join(lines) + "\n"
+
+
+def _image(path: str) -> str:
+    return f"![{TITLE}]({Path(path).as_posix()})"
 
 
 def _searched(entry: Entry, picked: Pick) -> tuple[str, ...]:
