@@ -22,6 +22,7 @@ from ptv2.sweeps import outcomes
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from ptv2.config.schema import RunConfig
     from ptv2.sweeps.space import Distribution
     from ptv2.sweeps.study import Search
 
@@ -49,6 +50,9 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Search the settings among these overrides and `hydra.sweeper.params` that have more than one value."""
+        from ptv2.data.sources import open_source
+        from ptv2.experiment.open import check_trackers
+        from ptv2.models.fingerprint import fingerprint
         from ptv2.sweeps import space as spaces
         from ptv2.sweeps import study as studies
         from ptv2.sweeps.summary import show_study
@@ -62,10 +66,14 @@ class OptunaSweeper(Sweeper):
                 "hydra/sweeper=optuna: nothing to search; expected settings with several values, such as "
                 "'optim.lr=tag(log,interval(1e-3,1e-1))' prompt.length=8,16,32"
             )
-        self._check([*fixed, *spaces.as_overrides(spaces.a_point(space))])
+        point = self._compose([*fixed, *spaces.as_overrides(spaces.a_point(space))])
+        check_trackers(point.track)
         settings = studies.settings_of(self._config, space)
         if sweeper.study is None:
-            sweeper.study = studies.default_name(settings)
+            searched = {key.lstrip("+").partition(".")[0] for key in space}
+            data = None if searched & {"task", "data"} else open_source(point).fingerprint
+            weights = None if "model" in searched else fingerprint(point.model)
+            sweeper.study = studies.default_name(settings, data, weights)
         with studies.opened(sweeper, Path(self._config.hydra.sweep.dir), settings) as search:
             try:
                 with outcomes.launching():
@@ -73,16 +81,15 @@ class OptunaSweeper(Sweeper):
             finally:
                 show_study(search, fixed)
 
-    def _check(self, overrides: list[str]) -> None:
+    def _compose(self, overrides: list[str]) -> RunConfig:
         """Compose one point of the space, so that a wrong name or value is said before anything is begun."""
         from ptv2.config.compose import to_run_config
-        from ptv2.experiment.open import check_trackers
 
         config = self._context.config_loader.load_sweep_config(self._config, overrides)
         runtime = config.hydra.runtime
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        check_trackers(to_run_config(config, overrides, runtime).track)
+        return to_run_config(config, overrides, runtime)
 
     def _search(self, search: Search, space: dict[str, Distribution], fixed: list[str]) -> None:
         """Run trials, as many at a time as the launcher runs side by side, interrupted ones first."""

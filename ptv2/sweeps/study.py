@@ -47,9 +47,14 @@ def settings_of(config: DictConfig, space: Mapping[str, Distribution]) -> dict[s
     return {**held, **{key: f"one of {distribution}" for key, distribution in space.items()}}
 
 
-def default_name(settings: Mapping[str, Any]) -> str:
-    """The name of a study: its task, model and method unless they are searched, and a hash of the settings."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+def default_name(settings: Mapping[str, Any], data: str | None = None, weights: str | None = None) -> str:
+    """The name of a study: its task, model and method unless they are searched, and a hash of the settings.
+
+    Args:
+        data, weights: fingerprints of what all trials use, so that scores on other data are never taken for these.
+    """
+    deciding = {**settings, "data": data, "weights": weights}
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:8]
     names = [str(settings[key]) for key in ("task.name", "model.name", "method") if key in settings]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([*names, digest]))
 

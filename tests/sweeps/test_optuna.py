@@ -107,6 +107,20 @@ def test_the_same_settings_side_by_side_are_one_run(data: Path, tmp_path: Path) 
     assert "finished before" not in done.out
 
 
+def test_scores_on_other_data_begin_another_study(tmp_path: Path) -> None:
+    folder = write_sentences(tmp_path / "data", 32, 16, 8)
+    command = words(folder, tmp_path / "out", "optim.lr=1e-3,1e-2", "hydra.sweeper.trials=1", "trainer.max_steps=1")
+    assert run(command, tmp_path).code == 0
+    train = folder / "train.jsonl"
+    train.write_text("\n".join(train.read_text("utf-8").splitlines()[:-1]) + "\n", encoding="utf-8")
+    assert run(command, tmp_path).code == 0
+    assert len(list((tmp_path / "out" / ".sweeps").glob("*.journal"))) == 2
+    missing = run([*command, f"data.dir={tmp_path}/none"], tmp_path)
+    assert missing.code == 2
+    assert "none" in missing.err
+    assert len(list((tmp_path / "out" / ".sweeps").glob("*.journal"))) == 2
+
+
 def test_ctrl_c_leaves_the_trial_open(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = Command(words(data, out, *SPACE, "hydra.sweeper.trials=2", "trainer.epochs=40"), tmp_path)
