@@ -93,7 +93,7 @@ def test_a_file_of_a_shipped_name_is_another_run_and_is_said(place: Path, tmp_pa
     assert (shown.code, said in shown.err) == (0, False)
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)])
 def test_workers_of_a_sweep_see_the_same_files(launcher: str, place: Path, tmp_path: Path) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     data = write_sentences(tmp_path / "data", train=12, dev=8, test=8)
