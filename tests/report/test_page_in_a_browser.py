@@ -150,7 +150,7 @@ def test_a_browser_tells_seeds_apart(out: Path, tmp_path: Path) -> None:
     strokes = [path.attributes["class"] for path in chart.all("path")]
     assert len(set(strokes)) == len(strokes) == 3
     (line,) = tree.one("ul", class_="key").all("li")
-    assert line.one("span").text == "p-tuning-v2, P 20, lr 0.005, 10 epochs"
+    assert line.one("span").text == "p-tuning-v2, P 20, lr 0.03, 10 epochs"
     assert [link.text for link in line.all("a")] == ["seed 1", "seed 2", "seed 3"]
     assert [link.one("path").attributes["class"] for link in line.all("a")] == strokes
 
