@@ -85,7 +85,7 @@ def test_the_mean_over_seeds_on_dev_ranks(out: Path, capsys: pytest.CaptureFixtu
     assert scores == ["81.00", "76.00", "60.00"]
     assert "3 settings, 9 runs" in text
     assert "81.00 ± 1.00  1, 2, 3  prompt.length=16 optim.lr=0.02 trainer.precision=bf16" in text
-    assert "prompt.length=64 optim.lr=0.005 trainer.precision=fp32" in text
+    assert "prompt.length=64 optim.lr=0.03 trainer.precision=fp32" in text
     assert err == ""
 
 
