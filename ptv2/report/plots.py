@@ -139,15 +139,9 @@ def draw_panels(panels: Sequence[Panel], title: str, x: str) -> Figure:
 
     A curve has the same look in every panel that shows one of its name.
     """
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
     rows = math.ceil(len(panels) / 2)
-    with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(2 * WIDTH, 0.9 + 2.0 * rows), layout="constrained")
-        FigureCanvasAgg(figure)
+    with _new_figure(2 * WIDTH, 0.9 + 2.0 * rows, title) as figure:
         grid = list(figure.subplots(rows, min(2, len(panels)), sharex=True, squeeze=False).flat)
         handles = {}
         for axes, panel in zip(grid, panels, strict=False):
@@ -166,9 +160,22 @@ def draw_panels(panels: Sequence[Panel], title: str, x: str) -> Figure:
                     )
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
-        figure.suptitle(title, x=0.02, ha="left", fontsize=9)
         figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(names)))
         return figure
+
+
+@contextmanager
+def _new_figure(width: float, height: float, title: str) -> Iterator[Figure]:
+    """An empty figure in our style with a title; sizes in inches. What is drawn within the context has the style."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with style.context(["default", _STYLE]):  # not what the user has in a matplotlibrc
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, x=0.02, ha="left", fontsize=9)
+        yield figure
 
 
 @contextmanager
@@ -177,17 +184,10 @@ def drawing(words: Words, height: float = 2.6) -> Iterator[tuple[Figure, Axes]]:
 
     What is drawn within the context has the style; `save` computes the layout.
     """
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with style.context(["default", _STYLE]):  # not what the user has in a matplotlibrc
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        FigureCanvasAgg(figure)
+    with _new_figure(WIDTH, height, words.title) as figure:
         axes = figure.add_subplot()
         axes.set_xlabel(words.x)
         axes.set_ylabel(words.y)
-        figure.suptitle(words.title, x=0.02, ha="left", fontsize=9)
         axes.set_title(textwrap.fill(words.caption, 60), color=GREY, loc="left")
         yield figure, axes
 
