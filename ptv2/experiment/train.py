@@ -108,11 +108,17 @@ def _fit_and_record(
     predictions: dict[str, Predictions] = {}
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
-        return data.score("dev", data.predictions("dev", model, accelerator, check))
+        rows = data.predictions("dev", model, accelerator, check)
+        if fit.trainer.is_last_step:
+            predictions["dev"] = rows
+        return data.score("dev", rows)
 
     def predict(trainer: Trainer) -> None:
+        if trainer.at.best_step != trainer.at.step:
+            predictions.clear()
+        left = [split for split in scored if split not in predictions]  # dev too, in a run resumed after its last step
         with trainer.finite.scores(trainer.at.best_step or trainer.at.step):
-            predictions.update({split: data.predictions(split, model, accelerator) for split in scored})
+            predictions.update({split: data.predictions(split, model, accelerator) for split in left})
 
     if accelerator.is_main_process:
         log_overview(overview)

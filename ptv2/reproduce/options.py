@@ -12,6 +12,7 @@ from ptv2.errors import ConfigError, unknown
 
 SHARES = ("family", "table")
 LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
+OF_LAUNCHERS = {"hydra.launcher.together": "fuse", "hydra.launcher.n_jobs": "jobs"}  # words for the same
 MARGIN = 1.0  # points within which two methods count as equivalent
 
 
@@ -82,6 +83,9 @@ def split_words(
             raise ConfigError(f"{word}: expected key=value")
         if key in instead:
             raise ConfigError(f"{word}: {instead[key]}")
+        if key.lstrip("+").startswith("hydra.launcher."):
+            same = OF_LAUNCHERS.get(key.lstrip("+"))
+            raise ConfigError(f"{word}: {f'expected {same}={value}' if same else LAUNCHER}")
         if key not in parsers:
             others.append(word)
         elif key in values:

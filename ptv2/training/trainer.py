@@ -105,7 +105,7 @@ class Trainer:
                 self._between_steps()
                 if self._evaluation_is_due():
                     self._evaluate()
-                if self._is_stale() or self.at.step >= self.total:
+                if self._is_stale() or self.is_last_step:
                     break
                 self._train_step()
             self._read_losses()
@@ -115,6 +115,11 @@ class Trainer:
             self._stop_if_asked()
         self._load_best()
         return self.at
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether all steps are done that early stopping would not save."""
+        return self.at.step >= self.total
 
     # One step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 from commandline import finish, holder, python, result_of, run, wait_until, write_sentences
 
+from ptv2.config.compose import compose
 from ptv2.report.points import read_points
+from ptv2.reproduce.compare.search import Pick, Search, mean_epochs
+from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.run_folders.directory import state_of
 
-pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
+optuna = pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +133,7 @@ def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
         (["trainer.epoch=3"], "trainer.epoch"),
         (["sweep=nothing"], "unknown sweep 'nothing'"),
         (["sweep=paper"], "expected `override /hydra/sweeper: optuna`"),
+        (["hydra.launcher.together=3"], "expected fuse=3"),
         (["hydra.sweeper.trials=3"], "expected only hydra/sweeper/pruner="),
         (["seed=3", "data.shots=1,2"], "data.shots changes what is scored"),
         (["data.dir=nowhere"], "no folder nowhere"),
@@ -139,3 +144,35 @@ def test_refusals(more: list[str], expected: str, data: Path, tmp_path: Path) ->
     done = run(words(data, tmp_path, *more), tmp_path)
     assert (done.code, expected in done.error) == (2, True), done.err
     assert not (tmp_path / "runs").exists()
+
+
+def search_of(words: tuple[str, ...], **space: str) -> Search:
+    """A search without trials on disk; `space` has the names of settings without their section."""
+    names = {"lr": "optim.lr", "epochs": "trainer.epochs", "length": "prompt.length"}
+    job = Job(Cell(("compare", "made", "p-tuning-v2"), ()), 11, (), compose(["task=mini-inference"]), None, None)
+    return Search(job, {names[key]: value for key, value in space.items()}, words, "made", Path("nowhere"), 2)
+
+
+def test_edges_are_marked_but_for_values_that_the_command_lists() -> None:
+    search = search_of(
+        ("optim.lr=interval(0.001,0.1)", "trainer.epochs=4,8"),
+        lr="interval(0.001,0.1)",
+        epochs="4,8",
+        length="choice(8,16)",
+    )
+    tried = [(4.0, {"optim.lr": 0.002, "trainer.epochs": "4", "prompt.length": "8"})]
+    tried.append((5.0, {"optim.lr": 0.05, "trainer.epochs": "8", "prompt.length": "16"}))
+    trials = [
+        optuna.trial.create_trial(params=params, distributions=search.distributions, value=value)
+        for value, params in tried
+    ]
+    edges = Pick(search, tuple(trials)).edges
+    assert [(edge.key, edge.which) for edge in edges] == [("optim.lr", "largest"), ("prompt.length", "largest")]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "mean"),
+    [("4,8", 6), ("interval(2,8)", 5), ("range(2,9,2)", 5), ("tag(log,interval(1,8))", 7 / math.log(8))],
+)
+def test_the_plan_counts_the_mean_of_the_epochs(epochs: str, mean: float) -> None:
+    assert mean_epochs(search_of((), epochs=epochs)) == pytest.approx(mean)

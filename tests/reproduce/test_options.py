@@ -30,6 +30,8 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
         (["table=2", "seed=1"], "expected seeds=1,2,3"),
         (["table=2", "method=p-tuning-v2"], "expected methods=NAME,NAME"),
         (["table=2", "data.dir=x"], "expected data=DIR"),
+        (["table=2", "hydra.launcher.together=3"], "together=3: expected fuse=3"),
+        (["table=2", "hydra.launcher.batch_size=3"], "expected jobs=N"),
         (["table=2", "seeds=3-1"], "seeds=3-1: expected whole numbers"),
         (["table=2", "seeds=1,1"], "different names"),
         (["table=2", "seeds=1-3,2"], "every seed once"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +66,11 @@ class Search:
     def distributions(self) -> dict[str, Distribution]:
         return split_space(OverridesParser.create().parse_overrides([f"{key}={v}" for key, v in self.space.items()]))[0]
 
+    def is_listed(self, key: str) -> bool:
+        """Whether the command lists the values of a setting, as `trainer.epochs=4,8`."""
+        of_command = f"{key}={self.space.get(key)}" in self.words
+        return of_command and isinstance(self.distributions[key], CategoricalDistribution)
+
     @property
     def command(self) -> list[str]:
         """The command that makes the trials which are left; the sweeper does not count failed ones."""
@@ -92,9 +99,11 @@ class Pick:
 
     @property
     def edges(self) -> list[Edge]:
-        """The picked numbers that lie at the edge of what was tried."""
+        """The picked numbers that lie at the edge of what was tried, but for choices that the command lists."""
         edges = []
         for key, value in ({} if self.best is None else self.best.params).items():
+            if self.search.is_listed(key):
+                continue
             tried = [number for trial in self.trials if (number := _number(trial.params.get(key))) is not None]
             mine = _number(value)
             if mine is None or min(tried) == max(tried) or mine not in (min(tried), max(tried)):
@@ -179,11 +188,15 @@ def _space(words: Sequence[str], options: CompareOptions) -> dict[str, str]:
 def mean_epochs(search: Search) -> float:
     """The mean of the epochs that a search tries, to guess its time; those of its settings if it tries none."""
     assert search.job.config is not None
-    choices = search.distributions.get("trainer.epochs")
-    if not isinstance(choices, CategoricalDistribution):
-        return search.job.config.trainer.epochs
-    numbers = [number for choice in choices.choices if (number := _number(choice)) is not None]
-    return sum(numbers) / len(numbers) if numbers else search.job.config.trainer.epochs
+    values = search.distributions.get("trainer.epochs")
+    if isinstance(values, CategoricalDistribution):
+        numbers = [number for choice in values.choices if (number := _number(choice)) is not None]
+        return statistics.fmean(numbers or [search.job.config.trainer.epochs])
+    if values is None or values.low == values.high:
+        return search.job.config.trainer.epochs if values is None else values.low
+    if values.log:
+        return (values.high - values.low) / math.log(values.high / values.low)
+    return (values.low + values.high) / 2
 
 
 def typical_job(search: Search) -> Job:
