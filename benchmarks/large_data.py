@@ -72,8 +72,9 @@ def by_ptv2(way: str) -> float:
     """CPU seconds of ptv2 to the encoded data."""
     from ptv2.config.compose import compose
     from ptv2.experiment.data import encode_data
-    from ptv2.experiment.open import open_run, read_examples
+    from ptv2.experiment.open import open_run
     from ptv2.experiment.overview import describe_data
+    from ptv2.experiment.read import read_examples
 
     task = ["task=classification", "task.text=sentence"] if way.startswith("texts") else ["task=ner"]
     config = compose([*task, "data.dir=.", "model=minilm"])

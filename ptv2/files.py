@@ -7,14 +7,19 @@ import glob
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
-    """Write the pieces of `data` so that `path` has either its old content or all of the new, also after a power cut.
+    """Write the pieces of `data` as the whole file `path`; see `write_whole`."""
+    write_whole(path, lambda file: file.writelines(data))
+
+
+def write_whole(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Let `write` fill a file so that `path` has either its old content or all of the new, also after a power cut.
 
     The folder is created. Devices and pipes are written to directly. `OSError` (disk full, read-only) leaves no
     temporary file behind.
@@ -22,14 +27,14 @@ def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
     path = Path(path)
     if _is_stream(path):
         with naming(path), path.open("wb") as file:
-            file.writelines(data)
+            write(file)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
     handle, temporary = _temporary(path)
     try:
         with naming(path), os.fdopen(handle, "wb") as file:  # closing it may fail too
-            file.writelines(data)
+            write(file)
             file.flush()
             os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
             os.fsync(file.fileno())

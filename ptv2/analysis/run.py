@@ -177,7 +177,7 @@ class Session:
         source = open_source(config)
         if split not in source.splits:
             raise DataError(f"task {config.task.name}: no {split} split; it has: {', '.join(source.splits)}")
-        records = source.read(split)
+        records = list(source.read(split))
         chosen = probing.drawn(len(records), self.limit or len(records))
         examples = task.read([records[number] for number in chosen])
         with working("encoding", len(examples)) as done:

@@ -7,7 +7,6 @@ cannot be written, a full disk, or a torn or foreign file never stops a command.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ import numpy as np
 import tokenizers
 
 from ptv2.data.arrays import flatten, unflatten
-from ptv2.files import cache_folder, write_bytes_whole
+from ptv2.files import cache_folder, write_whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,17 +32,22 @@ log = logging.getLogger(__name__)
 LIMIT_BYTES = 2 * 2**30
 # Temporary files that a killed process left are removed after this time.
 LEFTOVER_SECONDS = 24 * 3600
+# Rooms of the package whose code the cached sets depend on.
+CODE = ("data", "tasks")
 # Items of a long list that are hashed at once: JSON of a million examples would double the memory.
 SLICE = 1000
 _ABOUT = "about"  # member of the file for the key and for values that are no arrays; no field may have this name
 
 
-def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
-    """Get the set that `make` returns, from the cache if it was made before.
+def cached(
+    kind: type[T], key_parts: Iterable[Any], make: Callable[[], T], worth: Callable[[T], bool] = lambda made: True
+) -> T:
+    """Get what `make` returns, from the cache if it was made before.
 
     Args:
-        kind: class of the set, a dataclass of arrays.
+        kind: class of the result, a dataclass of arrays and of values that JSON can hold.
         key_parts: all that the result depends on (`key_of`): the function's name, `tokenizer_key`, settings, examples.
+        worth: whether a result is kept.
     """
     key = key_of([kind.__qualname__, *key_parts])
     folder = cache_folder()
@@ -53,18 +57,20 @@ def cached(kind: type[T], key_parts: Iterable[Any], make: Callable[[], T]) -> T:
     encoded = _read(kind, path, key)
     if encoded is None:
         encoded = make()
-        _write(encoded, path, key)
+        if worth(encoded):
+            _write(encoded, path, key)
     return encoded
 
 
 def key_of(ingredients: Iterable[Any]) -> str:
-    """Hash values that JSON or a dataclass can hold, and the code of this package: SHA-256 in hex.
+    """Hash values that JSON or a dataclass can hold, and the code that reads and encodes data: SHA-256 in hex.
 
     The code is included so that nobody has to remember to raise a version: a changed encoder finds no old set.
     """
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for room in CODE:
+        for file in sorted((Path(__file__).parents[1] / room).glob("*.py")):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     for ingredient in ingredients:
         slices = [ingredient]
         if isinstance(ingredient, Sequence) and not isinstance(ingredient, str):
@@ -120,11 +126,9 @@ def _write(value: Any, path: Path, key: str) -> None:
     if sum(array.nbytes for array in arrays.values()) > LIMIT_BYTES:
         log.debug("%s: not kept, as it is larger than the whole cache may be", path)
         return
-    buffer = io.BytesIO()
     about = np.array(json.dumps({"key": key, "values": values}))
-    np.savez(buffer, allow_pickle=False, **{_ABOUT: about}, **arrays)
     try:
-        write_bytes_whole(path, buffer.getvalue())
+        write_whole(path, lambda file: np.savez(file, allow_pickle=False, **{_ABOUT: about}, **arrays))
         _shrink(path)
     except OSError as error:
         log.debug("%s: not kept: %s", path, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +10,8 @@ from ptv2.config.task_schema import TaskConfig
 from ptv2.data import records
 from ptv2.data.columns import read_columns
 from ptv2.data.props import read_conll12, read_props
-from ptv2.data.records import Record
+from ptv2.data.records import Record, some
 from ptv2.data.squad import read_squad
-from ptv2.errors import DataError
 
 Format = Literal["records", "columns", "props", "conll12", "squad"]
 
@@ -46,8 +45,8 @@ def describe_files(task: TaskConfig) -> str:
 
 def read_file(
     path: Path, task: TaskConfig, *, labelled: bool = True, note: Callable[[str], None] = lambda text: None
-) -> list[Record]:
-    """Read all records of a file (in format `conll12` also of a folder of files).
+) -> Iterator[Record]:
+    """Read the records of a file (in format `conll12` also of a folder of files).
 
     Args:
         labelled: whether labels are needed; else a column file may hold words alone, and a file of roles no spans.
@@ -58,15 +57,14 @@ def read_file(
     """
     kind = format_of(path, task)
     if kind == "records":
-        return records.read_file(path, note)
-    if kind == "columns":
+        yield from records.read_file(path, note)
+    elif kind == "columns":
         tagging = task.tagging
         assert tagging is not None
-        rows: Iterable[Record] = read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+        tags = tagging.tags if labelled else None
+        yield from some(read_columns(path, tagging.tokens, tags, tagging.columns), path)
     elif kind == "squad":
-        rows = read_squad(path)
+        yield from some(read_squad(path), path)
     else:
-        rows = {"props": read_props, "conll12": read_conll12}[kind](path, labelled=labelled)
-    if not (listed := list(rows)):
-        raise DataError(f"{path}: the file has no {'predicates' if kind in ('props', 'conll12') else 'records'}")
-    return listed
+        read = {"props": read_props, "conll12": read_conll12}[kind]
+        yield from some(read(path, labelled=labelled), path, "predicates")

@@ -53,15 +53,18 @@ class LabelSet:
         return number
 
     @classmethod
-    def of_data(cls, records: Sequence[Record], field: str) -> LabelSet:
+    def of_data(cls, records: Iterable[Record], field: str) -> LabelSet:
         """Collect the labels of `records`, sorted.
 
         Raises:
             DataError: a record without a label, fewer than two labels in all, or too many.
         """
-        values = {read_label(record.fields.get(field), record, field) for record in records}
+        where = ""
+        values: set[str] = set()
+        for record in records:
+            where = where or record.where
+            values.add(read_label(record.fields.get(field), record, field))
         names = _without_doubles(values)
-        where = records[0].where
         if len(names) < 2:
             raise DataError(f"{where}: expected two or more labels in '{field}', found only {enumerate_some(names)}")
         if len(names) > MOST_LABELS:

@@ -6,13 +6,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from typing import TypeVar
 
 from ptv2.data.arrays import concatenated
 from ptv2.errors import TrainingError
+
+# Parts that wait for each process: enough to keep it busy.
+AHEAD = 4
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -20,9 +25,9 @@ T = TypeVar("T")
 
 def in_processes(
     encode_part: Callable[[Sequence[E]], T],
-    parts: Sequence[Sequence[E]],
+    parts: Iterable[Sequence[E]],
     workers: int = 1,
-    done: Callable[[], None] = lambda: None,
+    done: Callable[[int], None] = lambda count: None,
 ) -> T:
     """Encode examples in parts, and join the sets in the order of the parts.
 
@@ -31,33 +36,53 @@ def in_processes(
 
     Args:
         encode_part: a function at the top of a module, or a `functools.partial` of one, if `workers` is not 1.
-        parts: slices of the examples, at least one.
+        parts: slices of the examples, at least one; few of them are in memory at once.
         workers: number of processes; with 1 no other is started.
-        done: called in this process after each part, for a progress bar.
+        done: called in this process after each part with its number of examples, for a progress bar.
 
     Raises:
         TrainingError: a process was killed. Errors of `encode_part` are raised as they are.
     """
     sets: list[T] = []
-    if workers == 1 or len(parts) == 1:
-        for examples in parts:
-            sets.append(encode_part(examples))
-            done()
+    sizes: list[int] = []
+
+    def keep(encoded: T, size: int) -> None:
+        sets.append(encoded)
+        sizes.append(size)
+        done(size)
+
+    parts = iter(parts)
+    first = list(islice(parts, 2))
+    if workers == 1 or len(first) == 1:
+        for examples in chain(first, parts):
+            keep(encode_part(examples), len(examples))
     else:
-        # Spawned, as a fork of a process with threads may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(parts)), context, initializer=_start_worker) as pool:
-            try:
-                for encoded in pool.map(encode_part, parts):
-                    sets.append(encoded)
-                    done()
-            except BrokenProcessPool as error:
-                raise TrainingError(
-                    f"one of {workers} encoding processes was killed, perhaps for memory; take fewer of them"
-                ) from error
-            finally:
-                pool.shutdown(cancel_futures=True)
-    return concatenated(sets, [len(examples) for examples in parts])
+        _spread(encode_part, chain(first, parts), workers, keep)
+    return concatenated(sets, sizes)
+
+
+def _spread(
+    encode_part: Callable[[Sequence[E]], T], parts: Iterable[Sequence[E]], workers: int, keep: Callable[[T, int], None]
+) -> None:
+    """Encode parts in several processes, and `keep` them in their order."""
+    # Spawned, as a fork of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[tuple[Future[T], int]] = deque()
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
+        try:
+            for examples in parts:
+                waiting.append((pool.submit(encode_part, examples), len(examples)))
+                if len(waiting) > AHEAD * workers:
+                    future, size = waiting.popleft()
+                    keep(future.result(), size)
+            for future, size in waiting:
+                keep(future.result(), size)
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                f"one of {workers} encoding processes was killed, perhaps for memory; take fewer of them"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:

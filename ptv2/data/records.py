@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def _expected(split: Split, source: FilesSource) -> str:
     return f"expected {enumerate_some(names)}{hint}"
 
 
-def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> list[Record]:
+def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> Iterator[Record]:
     """Read a .jsonl, .json, .csv or .tsv file; the first line of the latter two names the fields.
 
     Args:
@@ -83,10 +83,20 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> li
     if reader is None:
         fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
         raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}")
-    records = [Record(fields, where) for where, fields in reader(path, note)]
-    if not records:
-        raise DataError(f"{path}: the file has no records")
-    return records
+    yield from some((Record(fields, where) for where, fields in reader(path, note)), path)
+
+
+def some(records: Iterable[Record], path: Path, what: str = "records") -> Iterator[Record]:
+    """Pass records on.
+
+    Raises:
+        DataError: at the end, if there was none.
+    """
+    record = None
+    for record in records:
+        yield record
+    if record is None:
+        raise DataError(f"{path}: the file has no {what}")
 
 
 def fingerprint(files: dict[Split, Path]) -> str:
@@ -96,7 +106,8 @@ def fingerprint(files: dict[Split, Path]) -> str:
         digest.update(split.encode())
         path = files[split]
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
 
 

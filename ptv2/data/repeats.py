@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Hashable, Iterable, Mapping
+
+import numpy as np
 
 from ptv2.run_folders.record import IN_TRAIN
 
-Seen = Iterable[tuple[Hashable, Hashable | None]]  # of each example: the input of the model, and the right answer
+UNKNOWN = -(2**63)  # stands for the answer of an example whose right answer is not known, or one of several
+
+
+class Seen:
+    """What a model reads of each example of a split, and the one right answer, as hashes of 64 bits.
+
+    A million examples take 16 MB. That two inputs of three million have the same hash has a chance of one in a million.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[Hashable, Hashable | None]] = ()) -> None:
+        """`pairs` of the model's input and the right answer; an answer of None contradicts no other."""
+        self._inputs, self._answers = array("q"), array("q")
+        self.add(pairs)
+
+    def add(self, pairs: Iterable[tuple[Hashable, Hashable | None]]) -> None:
+        """Add examples."""
+        for text, answer in pairs:
+            self._inputs.append(hash(text))
+            self._answers.append(UNKNOWN if answer is None else hash(answer))
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """Of each example `[N]` int64."""
+        return np.array(self._inputs, dtype=np.int64)
+
+    @property
+    def answers(self) -> np.ndarray:
+        """Of each example `[N]` int64."""
+        return np.array(self._answers, dtype=np.int64)
 
 
 def describe_repeats(splits: Mapping[str, Seen]) -> list[str]:
     """Note equal inputs, one sentence each: examples of other splits that are in train too, and contradictions there.
 
     Args:
-        splits: by name; an answer of None contradicts no other.
+        splits: by name.
     """
-    answers: dict[Hashable, Hashable | None] = {}
-    contradicted: dict[Hashable, int] = {}  # examples of train with that input
+    train = splits.get("train", Seen())
+    if not len(train.inputs):
+        return []
+    known, first, group = np.unique(train.inputs, return_index=True, return_inverse=True)
+    answers = train.answers
+    right = answers[first]  # of each different input, where it comes first
     counts: list[str] = []
-    for name in sorted(splits, key=lambda name: name != "train"):
-        if name == "train":
-            for text, answer in splits[name]:
-                if answers.setdefault(text, answer) != answer or text in contradicted:
-                    contradicted[text] = contradicted.get(text, 1) + 1
-            continue
-        repeated = [(answer, answers[text]) for text, answer in splits[name] if text in answers]
-        other = sum(answer != in_train for answer, in_train in repeated if None not in (answer, in_train))
-        if repeated:
-            counts.append(f"{name} {len(repeated):,}" + (f" ({other:,} with another answer there)" if other else ""))
+    for name in sorted(splits.keys() - {"train"}):
+        inputs = splits[name].inputs
+        at = np.minimum(np.searchsorted(known, inputs), len(known) - 1)
+        repeated = known[at] == inputs
+        answer, in_train = splits[name].answers[repeated], right[at[repeated]]
+        other = int(((answer != in_train) & (answer != UNKNOWN) & (in_train != UNKNOWN)).sum())
+        if repeated.any():
+            also = f" ({other:,} with another answer there)" if other else ""
+            counts.append(f"{name} {int(repeated.sum()):,}{also}")
     notes = [f"{IN_TRAIN} {', '.join(counts)}"] if counts else []
-    if several := sum(contradicted.values()):
+    differs = (answers != right[group]) & (answers != UNKNOWN) & (right[group] != UNKNOWN)
+    contradicted = np.zeros(len(known), dtype=bool)
+    contradicted[group[differs]] = True
+    if several := int(contradicted[group].sum()):
         notes.append(f"examples of train whose input has several right answers there: {several:,}")
     return notes

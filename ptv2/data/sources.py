@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from ptv2.errors import DataError
 
 ORDER: tuple[Split, ...] = get_args(Split)
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,13 @@ class Source:
 
     fingerprint: str
     splits: tuple[Split, ...]
-    read: Callable[[Split], list[Record]]
+    read: Callable[[Split], Iterable[Record]]
     label_names: tuple[str, ...] = ()  # the source's names of the classes, in their order
     provenance: dict[str, str] = field(default_factory=dict)  # for the run's record; filled while reading
     notes: dict[str, None] = field(default_factory=dict)  # guesses about the files; filled while reading
     files: dict[str, str] = field(default_factory=dict)  # names of the files of each split, below `data.dir`
+    moving: bool = False  # whether the fingerprint names a branch of the hub, whose content may change
+    check: Callable[[], None] = lambda: None  # raises `DataError` if files changed since they were opened
 
 
 def open_source(config: RunConfig) -> Source:
@@ -45,9 +49,11 @@ def open_source(config: RunConfig) -> Source:
     source = {"files": _files, "mini": _mini, "hub": _hub}[kind](config)
     limits = config.data.limit
 
-    def read(split: Split) -> list[Record]:
-        records = list(islice(source.read(split), limits.get(split)))
-        return _few(records, config, source.notes) if split == "train" else records
+    def read(split: Split) -> Iterable[Record]:
+        records = islice(source.read(split), limits.get(split))
+        if split == "train" and config.data.shots is not None:
+            return _few(list(records), config.data.shots, config, source.notes)
+        return records
 
     if config.data.shots is None:
         return replace(source, read=read)
@@ -55,11 +61,9 @@ def open_source(config: RunConfig) -> Source:
     return replace(source, read=read, fingerprint=f"{source.fingerprint}, {chosen}")
 
 
-def _few(records: list[Record], config: RunConfig, notes: dict[str, None]) -> list[Record]:
-    """The `data.shots` training examples of each class, or all where it is not set."""
-    shots, seed = config.data.shots, config.data.seed
-    if shots is None:
-        return records
+def _few(records: list[Record], shots: int, config: RunConfig, notes: dict[str, None]) -> list[Record]:
+    """The `data.shots` training examples of each class."""
+    seed = config.data.seed
     few, counts = choose_shots(records, shots, seed, lambda record: _class_of(record, config))
     classes = [name for name in counts if name is not None]
     what = f"{shots} examples of each class" if classes else f"{shots} examples"
@@ -91,11 +95,17 @@ def _files(config: RunConfig) -> Source:
     if setting and "dev" in files:
         raise DataError(f"{files['dev']}: {setting} takes dev from the training file, but there is a dev file")
 
-    def read(split: Split) -> list[Record]:
+    def read(split: Split) -> Iterable[Record]:
         if setting is None or split not in ("train", "dev"):
             return read_file(files[split], config.task, note=note)
-        train, dev = _split(read_file(files["train"], config.task, note=note), config)
+        train, dev = _split(list(read_file(files["train"], config.task, note=note)), config)
         return train if split == "train" else dev
+
+    before = _states(files)
+
+    def check() -> None:
+        if changed := [path for path, state in _states(files).items() if state != before[path]]:
+            raise DataError(f"{changed[0]}: the file changed while it was read; the same command reads it again")
 
     base = Path(config.data.dir).expanduser()
     named: dict[str, str] = {split: path.relative_to(base).as_posix() for split, path in files.items()}
@@ -108,7 +118,13 @@ def _files(config: RunConfig) -> Source:
         )
         named["dev"], provenance["dev"] = named["train"], provenance["train"]
     splits = tuple(split for split in ORDER if split in named)
-    return Source(digest, splits, read, provenance=provenance, notes=notes, files=named)
+    return Source(digest, splits, read, provenance=provenance, notes=notes, files=named, check=check)
+
+
+def _states(files: Mapping[Split, Path]) -> dict[Path, tuple[int, int]]:
+    """Size and time of change, in nanoseconds, of each file; a folder's files stand for it."""
+    paths = [file for path in files.values() for file in (path.rglob("*") if path.is_dir() else [path])]
+    return {path: (state.st_size, state.st_mtime_ns) for path in paths for state in [path.stat()]}
 
 
 def _split(records: list[Record], config: RunConfig) -> tuple[list[Record], list[Record]]:
@@ -135,8 +151,8 @@ def _mini(config: RunConfig) -> Source:
     kind = config.task.sources.mini
     assert kind is not None
 
-    def read(split: Split) -> list[Record]:
-        return [Record(row, f"mini {kind} {split} {i}") for i, row in enumerate(generate(kind, split))]
+    def read(split: Split) -> Iterable[Record]:
+        return (Record(row, f"mini {kind} {split} {i}") for i, row in enumerate(generate(kind, split)))
 
     content = json.dumps([generate(kind, split) for split in SPLITS], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -150,11 +166,12 @@ def _hub(config: RunConfig) -> Source:
     assert described is not None
     provenance = {"repository": described.repository, "revision": described.revision}
 
-    def read(split: Split) -> list[Record]:
+    def read(split: Split) -> Iterable[Record]:
         pinned = described.model_copy(update={"revision": provenance.get("commit", described.revision)})
         rows, commit = load_hub(pinned, split)
         provenance["commit"] = commit  # a branch may move between two splits
-        return [Record(row, f"{described.repository} {split} {i}") for i, row in enumerate(rows)]
+        return (Record(row, f"{described.repository} {split} {i}") for i, row in enumerate(rows))
 
     name = f"{described.repository}@{described.revision}"
-    return Source(name, tuple(described.files), read, tuple(described.labels or ()), provenance)
+    moving = _COMMIT.fullmatch(described.revision) is None
+    return Source(name, tuple(described.files), read, tuple(described.labels or ()), provenance, moving=moving)

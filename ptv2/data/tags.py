@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Literal, get_args
 
 from ptv2.errors import quote, unknown
@@ -53,22 +53,56 @@ def are_bare_types(tags: Iterable[str]) -> bool:
     return others < distinct and bool(others) and not any(tag in BARE or tag[:2] in PREFIXED for tag in others)
 
 
+class TagPairs:
+    """How often which tag follows which in a data set: all that its scheme and its types show in."""
+
+    def __init__(self, sequences: Iterable[Sequence[str]] = ()) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()  # a sentence's first tag follows an `O`
+        self._ends: set[str] = set()
+        for tags in sequences:
+            self.counts.update(pairwise(["O", *tags]))
+            self._ends.update(tags[-1:])
+
+    @property
+    def tags(self) -> set[str]:
+        """The different tags."""
+        return {tag for _, tag in self.counts}
+
+    def with_types(self) -> TagPairs:
+        """Give bare prefixes a type, as the function of this name."""
+        typed = TagPairs()
+        typed.counts = Counter({tuple(with_types(pair)): count for pair, count in self.counts.items()})  # type: ignore[misc]
+        typed._ends = set(with_types([*self._ends]))
+        return typed
+
+    def scheme(self) -> Scheme:
+        """See `scheme_of`."""
+        i_starts = b_starts = 0
+        for (before, tag), count in self.counts.items():
+            prefix, kind = _parts(tag)
+            if kind and prefix in ("E", "S"):
+                return "bioes"
+            starts = kind != _parts(before)[1]
+            i_starts += count * (prefix == "I" and starts)
+            b_starts += count * (prefix == "B" and starts)
+        return "iob1" if i_starts and not b_starts else "bio"
+
+    def fit(self, scheme: Scheme) -> bool:
+        """Whether `to_bio` takes all sentences."""
+        pairs: Iterable[Sequence[str]] = self.counts
+        if scheme == "io":
+            pairs, scheme = map(_in_iob1, pairs), "iob1"
+        open_ends = scheme == "bioes" and any(_parts(tag)[0] in ("B", "I") for tag in self._ends)
+        return not open_ends and all(_in_bio(before, tag, scheme) is not None for before, tag in pairs)
+
+
 def scheme_of(sequences: Iterable[Sequence[str]]) -> Scheme:
     """Guess the scheme of a data set's tags; `to_bio` then says what is wrong with single tags.
 
     `bioes` where a tag begins with E- or S-. `iob1` where spans begin with `I-`, and with `B-` only directly after a
     span of their type. Else `bio`, also where a few spans begin with `I-`: `odd_starts` counts those.
     """
-    i_starts = b_starts = 0
-    pairs = Counter(chain.from_iterable(pairwise(["O", *tags]) for tags in sequences))
-    for (before, tag), count in pairs.items():
-        prefix, kind = _parts(tag)
-        if kind and prefix in ("E", "S"):
-            return "bioes"
-        starts = kind != _parts(before)[1]
-        i_starts += count * (prefix == "I" and starts)
-        b_starts += count * (prefix == "B" and starts)
-    return "iob1" if i_starts and not b_starts else "bio"
+    return TagPairs(sequences).scheme()
 
 
 def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
@@ -84,7 +118,7 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
     if scheme not in SCHEMES:
         raise ValueError(unknown("tag scheme", scheme, SCHEMES))
     if scheme == "io":
-        tags, scheme = [tag if tag == "O" else f"I-{tag}" for tag in tags], "iob1"  # a stretch of one type is a span
+        tags, scheme = _in_iob1(tags), "iob1"
     bio: list[str] = []
     for number, (before, tag) in enumerate(pairwise(["O", *tags]), start=1):
         if (written := _in_bio(before, tag, scheme)) is None:
@@ -94,6 +128,11 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
     if scheme == "bioes" and tags and _parts(tags[-1])[0] in ("B", "I"):
         raise ValueError(f"tag {len(tags)} is {quote(tags[-1])} at the sentence's end: {_GOES_ON}")
     return bio
+
+
+def _in_iob1(tags: Sequence[str]) -> list[str]:
+    """Give bare types their prefix: a stretch of one type is a span."""
+    return [tag if tag == "O" else f"I-{tag}" for tag in tags]
 
 
 def odd_starts(tags: Sequence[str]) -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ptv2.config.schema import RunConfig
 from ptv2.console.output import working
 from ptv2.data.mixture import OfHead
 from ptv2.data.tokens import EncodedSet
 from ptv2.experiment.heads import head_spec
-from ptv2.experiment.open import Read
+from ptv2.experiment.read import TRAIN, Read
 from ptv2.models.build import HeadSpec, PromptedModel
 from ptv2.models.tokenizers import load_tokenizer
-from ptv2.tasks.load import AnyTask
 from ptv2.training.predict import predict
 
 if TYPE_CHECKING:
@@ -80,13 +78,13 @@ def encode_data(read: Read, *, shown: bool) -> EncodedData:
     Raises:
         DataError: an example that cannot be cut to its length.
     """
-    encoded = _encode(read.task, read.examples, read.config, shown)
-    return EncodedData(read.config, read.source, read.task, read.examples, encoded)
-
-
-def _encode(task: AnyTask, examples: dict[str, list[Any]], config: RunConfig, shown: bool) -> dict[str, EncodedSet]:
-    tokenizer = load_tokenizer(config.model, task.words)
-    total = sum(map(len, examples.values()))
-    with working("encoding", total) if shown else nullcontext(lambda count: None) as done:
-        workers = config.data.workers
-        return {s: task.encode(rows, tokenizer, workers, done, f"{s} split") for s, rows in examples.items()}
+    task, workers = read.task, read.config.data.workers
+    tokenizer = load_tokenizer(read.config.model, task.words)
+    encoded: dict[str, EncodedSet] = {}
+    with working("encoding", sum(read.facts.examples.values())) if shown else nullcontext(lambda count: None) as done:
+        for split in read.facts.examples:
+            if split == TRAIN:
+                encoded[split] = task.encode_items(read.parts, read.content, tokenizer, workers, done, f"{split} split")
+            else:
+                encoded[split] = task.encode(read.examples[split], tokenizer, workers, done, f"{split} split")
+    return EncodedData(**{field.name: getattr(read, field.name) for field in fields(Read)}, encoded=encoded)

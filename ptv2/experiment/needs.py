@@ -51,7 +51,7 @@ def count_work(config: RunConfig, task: AnyTask, examples: int | None, length: i
             assert config.task.sources.hub is not None
             source, examples = "as published", config.task.sources.hub.examples
         else:
-            examples = len(task.read(open_source(config).read("train")))
+            examples = sum(1 for _ in task.make_examples(open_source(config).read("train")))
     if examples is None:
         raise ConfigError(f"task {config.task.name}: the number of training examples is not known; give --examples=N")
     classes = len(task.labels) if config.task.shape == "classify" else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,9 +12,9 @@ from ptv2.config.identity import shared_hash
 from ptv2.config.methods import METHODS
 from ptv2.config.multitask import missing, shared_parts
 from ptv2.config.schema import RunConfig
-from ptv2.config.task_schema import Split
 from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError, RunError
+from ptv2.experiment.read import reading
 from ptv2.models.checkpoints import check_backbone
 from ptv2.models.fingerprint import fingerprint
 from ptv2.run_folders.directory import RunDirectory, SharedDirectory, find_run, read_config
@@ -24,18 +24,7 @@ from ptv2.run_folders.record import AGAIN, Result, cure
 from ptv2.run_folders.weights import ARTIFACT, fault_of_weights, read_artifact
 
 if TYPE_CHECKING:
-    from ptv2.data.cloze import Reading
     from ptv2.tasks.load import AnyTask
-
-
-@dataclass(frozen=True)
-class Read:
-    """A task with the examples of its splits."""
-
-    config: RunConfig
-    source: Source
-    task: AnyTask
-    examples: dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -152,41 +141,6 @@ def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], confi
     return results
 
 
-def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | None = None) -> Read:
-    """Read the task's data.
-
-    Args:
-        splits: those that are needed; None: all that there are.
-
-    Raises:
-        ConfigError: labels, choices and words that do not go together.
-        DataError: a split that is empty, or a record that is not right.
-    """
-    from ptv2.tasks.load import load_task  # imports numpy
-
-    task = load_task(config.task, source, reading=_reading(config))
-    wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
-    examples: dict[str, list[Any]] = {split: _read_split(task, source, split) for split in wanted}
-    for split in dict.fromkeys(("train", "dev", *wanted)):
-        if not examples.get(split):
-            raise DataError(f"task {config.task.name}: the {split} split has no examples")
-    return Read(config, source, task, examples)
-
-
-def _read_split(task: AnyTask, source: Source, split: Split) -> list[Any]:
-    records = source.read(split)
-    try:
-        return task.read(records)
-    except DataError as error:
-        if split in ("train", "dev") or any(task.has_gold(record) for record in records):
-            raise
-        file = source.files.get(split, f"the {split} split")
-        raise DataError(
-            f"{file}: no example says what is right, so that it cannot be scored; take the file away, and give it to "
-            f"`ptv2 predict` after the training"
-        ) from error
-
-
 def open_trained(name: str, out: str) -> tuple[Path, RunConfig]:
     """The finished run that a command's word means, and its configuration.
 
@@ -214,16 +168,7 @@ def trained_task(folder: Path, config: RunConfig) -> AnyTask:
     """
     from ptv2.tasks.load import load_task  # imports numpy
 
-    return load_task(config.task, state=read_artifact((folder / ARTIFACT).parent)["extra"], reading=_reading(config))
-
-
-def _reading(config: RunConfig) -> Reading | None:
-    """How a language model is asked, which its configuration says; None unless the head is a verbalizer."""
-    if config.head.kind != "verbalizer":
-        return None
-    from ptv2.experiment.heads import reading  # imports torch
-
-    return reading(config.model)
+    return load_task(config.task, state=read_artifact((folder / ARTIFACT).parent)["extra"], reading=reading(config))
 
 
 def finished_result(opened: Opened) -> Result | None:

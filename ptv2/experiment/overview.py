@@ -9,11 +9,10 @@ from rich.text import Text
 
 from ptv2.console.output import err, log
 from ptv2.data.overview import render, render_encoded, render_read, token_lengths
-from ptv2.data.repeats import describe_repeats
 
 if TYPE_CHECKING:
     from ptv2.experiment.data import EncodedData
-    from ptv2.experiment.open import Read
+    from ptv2.experiment.read import Read
 
 _shown: dict[str, list[str]] = {}  # what this process showed last: jobs of a sweep often read the same
 _held: list[str] = []  # lines for a pipe or a file, which wait until nothing can be refused any more
@@ -62,27 +61,17 @@ def describe_data(data: EncodedData) -> dict[str, Any]:
 
 
 def _describe_read(data: Read | EncodedData) -> dict[str, Any]:
-    task, source = data.task, data.source
+    task, facts = data.task, data.facts
     splits = {
         split: {
-            "examples": len(examples),
-            "file": source.files.get(split),
+            "examples": count,
+            "file": data.source.files.get(split),
             "counted": task.counted,
-            "labels": {name: count for name, count in task.gold(examples).items() if name not in task.uncounted},
+            "labels": {name: number for name, number in facts.gold[split].items() if name not in task.uncounted},
         }
-        for split, examples in data.examples.items()
+        for split, count in facts.examples.items()
     }
-    return {
-        "origin": _origin(data),
-        "splits": splits,
-        "guesses": list(dict.fromkeys([*source.notes, *task.guesses()])),
-        "notes": [*task.notes(data.examples), *_repeats(data)],
-    }
-
-
-def _repeats(data: Read | EncodedData) -> list[str]:
-    seen = data.task.seen
-    return describe_repeats({split: map(seen, examples) for split, examples in data.examples.items()})
+    return {"origin": _origin(data), "splits": splits, "guesses": facts.guesses, "notes": facts.notes}
 
 
 def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
@@ -98,7 +87,7 @@ def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
 
 def _score_most_frequent(data: EncodedData, split: str) -> dict[str, Any] | None:
     task = data.task
-    frequent = task.most_frequent(data.examples["train"], data.examples[split])
+    frequent = task.most_frequent(data.facts.gold["train"], data.examples[split])
     if frequent is None:
         return None
     answer, predictions = frequent

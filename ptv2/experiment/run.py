@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ptv2.collector import collector_paused
 from ptv2.config.schema import RunConfig
 from ptv2.console.output import summary
-from ptv2.experiment.open import finished_result, open_run, read_examples
+from ptv2.experiment.open import finished_result, open_run
 from ptv2.experiment.overview import begin_job, show_read
+from ptv2.experiment.read import read_examples
 from ptv2.run_folders.processes import is_main_process
 from ptv2.run_folders.record import Result
 

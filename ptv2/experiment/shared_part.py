@@ -23,8 +23,9 @@ from ptv2.console.output import tell
 from ptv2.data.mixture import Mixture
 from ptv2.experiment.data import EncodedData, encode_data
 from ptv2.experiment.fit import Fit
-from ptv2.experiment.open import Shared, for_each_task, read_examples
+from ptv2.experiment.open import Shared, for_each_task
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded, show_read
+from ptv2.experiment.read import read_examples
 from ptv2.experiment.record import notes, recording, say_if_slow, training_notes
 from ptv2.experiment.tracking import Tracking, tracking
 from ptv2.models.artifact import load_start, save_artifact
@@ -203,7 +204,7 @@ def _data_record(
         name: {
             "source": dict(data.source.provenance),
             "fingerprint": fingerprints[name],
-            "examples": {split: len(rows) for split, rows in data.examples.items()},
+            "examples": data.facts.examples,
             "rows": len(data.encoded["train"]),
             "batches_an_epoch": batches[name],
             "overview": overviews[name],
@@ -212,7 +213,7 @@ def _data_record(
     }
     return {
         "fingerprint": hashlib.sha256(json.dumps(fingerprints, sort_keys=True).encode()).hexdigest()[:16],
-        "examples": {split: sum(len(data.examples[split]) for data in task_data.values()) for split in SPLITS},
+        "examples": {split: sum(data.facts.examples[split] for data in task_data.values()) for split in SPLITS},
         "predicted": {},
         "tasks": tasks,
     }

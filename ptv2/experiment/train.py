@@ -12,8 +12,9 @@ from typing import Any
 from ptv2.config.recipes import describe_recipe
 from ptv2.experiment.data import EncodedData, Predictions, encode_data
 from ptv2.experiment.fit import Fit
-from ptv2.experiment.open import Opened, Read
+from ptv2.experiment.open import Opened
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded
+from ptv2.experiment.read import TRAIN, Read
 from ptv2.experiment.record import company_notes, describe_company, notes, recording, say_if_slow, training_notes
 from ptv2.experiment.shared_part import Start, begin, train_shared
 from ptv2.experiment.tracking import tracking
@@ -32,9 +33,6 @@ from ptv2.training.shard import build_spread
 from ptv2.training.together import current_member
 from ptv2.training.trainer import Trainer
 from ptv2.variables import quieten_transformers
-
-# Dev chooses; all other splits but the training set are scored once, with what it chose.
-UNSCORED = "train"
 
 
 def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group: str | None = None) -> Result:
@@ -104,7 +102,8 @@ def _fit_and_record(
     follow: Callable[[dict[str, Any]], None],
 ) -> Result:
     config, task, model, accelerator = data.config, data.task, fit.model, fit.accelerator
-    scored = sorted(data.encoded.keys() - {UNSCORED}, key=lambda split: (split != "dev", split))
+    # Dev chooses; all other splits but the training set are scored once, with what it chose.
+    scored = sorted(data.encoded.keys() - {TRAIN}, key=lambda split: (split != "dev", split))
     predictions: dict[str, Predictions] = {}
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
@@ -178,9 +177,9 @@ def _data_record(data: EncodedData, predictions: dict[str, Predictions]) -> dict
     return {
         "source": dict(data.source.provenance),
         "fingerprint": data.source.fingerprint,
-        "examples": {split: len(rows) for split, rows in data.examples.items()},
+        "examples": data.facts.examples,
         "truncated": {split: rows.truncated for split, rows in data.encoded.items()},
         "longest": {split: rows.tokens.longest for split, rows in data.encoded.items()},
-        "labels": {split: data.task.gold(rows) for split, rows in data.examples.items()},
+        "labels": data.facts.gold,
         "predicted": {split: data.task.answers(rows) for split, rows in predictions.items()},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,9 @@ from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from ptv2.tasks.summary import Summary
+
+EMPTY = "a question without a text"
 QuestionItem = tuple[str, str, str, CharSpan | None, bool]  # id, question, context, answer, whether that is known
 
 
@@ -54,22 +57,20 @@ class Extract(Task[Question, SpanSet]):
         assert self.config.extraction is not None  # shape extract has them
         return self.config.extraction
 
-    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Question]:
+    def make_examples(self, records: Iterable[Record], *, labelled: bool = True) -> Iterator[Question]:
         """Turn each record into one example.
 
         Raises:
             DataError: a field is missing or wrong, an answer is not in the context at its offset, or a question has
                 none though all of the task have one.
         """
-        examples: list[Question] = []
         places: dict[str, str] = {}
         for number, record in enumerate(records):
             named = _named(record, number)
             example = self._question(named, labelled)
             if (other := places.setdefault(example.id, record.where)) is not record.where:
                 raise DataError(f"{_place(named)}: expected every id once, but {other.rpartition('/')[2]} has it too")
-            examples.append(example)
-        return examples
+            yield example
 
     def has_gold(self, record: Record) -> bool:
         """Whether the record has answers, or says that it has none."""
@@ -84,9 +85,14 @@ class Extract(Task[Question, SpanSet]):
         """Id, question, context, answer and whether it is known."""
         return example.id, example.question, example.context, example.span, example.answers is not None
 
-    def notes(self, examples: dict[str, list[Question]]) -> list[str]:
+    def oddities(self, example: Question) -> Iterator[str]:
+        """A question that asks nothing."""
+        if not example.question.strip():
+            yield EMPTY
+
+    def notes(self, splits: Mapping[str, Summary]) -> list[str]:
         """Questions that ask nothing."""
-        counts = count_by_split(examples, lambda rows: sum(not row.question.strip() for row in rows))
+        counts = count_by_split({name: split.oddities[EMPTY] for name, split in splits.items()})
         return [f"questions without a text: {counts}"] if counts else []
 
     def seen(self, example: Question) -> tuple[Hashable, Hashable | None]:
@@ -149,12 +155,12 @@ class Extract(Task[Question, SpanSet]):
             return {}
         return _answered(bool(prediction["prediction_text"]) for prediction in predictions)
 
-    def gold(self, examples: Sequence[Question]) -> dict[str, int]:
+    def gold(self, examples: Iterable[Question]) -> dict[str, int]:
         """Count the questions that have an answer."""
         return _answered(bool(example.answers) for example in examples)
 
     def most_frequent(
-        self, train: Sequence[Question], examples: Sequence[Question]
+        self, gold: Mapping[str, int], examples: Sequence[Question]
     ) -> tuple[str, list[Prediction]] | None:
         """No answer, where the task allows that: no one text answers many questions."""
         if not self.extraction.unanswerable:

@@ -12,7 +12,7 @@ from ptv2.errors import ConfigError
 from ptv2.tasks.choose import Choose
 from ptv2.tasks.classify import Classify, MultiRC, ReCoRD
 from ptv2.tasks.extract import Extract
-from ptv2.tasks.tag import Tag, data_scheme, data_types
+from ptv2.tasks.tag import Tag, read_scheme
 from ptv2.tasks.task import Task
 from ptv2.tasks.text import TextTask
 
@@ -31,7 +31,7 @@ def load_task(
 
     Args:
         source: the data to read labels from, where the configuration names none.
-        state: the `Task.state` of a trained run, instead of data.
+        state: the `Task.state` of a trained run, or of an earlier look at the same data; labels are not read then.
         reading: how a language model is asked for the words of `config.verbalizer`; None for a linear head.
 
     Raises:
@@ -52,15 +52,9 @@ def load_task(
 
 
 def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | None, reading: Reading | None) -> TextTask:
-    given = state["labels"] if state else config.labels
-    if given:
-        names = list(given)
-        if source is not None and not source.label_names and any(isinstance(name, bool) for name in names):
-            names = spell_truth(names, source.read("train"), config.label)
-        label_set = LabelSet(names, source.label_names if source and source.label_names else list(map(str, given)))
-    else:
-        assert source is not None
-        label_set = LabelSet.of_data(source.read("train"), config.label)
+    names = state["labels"] if state else _label_names(config, source)
+    aliases = (source.label_names if source else ()) or config.labels if config.labels else names
+    label_set = LabelSet(names, list(map(str, aliases)))
     if config.choices and len(config.choices) != len(label_set.names):
         raise ConfigError(
             f"task {config.name}: {len(config.choices)} choices but {len(label_set.names)} labels; expected as many"
@@ -70,10 +64,19 @@ def _text(config: TaskConfig, source: Source | None, state: dict[str, Any] | Non
     return GROUPED.get(config.reader, Classify)(config, label_set, reading)
 
 
+def _label_names(config: TaskConfig, source: Source | None) -> list[Any]:
+    """The configuration's names of labels, spelled as the data spell them, or those of the data."""
+    assert source is not None
+    if not config.labels:
+        return LabelSet.of_data(source.read("train"), config.label).names
+    if source.label_names or not any(isinstance(name, bool) for name in config.labels):
+        return list(config.labels)
+    return spell_truth(config.labels, source.read("train"), config.label)
+
+
 def _tag(config: TaskConfig, source: Source | None, state: dict[str, Any] | None) -> Tag:
     if state:
         return Tag(config, state["labels"], state["scheme"])
     assert source is not None
-    records = source.read("train")
-    scheme = data_scheme(records, config)
-    return Tag(config, data_types(records, config, scheme), scheme)
+    scheme, types = read_scheme(lambda: source.read("train"), config)
+    return Tag(config, types, scheme)

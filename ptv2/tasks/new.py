@@ -24,7 +24,7 @@ def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda tex
     """
     unusable: DataError | None = None
     try:
-        records = read_file(path, task.config, note=note)
+        records = list(read_file(path, task.config, note=note))
     except DataError:  # perhaps right answers are missing; any other fault is raised again below
         records = []
     if any(task.has_gold(record) for record in records):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ptv2.data.records import Record
 from ptv2.data.tags import (
     UNTYPED,
     Scheme,
+    TagPairs,
     are_bare_prefixes,
     are_bare_types,
     odd_starts,
@@ -25,12 +26,15 @@ from ptv2.data.tags import (
 )
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
 from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
-from ptv2.metrics.entities import chunks
 from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from ptv2.tasks.summary import Summary
+
+BLANK = "a blank word"
+MENDED = "spans that began with I- and now begin with B-"
 WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # place, words, suffix, tag numbers
 # The published code writes this between the sentence and its predicate, for every tokenizer (FINDINGS 26).
 PUBLISHED_SEPARATOR = "[SEP]"
@@ -75,16 +79,20 @@ class Tag(Task[Sentence, TaggedSet]):
         assert self.config.tagging is not None  # shape tag has them
         return self.config.tagging
 
-    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Sentence]:
+    def make_examples(self, records: Iterable[Record], *, labelled: bool = True) -> Iterator[Sentence]:
         """Turn each record into one example; tags of any known scheme become BIO.
 
         Raises:
             DataError: a field is missing or wrong, or a tag does not fit the scheme or the task.
         """
         # Sets on the hub have sentences without words at their ends.
-        rows = [record for record in records if _has_words(record)]
-        scheme = self._scheme_of(rows) if labelled else self.scheme
-        return [self._sentence(record, number, scheme if labelled else None) for number, record in enumerate(rows)]
+        rows: Iterable[Record] = filter(_has_words, records)
+        scheme = self.scheme
+        if labelled and self.tagging.scheme == "auto" and scheme == "iob1":
+            rows = list(rows)
+            scheme = self._scheme_after_iob1(rows)
+        for number, record in enumerate(rows):
+            yield self._sentence(record, number, scheme if labelled else None)
 
     def has_gold(self, record: Record) -> bool:
         """Whether there are tags; a file of one column has its words there, and bare types may be any column's."""
@@ -153,7 +161,7 @@ class Tag(Task[Sentence, TaggedSet]):
         """Count predicted spans of each type, and words outside of spans under `O`."""
         return self._counts(prediction["tags"] for prediction in predictions)
 
-    def gold(self, examples: Sequence[Sentence]) -> dict[str, int]:
+    def gold(self, examples: Iterable[Sentence]) -> dict[str, int]:
         """Count right spans of each type, and words outside of spans under `O`."""
         return self._counts(example.tags or () for example in examples)
 
@@ -173,20 +181,20 @@ class Tag(Task[Sentence, TaggedSet]):
         text = "\n".join("".join(gap.join(row) + "\n" for row in zip(*cells, strict=True)) for cells in columns)
         return {"conlleval.txt" if has_gold else "columns.txt": text}
 
-    def notes(self, examples: dict[str, list[Sentence]]) -> list[str]:
+    def oddities(self, example: Sentence) -> Iterator[str]:
+        """Blank words, and mended spans."""
+        yield from (BLANK for word in example.words if not word.strip())
+        yield from (MENDED for _ in range(example.mended))
+
+    def notes(self, splits: Mapping[str, Summary]) -> list[str]:
         """Count blank words, mended spans, and spans of types that were not in training."""
         notes = []
-        if blank := count_by_split(examples, lambda rows: sum(not word.strip() for e in rows for word in e.words)):
-            notes.append(f"blank words, which nothing is read from: {blank}")
-        if mended := count_by_split(examples, lambda rows: sum(e.mended for e in rows)):
-            notes.append(f"spans that began with I- and now begin with B-: {mended}")
-        unseen = Counter(
-            kind
-            for sentences in examples.values()
-            for e in sentences
-            for kind, *_ in chunks(e.tags or ())
-            if kind not in self.types
-        )
+        for oddity, note in ((BLANK, "blank words, which nothing is read from"), (MENDED, MENDED)):
+            if counts := count_by_split({name: split.oddities[oddity] for name, split in splits.items()}):
+                notes.append(f"{note}: {counts}")
+        unseen: Counter[str] = Counter()
+        for split in splits.values():
+            unseen.update({kind: n for kind, n in split.gold.items() if kind not in ("O", *self.types)})
         if unseen:
             counts = ", ".join(f"{kind} {count}" for kind, count in sorted(unseen.items()))
             notes.append(f"spans of types that the training set lacks, which count as missed: {counts}")
@@ -196,10 +204,8 @@ class Tag(Task[Sentence, TaggedSet]):
         """The types of spans, and the scheme of the data."""
         return {"labels": self.types, "scheme": self.scheme}
 
-    def _scheme_of(self, rows: Sequence[Record]) -> Scheme:
-        """The scheme of one split: that of training, but after training in iob1 a split may be in bio."""
-        if self.tagging.scheme != "auto" or self.scheme != "iob1":
-            return self.scheme
+    def _scheme_after_iob1(self, rows: Sequence[Record]) -> Scheme:
+        """The scheme of one split: after training in iob1 it may be in bio."""
         scheme = scheme_of(self._given(record) for record in rows)
         if scheme != "bio":
             return self.scheme
@@ -284,40 +290,43 @@ def encode_items(
     return encode_words(sentences, known, tokenizer, max_length, stride, suffixes, places)
 
 
-def data_scheme(records: Sequence[Record], config: TaskConfig) -> Scheme:
-    """Return the scheme that the configuration names, or else that of the tags."""
-    named = config.tagging.scheme if config.tagging else "auto"
-    if named != "auto":
-        return named
-    sequences = [given_tags(record, config) for record in records]
-    distinct = {tag for tags in sequences for tag in tags}
-    if are_bare_types(distinct):
-        return "io"
-    return scheme_of(map(with_types, sequences) if are_bare_prefixes(distinct) else sequences)
+def read_scheme(read: Callable[[], Iterable[Record]], config: TaskConfig) -> tuple[Scheme, list[str]]:
+    """Return scheme and types of the spans: those that the configuration names, or else those of the tags, sorted.
 
-
-def data_types(records: Sequence[Record], config: TaskConfig, scheme: Scheme) -> list[str]:
-    """Return the types of spans: those that `task.labels` names, or those in `records`, sorted.
+    Args:
+        read: reads the records of the training set; called again to find the place of a fault.
 
     Raises:
         DataError: a tag does not fit the scheme, or there is no span at all.
     """
-    if config.labels and (names := tag_names(config)) is None:
-        return [str(label) for label in config.labels]
+    scheme = config.tagging.scheme if config.tagging else "auto"
+    if scheme != "auto" and config.labels:
+        return scheme, _given_types(config)
+    pairs = TagPairs(given_tags(record, config) for record in read())
+    bare = are_bare_prefixes(pairs.tags)
+    if scheme == "auto":
+        scheme = "io" if are_bare_types(pairs.tags) else (pairs.with_types() if bare else pairs).scheme()
     if config.labels:
-        return list(dict.fromkeys(tag[2:] or UNTYPED for tag in names or () if tag != "O"))
-    sequences = [given_tags(record, config) for record in records]
-    if scheme != "io" and are_bare_prefixes(tag for tags in sequences for tag in tags):
-        return [UNTYPED]
-    types: set[str] = set()
-    for record, given in zip(records, sequences, strict=True):
-        try:
-            types.update(tag[2:] for tag in to_bio(given, scheme) if tag != "O")
-        except ValueError as error:
-            raise DataError(f"{record.where}: {error}") from error
+        return scheme, _given_types(config)
+    if scheme != "io" and bare:
+        return scheme, [UNTYPED]
+    if not pairs.fit(scheme):
+        for record in read():
+            try:
+                to_bio(given_tags(record, config), scheme)
+            except ValueError as error:
+                raise DataError(f"{record.where}: {error}") from error
+    types = {tag if scheme == "io" else tag.partition("-")[2] for tag in pairs.tags if tag != "O"}
     if not types:
-        raise DataError(f"{records[0].where}: expected tags such as B-PER, found only O")
-    return sorted(types)
+        raise DataError(f"{next(iter(read())).where}: expected tags such as B-PER, found only O")
+    return scheme, sorted(types)
+
+
+def _given_types(config: TaskConfig) -> list[str]:
+    """The types of spans that `task.labels` names."""
+    if (names := tag_names(config)) is None:
+        return [str(label) for label in config.labels or ()]
+    return list(dict.fromkeys(tag[2:] or UNTYPED for tag in names if tag != "O"))
 
 
 def tag_names(config: TaskConfig) -> list[str] | None:

@@ -6,9 +6,10 @@ A task knows no model and no trainer. To a model it gives the kind of head that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ptv2.data.cloze import LabelWords
+    from ptv2.tasks.summary import Summary
 
 # Examples per call of an encoder: enough for the tokenizer's threads, few enough to show progress.
 PART = 1000
 
 E = TypeVar("E")
+T = TypeVar("T")
 S = TypeVar("S", bound=EncodedSet)
 Prediction = dict[str, Any]
 Predictions = Sequence[Prediction]
@@ -58,9 +61,13 @@ class Task(ABC, Generic[E, S]):
         """The module of the task's metric."""
         return import_module(f"ptv2.metrics.{self.config.metric}")
 
-    @abstractmethod
     def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[E]:
-        """Turn records into examples.
+        """Turn records into a list of examples; see `make_examples`."""
+        return list(self.make_examples(records, labelled=labelled))
+
+    @abstractmethod
+    def make_examples(self, records: Iterable[Record], *, labelled: bool = True) -> Iterator[E]:
+        """Turn records into examples, one after the other.
 
         Args:
             labelled: whether every example must have a label; for prediction (false) labels are not looked at.
@@ -105,20 +112,41 @@ class Task(ABC, Generic[E, S]):
         """
         if not examples:
             raise DataError(f"task {self.config.name}: there are no examples to encode")
-        encoder = self.encoder(tokenizer)
         items = [self.item(example) for example in examples]
-        parts = [items[start : start + PART] for start in range(0, len(items), PART)]
+        parts = list(in_parts(items))
+        content = items if len(parts) > 1 else None
+        return self.encode_items(lambda: iter(parts), content, tokenizer, workers, done, named)
+
+    def encode_items(
+        self,
+        parts: Callable[[], Iterator[Sequence[Any]]],
+        content: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        workers: int = 1,
+        done: Callable[[int], None] = lambda count: None,
+        named: str = "examples",
+    ) -> S:
+        """Encode the `item`s of examples, or read them from the cache.
+
+        Args:
+            parts: gives them in parts of `PART`, at least one; called only if they are not in the cache.
+            content: what the items are known by in the cache (see `key_of`); None: they are so few that encoding them
+                is faster than a look into it.
+            workers: see `encode`; so are `done` and `named`.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        encoder = self.encoder(tokenizer)
 
         def make() -> S:
-            sizes = iter(parts)
-            return in_processes(encoder, parts, workers, lambda: done(len(next(sizes))))
+            return in_processes(encoder, parts(), workers, done)
 
-        if len(parts) == 1:  # faster than a look into the cache
+        if content is None:
             encoded = make()
         else:
             settings = {name: value for name, value in encoder.keywords.items() if name != "tokenizer"}
-            key_parts = [encoder.func.__name__, tokenizer_key(tokenizer), settings, items]
-            encoded = cached(self.encoded, key_parts, make)
+            encoded = cached(self.encoded, [encoder.func.__name__, tokenizer_key(tokenizer), settings, content], make)
         if not len(encoded):
             raise DataError(f"task {self.config.name}: the tokenizer makes nothing of the {named}")
         return encoded
@@ -179,11 +207,14 @@ class Task(ABC, Generic[E, S]):
         """Count how often each answer is predicted; shows a model that gives one answer to everything."""
 
     @abstractmethod
-    def gold(self, examples: Sequence[E]) -> dict[str, int]:
-        """Count how often each answer is right."""
+    def gold(self, examples: Iterable[E]) -> dict[str, int]:
+        """Count how often each answer is right; counts of parts of a data set add up to those of the whole."""
 
-    def most_frequent(self, train: Sequence[E], examples: Sequence[E]) -> tuple[str, list[Prediction]] | None:
-        """The most frequent answer of the training set, and predictions that give it to every example.
+    def most_frequent(self, gold: Mapping[str, int], examples: Sequence[E]) -> tuple[str, list[Prediction]] | None:
+        """The most frequent answer, and predictions that give it to every example.
+
+        Args:
+            gold: counts of the training set.
 
         Returns:
             None where no one answer can be given to everything.
@@ -198,8 +229,12 @@ class Task(ABC, Generic[E, S]):
         """
         return {}
 
-    def notes(self, examples: dict[str, list[E]]) -> list[str]:
-        """Notes on the data for readers of the task's numbers; `examples` by split."""
+    def oddities(self, example: E) -> Iterator[str]:
+        """Name what is odd about an example, once for each time; `notes` tells the counts."""
+        return iter(())
+
+    def notes(self, splits: Mapping[str, Summary]) -> list[str]:
+        """Notes on the data for readers of the task's numbers."""
         return []
 
     def outcome_notes(self) -> list[str]:
@@ -218,9 +253,15 @@ class Task(ABC, Generic[E, S]):
         """Set what `calibrate` chose from a kept state."""
 
 
-def count_by_split(examples: Mapping[str, Sequence[E]], count: Callable[[Sequence[E]], int]) -> str:
-    """What `count` gives for each split, as `train 3, dev 1`; zeros are left out, and the text may be empty."""
-    counts = {split: count(rows) for split, rows in examples.items()}
+def in_parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """Cut into lists of `PART` values, the last of which may be shorter."""
+    rest = iter(values)
+    while part := list(islice(rest, PART)):
+        yield part
+
+
+def count_by_split(counts: Mapping[str, int]) -> str:
+    """Write counts by split, as `train 3, dev 1`; zeros are left out, and the text may be empty."""
     return ", ".join(f"{split} {number}" for split, number in counts.items() if number)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,10 @@ from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from ptv2.tasks.summary import Summary
+
+EMPTY = "an empty text"
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,8 @@ class TextTask(Task[Example, TextSet]):
         super().__init__(config, labels.names)
         self.label_set = labels
 
-    def read(self, records: Iterable[Record], *, labelled: bool = True) -> list[Example]:
-        """See `Task.read`; a record may hold several examples, and records must differ in `identify`."""
-        examples: list[Example] = []
+    def make_examples(self, records: Iterable[Record], *, labelled: bool = True) -> Iterator[Example]:
+        """See `Task.make_examples`; a record may hold several examples, and records must differ in `identify`."""
         places: dict[Any, str] = {}
         for number, record in enumerate(records):
             flat = self._flat(record)
@@ -61,8 +64,7 @@ class TextTask(Task[Example, TextSet]):
             for i, fields in enumerate(flat):
                 name = _id(record, number) if len(flat) == 1 else f"{_id(record, number)}.{i}"
                 flat_record = Record(fields, f"{record.where} (example {name})")
-                examples.append(Example(name, self.sequences(flat_record), self._label(flat_record, labelled), fields))
-        return examples
+                yield Example(name, self.sequences(flat_record), self._label(flat_record, labelled), fields)
 
     def _flat(self, record: Record) -> list[dict[str, Any]]:
         """Split a record into the flat fields of its examples."""
@@ -91,14 +93,19 @@ class TextTask(Task[Example, TextSet]):
         """
         return ""
 
-    def notes(self, examples: dict[str, list[Example]]) -> list[str]:
+    def oddities(self, example: Example) -> Iterator[str]:
+        """An empty text."""
+        if any(map(_is_empty, example.sequences)):
+            yield EMPTY
+
+    def notes(self, splits: Mapping[str, Summary]) -> list[str]:
         """Count examples with an empty text or a repeated `idx`, and name labels that look like free text."""
-        empty = count_by_split(examples, lambda rows: sum(any(map(_is_empty, row.sequences)) for row in rows))
+        empty = count_by_split({name: split.oddities[EMPTY] for name, split in splits.items()})
         notes = [f"examples with an empty text: {empty}"] if empty else []
-        if twice := count_by_split(examples, _repeated_ids):
+        if twice := count_by_split({name: split.repeated_ids for name, split in splits.items()}):
             notes.append(f"examples whose idx stands in another record too: {twice}")
         if self.config.labels is None:
-            odd = rare_labels(self.gold(examples.get("train", []))), similar_labels(self.labels)
+            odd = rare_labels(splits["train"].gold if "train" in splits else {}), similar_labels(self.labels)
             notes += [note for note in odd if note]
         return notes
 
@@ -170,7 +177,7 @@ class TextTask(Task[Example, TextSet]):
         """Count how often each label is predicted."""
         return self._by_label(prediction["class"] for prediction in predictions)
 
-    def gold(self, examples: Sequence[Example]) -> dict[str, int]:
+    def gold(self, examples: Iterable[Example]) -> dict[str, int]:
         """Count how often each label is right."""
         return self._by_label(example.label for example in examples)
 
@@ -179,10 +186,10 @@ class TextTask(Task[Example, TextSet]):
         return {label: counts[number] for number, label in enumerate(self.labels)}
 
     def most_frequent(
-        self, train: Sequence[Example], examples: Sequence[Example]
+        self, gold: Mapping[str, int], examples: Sequence[Example]
     ) -> tuple[str, list[Prediction]] | None:
         """The most frequent class; the first of equals."""
-        number = int(np.bincount([e.label for e in train if e.label is not None]).argmax())
+        number = int(np.argmax([gold[label] for label in self.labels]))
         return self.labels[number], [{"id": e.id, "class": number} for e in examples]
 
     def fill(self, template: str, record: Record) -> str:
@@ -218,11 +225,6 @@ def _shown(segment: Any) -> str:
     if isinstance(segment, str):
         return segment
     return "".join("{mask}" if role == "blank" else text for text, role in segment)
-
-
-def _repeated_ids(examples: Sequence[Example]) -> int:
-    """Count the examples with the id of an earlier one."""
-    return len(examples) - len({example.id for example in examples})
 
 
 def _is_empty(sequence: Any) -> bool:

@@ -99,11 +99,14 @@ def test_different_content_has_different_keys() -> None:
 
 def test_the_code_is_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = key_of(["a"])
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "cache.py"))
-    (tmp_path / "words.py").write_text("1")
-    changed = key_of(["a"])
-    (tmp_path / "words.py").write_text("2")
-    assert len({before, changed, key_of(["a"])}) == 3
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "data" / "cache.py"))
+    keys = [before, key_of(["a"])]
+    for room in ("data", "tasks"):
+        (tmp_path / room).mkdir()
+        for code in "12":
+            (tmp_path / room / "words.py").write_text(code)
+            keys.append(key_of(["a"]))
+    assert len(set(keys)) == 6
 
 
 def test_a_tokenizer_is_known_by_what_it_does() -> None:

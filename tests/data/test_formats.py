@@ -101,10 +101,10 @@ def test_roles_in_both_layouts_are_the_same(tmp_path: Path) -> None:
         unlabelled = [{**one, "tags": ["O"] * len(one["tokens"])} for one in found]
         assert fields(file, task, labelled=False) == unlabelled
         with pytest.raises(DataError, match=message):
-            read_file(file, task)
+            list(read_file(file, task))
     torn = [[row[:3] for row in rows] for rows in sentences]  # one column for two predicates
     with pytest.raises(DataError, match="found 2 predicates and 1 columns"):
-        read_file(written(tmp_path, "torn.props", props(torn)), task, labelled=False)
+        list(read_file(written(tmp_path, "torn.props", props(torn)), task, labelled=False))
 
 
 def test_questions(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_questions(tmp_path: Path) -> None:
 def test_nothing_to_read(task: str, name: str, text: str, message: str, tmp_path: Path) -> None:
     file = written(tmp_path, name, text)
     with pytest.raises(DataError) as caught:
-        read_file(file, on_files(task))
+        list(read_file(file, on_files(task)))
     assert str(caught.value) == message.format(file=file)
 
 
@@ -137,7 +137,7 @@ def test_nothing_to_read(task: str, name: str, text: str, message: str, tmp_path
 def test_no_such_file(task: str, tmp_path: Path) -> None:
     for name in ("none.jsonl", "none.txt", "none.props", "none.json", "none.v4_gold_conll"):
         with pytest.raises(DataError, match=f"^{tmp_path / name}: "):
-            read_file(tmp_path / name, on_files(task))
+            list(read_file(tmp_path / name, on_files(task)))
 
 
 def test_configuration_knows_every_reader_of_records() -> None:

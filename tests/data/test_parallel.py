@@ -68,10 +68,10 @@ def words_tokenizer() -> Any:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_parts_are_joined_in_order(workers: int) -> None:
     parts, calls = [[0, 1, 2], [3], [4, 5], [6, 7]], []
-    found = in_processes(square, parts, workers, done=lambda: calls.append(os.getpid()))
+    found = in_processes(square, parts, workers, done=lambda size: calls.append((os.getpid(), size)))
     assert found.squares.tolist() == [n * n for n in range(8)]
     assert found.owners.tolist() == list(range(8))
-    assert calls == [os.getpid()] * 4
+    assert calls == [(os.getpid(), size) for size in (3, 1, 2, 2)]
     here = set(found.processes.tolist()) == {os.getpid()}
     assert here == (workers == 1)
 

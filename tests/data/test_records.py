@@ -38,14 +38,14 @@ def read_back(name: str, text: str, encoding: str = "utf-8") -> list[Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(text.encode(encoding))
-        return read_file(path)
+        return list(read_file(path))
 
 
 def fault(path: Path, content: str | bytes) -> str:
     """The message that a file with this content is answered with."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(DataError) as caught:
-        read_file(path)
+        list(read_file(path))
     return str(caught.value)
 
 
@@ -155,10 +155,10 @@ def test_other_formats_and_missing_files(tmp_path: Path) -> None:
     told = "a.xml: unknown format '.xml'; known: .csv, .json, .jsonl, .tsv"
     assert fault(tmp_path / "a.xml", "[]").endswith(told)
     with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'b.csv'}: No such file or directory")):
-        read_file(tmp_path / "b.csv")
+        list(read_file(tmp_path / "b.csv"))
     (tmp_path / "c.csv").mkdir()
     with pytest.raises(DataError, match="Is a directory"):
-        read_file(tmp_path / "c.csv")
+        list(read_file(tmp_path / "c.csv"))
 
 
 # Which files

@@ -8,19 +8,58 @@ from typing import Any
 
 import pytest
 from commandline import only_run, result_of, run, train_words, write_sentences
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ptv2.data.repeats import describe_repeats
+from ptv2.data.repeats import Seen, describe_repeats
+
+PAIRS = st.tuples(st.sampled_from("abcd"), st.sampled_from([0, 1, 2, None]))
+
+
+def notes(splits: dict[str, list[tuple[str, int | None]]]) -> list[str]:
+    return describe_repeats({name: Seen(pairs) for name, pairs in splits.items()})
 
 
 def test_counts() -> None:
     train = [("a", 0), ("b", 1), ("b", 0), ("b", 1), ("c", None), ("c", None), ("d", 1)]
     dev = [("a", 0), ("a", 1), ("x", 1), ("c", 1), ("d", None)]
-    assert describe_repeats({"dev": dev, "train": train, "test": [("x", 0)], "other": [("a", 0)] * 1200}) == [
+    given = {"dev": dev, "train": train, "test": [("x", 0)], "other": [("a", 0)] * 1200}
+    assert notes(given) == [
         "examples that also stand in train, word for word: dev 4 (1 with another answer there), other 1,200",
         "examples of train whose input has several right answers there: 3",
     ]
-    assert describe_repeats({"train": [("a", 0), ("a", 0)], "dev": [("b", 0)]}) == []
-    assert describe_repeats({"test": [("b", 0)]}) == []
+    assert notes({"train": [("a", 0), ("a", 0)], "dev": [("b", 0)]}) == []
+    assert notes({"test": [("b", 0)]}) == []
+
+
+@given(st.dictionaries(st.sampled_from(["train", "dev", "test"]), st.lists(PAIRS, max_size=12)))
+def test_counts_are_those_of_a_plain_loop(splits: dict[str, list[tuple[str, int | None]]]) -> None:
+    train = splits.get("train", [])
+    answers: dict[str, list[int | None]] = {}
+    for text, answer in train:
+        answers.setdefault(text, []).append(answer)
+    repeated = {
+        name: [(answer, answers[text][0]) for text, answer in pairs if text in answers]
+        for name, pairs in splits.items()
+        if name != "train"
+    }
+    contradicted = {
+        text
+        for text, (first, *others) in answers.items()
+        if first is not None and any(other not in (None, first) for other in others)
+    }
+    several = [text for text, _ in train if text in contradicted]
+    expected = []
+    if any(repeated.values()):
+        counts = []
+        for name in sorted(repeated):
+            other = sum(None not in pair and pair[0] != pair[1] for pair in repeated[name])
+            also = f" ({other} with another answer there)" if other else ""
+            counts += [f"{name} {len(repeated[name])}{also}"] if repeated[name] else []
+        expected.append(f"examples that also stand in train, word for word: {', '.join(counts)}")
+    if several:
+        expected.append(f"examples of train whose input has several right answers there: {len(several)}")
+    assert notes(splits) == expected
 
 
 def rows(folder: Path, split: str, *added: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def test_so_many_of_each_class_in_the_order_of_the_file(labels: list[str], shots
 
 def read(folder: Path, *words: str) -> list[Record]:
     config = compose(["task=classification", f"data.dir={folder}", *words])
-    return open_source(config).read("train")
+    return list(open_source(config).read("train"))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_run_says_what_it_was_trained_on(data: Path, tmp_path: Path) -> None:
 
 def test_tasks_without_classes_take_so_many_examples(tmp_path: Path) -> None:
     source = open_source(compose(["task=mini-entities", "data.shots=7"]))
-    assert len(source.read("train")) == 7
+    assert len(list(source.read("train"))) == 7
     assert list(source.notes) == ["train is 7 examples, drawn by data.seed=0 (data.shots)"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptv2.data.columns import read_columns
-from ptv2.data.tags import Scheme, odd_starts, scheme_of, to_bio
+from ptv2.data.tags import SCHEMES, Scheme, TagPairs, odd_starts, scheme_of, to_bio
 from ptv2.metrics.entities import chunks
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "conll04"
@@ -68,6 +68,21 @@ def test_spans_of_odd_sequences_are_conllevals() -> None:
         ("PER", 4, 5),
         ("PER", 5, 6),
     ]
+
+
+@QUICK
+@given(
+    st.lists(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "I-Y", "X", "-", ""]), max_size=4), max_size=3)
+)
+def test_pairs_fit_a_scheme_where_all_sentences_do(sentences: list[list[str]]) -> None:
+    for scheme in SCHEMES:
+        try:
+            for tags in sentences:
+                to_bio(tags, scheme)
+            fits = True
+        except ValueError:
+            fits = False
+        assert TagPairs(sentences).fit(scheme) == fits
 
 
 @QUICK

@@ -348,7 +348,7 @@ def test_the_real_files_have_the_stated_sizes(name: str) -> None:
 def test_the_real_record_has_the_stated_queries() -> None:
     source, task = real("record")
     for split, (queries, entities) in {"train": (32, 585), "dev": (16, 286)}.items():
-        raw = source.read(split)  # type: ignore[arg-type]
+        raw = list(source.read(split))  # type: ignore[arg-type]
         assert sum(len(record.fields["passage"]["entities"]) for record in raw) == entities
         examples = task.read(raw)
         predictions = task.decode(np.array([[0.0, float(example.label or 0)] for example in examples]), examples, ANY)

@@ -26,6 +26,7 @@ from ptv2.data.tags import to_bio
 from ptv2.data.words import IGNORED, TaggedSet, mark_word_starts
 from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.load import load_task
+from ptv2.tasks.summary import Summary
 from ptv2.tasks.tag import Sentence, Tag
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -109,7 +110,7 @@ def test_a_span_may_begin_with_i_but_is_counted() -> None:
     task = task_of("ner", odd)
     (example,) = task.read(odd)
     assert example.tags == ("B-PER", "O", "B-PER")
-    notes = task.notes({"train": [example], "dev": task.read(TRAIN)})
+    notes = task.notes({"train": Summary(task, [example]), "dev": Summary(task, task.read(TRAIN))})
     assert notes[0] == "spans that began with I- and now begin with B-: train 1"
     assert notes[1].endswith("which count as missed: LOC 1, ORG 1")
 
@@ -293,7 +294,7 @@ def real(name: str, task: str, file: str, monkeypatch: pytest.MonkeyPatch, tmp_p
         pytest.skip(f"no data in {DATA.parent.name}/{DATA.name} beside the project")
     monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
     config = configured(task)
-    found = read_file(DATA / name / file, config)
+    found = list(read_file(DATA / name / file, config))
     made = load_task(config, Source("", ("train",), lambda split: found))
     assert isinstance(made, Tag)
     return made, made.read(found)

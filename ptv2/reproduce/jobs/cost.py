@@ -62,7 +62,7 @@ def example_count(config: RunConfig) -> int:
     def count() -> dict[str, Any]:
         from ptv2.tasks.load import load_task
 
-        return {"examples": len(load_task(config.task, source).read(source.read("train")))}
+        return {"examples": sum(1 for _ in load_task(config.task, source).make_examples(source.read("train")))}
 
     return int(_cached(key, count)["examples"])
 

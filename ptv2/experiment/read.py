@@ -1,0 +1,175 @@
+"""Read a task's data before torch is imported: what is scored stays in memory, what is trained on is only counted."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from ptv2.config.schema import RunConfig
+from ptv2.config.task_schema import Split
+from ptv2.data.repeats import describe_repeats
+from ptv2.data.sources import Source
+from ptv2.errors import DataError
+
+if TYPE_CHECKING:
+    from ptv2.data.cloze import Reading
+    from ptv2.tasks.load import AnyTask
+
+TRAIN: Final = "train"
+# Most bytes of encoder's inputs that are kept in memory; more of them go to a temporary file.
+IN_MEMORY = 2**25
+NEEDED: tuple[Split, ...] = (TRAIN, "dev")
+Parts = Callable[[], Iterator[Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What reading a task's data found out, as the cache keeps it: the next run need not look at each example again."""
+
+    state: dict[str, Any]  # of the task: labels and scheme
+    examples: dict[str, int]  # by split
+    gold: dict[str, dict[str, int]]  # how often each answer is right, by split
+    guesses: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Read:
+    """A task with what its data are."""
+
+    config: RunConfig
+    source: Source
+    task: AnyTask
+    facts: Facts
+    examples: dict[str, list[Any]]  # of the splits that are scored: all but train
+    parts: Parts  # what is encoded of the training examples, in parts
+    content: tuple[Any, ...] | None  # what the training examples are known by in the cache; None: they are few
+
+
+def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | None = None) -> Read:
+    """Read the task's data, or of the training set no more than its files' hashes where the cache knows the rest.
+
+    Args:
+        splits: those that are needed; None: all that there are.
+
+    Raises:
+        ConfigError: labels, choices and words that do not go together.
+        DataError: a split that is empty, or a record that is not right; or a file changed meanwhile.
+    """
+    from ptv2.data.cache import cached  # imports numpy
+    from ptv2.tasks.load import load_task
+    from ptv2.tasks.task import PART
+
+    wanted = source.splits if splits is None else [split for split in source.splits if split in splits]
+    content = None if source.moving else _content(config, source)
+    first: _FirstReading | None = None
+
+    def read_all() -> Facts:
+        nonlocal first
+        first = _FirstReading(load_task(config.task, source, reading=reading(config)), source)
+        return first.read(wanted)
+
+    if content is None:
+        facts = read_all()
+        content = _content(config, source)  # the branch's commit is known now
+    else:
+        facts = cached(Facts, [wanted, *content], read_all, worth=lambda made: made.examples[TRAIN] > PART)
+    if first is not None:
+        task, examples = first.task, first.scored
+        parts: Parts = first.parts
+    else:
+        task = load_task(config.task, source, facts.state, reading(config))
+        examples = {split: _read_split(task, source, split) for split in wanted if split != TRAIN}
+        parts = _read_again(task, source)
+    source.check()
+    return Read(config, source, task, facts, examples, parts, content if facts.examples[TRAIN] > PART else None)
+
+
+class _FirstReading:
+    """A task's data as they are read where the cache does not know them."""
+
+    def __init__(self, task: AnyTask, source: Source) -> None:
+        self.task, self._source = task, source
+        self.scored: dict[str, list[Any]] = {}
+        self._items: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        self._count = 0  # parts
+
+    def read(self, wanted: Sequence[Split]) -> Facts:
+        """Read, check and count all examples."""
+        from ptv2.tasks.summary import Summary
+        from ptv2.tasks.task import in_parts
+
+        task = self.task
+        splits: dict[str, Summary] = {}
+        for split in wanted:
+            splits[split] = Summary(task)
+            if split == TRAIN:
+                for examples in in_parts(task.make_examples(self._source.read(split))):
+                    splits[split].add(examples)
+                    pickle.dump([task.item(example) for example in examples], self._items, pickle.HIGHEST_PROTOCOL)
+                    self._count += 1
+            else:
+                self.scored[split] = _read_split(task, self._source, split)
+                splits[split].add(self.scored[split])
+        for name in dict.fromkeys((*NEEDED, *wanted)):
+            if not splits.get(name):
+                raise DataError(f"task {task.config.name}: the {name} split has no examples")
+        self._source.check()
+        return Facts(
+            state=task.state(),
+            examples={split: len(summary) for split, summary in splits.items()},
+            gold={split: dict(summary.gold) for split, summary in splits.items()},
+            guesses=list(dict.fromkeys([*self._source.notes, *task.guesses()])),
+            notes=[*task.notes(splits), *describe_repeats({split: summary.seen for split, summary in splits.items()})],
+        )
+
+    def parts(self) -> Iterator[list[Any]]:
+        """The items of the training set."""
+        self._items.seek(0)
+        return (pickle.load(self._items) for _ in range(self._count))
+
+
+def _read_again(task: AnyTask, source: Source) -> Parts:
+    """Items of the training set, read where they are asked for: the cache had no encoded set any more."""
+
+    def parts() -> Iterator[list[Any]]:
+        from ptv2.tasks.task import in_parts
+
+        for examples in in_parts(task.make_examples(source.read("train"))):
+            yield [task.item(example) for example in examples]
+        source.check()
+
+    return parts
+
+
+def _content(config: RunConfig, source: Source) -> tuple[Any, ...]:
+    """All that the examples depend on."""
+    data = config.data.model_dump(mode="json", exclude={"dir", "workers"})
+    commit = source.provenance.get("commit")
+    asked = reading(config)
+    return source.fingerprint, commit, source.files, config.task.model_dump(mode="json"), data, asked and repr(asked)
+
+
+def _read_split(task: AnyTask, source: Source, split: Split) -> list[Any]:
+    try:
+        return task.read(source.read(split))
+    except DataError as error:
+        if split in NEEDED or any(task.has_gold(record) for record in source.read(split)):
+            raise
+        file = source.files.get(split, f"the {split} split")
+        raise DataError(
+            f"{file}: no example says what is right, so that it cannot be scored; take the file away, and give it to "
+            f"`ptv2 predict` after the training"
+        ) from error
+
+
+def reading(config: RunConfig) -> Reading | None:
+    """How a language model is asked, which its configuration says; None unless the head is a verbalizer."""
+    if config.head.kind != "verbalizer":
+        return None
+    from ptv2.experiment import heads  # imports torch
+
+    return heads.reading(config.model)
