@@ -30,7 +30,12 @@ class _Layout:
     tag: int | None
 
     def cells(self, line: str) -> tuple[str, ...]:
-        """Split a line into cells; where tabs separate, the first cell may be blank: a token that is a blank."""
+        """Split a line into cells; where tabs separate, the first cell may be blank: a token that is a blank.
+
+        Blank lines and those between documents have none.
+        """
+        if _is_boundary(line):
+            return ()
         bare = line.strip(BLANKS)
         cells = self.separator.split(bare) if bare else []
         if len(cells) == self.width - 1 and self.separator is TABS and line[0] in BLANKS:
@@ -72,7 +77,7 @@ def read_columns(
     first = 0
     for number, line in read_lines(path):
         cells = split(line)
-        if not cells or _is_boundary(line):
+        if not cells:
             if sentence:
                 yield _record(sentence, layout, f"{path}:{first}")
             sentence = []

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ptv2.data.records import Record
@@ -33,14 +34,18 @@ class LabelSet:
             other = self._folded.setdefault(name.lower(), i)
             self._folded[name.lower()] = i if other == i else None
 
-    def number(self, value: Any, where: str, field: str = "label") -> int:
+    def number(self, value: Any, source: str | Record, field: str = "label") -> int:
         """Return the class number of a label in data; capitals matter only where labels differ by nothing else.
+
+        Args:
+            source: see `read_label`.
 
         Raises:
             DataError: the value is missing, not a single one, or not one of the task's labels.
         """
-        name = read_label(value, where, field)
-        if (number := self.find(name)) is None:
+        name = read_label(value, source, field)
+        if (number := self._exact.get(name)) is None and (number := self.find(name)) is None:
+            where = source.where if isinstance(source, Record) else source
             raise DataError(f"{where}: {unknown_in_data('label', name, self.names)}")
         return number
 
@@ -83,6 +88,8 @@ def read_label(value: Any, source: str | Record, field: str) -> str:
     Raises:
         DataError: it is missing, empty, not a number (NaN, infinity), or not a single value.
     """
+    if isinstance(value, str) and (name := _name_of(value)) is not None:
+        return name
     where = source.where if isinstance(source, Record) else source
     if value is None:
         if isinstance(source, Record) and field not in source.fields:
@@ -93,13 +100,20 @@ def read_label(value: Any, source: str | Record, field: str) -> str:
         raise DataError(f"{where}: no label: '{field}' is missing or null")
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{where}: no label: '{field}' is {value}")
-    if not isinstance(value, str | int | float) or (isinstance(value, str) and _is_structure(value)):
+    if not isinstance(value, int | float) and not (isinstance(value, str) and not _is_structure(value)):
         kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "several values"
         raise DataError(f"{where}: expected one label in '{field}', found {kind}: {quote(value)}")
     name = _plain(value)
-    if name.lower() == "nan" or not any(map(str.isprintable, name)):
+    if isinstance(value, str):
         raise DataError(f"{where}: no label: '{field}' is {quote(name) if name else 'empty'}")
     return name
+
+
+@lru_cache(1 << 12)  # few labels, each many times
+def _name_of(text: str) -> str | None:
+    """The name of a label that is a text; None if it is none."""
+    name = _plain(text)
+    return None if _is_structure(text) or name.lower() == "nan" or not any(map(str.isprintable, name)) else name
 
 
 def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> list[Any]:

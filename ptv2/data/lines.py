@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -48,14 +48,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             continue
         text = "".join(begun)
         whole = text.rstrip("\r")  # these and what follows may be one line end
-        lines = LINE_END.split(whole)
+        lines = split_lines(whole)
         begun = [lines.pop(), text[len(whole) :]]
         yield from enumerate(lines, start=number + 1)
         number += len(lines)
-    lines = LINE_END.split("".join(begun))
+    lines = split_lines("".join(begun))
     if not lines[-1]:
         lines.pop()  # what follows the last line end
     yield from enumerate(lines, start=number + 1)
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at its line ends; the last of the result is what follows the last of them."""
+    return LINE_END.split(text) if "\r" in text else text.split("\n")
 
 
 def _read_pieces(path: Path) -> Iterator[str]:
@@ -65,45 +70,42 @@ def _read_pieces(path: Path) -> Iterator[str]:
         DataError: as `read_text`.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    ends = 0  # line ends of the pieces before
     begun = False  # whether there was text behind a byte order mark
-    last = ""  # the end of the piece before, which one of them may begin with
-
-    def faulty(before: str, fault: str) -> DataError:
-        return DataError(f"{path}:{ends + _count_ends(last, before) + 1}: expected UTF-8 text{fault}")
-
+    start = 0  # of a piece, in bytes
     try:
         with path.open("rb") as file:
-            for number, data in enumerate(iter(partial(file.read, PIECE), b"")):
-                if number == 0 and is_lfs_pointer(data):
+            for data in iter(partial(file.read, PIECE), b""):
+                if start == 0 and is_lfs_pointer(data):
                     raise DataError(f"{path}: {LFS_POINTER}")
-                if number == 0 and (wide := _wide_encoding(data)):
-                    raise faulty("", f", found {wide}; `iconv -f {wide} -t UTF-8 FILE` converts it")
+                if start == 0 and (wide := _wide_encoding(data)):
+                    raise _faulty(path, 0, f", found {wide}; `iconv -f {wide} -t UTF-8 FILE` converts it")
                 if 0 in data:
-                    before = data[: data.index(0)].decode("utf-8", "replace")
-                    raise faulty(before, ", found a zero byte; the file is damaged, or no text file")
-                text = _decode(decoder, data, faulty)
-                ends += _count_ends(last, text)
-                last = text[-1:] or last
+                    place = start + data.index(0)
+                    raise _faulty(path, place, ", found a zero byte; the file is damaged, or no text file")
+                text = _decode(decoder, data, path, start)
+                start += len(data)
                 text = text if begun else text.lstrip(MARK)
                 begun = begun or bool(text)
                 yield text
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-    _decode(decoder, b"", faulty)
+    _decode(decoder, b"", path, start)
 
 
-def _decode(decoder: codecs.IncrementalDecoder, data: bytes, faulty: Callable[[str, str], DataError]) -> str:
+def _decode(decoder: codecs.IncrementalDecoder, data: bytes, path: Path, start: int) -> str:
     """Decode a piece, or where it is empty see that no character was left unfinished."""
     try:
         return decoder.decode(data, final=not data)
     except UnicodeDecodeError as error:
-        raise faulty(error.object[: error.start].decode("utf-8"), "") from error
+        before = len(error.object) - len(data)  # bytes of an unfinished character
+        raise _faulty(path, start - before + error.start) from error
 
 
-def _count_ends(last: str, text: str) -> int:
-    """Count the line ends of a piece; one that the piece before has the beginning of was counted there."""
-    return len(LINE_END.findall(last + text)) - len(LINE_END.findall(last))
+def _faulty(path: Path, place: int, fault: str = "") -> DataError:
+    """The error for a fault at byte `place` of a file."""
+    with path.open("rb") as file:
+        number = len(LINE_END.findall(file.read(place).decode("utf-8", "replace"))) + 1
+    return DataError(f"{path}:{number}: expected UTF-8 text{fault}")
 
 
 class Row(NamedTuple):

@@ -99,21 +99,21 @@ class _FirstReading:
 
     def read(self, wanted: Sequence[Split]) -> Facts:
         """Read, check and count all examples."""
-        from ptv2.tasks.summary import Summary
+        from ptv2.data.summary import Summary
         from ptv2.tasks.task import in_parts
 
         task = self.task
         splits: dict[str, Summary] = {}
         for split in wanted:
-            splits[split] = Summary(task)
+            splits[split] = Summary()
             if split == TRAIN:
                 for examples in in_parts(task.make_examples(self._source.read(split))):
-                    splits[split].add(examples)
+                    task.count(examples, splits[split])
                     pickle.dump([task.item(example) for example in examples], self._items, pickle.HIGHEST_PROTOCOL)
                     self._count += 1
             else:
                 self.scored[split] = _read_split(task, self._source, split)
-                splits[split].add(self.scored[split])
+                task.count(self.scored[split], splits[split])
         for name in dict.fromkeys((*NEEDED, *wanted)):
             if not splits.get(name):
                 raise DataError(f"task {task.config.name}: the {name} split has no examples")

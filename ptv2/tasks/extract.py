@@ -14,6 +14,7 @@ import numpy as np
 from ptv2.config.task_schema import ExtractionConfig, TaskConfig
 from ptv2.data.records import Record
 from ptv2.data.squad import answers_of, as_predictions, check_answers
+from ptv2.data.summary import Summary
 from ptv2.data.windows import CharSpan, SpanSet, encode_questions
 from ptv2.errors import DataError, enumerate_some, quote, shorten
 from ptv2.tasks.answers import best_answers, choose, no_answer_score, null_scores
@@ -21,8 +22,6 @@ from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from ptv2.tasks.summary import Summary
 
 EMPTY = "a question without a text"
 QuestionItem = tuple[str, str, str, CharSpan | None, bool]  # id, question, context, answer, whether that is known

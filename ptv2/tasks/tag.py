@@ -13,6 +13,7 @@ import numpy as np
 
 from ptv2.config.task_schema import TaggingConfig, TaskConfig
 from ptv2.data.records import Record
+from ptv2.data.summary import Summary
 from ptv2.data.tags import (
     UNTYPED,
     Scheme,
@@ -30,8 +31,6 @@ from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from ptv2.tasks.summary import Summary
 
 BLANK = "a blank word"
 MENDED = "spans that began with I- and now begin with B-"

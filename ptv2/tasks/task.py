@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cache import cached, tokenizer_key
 from ptv2.data.parallel import in_processes
 from ptv2.data.records import Record
+from ptv2.data.summary import Summary
 from ptv2.data.tokens import EncodedSet
 from ptv2.errors import DataError
 from ptv2.metrics import load_metric
@@ -28,12 +29,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ptv2.data.cloze import LabelWords
-    from ptv2.tasks.summary import Summary
 
 # Examples per call of an encoder: enough for the tokenizer's threads, few enough to show progress.
 PART = 1000
 
-E = TypeVar("E")
+
+class Named(Protocol):
+    """An example, which has a name in prediction files."""
+
+    @property
+    def id(self) -> str: ...
+
+
+E = TypeVar("E", bound=Named)
 T = TypeVar("T")
 S = TypeVar("S", bound=EncodedSet)
 Prediction = dict[str, Any]
@@ -232,6 +240,12 @@ class Task(ABC, Generic[E, S]):
     def oddities(self, example: E) -> Iterator[str]:
         """Name what is odd about an example, once for each time; `notes` tells the counts."""
         return iter(())
+
+    def count(self, examples: Sequence[E], summary: Summary) -> Summary:
+        """Add examples to the summary of their split."""
+        odd = chain.from_iterable(map(self.oddities, examples))
+        summary.add([example.id for example in examples], self.gold(examples), odd, map(self.seen, examples))
+        return summary
 
     def notes(self, splits: Mapping[str, Summary]) -> list[str]:
         """Notes on the data for readers of the task's numbers."""

@@ -14,8 +14,9 @@ import numpy as np
 from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
-from ptv2.data.labels import LabelSet, rare_labels, read_label, similar_labels
+from ptv2.data.labels import LabelSet, rare_labels, similar_labels
 from ptv2.data.records import Record
+from ptv2.data.summary import Summary
 from ptv2.data.superglue import READERS
 from ptv2.errors import DataError, enumerate_some
 from ptv2.metrics.accuracy import by_class, confusion
@@ -23,8 +24,6 @@ from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from ptv2.tasks.summary import Summary
 
 EMPTY = "an empty text"
 
@@ -204,7 +203,7 @@ class TextTask(Task[Example, TextSet]):
         if not labelled:
             return None
         field = self.config.label
-        return self.label_set.number(read_label(record.fields.get(field), record, field), record.where, field)
+        return self.label_set.number(record.fields.get(field), record, field)
 
 
 def _classes(predictions: Predictions, examples: Sequence[Example]) -> tuple[list[int], list[int]]:

@@ -22,11 +22,11 @@ from ptv2.data.formats import read_file
 from ptv2.data.props import read_props
 from ptv2.data.records import Record
 from ptv2.data.sources import Source
+from ptv2.data.summary import Summary
 from ptv2.data.tags import to_bio
 from ptv2.data.words import IGNORED, TaggedSet, mark_word_starts
 from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.load import load_task
-from ptv2.tasks.summary import Summary
 from ptv2.tasks.tag import Sentence, Tag
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -110,7 +110,7 @@ def test_a_span_may_begin_with_i_but_is_counted() -> None:
     task = task_of("ner", odd)
     (example,) = task.read(odd)
     assert example.tags == ("B-PER", "O", "B-PER")
-    notes = task.notes({"train": Summary(task, [example]), "dev": Summary(task, task.read(TRAIN))})
+    notes = task.notes({"train": task.count([example], Summary()), "dev": task.count(task.read(TRAIN), Summary())})
     assert notes[0] == "spans that began with I- and now begin with B-: train 1"
     assert notes[1].endswith("which count as missed: LOC 1, ORG 1")
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 
 from ptv2.data.repeats import Seen
-from ptv2.tasks.task import Task
 
 
 class Summary:
-    """Counts of the examples of one split; parts of them are added one after the other."""
+    """Counts of the examples of one split; `Task.count` adds to them."""
 
-    def __init__(self, task: Task[Any, Any], examples: Sequence[Any] = ()) -> None:
-        self._task = task
-        self._ids = array("q")
+    def __init__(self) -> None:
+        self._ids = array("q")  # hashes of 64 bits
         self.gold: Counter[str] = Counter()  # how often each answer is right, in the order of the task's answers
         self.oddities: Counter[str] = Counter()
         self.seen = Seen()
-        self.add(examples)
 
     def __len__(self) -> int:
         """Count the examples."""
@@ -33,11 +29,15 @@ class Summary:
         """Count the examples with the id of an earlier one."""
         return len(self) - len(np.unique(np.array(self._ids, dtype=np.int64)))
 
-    def add(self, examples: Sequence[Any]) -> None:
-        """Add examples."""
-        task = self._task
-        self._ids.extend(hash(example.id) for example in examples)
-        self.gold.update(task.gold(examples))
-        for example in examples:
-            self.oddities.update(task.oddities(example))
-        self.seen.add(map(task.seen, examples))
+    def add(
+        self,
+        ids: Iterable[str],
+        gold: Mapping[str, int],
+        oddities: Iterable[str],
+        seen: Iterable[tuple[Hashable, Hashable | None]],
+    ) -> None:
+        """Add examples: the id of each, their right answers, what is odd about them, and what a model sees of each."""
+        self._ids.extend(map(hash, ids))
+        self.gold.update(gold)
+        self.oddities.update(oddities)
+        self.seen.add(seen)
