@@ -26,7 +26,7 @@ def width_of(stream: IO[str]) -> int | None:
 
 def visible(text: str) -> str:
     """Replace control characters by pictures; the length stays."""
-    return text.translate(_PICTURES)
+    return text if text.isprintable() else text.translate(_PICTURES)
 
 
 def fold(

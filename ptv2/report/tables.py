@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from ptv2.config.identity import same_but_seed
 from ptv2.config.methods import BASELINE, METHODS
@@ -49,6 +50,11 @@ class Row:
     missing_folds: tuple[str, ...] = ()  # which seeds lack some
 
     @property
+    def kind(self) -> tuple[str, str, str, str]:
+        """Task, data, model and headline, which rows must share to be compared."""
+        return self.task, self.data, self.model, self.headline
+
+    @property
     def seeds(self) -> int:
         return len(self.metrics[self.headline])
 
@@ -80,13 +86,13 @@ def same_settings(results: Iterable[Result]) -> list[list[Result]]:
     return list(group_by(results, _group).values())
 
 
-def baseline_of(row: Row, others: Sequence[Row]) -> Row | None:
-    """The fine-tuning row with the same task, data, model and headline; of several the best by its mean on dev."""
-    if row.method == BASELINE:
-        return None
-    kind = (row.task, row.data, row.model, row.headline)
-    same = [r for r in others if (r.task, r.data, r.model, r.headline) == kind and r.method == BASELINE]
-    return max(same, key=lambda r: r.dev, default=None)
+def baselines_of(table: Sequence[Row]) -> list[Row | None]:
+    """The fine-tuning row of the same kind for each row of another method; of several the best by its mean on dev."""
+    best: dict[tuple[str, ...], Row] = {}
+    for row in table:
+        if row.method == BASELINE and (row.kind not in best or row.dev > best[row.kind].dev):
+            best[row.kind] = row
+    return [None if row.method == BASELINE else best.get(row.kind) for row in table]
 
 
 def compare_rows(row: Row, baseline: Row, metric: str) -> Comparison:
@@ -108,9 +114,7 @@ CSV_COLUMNS = (
 def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table as text: one line per row and metric, the headline first."""
     lines: list[tuple[str, ...]] = []
-    baselines = [row for row in table if row.method == BASELINE]
-    for row in table:
-        baseline = baseline_of(row, baselines)
+    for row, baseline in zip(table, baselines_of(table), strict=True):
         for metric in sorted(row.metrics, key=lambda name: (name != row.headline, name)):
             score = format_score(row.mean(metric), row.spread(metric))
             if row.one_class:
@@ -182,13 +186,13 @@ def records(table: Sequence[Row], split: str) -> list[dict[str, Any]]:
         {
             **{key: getattr(row, key) for key in ("task", "data", "model", "method", "settings", "headline", "runs")},
             "split": split,
-            "metrics": {metric: _record_metric(row, metric, baseline_of(row, table)) for metric in sorted(row.metrics)},
+            "metrics": {metric: _record_metric(row, metric, baseline) for metric in sorted(row.metrics)},
             "train_examples": row.examples,
             "trained_percent": row.trained_percent,
             "train_seconds": row.seconds,
             "runs_of_one_answer": row.one_class,
         }
-        for row in table
+        for row, baseline in zip(table, baselines_of(table), strict=True)
     ]
 
 
@@ -206,13 +210,13 @@ def minutes(seconds: float) -> str:
 
 
 # The group of each configuration, data and backbone that were seen: a sweep has thousands of runs of few settings.
-_GROUPS: dict[tuple[str, str], str] = {}
+_GROUPS: dict[tuple[str, bytes], str] = {}
 
 
 def _group(result: Result) -> str:
     """A hash that is the same for runs of one row."""
     data, shared = result.data, (result.shared or {}).get("data")
-    key = result.settings_hash, json.dumps([data["fingerprint"], data["examples"], result.backbone, shared])
+    key = result.settings_hash, to_json([data["fingerprint"], data["examples"], result.backbone, shared])
     if key not in _GROUPS:
         _GROUPS[key] = hashlib.sha256(_what_decides(result).encode()).hexdigest()
     return _GROUPS[key]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
+from ptv2.collector import collector_off
 from ptv2.errors import RunError
 from ptv2.report import tables
 from ptv2.run_folders.record import AGAIN, Result, read_result, read_status
@@ -21,10 +23,11 @@ class Fault:
     reason: str
 
 
+@collector_off()
 def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
     """The results of finished runs, and the runs whose results are damaged or of another version; no others."""
     results, faults = [], []
-    equals: dict[str, Any] = {}
+    equals: dict[str | bytes, Any] = {}
     for folder in folders:
         try:
             result = read_result(folder)
@@ -43,7 +46,7 @@ def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
     return results, faults
 
 
-def _share(result: Result, equals: dict[str, Any]) -> None:
+def _share(result: Result, equals: dict[str | bytes, Any]) -> None:
     """Hold what is equal in many records once, as thousands of them would fill the memory otherwise.
 
     Args:
@@ -52,7 +55,7 @@ def _share(result: Result, equals: dict[str, Any]) -> None:
     first = equals.setdefault(result.settings_hash, result.config)
     result.config.update({key: value for key, value in first.items() if key != "seed"})
     for tree in (result.data, result.parameters, result.runtime, result.backbone):
-        tree.update({key: equals.setdefault(json.dumps(value), value) for key, value in tree.items()})
+        tree.update({key: equals.setdefault(to_json(value), value) for key, value in tree.items()})
 
 
 def why_no_table(result: Result) -> str | None:

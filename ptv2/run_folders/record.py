@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
@@ -12,6 +11,7 @@ from types import UnionType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from ptv2.errors import RunError, enumerate_some
 from ptv2.files import write_json_whole
@@ -68,11 +68,11 @@ class Result:
 
     @cached_property
     def settings_hash(self) -> str:
-        """The same for runs whose configurations differ in nothing but a valid seed."""
+        """The same for runs whose configurations have the same text but for a valid seed."""
         config, seed = self.config, self.config.get("seed")
         if type(seed) is int and 0 <= seed < 2**32:
             config = {**config, "seed": 0}
-        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(to_json(config)).hexdigest()
 
     @property
     def all_notes(self) -> list[str]:
@@ -123,11 +123,9 @@ def read_result(folder: Path) -> Result | None:
         RunError: the file cannot be read, lacks something, or has another schema; names the fault.
     """
     path = folder / "result.json"
-    if not path.exists():
-        return None
     try:
-        text = path.read_bytes()
-        tree = json.loads(text)
+        text = path.read_bytes().decode()
+        tree = from_json(text)
         if not isinstance(tree, dict):
             raise ValueError(f"expected an object, found {_named(tree)}")
         if tree.get("schema") != SCHEMA:
@@ -136,6 +134,8 @@ def read_result(folder: Path) -> Result | None:
         _check(result)
         if is_altered(tree):
             raise ValueError("its checksum is another")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(key)[:40] for key in first["loc"])
@@ -202,7 +202,7 @@ def read_status(folder: Path) -> dict[str, Any]:
     """
     path = folder / "status.json"
     try:
-        tree = json.loads(path.read_bytes())
+        tree = from_json(path.read_bytes())
     except FileNotFoundError:
         return {"state": "unknown"}
     except (OSError, ValueError, RecursionError):

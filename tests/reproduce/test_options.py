@@ -32,6 +32,7 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
         (["table=2", "data.dir=x"], "expected data=DIR"),
         (["table=2", "hydra.launcher.together=3"], "together=3: expected fuse=3"),
         (["table=2", "hydra.launcher.batch_size=3"], "expected jobs=N"),
+        (["table=2", "+hydra.run.dir=x"], "expected no settings of Hydra"),
         (["table=2", "seeds=3-1"], "seeds=3-1: expected whole numbers"),
         (["table=2", "seeds=1,1"], "different names"),
         (["table=2", "seeds=1-3,2"], "every seed once"),
