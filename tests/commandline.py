@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,21 @@ def cache_folder() -> str:
 def run(words: list[str], folder: Path, **settings: Any) -> Done:
     """Run a command to its end; see `Command`."""
     return Command(words, folder, **settings).wait()
+
+
+def start_two(words: list[str], folder: Path, **settings: Any) -> list[Command]:
+    """Start a command on two processes that train together, as torchrun does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), **common} for rank in range(2)]
+    return [Command(words, folder / f"rank{i}", environment=ranks[i], **settings) for i in range(2)]
+
+
+def ended(commands: list[Command]) -> list[Done]:
+    """Wait for the ends of all."""
+    return [command.wait() for command in commands]
 
 
 def python(*words: str, **environment: str) -> subprocess.Popen[str]:

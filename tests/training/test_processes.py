@@ -7,12 +7,10 @@ import re
 import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 from commandline import (
-    Command,
-    Done,
+    ended,
     finish,
     log_lines,
     numbers,
@@ -20,6 +18,7 @@ from commandline import (
     python,
     result_of,
     run,
+    start_two,
     train_words,
     wait_until,
     write_sentences,
@@ -114,18 +113,6 @@ def test_two_processes_answer_as_one(tmp_path: Path) -> None:
 
 def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in log_lines(folder) if "loss" in line]
-
-
-def start_two(words: list[str], folder: Path, **settings: Any) -> list[Command]:
-    """Two processes as torchrun starts them."""
-    port = str(free_port())
-    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), **common} for rank in range(2)]
-    return [Command(words, folder / f"rank{i}", environment=ranks[i], **settings) for i in range(2)]
-
-
-def ended(commands: list[Command]) -> list[Done]:
-    return [command.wait() for command in commands]
 
 
 @pytest.mark.parametrize("rank", [0, 1])

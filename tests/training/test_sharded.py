@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 from commandline import (
     TIMEOUT,
-    finish,
+    ended,
     log_lines,
     only_run,
-    python,
     result_of,
     run,
+    start_two,
     train_words,
     write_sentences,
 )
@@ -53,11 +52,9 @@ def test_two_processes_with_half_of_the_backbone_each_are_one(
     settings: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     words = (*SETTINGS, *settings)
-    launched = python(*launch(), *train_words(data, tmp_path / "two", *words, "trainer.shard=true"))
+    launched = start_two(train_words(data, tmp_path / "two", *words, "trainer.shard=true"), tmp_path)
     alone = run(train_words(data, tmp_path / "one", *words), tmp_path)
-    together = finish(launched)
-    assert alone.code == 0, alone.err
-    assert together.code == 0, together.err
+    assert [done.code for done in (alone, *ended(launched))] == [0, 0, 0], alone.err
     one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
     assert one.name == two.name
     first, second = result_of(one), result_of(two)
@@ -73,14 +70,14 @@ def test_two_processes_with_half_of_the_backbone_each_are_one(
     evaluated = run(["evaluate", str(two)], tmp_path)
     assert evaluated.code == 0, evaluated.err
     # What was trained on several processes since none can hold it is scored and used on several too.
-    spread = finish(python(*launch(), "evaluate", str(two)))
-    assert spread.code == 0, spread.err
-    assert spread.out == evaluated.out
+    spread = ended(start_two(["evaluate", str(two)], tmp_path))
+    assert [done.code for done in spread] == [0, 0], spread[0].err
+    assert "".join(done.out for done in spread) == evaluated.out
     answers = tmp_path / "answers.jsonl"
-    words = ("predict", str(two), "--input", str(data / "test.jsonl"), "--output", str(answers))
-    predicted = finish(python(*launch(), *words))
-    assert predicted.code == 0, predicted.err
-    assert predicted.err.count("25 predictions written") == 1
+    asked = ["predict", str(two), "--input", str(data / "test.jsonl"), "--output", str(answers)]
+    predicted = ended(start_two(asked, tmp_path))
+    assert [done.code for done in predicted] == [0, 0], predicted[0].err
+    assert "".join(done.err for done in predicted).count("25 predictions written") == 1
     rows = [json.loads(line) for line in answers.read_text().splitlines()]
     found = [number for row in rows for number in row["probabilities"].values()]
     assert found == pytest.approx(probabilities(one, "test"), abs=1e-5)
@@ -132,14 +129,3 @@ def test_one_process_has_nobody_to_share_with(data: Path, tmp_path: Path) -> Non
     done = run(train_words(data, tmp_path / "out", "trainer.shard=true"), tmp_path)
     assert done.code == 2
     assert "trainer.shard=true spreads the backbone over processes, and there is one" in done.error
-
-
-def launch() -> tuple[str, ...]:
-    """What starts `ptv2` on two processes."""
-    return ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "ptv2")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
