@@ -7,6 +7,7 @@ signals, streams and exit code. `python -m ptv2` itself is started where the sta
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import multiprocessing
 import os
@@ -69,12 +70,14 @@ class Command:
         folder: Path,
         environment: dict[str, str] | None = None,
         before: Callable[[], None] | None = None,
+        after: Callable[[], None] | None = None,
     ) -> None:
         """Start it.
 
         Args:
             folder: where its streams are kept.
             before: a function of a module, called in the process before the command.
+            after: the same, called after it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         stem = f"command-{time.monotonic_ns()}"
@@ -82,7 +85,7 @@ class Command:
         for path in (self._out, self._err):
             path.touch()  # the command may be killed before it writes anything
         surroundings = {"PTV2_CACHE": cache_folder(), **(environment or {})}
-        arguments = (words, str(self._out), str(self._err), surroundings, before)
+        arguments = (words, str(self._out), str(self._err), surroundings, before, after)
         self.process = FORKS.Process(target=_run, args=arguments)
         self.process.start()
 
@@ -233,7 +236,15 @@ def numbers(folder: Path) -> dict[str, Any]:
     }
 
 
-def _run(words: list[str], out: str, err: str, environment: dict[str, str], before: Callable[[], None] | None) -> None:
+def _run(
+    words: list[str],
+    out: str,
+    err: str,
+    environment: dict[str, str],
+    before: Callable[[], None] | None,
+    after: Callable[[], None] | None,
+) -> None:
+    gc.freeze()  # a collection that looked at all that was imported would copy the server's memory
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
     os.environ.pop("COLUMNS", None)  # a terminal's that started the tests; streams are files
@@ -245,7 +256,10 @@ def _run(words: list[str], out: str, err: str, environment: dict[str, str], befo
     torch.set_num_threads(1)
     if before is not None:
         before()
-    sys.exit(main(words))
+    code = main(words)
+    if after is not None:
+        after()
+    sys.exit(code)
 
 
 def holder(folder: Path) -> int | None:

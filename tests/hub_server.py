@@ -106,6 +106,10 @@ class HubServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answer nobody any more; nothing happens a second time."""
         self._server.shutdown()
         self._server.server_close()
 

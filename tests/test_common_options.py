@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from commandline import Done, finish, only_run, python, run, train_words, write_sentences
+from commandline import Done, only_run, run, train_words, write_sentences
 
 from ptv2.commands.verbs import COMMANDS
 from ptv2.console.arguments import in_one_grammar
@@ -63,10 +63,9 @@ def test_quiet_says_the_result_and_errors(flag: str, data: Path, tmp_path: Path)
     assert "task/rte.yaml is taken from" in spoken.err
 
 
-def test_quiet_sweeps_and_their_workers(data: Path, tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = train_words(data, tmp_path / "runs", "trainer.max_steps=1", "seed=1,2", "-m", "-q")
-    done = finish(python("-m", "ptv2", *words, "hydra/launcher=joblib", f"hydra.sweep.dir={tmp_path / 'sweep'}"))
+def test_quiet_sweeps(data: Path, tmp_path: Path) -> None:
+    """Their workers: `config/test_own_place.py`."""
+    done = run(train_words(data, tmp_path / "runs", "trainer.max_steps=1", "seed=1,2", "-m", "-q"), tmp_path)
     assert (done.code, done.err) == (0, "")
     assert "2 jobs" in done.out
 

@@ -1,4 +1,7 @@
-"""Wrong input is refused before torch and its companions are imported, which alone take seconds."""
+"""Wrong input is refused before torch and its companions are imported, which alone take seconds.
+
+Commands are forked from a process that has imported what `ptv2 train` imports before it looks at its words.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,61 @@ import json
 from pathlib import Path
 
 import pytest
+from commandline import Done, write_sentences
+from hub_commands import Commands, run_all
 
 from ptv2.config.compose import compose
-from tests.commandline import finish, python, write_sentences
 
 HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate", "sklearn")
-SCRIPT = f"""
-import sys
-from ptv2.cli import main
-code = main(sys.argv[1:])
-print("imported:", *(name for name in {HEAVY} if name in sys.modules))
-sys.exit(code)
-"""
+IMPORTED = f'print("imported:", *(name for name in {HEAVY} if name in sys.modules))'
 TRAIN = ["train", "task=classification", "model=tiny"]
+
+
+WRONG: list[tuple[list[str], str]] = [
+    (["trian"], "trian"),
+    ([*TRAIN, "seed=x"], "seed"),
+    ([*TRAIN, "trainer.epoch=3"], "trainer.epoch"),
+    (["train", "task=rtee"], "rtee"),
+    ([*TRAIN, "data.dir={there}/data", "task.headline=foo"], "known: accuracy, macro_f1, mcc"),
+    ([*TRAIN, "data.dir=nowhere"], "nowhere"),
+    ([*TRAIN, "data.dir={there}/empty"], "no train file"),
+    ([*TRAIN, "data.dir={there}/no-label"], "dev.jsonl:1"),
+    ([*TRAIN, "data.dir={there}/torn"], "train.jsonl:1"),
+    ([*TRAIN, "data.dir={there}/data", "task.labels=[yes,no]"], "train.jsonl:1"),
+    ([*TRAIN, "data.dir={there}/data", "model.path=./nowhere"], "no such folder"),
+    ([*TRAIN, "data.dir={there}/data", "model.path={there}/empty"], "no model.safetensors"),
+    ([*TRAIN, "data.dir={there}/data", "model.path={there}/weightless"], "no model.safetensors"),
+    ([*TRAIN, "data.dir={there}/data", "model.path=embedded:maxilm"], "maxilm"),
+    ([*TRAIN, "data.dir={there}/data", "out={there}/data/dev.jsonl"], "expected a folder"),
+    (["evaluate", "nowhere"], "nowhere"),
+    (["evaluate", "begun-tiny-p-tuning-v2-0123456789", "--out", "{there}/runs"], "not finished"),
+    (["evaluate", "begun", "--out", "{there}/runs"], "begun-tiny-p-tuning-v2-0123456789: the run is not finished"),
+    (["predict", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--input", "x.jsonl"], "not finished"),
+    (["analyze", "{there}/runs/begun-tiny-p-tuning-v2-0123456789"], "not finished"),
+    (["analyze", "nowhere", "--only", "atention"], "atention"),
+    (["export", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--to", "peft", "--output", "x"], "not finished"),
+    (["import", "{there}/empty"], "adapter_config.json"),
+    (["import", "nowhere"], "adapter_config.json"),
+    (["plan", "task=rtee"], "rtee"),
+    (["plan", "task=classification", "data.dir=nowhere"], "nowhere"),
+    (["plan", "task=classification", "data.dir={there}/data", "model.path=./nowhere"], "nowhere"),
+    (["reproduce", "table=9"], "9"),
+    (["reproduce", "table=2", "data=nowhere"], "nowhere"),
+    (["reproduce", "figure=depht"], "depht"),
+    (["compare", "task=rtee"], "rtee"),
+    (["compare", "task=mini-inference", "methods=loar"], "loar"),
+    (["compare", "task=sick", "data={there}/empty"], "methods=fine-tuning cannot run on sick: no data"),
+    (
+        ["compare", "task=mini-inference", "model.path={there}/mamba", "methods=lora,p-tuning-v2"],
+        "methods=lora can",
+    ),
+    (["prepare", "conll03", "--from", "nowhere"], "nowhere"),
+    (["list", "modls"], "modls"),
+    (["table", "nowhere"], "nowhere"),
+    (["table", "--out", "{there}/empty"], "no finished run"),
+    (["best", "task=classification", "model=tiny", "out={there}/runs"], "classification"),
+    (["report", "nowhere"], "nowhere"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,56 +89,17 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["trian"], "trian"),
-        ([*TRAIN, "seed=x"], "seed"),
-        ([*TRAIN, "trainer.epoch=3"], "trainer.epoch"),
-        (["train", "task=rtee"], "rtee"),
-        ([*TRAIN, "data.dir={there}/data", "task.headline=foo"], "known: accuracy, macro_f1, mcc"),
-        ([*TRAIN, "data.dir=nowhere"], "nowhere"),
-        ([*TRAIN, "data.dir={there}/empty"], "no train file"),
-        ([*TRAIN, "data.dir={there}/no-label"], "dev.jsonl:1"),
-        ([*TRAIN, "data.dir={there}/torn"], "train.jsonl:1"),
-        ([*TRAIN, "data.dir={there}/data", "task.labels=[yes,no]"], "train.jsonl:1"),
-        ([*TRAIN, "data.dir={there}/data", "model.path=./nowhere"], "no such folder"),
-        ([*TRAIN, "data.dir={there}/data", "model.path={there}/empty"], "no model.safetensors"),
-        ([*TRAIN, "data.dir={there}/data", "model.path={there}/weightless"], "no model.safetensors"),
-        ([*TRAIN, "data.dir={there}/data", "model.path=embedded:maxilm"], "maxilm"),
-        ([*TRAIN, "data.dir={there}/data", "out={there}/data/dev.jsonl"], "expected a folder"),
-        (["evaluate", "nowhere"], "nowhere"),
-        (["evaluate", "begun-tiny-p-tuning-v2-0123456789", "--out", "{there}/runs"], "not finished"),
-        (["evaluate", "begun", "--out", "{there}/runs"], "begun-tiny-p-tuning-v2-0123456789: the run is not finished"),
-        (["predict", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--input", "x.jsonl"], "not finished"),
-        (["analyze", "{there}/runs/begun-tiny-p-tuning-v2-0123456789"], "not finished"),
-        (["analyze", "nowhere", "--only", "atention"], "atention"),
-        (["export", "{there}/runs/begun-tiny-p-tuning-v2-0123456789", "--to", "peft", "--output", "x"], "not finished"),
-        (["import", "{there}/empty"], "adapter_config.json"),
-        (["import", "nowhere"], "adapter_config.json"),
-        (["plan", "task=rtee"], "rtee"),
-        (["plan", "task=classification", "data.dir=nowhere"], "nowhere"),
-        (["plan", "task=classification", "data.dir={there}/data", "model.path=./nowhere"], "nowhere"),
-        (["reproduce", "table=9"], "9"),
-        (["reproduce", "table=2", "data=nowhere"], "nowhere"),
-        (["reproduce", "figure=depht"], "depht"),
-        (["compare", "task=rtee"], "rtee"),
-        (["compare", "task=mini-inference", "methods=loar"], "loar"),
-        (["compare", "task=sick", "data={there}/empty"], "methods=fine-tuning cannot run on sick: no data"),
-        (
-            ["compare", "task=mini-inference", "model.path={there}/mamba", "methods=lora,p-tuning-v2"],
-            "methods=lora can",
-        ),
-        (["prepare", "conll03", "--from", "nowhere"], "nowhere"),
-        (["list", "modls"], "modls"),
-        (["table", "nowhere"], "nowhere"),
-        (["table", "--out", "{there}/empty"], "no finished run"),
-        (["best", "task=classification", "model=tiny", "out={there}/runs"], "classification"),
-        (["report", "nowhere"], "nowhere"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_wrong_input_is_refused_before_torch_is_imported(words: list[str], expected: str, there: Path) -> None:
-    done = finish(python("-c", SCRIPT, *(word.replace("{there}", str(there)) for word in words)))
-    assert expected in done.error
+@pytest.fixture(scope="module")
+def refused(there: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    commands: Commands = {
+        str(number): ([word.replace("{there}", str(there)) for word in words], {})
+        for number, (words, _) in enumerate(WRONG)
+    }
+    return run_all(tmp_path_factory.mktemp("streams"), commands, "little", IMPORTED)
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=lambda number: " ".join(WRONG[number][0]))
+def test_wrong_input_is_refused_before_torch_is_imported(number: int, refused: dict[str, Done]) -> None:
+    done = refused[str(number)]
+    assert WRONG[number][1] in done.error
     assert (done.code, done.out.splitlines()[-1]) == (2, "imported:")

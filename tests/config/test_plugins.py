@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from commandline import finish, python
+from commandline import run
 
 TRAIN = ["train", "task=mini-inference", "model=tiny", "trainer.max_steps=1", "data.limit.train=8"]
 CONFIG = """\
@@ -29,7 +31,7 @@ def write(folder: Path, plugin: str, **modules: str) -> None:
 
 
 @pytest.fixture
-def beside(tmp_path: Path) -> str:
+def beside(tmp_path: Path) -> partial[None]:
     write(tmp_path, "hydra_old_launcher", __init__="import hydra.a_module_that_went_away")
     write(tmp_path, "broken", one="raise RuntimeError('broken')")
     write(tmp_path, "leaving", one="raise SystemExit(3)")
@@ -38,26 +40,25 @@ def beside(tmp_path: Path) -> str:
         ("hydra_ray_launcher", "launcher", "ray"),
     ):
         write(tmp_path, plugin, config=CONFIG.format(plugin=plugin, group=group, name=name))
-    return str(tmp_path)
+    return partial(add_path, tmp_path)
 
 
-def test_they_break_nothing_that_does_not_use_them(beside: str, tmp_path: Path) -> None:
-    trained = python("-m", "ptv2", *TRAIN, f"out={tmp_path / 'out'}", PYTHONPATH=beside)
-    shown = {
-        group: python("-m", "ptv2", *TRAIN, f"hydra/{group}", "--cfg", "hydra", PYTHONPATH=beside)
-        for group in ("sweeper=optuna", "launcher=ray")
-    }
-    done = finish(trained)
+def add_path(folder: Path) -> None:
+    sys.path.append(str(folder))
+
+
+def test_they_break_nothing_that_does_not_use_them(beside: partial[None], tmp_path: Path) -> None:
+    done = run([*TRAIN, f"out={tmp_path / 'out'}"], tmp_path, before=beside)
     assert done.code == 0, done.err
     assert "hydra_plugins" not in done.err
-    for process in shown.values():
-        done = finish(process)
+    for group in ("sweeper=optuna", "launcher=ray"):
+        done = run([*TRAIN, f"hydra/{group}", "--cfg", "hydra"], tmp_path, before=beside)
         assert done.code == 0, done.err
         assert "_target_: hydra_plugins.ptv2." in done.out, "ours"
 
 
-def test_one_line_where_they_are_used(beside: str, tmp_path: Path) -> None:
-    done = finish(python("-m", "ptv2", *TRAIN, "hydra/launcher=old", "seed=1,2", "-m", PYTHONPATH=beside))
+def test_one_line_where_they_are_used(beside: partial[None], tmp_path: Path) -> None:
+    done = run([*TRAIN, "hydra/launcher=old", "seed=1,2", "-m"], tmp_path, before=beside)
     assert done.code == 2
     expected = (
         "hydra/launcher=old: its plugin hydra_old_launcher cannot be imported (ModuleNotFoundError: No module named"
@@ -77,7 +78,7 @@ class Plugin(Launcher):
         import a_library_that_is_not_there
 """
     write(tmp_path, "hydra_late_launcher", config=text, core=late)
-    words = ["-m", "ptv2", *TRAIN, "hydra/launcher=late", "seed=1,2", "-m"]
-    done = finish(python(*words, PYTHONPATH=str(tmp_path)))
+    words = [*TRAIN, "hydra/launcher=late", "seed=1,2", "-m"]
+    done = run(words, tmp_path, before=partial(add_path, tmp_path))
     assert done.code == 2
     assert done.error.startswith("the plugin hydra_late_launcher of Hydra does not work here: No module named")

@@ -18,7 +18,7 @@ from ptv2.errors import ConfigError, ModelError, NetworkError, Ptv2Error
 from ptv2.hub.push import Pushed, check_access, check_repository, push_folder
 
 sys.path.append(str(Path(__file__).parents[1]))
-from hub_commands import run_all
+from hub_commands import Shell
 from hub_server import Fault, HubServer, commit, files, revision_folder
 
 TOKEN = "hf_aSecretOfMine"
@@ -235,11 +235,11 @@ def test_the_whole_way(trained: Path, hub: HubServer, tmp_path: Path) -> None:
     """A run is pushed, whoever looks at the repository learns what it is, and nothing of its maker."""
     words = ["export", str(trained), "--to", "peft", "--push", "me/adapter", "--yes", "--licence", "mit"]
     environment = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN}
-    done = run_all(tmp_path / "commands", {"push": (words, {})}, same=True, **environment)["push"]
+    with Shell(tmp_path / "commands", "all", **environment) as shell:
+        done, again = (shell.run({"push": (words, {})})["push"] for _ in range(2))
     assert done.code == 0, done.err
     sha = commit(hub.root / "models/me/adapter/main")
     assert done.out.splitlines()[-1] == f"pushed: {hub.url}/me/adapter (commit {sha[:12]})"
-    again = run_all(tmp_path / "commands", {"push": (words, {})}, same=True, **environment)["push"]
     assert (
         again.out.splitlines()[-1] == f"nothing new, it has all of it already: {hub.url}/me/adapter (commit {sha[:12]})"
     )

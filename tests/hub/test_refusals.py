@@ -115,7 +115,7 @@ def refused(server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> dict
     commands["long"] = ([*of_model("someone/absent", out), f"model.revision={'v' * 400}"], {})
     commands["name"] = (of_model("some one", out), {})
     commands["plan"] = (["plan", "model.path=someone/absent", "--examples", "9"], {})
-    done = run_all(out / "streams", commands, same=True, HF_ENDPOINT=server.url)
+    done = run_all(out / "streams", commands, "hub", HF_ENDPOINT=server.url)
     assert not (out / "runs").exists(), "nothing is written into a run"
     return done
 
@@ -267,7 +267,7 @@ def lost(server: HubServer, proxy: str, tmp_path_factory: pytest.TempPathFactory
         if name in WAYS_OF_DATA:
             commands[f"data {name}"] = (of_data("good", out), given)
     commands["no number"] = (of_model("someone/good", out), {"HF_HUB_DOWNLOAD_TIMEOUT": "soon"})
-    return run_all(out / "streams", commands, HF_ENDPOINT=server.url)
+    return run_all(out / "streams", commands, "little", HF_ENDPOINT=server.url)
 
 
 @pytest.mark.parametrize(

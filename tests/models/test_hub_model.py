@@ -1,4 +1,4 @@
-"""Backbones from the hub, against a server on loopback; in subprocesses, as HF_* is read at import."""
+"""Backbones from the hub, against a server on loopback; in other processes, as HF_* is read at import."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from hub_server import HubServer, commit, revision_folder
 
 ASK = """
-import json, socket, sys
+import json, os, socket, sys
 hosts, resolve = [], socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: (hosts.append(host), resolve(host, *rest, **more))[1]
 import torch
@@ -31,8 +31,15 @@ from ptv2.config.schema import ModelConfig
 from ptv2.errors import Ptv2Error
 from ptv2.models.backbones import load_backbone
 from ptv2.models.tokenizers import load_tokenizer
+import transformers.models.bert.modeling_bert
+for line in sys.stdin:  # each is answered by a process that knows nothing of those before
+    if os.fork() == 0:
+        break
+    os.wait()
+else:
+    sys.exit()
 answers = []
-for path, revision in json.load(sys.stdin):
+for path, revision in json.loads(line):
     cfg = ModelConfig(name="from-hub", path=path, revision=revision)
     try:
         backbone, tokens = load_backbone(cfg, seed=1), load_tokenizer(cfg)("Ann sleeps.")["input_ids"]
@@ -78,30 +85,38 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def ask(endpoint: str, cache: Path, *models: tuple[str, str | None], **environment: str) -> list[Any]:
-    """Load each (path, revision) in a fresh process: [sum of weights, tokens, commit, pooler], or the error's text."""
+@contextmanager
+def asking(endpoint: str, cache: Path, **environment: str) -> Iterator[Callable[..., list[Any]]]:
+    """Have a process load each (path, revision): [sum of weights, tokens, commit, pooler], or the error's text."""
     names = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
     names |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), **environment}
-    run = subprocess.run(
-        [sys.executable, "-c", ASK],
-        input=json.dumps(models),
-        env=names,
-        text=True,
-        capture_output=True,
-        timeout=TIMEOUT,
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASK], env=names, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    assert run.returncode == 0, run.stderr
-    reply = json.loads(run.stdout)
-    asked = [] if "HF_HUB_OFFLINE" in environment else ["127.0.0.1"]
-    assert sorted(set(reply["hosts"])) == asked, "nobody but the named endpoint is looked up"
-    return reply["answers"]
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def ask(*models: tuple[str, str | None]) -> list[Any]:
+        print(json.dumps(models), file=process.stdin, flush=True)
+        reply = json.loads(process.stdout.readline())  # type: ignore[union-attr]
+        asked = [] if "HF_HUB_OFFLINE" in environment else ["127.0.0.1"]
+        assert sorted(set(reply["hosts"])) == asked, "nobody but the named endpoint is looked up"
+        return list(reply["answers"])
+
+    yield ask
+    process.communicate(timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="module")
-def online(server: HubServer, cache: Path) -> list[Any]:
+def ask(server: HubServer, cache: Path) -> Iterator[Callable[..., list[Any]]]:
+    with asking(server.url, cache) as ask:
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def online(ask: Callable[..., list[Any]], server: HubServer) -> list[Any]:
     pinned = commit(server.root / "models/someone/bert/v1")
-    models = [("someone/bert", None), ("someone/bert", pinned), ("someone/pickled", None), ("someone/nothing", None)]
-    return ask(server.url, cache, *models)
+    return ask(("someone/bert", None), ("someone/bert", pinned), ("someone/pickled", None), ("someone/nothing", None))
 
 
 def expected_sum(folder: Path) -> float:
@@ -140,15 +155,15 @@ def test_a_repository_that_is_not_there(online: list[Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def later(online: list[Any], server: HubServer, cache: Path) -> dict[str, list[Any]]:
-    """A second load, offline and with nobody at the endpoint, side by side to save time."""
+def later(online: list[Any], ask: Callable[..., list[Any]], server: HubServer, cache: Path) -> dict[str, list[Any]]:
+    """A second load, offline and with nobody at the endpoint any more."""
     models = [("someone/bert", None), ("someone/other", None)]
     before = len(server.requests)
-    with ThreadPoolExecutor() as pool:
-        offline = pool.submit(ask, server.url, cache, *models, HF_HUB_OFFLINE="1")
-        unreachable = pool.submit(ask, "http://127.0.0.1:9", cache, *models)
-        answers = {"offline": offline.result(), "unreachable": unreachable.result()}
-    return answers | {"requests": server.requests[before:]}
+    with asking(server.url, cache, HF_HUB_OFFLINE="1") as ask_offline:
+        offline = ask_offline(*models)
+    requests = server.requests[before:]
+    server.close()
+    return {"offline": offline, "unreachable": ask(*models), "requests": requests}
 
 
 def test_offline_asks_nobody(later: dict[str, list[Any]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -50,16 +49,19 @@ def probabilities(folder: Path, split: str) -> list[float]:
     return [number for line in lines for number in json.loads(line)["probabilities"].values()]
 
 
-@pytest.mark.parametrize("method", ["p-tuning-v2", "fine-tuning"])
-def test_two_processes_are_one(method: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "by_torchrun"), [("p-tuning-v2", True), ("fine-tuning", False)])
+def test_two_processes_are_one(method: str, by_torchrun: bool, data: Path, tmp_path: Path) -> None:
     rate = {"p-tuning-v2": "optim.lr=0.03", "fine-tuning": "optim.lr=0.002"}[method]
     settings = (f"method={method}", rate, *SETTINGS, *NO_DROPOUT)
-    launch = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "ptv2")
-    launched = python(*launch, *train_words(data, tmp_path / "two", *settings))
+    words = train_words(data, tmp_path / "two", *settings)
+    if by_torchrun:
+        together = [
+            finish(python("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ptv2", *words))
+        ]
+    else:
+        together = ended(start_two(words, tmp_path))
     alone = run(train_words(data, tmp_path / "one", *settings), tmp_path)
-    together = finish(launched)
-    assert alone.code == 0, alone.err
-    assert together.code == 0, together.err
+    assert {done.code for done in (alone, *together)} == {0}, [done.err for done in (alone, *together)]
     one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
     assert one.name == two.name
     first, second = result_of(one), result_of(two)
@@ -71,8 +73,8 @@ def test_two_processes_are_one(method: str, data: Path, tmp_path: Path) -> None:
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
     assert len(losses(one)) == 2
     # What a person sees is said once.
-    assert len(re.findall(r"^run\b", together.out, re.MULTILINE)) == 1
-    assert together.err.count(" dev accuracy ") == 5
+    assert len(re.findall(r"^run\b", "".join(done.out for done in together), re.MULTILINE)) == 1
+    assert "".join(done.err for done in together).count(" dev accuracy ") == 5
 
 
 def test_two_processes_tag_as_one(tmp_path: Path) -> None:
@@ -138,9 +140,3 @@ def test_a_signal_to_one_stops_both(rank: int, data: Path, tmp_path: Path) -> No
     done = ended(start_two(words, tmp_path))
     assert [each.code for each in done] == [0, 0], done[0].err
     assert numbers(only_run(out)) == numbers(only_run(tmp_path / "undisturbed"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from commandline import (
     Command,
+    ended,
     finish,
     log_lines,
     numbers,
@@ -26,6 +27,7 @@ from commandline import (
     python,
     result_of,
     run,
+    start_two,
     train_words,
     wait_until,
     write_sentences,
@@ -164,13 +166,14 @@ def test_a_missing_package_is_refused_before_training(name: str, data: Path, tmp
 
 
 def test_nothing_is_imported_unless_it_is_asked_for(data: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys\nfrom ptv2.cli import main\n"
-        f"assert main({train_words(data, tmp_path / 'out', *SETTINGS, 'trainer.max_steps=1')!r}) == 0\n"
-        f"assert not set({TRACKERS!r}) & set(sys.modules)\n"
-    )
-    done = finish(python("-c", code))
+    words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=1")
+    done = run(words, tmp_path, after=say_imported)
     assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "imported: []"
+
+
+def say_imported() -> None:
+    print("imported:", [name for name in TRACKERS if name in sys.modules])
 
 
 # TensorBoard
@@ -290,13 +293,12 @@ class TestTensorBoard:
         assert result_of(folder)["test"] == result_of(untracked)["test"]
 
     def test_the_main_process_tracks_alone(self, data: Path, tmp_path: Path) -> None:
-        launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ptv2")
         words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.epochs=2", "track=tensorboard")
-        done = finish(python(*launch, *words))
-        assert done.code == 0, done.err
+        done = ended(start_two(words, tmp_path))
+        assert [each.code for each in done] == [0, 0], done[0].err
         folder = only_run(tmp_path / "out")
         assert len(list((folder / "tensorboard").iterdir())) == 1
-        assert done.err.count("tracked: ") == 1
+        assert "".join(each.err for each in done).count("tracked: ") == 1
         assert_same(in_tensorboard(folder), folder)
 
     def test_a_sweep_tracks_each_of_its_runs(self, data: Path, tmp_path: Path) -> None:
