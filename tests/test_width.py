@@ -186,7 +186,7 @@ def test_no_bar_is_drawn_into_a_pipe(there: Path) -> None:
     """FORCE_COLOR asks for colours only."""
     words = train_words(there / "data", there / "piped", "trainer.max_steps=2")
     for environment in ({"FORCE_COLOR": "1"}, {"TERM": "dumb"}):
-        done = run(words, there / "streams", environment=environment)
+        done = finish(python("-m", "ptv2", *words, **environment))
         assert done.code == 0, done.err
         text = without_styles(done.out + done.err)
         assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f]", text) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import finish, holder, python, result_of, run, wait_until, write_sentences
+from commandline import Command, holder, result_of, run, wait_until, write_sentences
 
 from ptv2.config.compose import compose
 from ptv2.report.points import read_points
@@ -45,19 +45,19 @@ def test_a_comparison_killed_midway_goes_on_and_a_second_run_is_the_same(data: P
         "trainer.checkpoint_minutes=0",
     )
     command = words(data, tmp_path, *asked, "prompt.length=4", f"out={tmp_path}/table.md")
-    first = python("-m", "ptv2", *command)
+    first = Command(command, tmp_path)
     runs = tmp_path / "runs"
 
     def second_study_has_begun() -> bool:
         return bool(list(runs.glob("*-p-tuning-v2-*/state-*")))
 
-    assert wait_until(second_study_has_begun, lambda: first.poll() is None)
-    first.kill()
+    assert wait_until(second_study_has_begun, lambda: first.running)
+    first.signal(signal.SIGKILL)
     (half,) = runs.glob("*-p-tuning-v2-*")
     pid = holder(half)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert "picked  classification head-only  dev " in finish(first).err
+    assert "picked  classification head-only  dev " in first.wait().err
     assert wait_until(lambda: state_of(half) == "interrupted", lambda: True)
     before = {path: path.stat().st_mtime_ns for path in runs.glob("*/result.json")}
     assert len(before) == 2

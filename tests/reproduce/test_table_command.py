@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import finish, holder, python, run, wait_until
+from commandline import Command, finish, holder, python, run, wait_until
 
 from ptv2.cli import main
 from ptv2.run_folders.directory import state_of
@@ -96,19 +96,19 @@ def test_a_table_killed_midway_and_run_again_is_the_same_table(own: Path, capsys
     *given, _ = sorted((own / "whole").glob("made-tiny-*"))
     for folder in given:  # the table finds them, wherever they were made
         shutil.copytree(folder, own / "runs" / folder.name)
-    first = python("-m", "ptv2", *words(own, "runs"))
-    assert wait_until(lambda: unfinished(own / "runs") is not None, lambda: first.poll() is None)
+    first = Command(words(own, "runs"), own / "streams")
+    assert wait_until(lambda: unfinished(own / "runs") is not None, lambda: first.running)
     half = unfinished(own / "runs")
     assert half is not None
-    first.kill()
+    first.signal(signal.SIGKILL)
     pid = holder(half)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert "small: 1 run to make" in finish(first).err, "runs that are there are found"
+    assert "small: 1 run to make" in first.wait().err, "runs that are there are found"
     assert wait_until(lambda: state_of(half) == "interrupted", lambda: True), "its lock went with it"
     assert not (own / "runs-results").exists()
 
-    again = finish(python("-m", "ptv2", *words(own, "runs")))
+    again = run(words(own, "runs"), own / "streams")
     assert again.code == 0, again.err
     assert json.loads((half / "result.json").read_text())["runtime"]["resumed"] == 1, "what had begun goes on"
     made = files(own, "runs")
