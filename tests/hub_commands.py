@@ -22,6 +22,8 @@ SHELL = """
 import gc, json, os, sys, time
 import ptv2.commands.train, ptv2.experiment.open
 from ptv2.cli import main
+from ptv2.config.compose import compose
+compose([])  # Hydra's plugins and grammars are loaded at their first use
 if sys.argv[1] == "little":
     assert "huggingface_hub.constants" not in sys.modules, "imported before the environment of a command is set"
 else:

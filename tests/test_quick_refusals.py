@@ -47,6 +47,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["plan", "task=rtee"], "rtee"),
     (["plan", "task=classification", "data.dir=nowhere"], "nowhere"),
     (["plan", "task=classification", "data.dir={there}/data", "model.path=./nowhere"], "nowhere"),
+    (["plan", "task=classification", "data.dir={there}/data", "model.path=some/one"], "HF_HUB_OFFLINE is set"),
     (["reproduce", "table=9"], "9"),
     (["reproduce", "table=2", "data=nowhere"], "nowhere"),
     (["reproduce", "figure=depht"], "depht"),
@@ -95,7 +96,7 @@ def refused(there: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         str(number): ([word.replace("{there}", str(there)) for word in words], {})
         for number, (words, _) in enumerate(WRONG)
     }
-    return run_all(tmp_path_factory.mktemp("streams"), commands, "little", IMPORTED)
+    return run_all(tmp_path_factory.mktemp("streams"), commands, "little", IMPORTED, HF_HUB_OFFLINE="1")
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=lambda number: " ".join(WRONG[number][0]))

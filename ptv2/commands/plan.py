@@ -37,12 +37,14 @@ def main(arguments: list[str]) -> int:
     check_package(config)
     plain = [word for word in options.settings if not word.startswith(("method=", "multitask.", "+multitask."))]
 
-    from ptv2.models.checkpoints import check_folder
+    from ptv2.models.checkpoints import check_folder, fetch_config, is_on_hub
     from ptv2.tasks.load import load_task
 
     task = load_task(config.task, open_source(config), reading="mask" if config.head.kind == "verbalizer" else None)
     work = count_work(config, task, options.examples, options.length)
     check_folder(config.model)
+    if is_on_hub(config.model) and not config.model.config:  # else the sizes are known anyway
+        fetch_config(config.model.path, config.model.revision)
 
     with collector_paused():
         from ptv2.models.outline import find_config

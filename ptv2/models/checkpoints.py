@@ -38,6 +38,25 @@ def resolve(cfg: ModelConfig) -> tuple[Path, str | None]:
 
 
 @cache
+def fetch_config(path: str, revision: str | None) -> Path:
+    """The folder of a hub model's config.json, of which nothing else is fetched.
+
+    Raises:
+        ModelError, NetworkError, DiskFullError: see `ptv2.hub.fetch.fetching`.
+    """
+    from huggingface_hub import hf_hub_download
+
+    instead = "or give model.path=FOLDER with a config.json, or the sizes as +model.config.model_type=..."
+    with fetching(path, ModelError, instead):
+        return Path(hf_hub_download(path, "config.json", revision=revision)).parent
+
+
+def is_on_hub(cfg: ModelConfig) -> bool:
+    """Whether `cfg.path` can only be a name on the hub."""
+    return cfg.path != "config:" and not cfg.path.startswith(EMBEDDED_IN) and not Path(cfg.path).is_dir()
+
+
+@cache
 def _fetch(path: str, revision: str | None, with_code: bool) -> Path:
     """The snapshot of a repository in the hub's cache; the same one for all that this process asks of it.
 

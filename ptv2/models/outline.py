@@ -8,21 +8,18 @@ Outlines are made and used inside `ptv2.models.ledger.without_contents`.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
 from torch import Tensor
 from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.cloze import LabelWords
 from ptv2.data.mixture import HEAD
-from ptv2.errors import ModelError, Ptv2Error
-from ptv2.hub.fetch import fetching
+from ptv2.errors import Ptv2Error
 from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
-from ptv2.models.checkpoints import resolve
+from ptv2.models.checkpoints import fetch_config, is_on_hub, resolve
 from ptv2.models.configs import attention_name, random_config, read_config
 from ptv2.models.gpu_attention import REGISTERED
 from ptv2.models.heads import HeadKind
@@ -39,18 +36,13 @@ def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:
     """
     if cfg.path == "config:":
         return random_config(cfg), "model.config"
-    if cfg.path.startswith("embedded:") or Path(cfg.path).is_dir():
-        folder, _ = resolve(cfg)
-        return read_config(folder, cfg), f"{cfg.path}, config.json"
-    instead = "or give model.path=FOLDER with a config.json, or the sizes as +model.config.model_type=..."
     try:
-        with fetching(cfg.path, ModelError, instead):
-            file = hf_hub_download(cfg.path, "config.json", revision=cfg.revision)
+        folder = fetch_config(cfg.path, cfg.revision) if is_on_hub(cfg) else resolve(cfg)[0]
     except Ptv2Error:
-        if cfg.config:
+        if cfg.config and is_on_hub(cfg):
             return random_config(cfg), f"what conf/model says of {cfg.path}: its config.json is not to be had here"
         raise
-    return read_config(Path(file).parent, cfg), f"{cfg.path}, config.json"
+    return read_config(folder, cfg), f"{cfg.path}, config.json"
 
 
 def outline(cfg: RunConfig, head: HeadSpec, config: PreTrainedConfig) -> PromptedModel:

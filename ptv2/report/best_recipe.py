@@ -23,7 +23,7 @@ def recipe_place(setting: Setting, config_dir: str | None) -> tuple[str, str, st
     run = setting.runs[0]
     names = []
     for group, name in (("task", run.task), ("model", run.model)):
-        files = paths.choices(group, config_dir).items()
+        files = sorted(paths.choices(group, config_dir).items(), key=lambda file: file[0] != name)  # else all are read
         trees = ((stem, yaml.safe_load(path.read_text(encoding="utf-8")) or {}) for stem, path in files)
         file = next((stem for stem, tree in trees if tree.get("name") == name), None)
         if file is None:

@@ -172,7 +172,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_sizes_in_conf_are_the_published_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ptv2.models.outline.hf_hub_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
     config = compose([f"model={name}", "method=fine-tuning"])
     shape, origin = find_config(config.model)
     assert "conf/model" in origin

@@ -74,7 +74,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Death | None, dict
     def make(folder: Path, given: Death | None, settings: dict[str, Any]) -> Trainer:
         nonlocal death
         death = given or Death()
-        settings = {"checkpoint_minutes": 3, "evaluate_every": 4, "dropout": 0.1, **settings}
+        settings = {"examples": 18, "checkpoint_minutes": 3, "evaluate_every": 4, "dropout": 0.1, **settings}
         return make_trainer(folder, monitor=Steps(death.tick), tick=death.tick, **settings)
 
     return make
