@@ -40,6 +40,22 @@ class PromptedAttention(nn.Module):
 
     attention_name: str
     layer_idx: int
+    # Made by transformers' classes; the maps of one version, then those of the other.
+    dropout: Any
+    num_attention_heads: int
+    pos_att_type: Any
+    pos_dropout: Any
+    in_proj: Any
+    q_bias: Tensor
+    v_bias: Tensor
+    pos_proj: Any
+    pos_q_proj: Any
+    query_proj: Any
+    key_proj: Any
+    value_proj: Any
+    share_att_key: bool
+    pos_key_proj: Any
+    pos_query_proj: Any
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Surroundings, output_attentions: bool = False, **_: Any
@@ -58,7 +74,7 @@ class PromptedAttention(nn.Module):
         else:
             bias = bias.masked_fill(unseen, least)  # [B, H, T, T]
         attend = AttentionInterface()[self.attention_name]
-        rate = self.dropout.p if self.training else 0.0  # type: ignore[union-attr]
+        rate = self.dropout.p if self.training else 0.0
         options = {"prompts": around.prompts, "dropout": rate, "scaling": scaling, "is_causal": False}
         out, _weights = attend(self, query, key, value, bias, **options)
         return out.flatten(2) * around.mask[..., None].to(out.dtype), None
@@ -71,7 +87,7 @@ class PromptedAttention(nn.Module):
     @property
     def terms(self) -> int:
         """How many products a score is the sum of."""
-        return 1 + len(self.pos_att_type)  # type: ignore[arg-type]
+        return 1 + len(self.pos_att_type)
 
     def split(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values `[..., T, H, D]` of hidden states `[..., T, hidden]`."""
@@ -89,13 +105,13 @@ class PromptedAttention(nn.Module):
         """The terms that know the distance, `[B, H, T, T]`, scaled; None where there is no such term."""
         if around.distances is None or around.rows is None:
             return None
-        distances = self.pos_dropout(around.distances)  # type: ignore[operator]
+        distances = self.pos_dropout(around.distances)
         shape = (query.shape[0], query.shape[1], -1, -1)
         parts = []
-        if "c2p" in self.pos_att_type:  # type: ignore[operator]
+        if "c2p" in self.pos_att_type:
             products = self._products(query * scaling, self.distance_keys(distances))
             parts.append(products.gather(-1, around.rows.expand(shape)))
-        if "p2c" in self.pos_att_type:  # type: ignore[operator]
+        if "p2c" in self.pos_att_type:
             products = self._products(key * scaling, self.distance_queries(distances))
             parts.append(products.gather(-1, around.rows.T.expand(shape)).transpose(-1, -2))
         return sum(parts[1:], parts[0]) if parts else None
@@ -105,7 +121,7 @@ class PromptedAttention(nn.Module):
         return states @ distances.unflatten(-1, (states.shape[1], states.shape[3])).permute(1, 2, 0)
 
 
-class PromptedAttentionV1(PromptedAttention, v1.DisentangledSelfAttention):  # type: ignore[misc]
+class PromptedAttentionV1(PromptedAttention, v1.DisentangledSelfAttention):
     """Keys, queries and values in one map, interleaved by head; q and v have biases, which prompts do not get."""
 
     def split(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,7 +137,7 @@ class PromptedAttentionV1(PromptedAttention, v1.DisentangledSelfAttention):  # t
         return self.pos_q_proj(distances)
 
 
-class PromptedAttentionV2(PromptedAttention, v2.DisentangledSelfAttention):  # type: ignore[misc]
+class PromptedAttentionV2(PromptedAttention, v2.DisentangledSelfAttention):
     """Three maps with biases, which distances may share (`share_att_key`, as in all of v3)."""
 
     def split(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
