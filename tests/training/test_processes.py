@@ -36,6 +36,8 @@ SETTINGS = (
     "trainer.eval_batch_size=16",
     "trainer.epochs=5",
 )
+# A state every 60 ms by clocks that differ: both must agree on when to save.
+OFTEN_SAVED = (*SETTINGS, "trainer.epochs=12", "trainer.checkpoint_minutes=0.001")
 NO_DROPOUT = ("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0")
 
 
@@ -117,13 +119,19 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in log_lines(folder) if "loss" in line]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of two processes that no signal reached."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = ended(start_two(train_words(data, out, *OFTEN_SAVED), out.parent))
+    assert [each.code for each in done] == [0, 0], done[0].err
+    return only_run(out)
+
+
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_signal_to_one_stops_both(rank: int, data: Path, tmp_path: Path) -> None:
+def test_a_signal_to_one_stops_both(rank: int, data: Path, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    # A state every 60 ms by clocks that differ: both must agree on when to save.
-    words = train_words(data, out, *SETTINGS, "trainer.epochs=12", "trainer.checkpoint_minutes=0.001")
-    undisturbed = ended(start_two(train_words(data, tmp_path / "undisturbed", *words[6:]), tmp_path))
-    assert [done.code for done in undisturbed] == [0, 0], undisturbed[0].err
+    words = train_words(data, out, *OFTEN_SAVED)
 
     def evaluated() -> bool:
         return any("dev" in line for path in out.glob("*/metrics.jsonl") for line in read_lines(path))
@@ -139,4 +147,4 @@ def test_a_signal_to_one_stops_both(rank: int, data: Path, tmp_path: Path) -> No
     assert "was interrupted with 2 processes and can only go on with as many, not 1" in alone.error
     done = ended(start_two(words, tmp_path))
     assert [each.code for each in done] == [0, 0], done[0].err
-    assert numbers(only_run(out)) == numbers(only_run(tmp_path / "undisturbed"))
+    assert numbers(only_run(out)) == numbers(undisturbed)
