@@ -118,7 +118,7 @@ class Trainer:
 
     @property
     def is_last_step(self) -> bool:
-        """Whether all steps are done that early stopping would not save."""
+        """Whether all planned steps are done."""
         return self.at.step >= self.total
 
     # One step
