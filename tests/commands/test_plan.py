@@ -77,9 +77,9 @@ def test_the_data_at_hand_are_counted(tmp_path: Path) -> None:
     assert planned(tmp_path, *words)["work"] == {"examples": 70, "longest": 128, "length": 128, "source": "counted"}
     limited = planned(tmp_path, *words, "data.limit.train=30", "--length=20")
     assert limited["work"] == {"examples": 30, "longest": 128, "length": 20, "source": "counted"}
+    longest = planned(tmp_path, *words, "--examples=30")
     for method in METHODS:
-        whole = planned(tmp_path, *words, "--examples=30")["methods"][method]
-        mean = limited["methods"][method]
+        whole, mean = longest["methods"][method], limited["methods"][method]
         assert mean["activations"] == whole["activations"]
         assert 0.05 < mean["operations_an_epoch"] / whole["operations_an_epoch"] < 0.25
 

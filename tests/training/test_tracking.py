@@ -1,18 +1,17 @@
-"""What trackers show of a run: all that `metrics.jsonl` has, once, however often the run was stopped."""
+"""What trackers show of a run: all that `metrics.jsonl` has, once, however often the run was stopped.
+
+Other trackers than TensorBoard: `test_other_trackers.py`.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
-import struct
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,8 @@ import pytest
 from commandline import (
     Command,
     ended,
-    finish,
-    log_lines,
     numbers,
     only_run,
-    python,
     result_of,
     run,
     start_two,
@@ -32,18 +28,11 @@ from commandline import (
     wait_until,
     write_sentences,
 )
+from tracked_runs import EVALUATIONS, SETTINGS, assert_same, needs, stop_twice, train_untracked
 
 from ptv2.config.compose import compose
 from ptv2.config.schema import TRACKERS
 from ptv2.run_folders.directory import state_of
-from ptv2.run_folders.metrics_log import read_lines
-
-SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
-STEPS, EVALUATIONS = 72, 8
-
-
-def needs(module: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(find_spec(module) is None, reason=f"the extra ptv2[{module}] is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -53,39 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def untracked(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished run that others are compared with."""
-    out = tmp_path_factory.mktemp("untracked")
-    done = run(train_words(data, out, *SETTINGS), out.parent)
-    assert done.code == 0, done.err
-    return only_run(out)
-
-
-def here(folder: Path, **more: str) -> dict[str, str]:
-    """Variables that keep what trackers write below `folder`."""
-    return {
-        "WANDB_MODE": "offline",
-        "WANDB_CACHE_DIR": str(folder / "wandb-cache"),
-        "TRACKIO_DIR": str(folder / "trackio"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        **more,
-    }
-
-
-def expected(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The numbers of `metrics.jsonl` under the names that trackers have, each with its step."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for line in log_lines(folder):
-        values = {f"dev/{name}": value for name, value in line.get("dev", {}).items()}
-        values |= {f"train/{name}": line[name] for name in ("loss", "lr", "gradient_norm") if name in line}
-        for name, value in values.items():
-            curves.setdefault(name, []).append((line["step"], value))
-    return curves
-
-
-def results(folder: Path) -> dict[str, float]:
-    """The scores of result.json under the names that trackers have."""
-    result = result_of(folder)
-    return {f"result/{split}/{name}": value for split in ("dev", "test") for name, value in result[split].items()}
+    return train_untracked(data, tmp_path_factory.mktemp("untracked"))
 
 
 def in_tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -95,33 +52,6 @@ def in_tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
     tags = events.Tags()["scalars"]
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
-
-
-def assert_same(tracked: dict[str, list[tuple[int, float]]], folder: Path) -> None:
-    """The tracked numbers are those of the run's files, each once and in order."""
-    for name, points in expected(folder).items():
-        assert [step for step, _ in tracked[name]] == [step for step, _ in points], name
-        assert [value for _, value in tracked[name]] == pytest.approx([value for _, value in points], rel=1e-5), name
-    for name, value in results(folder).items():
-        assert [pair[1] for pair in tracked[name]] == pytest.approx([value], rel=1e-5), name
-
-
-def stop_twice(words: list[str], out: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Begin a run, kill it, interrupt it, and let it end; all in `tmp_path`, where MLflow keeps files."""
-    there = partial(os.chdir, tmp_path)
-    for count, number in ((2, signal.SIGKILL), (5, signal.SIGINT)):
-        command = Command(words, tmp_path, environment, there)
-
-        def evaluated(count: int = count) -> bool:
-            return sum("dev" in line for log in out.glob("*/metrics.jsonl") for line in read_lines(log)) >= count
-
-        assert wait_until(evaluated, lambda: command.running)  # noqa: B023
-        command.signal(number)
-        done = command.wait()
-        assert done.code == 128 + number, done.err
-    done = run(words, tmp_path, environment=environment, before=there)
-    assert done.code == 0, done.err
-    assert result_of(only_run(out))["runtime"]["resumed"] >= 1
 
 
 # What any tracker has in common
@@ -321,151 +251,6 @@ class TestTensorBoard:
         shared, after = (path.parent for path in sorted((tmp_path / "out").glob("**/result.json"), reverse=True))
         assert [step for step, _ in in_tensorboard(shared)["dev/mean"]] == [3]
         assert_same(in_tensorboard(after), after)
-
-
-# Programs that are not in the lock
-
-
-@needs("mlflow")
-class TestMLflow:
-    def store(self, folder: Path) -> Any:
-        from mlflow.tracking import MlflowClient
-
-        return MlflowClient(f"sqlite:///{folder}/mlflow.db")
-
-    def in_mlflow(
-        self, folder: Path, experiment: str, tmp_path: Path
-    ) -> tuple[Any, dict[str, list[tuple[int, float]]]]:
-        client = self.store(tmp_path)
-        known = client.get_experiment_by_name(experiment)
-        assert known is not None, [entry.name for entry in client.search_experiments()]
-        name = f"attributes.run_name = '{folder.name}'"
-        (entry,) = client.search_runs([known.experiment_id], name)
-        identity = entry.info.run_id
-        curves = {key: client.get_metric_history(identity, key) for key in entry.data.metrics}
-        return entry, {key: [(point.step, point.value) for point in points] for key, points in curves.items()}
-
-    def test_a_stopped_run_goes_on_as_the_same(self, data: Path, tmp_path: Path) -> None:
-        out = tmp_path / "out"
-        words = train_words(data, out, *SETTINGS, "track=mlflow")
-        stop_twice(words, out, tmp_path, here(tmp_path))
-        entry, tracked = self.in_mlflow(only_run(out), "ptv2", tmp_path)
-        assert_same(tracked, only_run(out))
-        assert entry.info.status == "FINISHED"
-        assert entry.data.params["optim.lr"] == "0.03"
-        (page,) = self.store(tmp_path).list_artifacts(entry.info.run_id)
-        assert page.path == "report.html"
-
-    def test_a_sweep_is_an_experiment(self, data: Path, tmp_path: Path) -> None:
-        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.epochs=1", "seed=1,2", "track=mlflow", "-m")
-        for _ in range(2):  # the second finds both finished
-            done = run(words, tmp_path, environment=here(tmp_path), before=partial(os.chdir, tmp_path))
-            assert done.code == 0, done.err
-        names = [entry.name for entry in self.store(tmp_path).search_experiments() if entry.name != "Default"]
-        assert len(names) == 1
-        assert re.fullmatch(r"sweep-seed-[0-9a-f]{6}", names[0])
-        for folder in (path.parent for path in (tmp_path / "out").glob("*/result.json")):
-            assert_same(self.in_mlflow(folder, names[0], tmp_path)[1], folder)
-
-    def test_a_group_of_ones_own(self, data: Path, tmp_path: Path) -> None:
-        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=2", "track=mlflow")
-        assert (
-            run(
-                words, tmp_path, environment=here(tmp_path, PTV2_TRACK_GROUP="mine"), before=partial(os.chdir, tmp_path)
-            ).code
-            == 0
-        )
-        self.in_mlflow(only_run(tmp_path / "out"), "mine", tmp_path)
-
-    def test_a_server_that_is_away_costs_a_line(self, data: Path, untracked: Path, tmp_path: Path) -> None:
-        away = here(tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-        done = run(train_words(data, tmp_path / "out", *SETTINGS, "track=mlflow"), tmp_path, environment=away)
-        assert done.code == 0, done.err
-        assert len(re.findall(r"^warning: track=mlflow: .*; the run goes on without it$", done.err, re.M)) == 1
-        assert result_of(only_run(tmp_path / "out"))["test"] == result_of(untracked)["test"]
-
-
-def in_leveldb_log(data: bytes) -> Iterator[bytes]:
-    """The records of a log of LevelDB, whose first seven bytes are a header; a last one that is torn is left out."""
-    at, pieces, block = 7, b"", 2**15
-    while at + 7 <= len(data):
-        if block - at % block < 7:  # no header fits into the rest of a block
-            at += block - at % block
-            continue
-        size, kind = struct.unpack_from("<HB", data, at + 4)
-        pieces += data[at + 7 : at + 7 + size]
-        at += 7 + size
-        if kind in (1, 4) and at <= len(data):  # the whole record, or its last piece
-            yield pieces
-            pieces = b""
-
-
-@needs("wandb")
-class TestWandB:
-    def records(self, folder: Path) -> list[Any]:
-        """All that offline runs have written, the earliest first."""
-        from wandb.proto.wandb_internal_pb2 import Record
-
-        paths = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
-        return [Record.FromString(content) for path in paths for content in in_leveldb_log(path.read_bytes())]
-
-    def in_wandb(self, folder: Path) -> dict[str, list[tuple[int, float]]]:
-        curves: dict[str, list[tuple[int, float]]] = {}
-        for record in self.records(folder):
-            if record.WhichOneof("record_type") != "history":
-                continue
-            row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
-            for key, value in row.items():
-                if not key.startswith("_"):
-                    curves.setdefault(key, []).append((row["step"], value))
-        return curves
-
-    def test_a_stopped_run_goes_on_as_the_same(self, data: Path, tmp_path: Path) -> None:
-        out = tmp_path / "out"
-        words = train_words(data, out, *SETTINGS, "track=wandb")
-        stop_twice(words, out, tmp_path, here(tmp_path, PTV2_TRACK_GROUP="mine"))
-        folder = only_run(out)
-        assert_same(self.in_wandb(folder), folder)
-        runs = [record.run for record in self.records(folder) if record.WhichOneof("record_type") == "run"]
-        known = json.loads((folder / "tracking.json").read_text(encoding="utf-8"))["wandb"]["id"]
-        assert {(entry.run_id, entry.project, entry.run_group, entry.display_name) for entry in runs} == {
-            (known, "ptv2", "mine", folder.name)
-        }
-        assert any(record.WhichOneof("record_type") == "artifact" for record in self.records(folder)) or any(
-            record.request.WhichOneof("request_type") == "log_artifact" for record in self.records(folder)
-        )
-
-    def test_switched_off_it_keeps_nothing(self, data: Path, tmp_path: Path) -> None:
-        words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=2", "track=wandb")
-        done = run(words, tmp_path, environment=here(tmp_path, WANDB_MODE="disabled"))
-        assert done.code == 0, done.err
-        assert "tracked" not in done.err
-        assert "warning" not in done.err
-        assert not (only_run(tmp_path / "out") / "wandb").exists()
-
-
-@needs("trackio")
-class TestTrackio:
-    def test_a_stopped_run_goes_on_as_the_same(self, data: Path, tmp_path: Path) -> None:
-        out = tmp_path / "out"
-        words = train_words(data, out, *SETTINGS, "track=trackio")
-        stop_twice(words, out, tmp_path, here(tmp_path))
-        code = (
-            "import json, trackio\nfrom trackio.sqlite_storage import SQLiteStorage as store\n"
-            "(name,) = store.get_runs('ptv2')\n"
-            "print(json.dumps([name, store.get_run_config('ptv2', name), store.get_logs('ptv2', name)]))"
-        )
-        shown = finish(python("-c", code, **here(tmp_path)))
-        assert shown.code == 0, shown.err
-        name, settings, rows = json.loads(shown.out)
-        folder = only_run(out)
-        assert name.startswith(folder.name)
-        assert settings["optim.lr"] == 0.03
-        curves: dict[str, list[tuple[int, float]]] = {}
-        for row in rows:
-            for key, value in row.items():
-                curves.setdefault(key, []).append((row["step"], value))
-        assert_same(curves, folder)
 
 
 def test_lines_that_a_server_has_are_not_logged_again(tmp_path: Path) -> None:
