@@ -14,7 +14,7 @@ from commandline import Command, log_lines, only_run, result_of, run, train_word
 from ptv2.run_folders.metrics_log import read_lines
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
-STEPS, EVALUATIONS = 72, 8
+EVALUATIONS = 8
 
 
 def needs(module: str) -> pytest.MarkDecorator:
