@@ -1,6 +1,6 @@
 """From a large file to encoded examples: what `ptv2 train` does before it loads a backbone, beside `datasets.map`.
 
-    python benchmarks/large_data.py [--rows 300000]
+    python benchmarks/large_data.py [--rows 300000] [--only texts]
 
 Texts with labels (JSON lines) and tagged sentences (columns) are made up, with 20,000 different words by Zipf's law and
 18 words to a text in the middle. Each measurement is a process of its own: CPU seconds without imports, and the most
@@ -32,6 +32,7 @@ def main() -> None:
     """Measure all ways and print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--only", default="", help="measure only what begins with this")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
@@ -42,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_rows(Path(folder), options.rows)
         surroundings = {**os.environ, "PTV2_CACHE": f"{folder}/cache", "HF_HOME": f"{folder}/hub"}
-        for way in WAYS:
+        for way in (way for way in WAYS if way.startswith(options.only)):
             words = [sys.executable, str(Path(__file__).resolve()), f"--way={way}"]
             done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=surroundings)
             seconds, memory = json.loads(done.stdout.splitlines()[-1])

@@ -15,7 +15,8 @@ UNKNOWN = -(2**63)  # stands for the answer of an example whose right answer is 
 class Seen:
     """What a model reads of each example of a split, and the one right answer, as hashes of 64 bits.
 
-    A million examples take 16 MB. That two inputs of three million have the same hash has a chance of one in a million.
+    A million examples take 16 MB. Two different inputs of three million have the same hash with a chance of less than
+    one in a million.
     """
 
     def __init__(self, pairs: Iterable[tuple[Hashable, Hashable | None]] = ()) -> None:

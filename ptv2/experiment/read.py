@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ptv2.tasks.load import AnyTask
 
 TRAIN: Final = "train"
-# Most bytes of encoder's inputs that are kept in memory; more of them go to a temporary file.
+# Bytes of what is to be encoded that stay in memory; more of them go to a temporary file.
 IN_MEMORY = 2**25
 NEEDED: tuple[Split, ...] = (TRAIN, "dev")
 Parts = Callable[[], Iterator[Sequence[Any]]]
@@ -149,8 +149,7 @@ def _content(config: RunConfig, source: Source) -> tuple[Any, ...]:
     """All that the examples depend on."""
     data = config.data.model_dump(mode="json", exclude={"dir", "workers"})
     commit = source.provenance.get("commit")
-    asked = reading(config)
-    return source.fingerprint, commit, source.files, config.task.model_dump(mode="json"), data, asked and repr(asked)
+    return source.fingerprint, commit, source.files, config.task.model_dump(mode="json"), data, reading(config)
 
 
 def _read_split(task: AnyTask, source: Source, split: Split) -> list[Any]:
