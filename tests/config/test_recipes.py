@@ -352,7 +352,7 @@ def test_each_job_of_a_sweep_has_its_own_recipe(mine: Path, tmp_path: Path) -> N
     assert {
         (r["task"], r["method"], (r["config"]["recipe"] or {}).get("name"), r["config"]["optim"]["lr"]) for r in made
     } == {
-        ("mini-inference", "fine-tuning", None, 5e-5),
+        ("mini-inference", "fine-tuning", None, 2e-4),
         ("mini-entities", "fine-tuning", "mini-entities/tiny/fine-tuning", 0.25),
         ("mini-inference", "p-tuning-v2", "any/tiny/p-tuning-v2", 3e-2),
         ("mini-entities", "p-tuning-v2", "any/tiny/p-tuning-v2", 3e-2),
