@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import evaluate  # noqa: F401 - its first import makes a folder for torch's compiler, which is not the metrics' doing
 import pytest
 from commandline import TIMEOUT
 from hypothesis import given, settings

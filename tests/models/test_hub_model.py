@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from hub_server import HubServer, commit, revision_folder
 
 ASK = """
-import json, os, socket, sys
+import gc, json, os, socket, sys
 hosts, resolve = [], socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: (hosts.append(host), resolve(host, *rest, **more))[1]
 import torch
@@ -32,6 +32,7 @@ from ptv2.errors import Ptv2Error
 from ptv2.models.backbones import load_backbone
 from ptv2.models.tokenizers import load_tokenizer
 import transformers.models.bert.modeling_bert
+gc.freeze()  # a collection that looked at all that was imported would copy it
 for line in sys.stdin:  # each is answered by a process that knows nothing of those before
     if os.fork() == 0:
         break
