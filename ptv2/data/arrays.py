@@ -17,18 +17,27 @@ T = TypeVar("T")
 Scalar = int | float | str | bool | None
 
 
-def concatenated(sets: Sequence[T], examples: Sequence[int]) -> T:
+def concatenated(sets: list[T], examples: Sequence[int]) -> T:
     """Join sets of the same kind into the one that encoding all their examples at once would give.
 
     Args:
+        sets: at least one; the list is emptied, so that no array need be in memory twice.
         examples: the number of examples in each of `sets`, by which `owners` are shifted.
 
     Raises:
         ValueError: a value that belongs to the whole set differs, or only some sets have an array.
     """
-    names = [field.name for field in fields(sets[0])]  # type: ignore[arg-type]
-    columns = {name: [getattr(one, name) for one in sets] for name in names}
-    return type(sets[0])(**{name: _joined(name, values, examples) for name, values in columns.items()})
+    kind = type(sets[0])
+    columns: dict[str, list[Any]] = {}
+    sets.reverse()
+    while sets:
+        arrays, scalars = flatten(sets.pop())
+        for name, value in (arrays | scalars).items():
+            columns.setdefault(name, []).append(value)
+    del arrays, value
+    joined = {name: _joined(name.rpartition(".")[2], columns.pop(name), examples) for name in list(columns)}
+    arrays = {name: value for name, value in joined.items() if isinstance(value, np.ndarray)}
+    return unflatten(kind, arrays, {name: value for name, value in joined.items() if name not in arrays})
 
 
 def flatten(value: Any, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, Scalar]]:
@@ -68,18 +77,23 @@ def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _joined(name: str, values: list[Any], examples: Sequence[int]) -> Any:
-    if is_dataclass(values[0]):
-        return concatenated(values, examples)
-    if isinstance(values[0], np.ndarray) and all(isinstance(value, np.ndarray) for value in values):
+    """Join the values of one field, and empty the list."""
+    if all(isinstance(value, np.ndarray) for value in values):
+        shifts = np.zeros(len(values), dtype=np.int64)
         if name == "starts":
-            shifts = np.cumsum([0] + [value[-1] for value in values[:-1]])
-            return np.concatenate(
-                [values[0][:1], *(value[1:] + shift for value, shift in zip(values, shifts, strict=True))]
-            )
-        if name == "owners":
+            shifts = np.cumsum([0, *(value[-1] for value in values[:-1])])
+            values[1:] = [value[1:] for value in values[1:]]
+        elif name == "owners":
             shifts = np.cumsum([0, *examples[:-1]])
-            return np.concatenate([value + shift for value, shift in zip(values, shifts, strict=True)])
-        return np.concatenate(values)
+        whole = np.empty((sum(map(len, values)), *values[0].shape[1:]), np.result_type(*values))
+        end = len(whole)
+        while values:  # each array is let go once it is copied
+            value = values.pop()
+            whole[end - len(value) : end] = value
+            if shift := shifts[len(values)]:
+                whole[end - len(value) : end] += shift
+            end -= len(value)
+        return whole
     if name == "truncated":
         return sum(values)
     if any(isinstance(value, np.ndarray) or value != values[0] for value in values):
