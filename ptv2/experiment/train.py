@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from weakref import proxy
 
 from ptv2.config.recipes import describe_recipe
 from ptv2.experiment.data import EncodedData, Predictions, encode_data
@@ -105,10 +106,11 @@ def _fit_and_record(
     # Dev chooses; all other splits but the training set are scored once, with what it chose.
     scored = sorted(data.encoded.keys() - {TRAIN}, key=lambda split: (split != "dev", split))
     predictions: dict[str, Predictions] = {}
+    this_fit = proxy(fit)  # its trainer holds `dev`: held by that in turn, the model would outlive its run
 
     def dev(check: Callable[[], None]) -> dict[str, float]:
         rows = data.predictions("dev", model, accelerator, check)
-        if fit.trainer.is_last_step:
+        if this_fit.trainer.is_last_step:
             predictions["dev"] = rows
         return data.score("dev", rows)
 

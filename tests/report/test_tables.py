@@ -177,7 +177,7 @@ def test_other_settings_or_data_are_another_row(more: dict[str, Any]) -> None:
 def test_settings_are_told() -> None:
     deep = result("p-tuning-v2", 1, 70.0, config={"prompt": {"layers": "last-1", "form": "hidden"}})
     assert cell([deep], "p-tuning-v2")["settings"] == "P 20, lr 0.03, 10 epochs, last-1, hidden"
-    assert cell([result("fine-tuning", 1, 70.0)], "fine-tuning")["settings"] == "lr 5e-05, 10 epochs"
+    assert cell([result("fine-tuning", 1, 70.0)], "fine-tuning")["settings"] == "lr 0.0002, 10 epochs"
     apart = result("prompt-tuning", 1, 70.0, config={"optim": {"head_lr": 1e-3}, "prompt": {"dropout": 0.0}})
     told = "P 20, lr 0.005, 10 epochs, prompt dropout 0, head lr 0.001"
     assert cell([apart], "prompt-tuning")["settings"] == told
@@ -207,7 +207,7 @@ def test_settings_say_how_long_was_trained(
         result("fine-tuning", seed, 70.0, steps=done, steps_planned=planned, config={"trainer": config})
         for seed, done in enumerate(steps)
     ]
-    assert cell(runs, "fine-tuning")["settings"] == f"lr 5e-05, {told}"
+    assert cell(runs, "fine-tuning")["settings"] == f"lr 0.0002, {told}"
 
 
 def test_half_precision_of_several_processors_is_said(results: list[Result]) -> None:
