@@ -10,7 +10,7 @@ from ptv2.config.task_schema import TaskConfig
 from ptv2.data import records
 from ptv2.data.columns import read_columns
 from ptv2.data.props import read_conll12, read_props
-from ptv2.data.records import Record, some
+from ptv2.data.records import Record, require_some
 from ptv2.data.squad import read_squad
 
 Format = Literal["records", "columns", "props", "conll12", "squad"]
@@ -62,9 +62,9 @@ def read_file(
         tagging = task.tagging
         assert tagging is not None
         tags = tagging.tags if labelled else None
-        yield from some(read_columns(path, tagging.tokens, tags, tagging.columns), path)
+        yield from require_some(read_columns(path, tagging.tokens, tags, tagging.columns), path)
     elif kind == "squad":
-        yield from some(read_squad(path), path)
+        yield from require_some(read_squad(path), path)
     else:
         read = {"props": read_props, "conll12": read_conll12}[kind]
-        yield from some(read(path, labelled=labelled), path, "predicates")
+        yield from require_some(read(path, labelled=labelled), path, "predicates")

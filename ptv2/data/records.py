@@ -83,10 +83,10 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> It
     if reader is None:
         fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
         raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}")
-    yield from some((Record(fields, where) for where, fields in reader(path, note)), path)
+    yield from require_some((Record(fields, where) for where, fields in reader(path, note)), path)
 
 
-def some(records: Iterable[Record], path: Path, what: str = "records") -> Iterator[Record]:
+def require_some(records: Iterable[Record], path: Path, what: str = "records") -> Iterator[Record]:
     """Pass records on.
 
     Raises:

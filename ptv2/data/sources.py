@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -104,7 +105,8 @@ def _files(config: RunConfig) -> Source:
     before = _states(files)
 
     def check() -> None:
-        if changed := [path for path, state in _states(files).items() if state != before[path]]:
+        after = _states(files)
+        if changed := [path for path in {**before, **after} if before.get(path) != after.get(path)]:
             raise DataError(f"{changed[0]}: the file changed while it was read; the same command reads it again")
 
     base = Path(config.data.dir).expanduser()
@@ -122,9 +124,13 @@ def _files(config: RunConfig) -> Source:
 
 
 def _states(files: Mapping[Split, Path]) -> dict[Path, tuple[int, int]]:
-    """Size and time of change, in nanoseconds, of each file; a folder's files stand for it."""
-    paths = [file for path in files.values() for file in (path.rglob("*") if path.is_dir() else [path])]
-    return {path: (state.st_size, state.st_mtime_ns) for path in paths for state in [path.stat()]}
+    """Size and time of change, in nanoseconds, of each file that is there; a folder's files stand for it."""
+    states: dict[Path, tuple[int, int]] = {}
+    for file in (file for path in files.values() for file in (path.rglob("*") if path.is_dir() else [path])):
+        with suppress(FileNotFoundError):
+            state = file.stat()
+            states[file] = state.st_size, state.st_mtime_ns
+    return states
 
 
 def _split(records: list[Record], config: RunConfig) -> tuple[list[Record], list[Record]]:

@@ -139,6 +139,13 @@ def test_a_file_that_changes_meanwhile_is_refused(folder: Path, cache: Path) -> 
     assert not cache.exists()
 
 
+def test_a_file_that_is_gone_meanwhile_is_refused(folder: Path) -> None:
+    source = open_run(words(folder)).source
+    (folder / "dev.jsonl").unlink()
+    with pytest.raises(DataError, match=r"dev\.jsonl: the file changed while it was read"):
+        source.check()
+
+
 def test_sentences_of_words_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_entities(tmp_path / "data")
     train = data / "train.txt"
