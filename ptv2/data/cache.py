@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import tokenizers
 
+from ptv2.data.array_files import load_arrays, save_arrays
 from ptv2.data.arrays import flatten, unflatten
+from ptv2.data.mapped import region_of
 from ptv2.files import cache_folder, write_whole
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ def cached(
         encoded = make()
         if worth(encoded):
             _write(encoded, path, key)
+            if any(region_of(array) is not None for array in flatten(encoded)[0].values()):
+                encoded = _read(kind, path, key) or encoded  # so that the files it came from can go
     return encoded
 
 
@@ -103,8 +107,7 @@ def _plain(value: Any) -> Any:
 def _read(kind: type[T], path: Path, key: str) -> T | None:
     """Read the set in `path`; None if there is no such file, or it was not written whole for this key."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}  # each with its checksum verified
+        arrays = load_arrays(path)
         about = json.loads(str(arrays.pop(_ABOUT)))
         if about["key"] != key:
             raise ValueError(f"was written for {about['key']}")
@@ -128,7 +131,7 @@ def _write(value: Any, path: Path, key: str) -> None:
         return
     about = np.array(json.dumps({"key": key, "values": values}))
     try:
-        write_whole(path, lambda file: np.savez(file, allow_pickle=False, **{_ABOUT: about}, **arrays))
+        write_whole(path, lambda file: save_arrays(file, {_ABOUT: about, **arrays}))
         _shrink(path)
     except OSError as error:
         log.debug("%s: not kept: %s", path, error)

@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from itertools import chain, islice
 from typing import TypeVar
 
-from ptv2.data.arrays import concatenated
+from ptv2.data.joining import joined
 from ptv2.errors import TrainingError
 
 # Parts that wait for each process: enough to keep it busy.
@@ -43,28 +44,25 @@ def in_processes(
     Raises:
         TrainingError: a process was killed. Errors of `encode_part` are raised as they are.
     """
-    sets: list[T] = []
-    sizes: list[int] = []
-
-    def keep(encoded: T, size: int) -> None:
-        sets.append(encoded)
-        sizes.append(size)
-        done(size)
-
     parts = iter(parts)
     first = list(islice(parts, 2))
-    if workers == 1 or len(first) == 1:
-        for examples in chain(first, parts):
-            keep(encode_part(examples), len(examples))
-    else:
-        _spread(encode_part, chain(first, parts), workers, keep)
-    return concatenated(sets, sizes)
+    waiting = chain(first, parts)
+    alone = workers == 1 or len(first) == 1
+    encoded = ((encode_part(part), len(part)) for part in waiting) if alone else _spread(encode_part, waiting, workers)
+
+    def counted() -> Iterator[tuple[T, int]]:
+        for one, size in encoded:
+            yield one, size
+            done(size)
+
+    with closing(encoded):
+        return joined(counted())
 
 
 def _spread(
-    encode_part: Callable[[Sequence[E]], T], parts: Iterable[Sequence[E]], workers: int, keep: Callable[[T, int], None]
-) -> None:
-    """Encode parts in several processes, and `keep` them in their order."""
+    encode_part: Callable[[Sequence[E]], T], parts: Iterable[Sequence[E]], workers: int
+) -> Generator[tuple[T, int], None, None]:
+    """Encode parts in several processes; give the sets in the order of the parts, each with its number of examples."""
     # Spawned, as a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[Future[T], int]] = deque()
@@ -74,9 +72,9 @@ def _spread(
                 waiting.append((pool.submit(encode_part, examples), len(examples)))
                 if len(waiting) > AHEAD * workers:
                     future, size = waiting.popleft()
-                    keep(future.result(), size)
+                    yield future.result(), size
             for future, size in waiting:
-                keep(future.result(), size)
+                yield future.result(), size
         except BrokenProcessPool as error:
             raise TrainingError(
                 f"one of {workers} encoding processes was killed, perhaps for memory; take fewer of them"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ptv2.data.batches import ByLength, TrainingSet
+from ptv2.data.mapped import in_pieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -75,7 +76,7 @@ class Tokens:
     @property
     def highest(self) -> int:
         """The highest token id, that of padding included."""
-        return max(int(self.ids.max(initial=0)), self.pad_id)
+        return max([self.pad_id, *(int(ids.max()) for ids in in_pieces(self.ids))])
 
     def padded(self, sequences: Sequence[int]) -> dict[str, np.ndarray]:
         """`input_ids`, `attention_mask` and, where there are types, `token_type_ids`, each `[B, T]` int64."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ptv2.data.arrays import concatenated, flatten, ranges, unflatten
+from ptv2.data import joining
+from ptv2.data.arrays import flatten, ranges, unflatten
+from ptv2.data.joining import joined
+from ptv2.data.mapped import region_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,26 @@ def outer(ids: list[list[int]], owners: list[int], truncated: int = 0, types: bo
     return Outer(Inner(flat, flat % 2 if types else None, starts, 9), np.array(owners, dtype=np.int64), truncated)
 
 
+class FullDisk(io.FileIO):
+    """A file that has room for 20 bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(os.memfd_create("disk"), "r+")
+
+    def write(self, data: Any) -> int:
+        room = 20 - self.tell()
+        if room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(bytes(data)[:room])
+
+
+def no_folder(**options: Any) -> None:
+    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+
+LACKS = {"no folder for files": no_folder, "a full disk": lambda **options: FullDisk()}
+
+
 def same(left: Outer, right: Outer) -> None:
     (arrays, scalars), (others, more) = flatten(left), flatten(right)
     assert scalars == more
@@ -40,22 +67,29 @@ def same(left: Outer, right: Outer) -> None:
         assert array.dtype == others[name].dtype
 
 
+@pytest.mark.parametrize("place", ["in memory", "in files", "partly in files", "no folder for files", "a full disk"])
 @pytest.mark.parametrize("types", [True, False])
-def test_parts_join_to_the_whole(types: bool) -> None:
+def test_parts_join_to_the_whole(types: bool, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if place != "in memory":
+        monkeypatch.setattr(joining, "MAPPED", 0 if place != "partly in files" else 12)
+    if place in LACKS:
+        monkeypatch.setattr(joining.tempfile, "TemporaryFile", LACKS[place])
     whole = outer([[1, 2], [3], [4, 5, 6], [7]], [0, 0, 3, 4], 3, types)
     # five examples: 0 in two rows, 1 and 2 in none; then one part without rows
     parts = [outer([[1, 2], [3]], [0, 0], 1, types), outer([], [], 0, types), outer([[4, 5, 6], [7]], [0, 1], 2, types)]
-    same(concatenated(parts, [2, 1, 2]), whole)
-    same(concatenated([whole], [5]), whole)
+    parts_joined = joined(zip(parts, [2, 1, 2], strict=True))
+    same(parts_joined, whole)
+    assert (region_of(parts_joined.inner.ids) is not None) == (place in ("in files", "partly in files"))
+    same(joined([(whole, 5)]), whole)
 
 
 def test_what_belongs_to_the_whole_must_be_the_same() -> None:
     one = outer([[1]], [0])
     with pytest.raises(ValueError, match=r"^pad_id: "):
-        concatenated([one, replace(one, inner=replace(one.inner, pad_id=8))], [1, 1])
+        joined([(one, 1), (replace(one, inner=replace(one.inner, pad_id=8)), 1)])
     for pair in ([one, outer([[1]], [0], types=False)], [outer([[1]], [0], types=False), one]):
         with pytest.raises(ValueError, match=r"^types: "):
-            concatenated(pair, [1, 1])
+            joined((part, 1) for part in pair)
 
 
 @pytest.mark.parametrize("types", [True, False])

@@ -18,9 +18,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
+from ptv2.data import array_files
 from ptv2.data import cache as module
 from ptv2.data.arrays import flatten
 from ptv2.data.cache import cache_folder, cached, key_of, tokenizer_key
+from ptv2.data.mapped import region_of
 from ptv2.data.tokens import Tokens
 from ptv2.data.words import TaggedSet
 
@@ -82,6 +84,19 @@ def test_made_once_and_read_as_it_was(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 2
 
 
+def test_large_arrays_stay_in_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_files, "MAPPED", 300)
+    cached(TaggedSet, ["a"], Maker(size=200))
+    read = cached(TaggedSet, ["a"], Maker(seed=1))
+    assert same(read, tagged(size=200))
+    assert read.tokens.highest == tagged(size=200).tokens.highest
+    assert [region_of(array) is not None for array in (read.tokens.ids, read.tokens.starts)] == [True, False]
+    with np.load(the_file(folder)) as file:  # a file as others write it too
+        assert np.array_equal(file["tokens.ids"], read.tokens.ids)
+    the_file(folder).unlink()
+    assert same(read, tagged(size=200))
+
+
 KEYS: list[Any] = [
     [], [""], ["a"], ["b"], ["a", "b"], ["ab"], [["a", "b"]], [["a"], ["b"]], [["ab"]], [None], [0], [False], [[]],
     [[], []], [{}], [{"a": 1}], [{"a": 2}], [{"b": 1}], [Item("a", {})], [[Item("a", {})]], [Item("a", {"id": 1})],
@@ -131,6 +146,7 @@ def test_a_damaged_file_is_recognised_and_made_again(
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PTV2_CACHE", str(folder))
+        patch.setattr(array_files, "MAPPED", data.draw(st.sampled_from([0, 2**20])))
         cached(TaggedSet, ["a"], Maker())
         whole = the_file(folder).read_bytes()
         place = data.draw(st.integers(0, len(whole) - 1))

@@ -13,8 +13,8 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from ptv2.data.arrays import concatenated
 from ptv2.data.encode import Segments, TextItem, TextSet, encode_texts
+from ptv2.data.joining import joined
 from ptv2.errors import DataError
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -147,7 +147,7 @@ def test_parts_join_to_the_whole() -> None:
     examples = [example((words(n % 7, n), words(n % 5)), (words(n % 7, n), words(n % 3)), label=n) for n in range(23)]
     whole = encode_texts(examples, TOKENIZER, 9, "longest_first")
     parts = [examples[start : start + 4] for start in range(0, 23, 4)]
-    pieces = concatenated([encode_texts(part, TOKENIZER, 9, "longest_first") for part in parts], [*map(len, parts)])
+    pieces = joined((encode_texts(part, TOKENIZER, 9, "longest_first"), len(part)) for part in parts)
     for name in ("ids", "types", "starts"):
         assert np.array_equal(getattr(whole.tokens, name), getattr(pieces.tokens, name)), name
     assert np.array_equal(whole.labels, pieces.labels)

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sequences import write_entities
 
 from ptv2.config.compose import compose
 from ptv2.config.schema import RunConfig
+from ptv2.data import array_files, joining
 from ptv2.data.arrays import flatten
+from ptv2.data.mapped import region_of
 from ptv2.errors import DataError
 from ptv2.experiment.data import EncodedData, encode_data
 from ptv2.experiment.open import open_run
@@ -56,6 +59,23 @@ def same(one: EncodedData, other: EncodedData) -> bool:
         if values != more or not all(np.array_equal(array, others[name]) for name, array in arrays.items()):
             return False
     return one.encoded.keys() == other.encoded.keys()
+
+
+def test_a_mapped_set_trains_as_one_in_memory(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, overview = encode(words(folder))
+    batch = first.encoded["train"].batch([5, 2000, 7])
+    for room in (joining, array_files):
+        monkeypatch.setattr(room, "MAPPED", 0)
+    for path in cache.glob("*.npz"):
+        path.unlink()
+    for again in range(2):
+        mapped, told = encode(words(folder))
+        assert same(first, mapped), again
+        assert told == overview
+        assert region_of(mapped.encoded["train"].tokens.ids) is not None
+        for name, values in mapped.encoded["train"].batch([5, 2000, 7]).items():
+            assert torch.equal(values, batch[name])
+            values += 1  # memory of its own
 
 
 def without_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from pairs import bert_like, gpt2_like, roberta_like
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from ptv2.data.arrays import concatenated
+from ptv2.data.joining import joined
 from ptv2.data.windows import SpanSet, encode_questions
 from ptv2.errors import DataError
 
@@ -251,7 +251,7 @@ def test_parts_do_not_show() -> None:
     answers = [(0, 3) if n % 4 else None for n in range(11)]
     whole = encode("roberta", contexts, answers)
     parts = [slice(start, start + 3) for start in range(0, 11, 3)]
-    pieces = concatenated([encode("roberta", contexts[part], answers[part]) for part in parts], [3, 3, 3, 2])
+    pieces = joined((encode("roberta", contexts[part], answers[part]), len(contexts[part])) for part in parts)
     assert np.array_equal(whole.tokens.ids, pieces.tokens.ids)
     assert np.array_equal(whole.tokens.starts, pieces.tokens.starts)
     for name in ("owners", "offsets", "null_positions", "start_positions", "end_positions"):

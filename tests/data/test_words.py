@@ -20,7 +20,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import GPT2Tokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer, RobertaTokenizer
 
 from ptv2.config.schema import ModelConfig
-from ptv2.data.arrays import concatenated
+from ptv2.data.joining import joined
 from ptv2.data.words import IGNORED, TaggedSet, encode_words, mark_word_starts
 from ptv2.errors import DataError
 from ptv2.models.tokenizers import load_tokenizer
@@ -222,7 +222,7 @@ def test_parts_change_nothing() -> None:
     suffixes = [["[SEP]", words[0]] if words else [] for words in sentences]
     whole = encode_words(sentences, tags, BERT, 14, 4, suffixes)
     slices = [slice(start, start + 2) for start in range(0, 6, 2)]
-    parts = concatenated([encode_words(sentences[s], tags[s], BERT, 14, 4, suffixes[s]) for s in slices], [2, 2, 2])
+    parts = joined((encode_words(sentences[s], tags[s], BERT, 14, 4, suffixes[s]), 2) for s in slices)
     assert len(set(whole.owners.tolist())) == 4 < len(whole)
     for name in ("words", "labels", "owners"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
