@@ -104,8 +104,11 @@ class JointPass:
         """Run the backbone once."""
         prompts = [rows.prompts for rows in handed if rows.prompts is not None]
         sizes = [rows.size for rows in handed]
-        options = {"prompts": JointPrompts.of(prompts, [rows for rows, _ in sizes])} if prompts else {}
-        self._whole: Tensor = backbone(**join_inputs(handed, pad_id), **options).last_hidden_state
+        inputs = join_inputs(handed, pad_id) if len(handed) > 1 else handed[0].inputs
+        options: dict[str, LayerPrompts] = {}
+        if prompts:
+            options["prompts"] = JointPrompts.of(prompts, [n for n, _ in sizes]) if len(prompts) > 1 else prompts[0]
+        self._whole: Tensor = backbone(**inputs, **options).last_hidden_state
         whole, trains = self._whole.detach(), self._whole.requires_grad
         of_models = whole.split([rows for rows, _ in sizes])
         self.hidden = [

@@ -1,8 +1,9 @@
 """Several trainings over one frozen backbone: each in a thread of its own, of which one runs at a time.
 
 A training that needs the backbone waits until all others do; their rows then go through it in one pass, and their
-gradients come back in one. Everything else (batches, heads, clipping, updates, evaluations, states) is each training's
-own, as if it ran alone.
+gradients come back in one. On a CPU, where more rows in a pass are no faster and padding to the longest costs, each
+training has passes of its own, step by step in turns. Everything else (batches, heads, clipping, updates, evaluations,
+states) is each training's own, as if it ran alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from ptv2.models.build import PromptedModel
 from ptv2.models.together import JointPass, Rows, why_alone
 from ptv2.training.state import random_state, restore_random_state
 from ptv2.training.stop import StopRequest
+
+# Types of devices on which each training has passes of its own.
+SEPARATE = frozenset({"cpu"})
 
 _current: ContextVar[Member | None] = ContextVar("member", default=None)
 
@@ -55,6 +59,7 @@ class Member:
             self.model, self.accelerator = model, accelerator
             model.together = self
             self.group.joined += 1
+            self.group.device = accelerator.device.type
 
     def forward(self, inputs: dict[str, Any], prompts: LayerPrompts | None) -> Tensor:
         """The backbone's last states, once all others wait too; a leaf whose gradient `backward` passes on."""
@@ -107,6 +112,7 @@ class Group:
         """`note` is told why the trainings run one after the other, where they do."""
         self.reason: str | None = None
         self.joined = 0  # trainings that were not finished before
+        self.device = ""  # its type, once a training has joined
         self._note = note
         self._backbone: Backbone | None = None
         self._passes: dict[JointPass, list[Member]] = {}
@@ -132,20 +138,24 @@ class Group:
         """
         members = [Member(self, work) for work in works]
         with StopRequest():
-            ready = members
-            while ready:
-                for member in ready:
-                    member.resume()
-                    if member.failure is not None:
-                        raise member.failure
+            while members:
+                for company in [[member] for member in members] if self.device in SEPARATE else [members]:
+                    self._step(company)
                 members = [member for member in members if not member.ended]
-                ready = [member for member in members if member.waits_for == "backward"]
-                if ready:
-                    self._go_back()
-                else:
-                    ready = members
-                    self._passes = {}
-                    self._go_forward(ready)
+
+    def _step(self, members: Sequence[Member]) -> None:
+        """Make the forward pass that all wait for, if they do, and what comes after it until they wait for the next."""
+        self._passes = {}
+        self._go_forward([member for member in members if member.waits_for == "forward"])
+        ready = members
+        while ready:
+            for member in ready:
+                member.resume()
+                if member.failure is not None:
+                    raise member.failure
+            ready = [member for member in members if member.waits_for == "backward"]
+            if ready:
+                self._go_back()
 
     def _go_forward(self, members: list[Member]) -> None:
         """Make one pass; where it fails, two with half the members each, so that who is at fault fails alone."""

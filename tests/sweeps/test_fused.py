@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from commandline import (
     Command,
     Done,
     log_lines,
+    numbers,
     result_of,
     run,
     train_words,
@@ -60,11 +62,22 @@ def same_numbers(one: Path, other: Path) -> None:
             assert results[0][key] == results[1][key], key
 
 
-def both(words: list[str], folder: Path, *, code: int = 0) -> Done:
+def one_pass() -> None:
+    """Let several trainings share a pass, as on a GPU."""
+    from ptv2.training import together
+
+    together.SEPARATE = frozenset()
+
+
+def own_passes() -> None:
+    """As it is on a CPU."""
+
+
+def both(words: list[str], folder: Path, *, code: int = 0, before: Callable[[], None] = one_pass) -> Done:
     """Run a sweep alone (`folder/alone`) and together (`folder/fused`)."""
     alone = run([*words, f"out={folder / 'alone'}", "-m"], folder / "streams")
     assert alone.code == code, alone.err
-    fused = run([*words, f"out={folder / 'fused'}", *FUSED], folder / "streams")
+    fused = run([*words, f"out={folder / 'fused'}", *FUSED], folder / "streams", before=before)
     assert fused.code == code, fused.err
     return fused
 
@@ -123,14 +136,25 @@ def test_one_fails_and_one_stops_early(data: Path, backbone: Path, tmp_path: Pat
     assert states == {"finished", "failed"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_goes_on_after_a_kill(number: int, data: Path, backbone: Path, tmp_path: Path) -> None:
+def test_on_a_cpu_the_numbers_are_the_same_with_dropout_too(data: Path, backbone: Path, tmp_path: Path) -> None:
+    words = [word for word in words_of(data, backbone, "seed=1,2", "optim.lr=0.01") if word not in OFF]
+    both([*words, "trainer.epochs=2", "method=p-tuning-v2,prompt-tuning"], tmp_path, before=own_passes)
+    for name, folder in runs(tmp_path / "alone").items():
+        assert numbers(folder) == numbers(tmp_path / "fused" / name)
+    results = [result_of(folder) for folder in runs(tmp_path / "fused").values()]
+    assert [result["runtime"]["together"] for result in results] == [2] * 4
+
+
+@pytest.mark.parametrize(("number", "before"), [(signal.SIGKILL, one_pass), (signal.SIGTERM, own_passes)])
+def test_goes_on_after_a_kill(
+    number: int, before: Callable[[], None], data: Path, backbone: Path, tmp_path: Path
+) -> None:
     """With states of their own, also with other company than before."""
     words = words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=25", "trainer.checkpoint_minutes=0")
     whole = run([*words, "seed=1,2,3", f"out={tmp_path / 'alone'}", "-m"], tmp_path)
     assert whole.code == 0, whole.err
     out = tmp_path / "fused"
-    command = Command([*words, "seed=1,2,3", f"out={out}", *FUSED], tmp_path)
+    command = Command([*words, "seed=1,2,3", f"out={out}", *FUSED], tmp_path, before=before)
 
     def under_way() -> bool:
         return len({path.parent for path in out.glob("*/state-*.safetensors") if steps(path) > 12}) == 3
@@ -140,7 +164,8 @@ def test_goes_on_after_a_kill(number: int, data: Path, backbone: Path, tmp_path:
     stopped = command.wait()
     assert stopped.code == 128 + number, stopped.err
     assert not runs(out)
-    again = run([*words, "seed=3,1,2", f"out={out}", *FUSED, "hydra.launcher.together=2"], tmp_path)
+    fused = [*FUSED, "hydra.launcher.together=2"]
+    again = run([*words, "seed=3,1,2", f"out={out}", *fused], tmp_path, before=before)
     assert again.code == 0, again.err
     same_numbers(tmp_path / "alone", out)
     assert all(result_of(folder)["runtime"]["resumed"] == 1 for folder in runs(out).values())
