@@ -4,8 +4,8 @@
 
 RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.json: its result.json without what no
 table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records, and
-RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters; `make results` does only that. Equal
-records give equal bytes.
+RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
+the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ptv2.config.methods import BASELINE
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
+from ptv2.report.plots import Level
 from ptv2.report.shares import shares_of, write_shares
 from ptv2.report.usable import usable_results
+from ptv2.reproduce.figure.files import write_figure
+from ptv2.reproduce.figure.scale import label_gaps, paper_gaps, recorded_gaps
+from ptv2.reproduce.figure.spec import read_figure
 from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
@@ -86,6 +91,17 @@ def page(task: str, results: list[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def draw_scale(results: list[Result], stem: Path) -> list[Path]:
+    """Draw deep prompts' gap to fine-tuning for tasks that several backbones were trained on, beside the paper's."""
+    gaps, points = recorded_gaps(results, "p-tuning-v2")
+    if not points:
+        return []
+    spec = read_figure("scale", [], None)
+    paper, _ = paper_gaps(gaps, points)
+    words = label_gaps(gaps, points, spec.title, spec.x.label, paper)
+    return write_figure(points, words, spec.x.drawn, stem, [Level(BASELINE, (0.0,))], paper)
+
+
 def main() -> int:
     """Keep the records of the runs that are named, and write the page of each task."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -104,6 +120,8 @@ def main() -> int:
         if panels := shares_of([result for results in tasks.values() for result in results]):
             for path in write_shares(panels, options.records / "shares"):
                 print(path)
+        for path in draw_scale([result for results in tasks.values() for result in results], options.records / "scale"):
+            print(path)
         if not any(tasks.values()):
             print(f"no records in {options.records}")
     except Ptv2Error as error:

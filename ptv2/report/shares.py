@@ -17,8 +17,8 @@ TITLE = "Score against the share of trained parameters"
 def shares_of(results: Iterable[Result]) -> dict[str, list[Point]]:
     """The points of each panel, by its title: a task with its number of training examples.
 
-    Of several settings of a method those with the most seeds are taken, of equal ones the best by dev. Scores are on
-    test where all runs of the panel have them, else on dev. A task with one method has no panel.
+    Of several settings of a method the `most_certain` one is taken. Scores are on test where all runs of the panel
+    have them, else on dev. A task with one method has no panel.
     """
     panels = {}
     for of_task in group_by(results, lambda result: (result.task, result.model)).values():
@@ -26,7 +26,7 @@ def shares_of(results: Iterable[Result]) -> dict[str, list[Point]]:
         by_name = {result.name: result for result in of_task}
         for of_data in group_by(tables.rows(of_task, split), lambda row: row.data).values():
             by_method = group_by(of_data, lambda row: row.method)
-            chosen = [max(rows, key=lambda row: (row.seeds, row.dev)) for rows in by_method.values()]
+            chosen = [most_certain(rows) for rows in by_method.values()]
             if len(chosen) > 1:
                 panels[_title(chosen[0])] = [
                     point_of(
@@ -36,6 +36,11 @@ def shares_of(results: Iterable[Result]) -> dict[str, list[Point]]:
                     for seed, run in sorted(row.runs.items())
                 ]
     return panels
+
+
+def most_certain(rows: Iterable[tables.Row]) -> tables.Row:
+    """Of several settings of a method the one with the most seeds, of equal ones the best by dev."""
+    return max(rows, key=lambda row: (row.seeds, row.dev))
 
 
 def write_shares(panels: dict[str, list[Point]], stem: Path) -> list[Path]:

@@ -66,6 +66,27 @@ def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path) -> No
     assert (records / "made.md").read_bytes() == page
 
 
+def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Path) -> None:
+    gaps = {"small": (22_000_000, 100, -6.0), "large": (109_000_000, 100, -1.5), "elsewhere": (330_000_000, 500, 0.0)}
+    for model, (size, examples, gap) in gaps.items():
+        for method, score in (("fine-tuning", 80.0), ("p-tuning-v2", 80.0 + gap)):
+            for seed in (1, 2):
+                made = result(method, seed, score + seed, model=model, name=f"made-{model}-{method}-{seed}")
+                made.parameters["total"] = size
+                made.data["examples"]["train"] = examples
+                (tmp_path / "runs" / made.name).mkdir(parents=True)
+                (tmp_path / "runs" / made.name / "config.yaml").touch()
+                write_result(tmp_path / "runs" / made.name, made)
+    done = keep_records(str(tmp_path / "runs"), "--records", str(tmp_path / "records"))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "records" / "scale.csv").read_text(encoding="utf-8")
+    lines = list(csv.DictReader(text.splitlines()))
+    drawn = {(line["model"], line["x"], line["seed"], float(line["value"])) for line in lines}
+    assert drawn == {(m, x, s, g) for m, x, g in (("small", "22", -6.0), ("large", "109", -1.5)) for s in "12"}
+    picture = (tmp_path / "records" / "scale.svg").read_text(encoding="utf-8")
+    assert "Gap to fine-tuning" in picture
+
+
 def test_a_changed_or_misplaced_record_is_named(runs: Path, tmp_path: Path) -> None:
     assert keep_records(str(runs), "--records", str(tmp_path)).returncode == 0
     path = sorted((tmp_path / "made").glob("*.json"))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.methods import BASELINE
 from ptv2.errors import ConfigError
+from ptv2.report import tables
 from ptv2.report.formats import group_by
 from ptv2.report.plots import PAPER, Curve, Mark, Words
 from ptv2.report.points import Point, point_of
+from ptv2.report.shares import most_certain
 from ptv2.reproduce.figure.files import describe_choice, describe_seeds
 from ptv2.reproduce.figure.spec import FigureSpec, Series, key_of
 from ptv2.reproduce.jobs.execute import JobStatus
@@ -97,6 +100,42 @@ def gap_points(gaps: Gaps, statuses: Iterable[JobStatus], split: str) -> list[Po
             difference = scores[result.headline] - others[result.headline]
             points.append(point_of(result, label, _format_millions(_size(baseline)), difference, split))
     return points
+
+
+def recorded_gaps(results: Iterable[Result], method: str) -> tuple[Gaps, list[Point]]:
+    """The gaps of finished runs of any settings, for tasks with runs of several backbones on the same examples.
+
+    Of several settings of a method the `most_certain` one is taken. Scores are on dev.
+    """
+    points: list[Point] = []
+    for (task, _), of_data in group_by(results, lambda result: (result.task, _examples(result))).items():
+        of_models = group_by(of_data, lambda result: result.model)
+        gaps = [point for runs in of_models.values() for point in _gaps_of_model(task, runs, method)]
+        if len({point.model for point in gaps}) > 1:
+            points += gaps
+    tasks, models = (tuple(dict.fromkeys(getattr(point, name) for point in points)) for name in ("task", "model"))
+    return Gaps(tasks, models, (Series(name=method, overrides=(f"method={method}",)),)), points
+
+
+def _gaps_of_model(task: str, results: Sequence[Result], method: str) -> list[Point]:
+    by_name, by_method = {result.name: result for result in results}, {}
+    for name, rows in group_by(tables.rows(results, "dev"), lambda row: row.method).items():
+        by_method[name] = most_certain(rows)
+    if BASELINE not in by_method or method not in by_method:
+        return []
+    ours, theirs = by_method[method], by_method[BASELINE]
+    scores, others = ours.metrics[ours.headline], theirs.metrics[theirs.headline]
+    size = _format_millions(_size(by_name[next(iter(theirs.runs.values()))]))
+    return [
+        point_of(by_name[run], task, size, scores[seed] - others[seed], "dev")
+        for seed, run in sorted(ours.runs.items())
+        if seed in others
+    ]
+
+
+def _examples(result: Result) -> str:
+    """What tells the sets that were trained and scored on from others."""
+    return json.dumps([result.data["fingerprint"], result.data["examples"]], sort_keys=True)
 
 
 def label_gaps(gaps: Gaps, points: Sequence[Point], title: str, x: str, paper: Sequence[Curve]) -> Words:
