@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ TRAIN: Final = "train"
 # Bytes of what is to be encoded that stay in memory; more of them go to a temporary file.
 IN_MEMORY = 2**25
 NEEDED: tuple[Split, ...] = (TRAIN, "dev")
+log = logging.getLogger(__name__)
 Parts = Callable[[], Iterator[Sequence[Any]]]
 
 
@@ -94,7 +96,7 @@ class _FirstReading:
     def __init__(self, task: AnyTask, source: Source) -> None:
         self.task, self._source = task, source
         self.scored: dict[str, list[Any]] = {}
-        self._items: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        self._items: IO[bytes] | None = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         self._count = 0  # parts
 
     def read(self, wanted: Sequence[Split]) -> Facts:
@@ -109,8 +111,7 @@ class _FirstReading:
             if split == TRAIN:
                 for examples in in_parts(task.make_examples(self._source.read(split))):
                     task.count(examples, splits[split])
-                    pickle.dump([task.item(example) for example in examples], self._items, pickle.HIGHEST_PROTOCOL)
-                    self._count += 1
+                    self._keep([task.item(example) for example in examples])
             else:
                 self.scored[split] = _read_split(task, self._source, split)
                 task.count(self.scored[split], splits[split])
@@ -126,10 +127,22 @@ class _FirstReading:
             notes=[*task.notes(splits), *describe_repeats({split: summary.seen for split, summary in splits.items()})],
         )
 
-    def parts(self) -> Iterator[list[Any]]:
+    def parts(self) -> Iterator[Sequence[Any]]:
         """The items of the training set."""
-        self._items.seek(0)
-        return (pickle.load(self._items) for _ in range(self._count))
+        if (items := self._items) is None:
+            return _read_again(self.task, self._source)()
+        items.seek(0)
+        return (pickle.load(items) for _ in range(self._count))
+
+    def _keep(self, items: list[Any]) -> None:
+        if self._items is None:
+            return
+        try:
+            pickle.dump(items, self._items, pickle.HIGHEST_PROTOCOL)
+            self._count += 1
+        except OSError as error:  # no folder for temporary files, or no room in it
+            log.debug("the training examples are read twice: %s", error)
+            self._items = None
 
 
 def _read_again(task: AnyTask, source: Source) -> Parts:

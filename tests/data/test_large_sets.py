@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from ptv2.data import array_files, joining
 from ptv2.data.arrays import flatten
 from ptv2.data.mapped import region_of
 from ptv2.errors import DataError
+from ptv2.experiment import read
 from ptv2.experiment.data import EncodedData, encode_data
 from ptv2.experiment.open import open_run
 from ptv2.experiment.overview import describe_data
@@ -76,6 +79,30 @@ def test_a_mapped_set_trains_as_one_in_memory(folder: Path, cache: Path, monkeyp
         for name, values in mapped.encoded["train"].batch([5, 2000, 7]).items():
             assert torch.equal(values, batch[name])
             values += 1  # memory of its own
+
+
+class NoRoom(io.BytesIO):
+    """A file for which there is no room after its first bytes."""
+
+    def __init__(self, *limit: int) -> None:
+        super().__init__()
+
+    def write(self, data: Any) -> int:
+        if self.tell() > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_without_room_for_temporary_files_it_takes_memory(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, overview = encode(words(folder))
+    for path in cache.glob("*.npz"):
+        path.unlink()
+    monkeypatch.setattr(read.tempfile, "SpooledTemporaryFile", NoRoom)
+    again, told = encode(words(folder))
+    assert same(first, again)
+    assert told == overview
 
 
 def without_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
