@@ -19,6 +19,7 @@ EPILOG = """words:
   model=NAME               the backbone; or model.path=PATH, a checkpoint of your own
   methods=NAME,NAME        default: {default}; all: {every}
   budget=N                 trials of each method on each task (default: {budget}); failed and pruned ones count
+  finalists=N              trials of each method run with all seeds; the best by mean dev is taken (default: 1)
   seeds=1,2,3 or 1-3       of the table's runs (default: {seeds})
   seed=N                   of all trials (default: {seed})
   sweep=NAME               file with the search spaces, sweep/NAME.yaml in --config-dir (default: optuna)

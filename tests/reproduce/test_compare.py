@@ -6,15 +6,19 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commandline import Command, holder, result_of, run, wait_until, write_sentences
+from records import result as finished
 
 from ptv2.config.compose import compose
 from ptv2.report.points import read_points
+from ptv2.reproduce.compare.finalists import run_finalists
 from ptv2.reproduce.compare.search import Pick, Search, mean_epochs
+from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.run_folders.directory import state_of
 
@@ -104,6 +108,32 @@ def test_a_comparison_killed_midway_goes_on_and_a_second_run_is_the_same(data: P
     assert (planned.code, "all are finished" in planned.out) == (0, True)
 
 
+def test_of_several_finalists_the_best_over_all_seeds_is_taken(data: Path, tmp_path: Path) -> None:
+    rates = "optim.lr=0.001,0.01,0.1"
+    asked = ("methods=head-only", "budget=6", "seeds=1,2", rates, "trainer.epochs=2", "finalists=2")
+    planned = run([*words(data, tmp_path, *asked), "--plan"], tmp_path)
+    assert "6 trials and 4 runs to make" in planned.out
+    done = run(words(data, tmp_path, *asked), tmp_path)
+    assert done.code == 0, done.err
+    (search,) = record(tmp_path)["searches"]
+    means = {}
+    for path in (tmp_path / "runs").glob("*/result.json"):
+        result = result_of(path.parent)
+        if result["seed"] != 11:
+            means.setdefault(result["config"]["optim"]["lr"], []).append(result["dev"]["accuracy"])
+    trials = {trial["settings"]["optim.lr"]: trial["dev"] for trial in search["trials"] if trial["dev"] is not None}
+    assert sorted(map(len, means.values())) == [2, 2]
+    assert set(map(float, trials)) >= set(means)
+    assert sum(means[float(search["picked"][0].partition("=")[2])]) == max(map(sum, means.values()))
+    (other,) = search["not_taken"]
+    assert sorted(other["dev"].values()) == sorted(means[float(other["settings"][0].partition("=")[2])])
+    page = (tmp_path / "results" / "compare-classification-tiny.md").read_text()
+    assert f"head-only, finalist not taken: {other['settings'][0]}  dev " in page
+    assert "the 2 best by dev were run with seeds 1, 2, and the best of them by mean dev was taken" in page
+    assert "finalists=2" in page
+    assert run(words(data, tmp_path, *asked), tmp_path).out == done.out
+
+
 def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
     fixed = ("trainer.epochs=3", "prompt.length=2", "prompt.reparameterization=none")
     asked = ("methods=p-tuning-v2", "budget=4", "seeds=1,2", "optim.lr=1e30,0.03", *fixed)
@@ -176,3 +206,26 @@ def test_edges_are_marked_but_for_values_that_the_command_lists() -> None:
 )
 def test_the_plan_counts_the_mean_of_the_epochs(epochs: str, mean: float) -> None:
     assert mean_epochs(search_of((), epochs=epochs)) == pytest.approx(mean)
+
+
+def test_a_setting_that_fails_with_other_seeds_is_not_taken() -> None:
+    search = search_of((), lr="choice(1,2,3)")
+    tried = [("1", 84.0), ("2", 84.4), ("2", 84.4), ("3", 70.0)]
+    trials = tuple(
+        optuna.trial.create_trial(params={"optim.lr": rate}, distributions=search.distributions, value=value)
+        for rate, value in tried
+    )
+    dev = {("optim.lr=1", 1): 82.0, ("optim.lr=1", 2): 83.0, ("optim.lr=2", 1): 84.0, ("optim.lr=2", 2): 56.4}
+
+    def jobs_of(one: Pick) -> list[Job]:
+        return [replace(search.job, seed=seed, overrides=tuple(one.settings)) for seed in (1, 2)]
+
+    def run_all(jobs: list[Job]) -> list[JobStatus]:
+        scores = [dev[job.overrides[0], job.seed] for job in jobs]
+        results = [finished("p-tuning-v2", job.seed, score) for job, score in zip(jobs, scores, strict=True)]
+        return [JobStatus(job, "finished", one, "") for job, one in zip(jobs, results, strict=True)]
+
+    (taken,), (other,) = run_finalists([Pick(search, trials)], 2, jobs_of, run_all)
+    assert taken.pick.settings == ["optim.lr=1"]
+    assert other.dev == {1: 84.0, 2: 56.4}
+    assert other.note == "made p-tuning-v2, finalist not taken: optim.lr=2  dev 70.2 ± 19.5 (seeds 1, 2)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ptv2.config.compose import compose
@@ -10,6 +10,7 @@ from ptv2.console.output import tell
 from ptv2.errors import ConfigError, Interrupted
 from ptv2.experiment.open import check_package
 from ptv2.reproduce.compare.execute import make_searches
+from ptv2.reproduce.compare.finalists import Finalist, run_finalists
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.compare.plan import show_plan
 from ptv2.reproduce.compare.search import Pick, Search, fixed_of, list_searches, pick
@@ -38,21 +39,26 @@ def compare(options: CompareOptions) -> int:
     if fixed := fixed_of(searches, options):
         tell(f"fixed for all methods, not searched: {' '.join(fixed)}")
     if options.plan:
-        show_plan(searches, [_jobs_of(pick(search), options) for search in searches], options)
+        show_plan(searches, [_jobs_to_come(search, options) for search in searches], options)
         return 0
     name_group(request.stem)
     failures = {} if options.collect else make_searches(searches, options.jobs)
     picks = [pick(search) for search in searches]
-    jobs = [job for picked in picks for job in _jobs_of(picked, options, failures)]
+
+    def settle(run: Callable[[list[Job]], list[JobStatus]]) -> list[Finalist]:
+        taken, others = run_finalists(picks, options.finalists, lambda one: _jobs_of(one, options, failures), run)
+        finish(request, taken, others, options)
+        return [*taken, *others]
+
+    def make(jobs: list[Job]) -> list[JobStatus]:
+        return execute(jobs, options.jobs, "picked settings", options.fuse)
+
     try:
-        statuses: list[JobStatus] = (
-            collect(jobs) if options.collect else execute(jobs, options.jobs, "picked settings", options.fuse)
-        )
+        tried = settle(collect if options.collect else make)
     except Interrupted:
-        finish(request, picks, collect(jobs), options)
+        settle(collect)
         raise
-    finish(request, picks, statuses, options)
-    failed = any(status.state == "failed" for status in statuses)
+    failed = any(status.state == "failed" for one in tried for status in one.statuses)
     return 1 if failed or failures or any(picked.best is None for picked in picks) else 0
 
 
@@ -132,6 +138,14 @@ def _why_unable(cell: Cell, options: CompareOptions) -> str | None:
     except ConfigError as error:
         return str(error)
     return why_no_prompts(config) if config.tuning.prompts == "deep" else None
+
+
+def _jobs_to_come(search: Search, options: CompareOptions) -> list[Job]:
+    """The runs of the settings that a search picks, or will pick."""
+    picked = pick(search)
+    if len(picked.trials) < search.budget:
+        return _jobs_of(picked, options) * min(options.finalists, search.budget)
+    return [job for one in picked.finalists(options.finalists) for job in _jobs_of(one, options)]
 
 
 def _jobs_of(picked: Pick, options: CompareOptions, failures: dict[str, str] | None = None) -> list[Job]:

@@ -33,6 +33,7 @@ class CompareOptions(Options):
     budget: int = BUDGET  # trials of each method on each task
     trial_seed: int = TRIAL_SEED
     sweep: str = "optuna"  # the file of sweep/ with the search spaces
+    finalists: int = 1  # trials of each search whose settings are run with all seeds; the best of them is taken
     file: Path | None = None  # where the table is written besides `results`
     ranges: tuple[str, ...] = ()  # settings with several values: searched for all methods
     of_search: tuple[str, ...] = ()  # settings of the sweeper
@@ -114,6 +115,7 @@ COMPARE_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "budget": PARSERS["jobs"],
     "seeds": _parse_seeds,
     "seed": _parse_seed,
+    "finalists": PARSERS["jobs"],
     "sweep": PARSERS["table"],
     **{key: PARSERS[key] for key in ("model", "data", "jobs", "fuse", "out", "results", "margin")},
 }

@@ -85,12 +85,23 @@ class Pick:
 
     search: Search
     trials: tuple[FrozenTrial, ...]
+    taken: int = 0  # of the `ranked` ones
+
+    @property
+    def ranked(self) -> list[FrozenTrial]:
+        """The trials with a dev score, one of each setting, the highest first and of equals the first."""
+        scored = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
+        best_first = sorted(scored, key=lambda trial: (-(trial.value or 0.0), trial.number))
+        return list({json.dumps(trial.params, sort_keys=True): trial for trial in reversed(best_first)}.values())[::-1]
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The trial with the highest dev score, the first of equals; None if no trial has one."""
-        scored = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
-        return max(scored, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+        """The trial whose settings are taken; None if no trial has a score."""
+        return next(iter(self.ranked[self.taken :]), None)
+
+    def finalists(self, most: int) -> list[Pick]:
+        """The picks among which all seeds decide, itself alone if no trial has a score."""
+        return [replace(self, taken=place) for place in range(min(most, len(self.ranked)))] or [self]
 
     @property
     def settings(self) -> list[str]:

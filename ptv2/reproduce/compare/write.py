@@ -18,9 +18,10 @@ from ptv2.files import write_json_whole, write_text_whole
 from ptv2.report.formats import count_of, format_markdown
 from ptv2.report.shares import TITLE, shares_of, write_shares
 from ptv2.reproduce.compare.execute import describe_trial
+from ptv2.reproduce.compare.finalists import Finalist
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.compare.search import Pick, trial_counts
-from ptv2.reproduce.jobs.execute import JobStatus, group_by_cell
+from ptv2.reproduce.jobs.execute import group_by_cell
 from ptv2.reproduce.table.as_csv import as_records, comma_separated
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry, entries
@@ -31,14 +32,15 @@ SCHEMA = 1  # of the JSON
 
 
 def finish(
-    request: TableRequest, picks: Sequence[Pick], statuses: Sequence[JobStatus], options: CompareOptions
+    request: TableRequest, taken: Sequence[Finalist], others: Sequence[Finalist], options: CompareOptions
 ) -> None:
-    """Print the table and write its files."""
+    """Print the table of the finalists that are `taken`, and write its files."""
+    picks, statuses = [one.pick for one in taken], [status for one in taken for status in one.statuses]
     numbers = entries(request, group_by_cell(statuses), options.margin)
     by_key = {picked.search.job.cell.key: picked for picked in picks}
     pairs = [(entry, by_key[entry.position.key]) for entry in numbers]
     header, rows = table_of(request, pairs)
-    notes = list(notes_of(request, numbers, picks, options))
+    notes = list(notes_of(request, numbers, picks, others, options))
     text = caption(request, numbers, options)
     _show(header, rows, [text, *edge_notes(picks)])
     stem = options.results / request.stem
@@ -59,7 +61,7 @@ def finish(
         "seeds": request.seeds,
         "trial_seed": options.trial_seed,
         "baseline": request.spec.against,
-        "searches": [_record(picked, options) for picked in picks],
+        "searches": [_record(picked, others, options) for picked in picks],
         "notes": notes,
         "numbers": records,
     }
@@ -108,16 +110,23 @@ def edge_notes(picks: Sequence[Pick]) -> list[str]:
 
 
 def notes_of(
-    request: TableRequest, numbers: Sequence[Entry], picks: Sequence[Pick], options: CompareOptions
+    request: TableRequest,
+    numbers: Sequence[Entry],
+    picks: Sequence[Pick],
+    others: Sequence[Finalist],
+    options: CompareOptions,
 ) -> Iterator[str]:
     """The command, how the search went, and what a table of `ptv2 reproduce` says of its runs."""
     yield f"Command: {format_command(options)}"
+    seeds, most = ", ".join(map(str, options.seeds)), options.finalists
+    best = f"the best by dev was run with seeds {seeds}"
+    several = f"the {most} best by dev were run with seeds {seeds}, and the best of them by mean dev was taken"
     yield (
         f"Each method had {count_of(options.budget, 'trial')} with seed {options.trial_seed} in its own space "
-        f"(sweep/{options.sweep}.yaml), pruned and failed ones among them; the best by dev was run with seeds "
-        f"{', '.join(map(str, options.seeds))}."
+        f"(sweep/{options.sweep}.yaml), pruned and failed ones among them; {best if most == 1 else several}."
     )
     yield from edge_notes(picks)
+    yield from (one.note for one in others)
     for picked in picks:
         for trial in picked.trials:
             if trial.state != TrialState.COMPLETE:
@@ -132,6 +141,7 @@ def format_command(options: CompareOptions) -> str:
     words += [f"methods={','.join(options.methods)}", f"budget={options.budget}"]
     words += [f"seeds={','.join(map(str, options.seeds))}", f"seed={options.trial_seed}"]
     words += ["data=DIR"] if options.data else []
+    words += [f"finalists={options.finalists}"] if options.finalists > 1 else []
     words += [f"sweep={options.sweep}"] if options.sweep != "optuna" else []
     words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
     settings = [word for word in options.overrides if word != "recipe=none"]
@@ -182,13 +192,15 @@ def _searched(entry: Entry, picked: Pick) -> tuple[str, ...]:
     return entry.position.column.name, entry.position.method.name, space, str(len(picked.trials)), best
 
 
-def _record(picked: Pick, options: CompareOptions) -> Mapping[str, object]:
+def _record(picked: Pick, others: Sequence[Finalist], options: CompareOptions) -> Mapping[str, object]:
+    not_taken = [one for one in others if one.pick.search is picked.search]
     return {
         "task": picked.search.job.cell.key[1],
         "method": picked.search.job.cell.key[2],
         "study": picked.search.name,
         "space": picked.search.space,
         "picked": picked.settings,
+        "not_taken": [{"settings": one.pick.settings, "dev": one.dev} for one in not_taken],
         "edges": [vars(edge) for edge in picked.edges],
         "trials": [
             {
