@@ -205,6 +205,23 @@ def working(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Show how much of long work is done whose end nobody knows; the function that it gives counts on, and shows it."""
+    columns = (TextColumn("[dim]{task.description}[/dim]"), TextColumn("{task.completed:,}"))
+    bar = Progress(*columns, console=err, transient=True, disable=not draws(err))
+    task = bar.add_task(what, total=None)
+
+    def count_on(count: int) -> None:
+        bar.advance(task, count)
+        bar.start()
+
+    try:
+        yield count_on
+    finally:
+        bar.stop()
+
+
 class _Shareable(logging.Formatter):
     """Lines without folders of this machine, since logs are shown to others."""
 

@@ -51,11 +51,17 @@ class Read:
     content: tuple[Any, ...] | None  # what the training examples are known by in the cache; None: they are few
 
 
-def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | None = None) -> Read:
+def read_examples(
+    config: RunConfig,
+    source: Source,
+    splits: Sequence[str] | None = None,
+    done: Callable[[int], None] = lambda count: None,
+) -> Read:
     """Read the task's data, or of the training set no more than its files' hashes where the cache knows the rest.
 
     Args:
         splits: those that are needed; None: all that there are.
+        done: called after each whole part of the training examples with their number.
 
     Raises:
         ConfigError: labels, choices and words that do not go together.
@@ -71,7 +77,7 @@ def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | Non
 
     def read_all() -> Facts:
         nonlocal first
-        first = _FirstReading(load_task(config.task, source, reading=reading(config)), source)
+        first = _FirstReading(load_task(config.task, source, reading=reading(config)), source, done)
         return first.read(wanted)
 
     if content is None:
@@ -93,8 +99,8 @@ def read_examples(config: RunConfig, source: Source, splits: Sequence[str] | Non
 class _FirstReading:
     """A task's data as they are read where the cache does not know them."""
 
-    def __init__(self, task: AnyTask, source: Source) -> None:
-        self.task, self._source = task, source
+    def __init__(self, task: AnyTask, source: Source, done: Callable[[int], None]) -> None:
+        self.task, self._source, self._done = task, source, done
         self.scored: dict[str, list[Any]] = {}
         self._items: IO[bytes] | None = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         self._count = 0  # parts
@@ -102,7 +108,7 @@ class _FirstReading:
     def read(self, wanted: Sequence[Split]) -> Facts:
         """Read, check and count all examples."""
         from ptv2.data.summary import Summary
-        from ptv2.tasks.task import in_parts
+        from ptv2.tasks.task import PART, in_parts
 
         task = self.task
         splits: dict[str, Summary] = {}
@@ -112,6 +118,8 @@ class _FirstReading:
                 for examples in in_parts(task.make_examples(self._source.read(split))):
                     task.count(examples, splits[split])
                     self._keep([task.item(example) for example in examples])
+                    if len(examples) == PART:  # fewer are read before anybody looks
+                        self._done(PART)
             else:
                 self.scored[split] = _read_split(task, self._source, split)
                 task.count(self.scored[split], splits[split])

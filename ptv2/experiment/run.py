@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptv2.collector import collector_paused
 from ptv2.config.schema import RunConfig
-from ptv2.console.output import summary
+from ptv2.console.output import counting, summary
 from ptv2.experiment.open import finished_result, open_run
 from ptv2.experiment.overview import begin_job, show_read
 from ptv2.experiment.read import read_examples
@@ -40,7 +41,11 @@ def make_run(
     result = finished_result(opened)
     finished_before = result is not None
     if result is None:
-        read = None if opened.only_shared else read_examples(config, opened.source)
+        read = None
+        if not opened.only_shared:
+            bar = counting("reading training examples") if is_main_process() else nullcontext(lambda count: None)
+            with bar as done:
+                read = read_examples(config, opened.source, done=done)
         if read is not None and is_main_process():
             show_read(read)
         with collector_paused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -156,15 +157,32 @@ def test_what_was_read_is_shown_before_the_backbone_is_looked_at(tmp_path: Path)
     assert done.code == 2
     assert "positions" in done.error
     assert len(done.err.splitlines()) == 1
+    lines = on_a_terminal(words, 2, tmp_path).splitlines()
+    assert lines[:2] == ["start      reading settings and data", "data       task classification, from files"]
+    assert any(line.startswith("ptv2: error: ") for line in lines)
+
+
+def test_reading_many_examples_is_counted_on_a_terminal(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "data", 2100)
+    words = train_words(data, tmp_path / "out", "model.config.max_position_embeddings=10", "task.max_length=20")
+    shown = on_a_terminal(words, 2, tmp_path)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert "reading training examples 1,000\r" in plain
+    assert shown.rindex("reading training") < shown.rindex("\x1b[2K"), "the count is gone when it is done"
+    assert "reading training" not in run(words, tmp_path / "streams").err
+
+
+def on_a_terminal(words: list[str], code: int, folder: Path) -> str:
+    """What a command prints on a terminal, with what moves its cursor."""
+    surroundings = {**os.environ, "PTV2_CACHE": str(folder / "cache")}
     master, terminal = os.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "ptv2", *words], stdout=terminal, stderr=terminal)
+    words = [sys.executable, "-m", "ptv2", *words]
+    process = subprocess.Popen(words, stdout=terminal, stderr=terminal, env=surroundings)
     os.close(terminal)
     shown = b""
     with suppress(OSError):  # the end of a terminal is an error
         while chunk := os.read(master, 4096):
             shown += chunk
     os.close(master)
-    assert process.wait() == 2
-    lines = shown.decode().splitlines()
-    assert lines[:2] == ["start      reading settings and data", "data       task classification, from files"]
-    assert any(line.startswith("ptv2: error: ") for line in lines)
+    assert process.wait() == code
+    return shown.decode()
