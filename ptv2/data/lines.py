@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -56,6 +57,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     if not lines[-1]:
         lines.pop()  # what follows the last line end
     yield from enumerate(lines, start=number + 1)
+
+
+def read_lines_with_ends(path: Path) -> Iterator[str]:
+    """Read the lines of a UTF-8 file with their ends (CR LF, LF, CR), as `csv.reader` takes them.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    begun: list[str] = []
+    for piece in _read_pieces(path):
+        begun.append(piece)
+        if "\n" in piece or "\r" in piece:
+            lines = list(io.StringIO("".join(begun), newline=""))
+            begun = [lines.pop()]  # its end may be one with what follows
+            yield from lines
+    yield from io.StringIO("".join(begun), newline="")
 
 
 def split_lines(text: str) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ptv2.data.lines import LINE_END, MARK, read_text
+from ptv2.data.lines import LINE_END, MARK, read_lines_with_ends, read_text
 from ptv2.errors import DataError, enumerate_some, quote
 
 Rows = Iterator[tuple[str, dict[str, str]]]
@@ -26,20 +27,19 @@ def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
     Raises:
         DataError: with file, line and what was expected.
     """
-    text = read_text(path)
     dialect: dict[str, Any] = {"strict": True}
-    header = _first_row(path, text, dialect)
+    header = _first_row(path, dialect)
     if len(header) == 1:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in header[0]:
                 dialect["delimiter"] = separator
                 note(f"{path.name}: fields are separated by {name} (guessed from its first line)")
-                header = _first_row(path, text, dialect)
+                header = _first_row(path, dialect)
                 break
     if len(header) > 1 and all(name[:1] == " " for name in header[1:]):
         dialect["skipinitialspace"] = True  # `text, "label"`: the quotation marks would be part of the value
         note(f"{path.name}: blanks behind separators were left out, since its first line has them too")
-    yield from _records(path, text, dialect)
+    yield from _records(path, dialect)
 
 
 def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
@@ -54,16 +54,15 @@ def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
     Raises:
         DataError: with file, line and what was expected.
     """
-    text = read_text(path)
     dialect: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
-    if '"' in text and _is_quoted(text):
+    if any('"' in line for line in read_lines_with_ends(path)) and _is_quoted(read_text(path)):
         dialect = {"delimiter": "\t", "strict": True}
         note(f"{path.name}: quotation marks around cells were taken off, as a table writer (pandas) puts them there")
-    yield from _records(path, text, dialect)
+    yield from _records(path, dialect)
 
 
-def _records(path: Path, text: str, dialect: dict[str, Any]) -> Rows:
-    rows = _rows(text, dialect)
+def _records(path: Path, dialect: dict[str, Any]) -> Rows:
+    rows = _rows(read_lines_with_ends(path), dialect)
     try:
         header = [name.strip(f" \t{MARK}") for name in next(rows, [])]
         if not any(header) or len(set(header)) != len(header):
@@ -80,23 +79,24 @@ def _records(path: Path, text: str, dialect: dict[str, Any]) -> Rows:
         raise DataError(f"{path}:{rows.line_num}: {error}") from error
 
 
-def _first_row(path: Path, text: str, dialect: dict[str, Any]) -> list[str]:
-    rows = _rows(text, dialect)
+def _first_row(path: Path, dialect: dict[str, Any]) -> list[str]:
+    rows = _rows(read_lines_with_ends(path), dialect)
     try:
         return list(next(rows, []))
     except csv.Error as error:
-        raise DataError(f"{path}:{rows.line_num}: {error} in the header {quote(text[:40])}") from error
+        begin = "".join(islice(read_lines_with_ends(path), 40))[:40]
+        raise DataError(f"{path}:{rows.line_num}: {error} in the header {quote(begin)}") from error
 
 
-def _rows(text: str, dialect: dict[str, Any]) -> Any:
+def _rows(lines: Iterable[str], dialect: dict[str, Any]) -> Any:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the library's default is 131,072 characters
-    return csv.reader(io.StringIO(text, newline=""), **dialect)
+    return csv.reader(lines, **dialect)
 
 
 def _is_quoted(text: str) -> bool:
     """Whether a table writer made the quotation marks of a TSV file: writing its cells again reproduces the file."""
     try:
-        rows = list(_rows(text, {"delimiter": "\t", "strict": True}))
+        rows = list(_rows(io.StringIO(text, newline=""), {"delimiter": "\t", "strict": True}))
     except csv.Error:
         return False
     if not rows or len({len(row) for row in rows if row}) != 1:

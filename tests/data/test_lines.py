@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -11,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ptv2.data import lines as module
-from ptv2.data.lines import read_lines, read_text
+from ptv2.data.lines import read_lines, read_lines_with_ends, read_text
 from ptv2.errors import DataError
 
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXT = st.lists(st.sampled_from(["a", "é", "😀", "\n", "\r", "\u2028", "\ufeff", " "]), max_size=30).map("".join)
+
+TABLE = st.lists(st.sampled_from(["a", "é", '"', ",", "\n", "\r", "\u2028"]), max_size=30).map("".join)
 
 
 def split(text: str) -> list[str]:
@@ -34,6 +39,26 @@ def test_pieces_of_any_size_make_the_same_lines(text: str, size: int, tmp_path: 
         lines = list(read_lines(path))
         assert read_text(path) == text.lstrip("\ufeff")
     assert lines == list(enumerate(split(text.lstrip("\ufeff")), start=1))
+
+
+@QUICK
+@given(text=TABLE, size=st.integers(1, 9))
+def test_pieces_of_any_size_make_the_same_table(text: str, size: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(text.encode())
+
+    def rows(lines: Iterable[str]) -> tuple[list[list[str]], int, str]:
+        reader, found = csv.reader(lines, strict=True), []
+        try:
+            found.extend(reader)
+        except csv.Error as error:
+            return found, reader.line_num, str(error)
+        return found, reader.line_num, ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PIECE", size)
+        assert list(read_lines_with_ends(path)) == list(io.StringIO(text, newline=""))
+        assert rows(read_lines_with_ends(path)) == rows(io.StringIO(text, newline=""))
 
 
 @QUICK
