@@ -16,10 +16,14 @@ from records import result as finished
 
 from ptv2.config.compose import compose
 from ptv2.report.points import read_points
-from ptv2.reproduce.compare.finalists import run_finalists
+from ptv2.reproduce.compare import make
+from ptv2.reproduce.compare.finalists import Finalist, run_finalists
+from ptv2.reproduce.compare.options import CompareOptions, read_compare_settings
 from ptv2.reproduce.compare.search import Pick, Search, mean_epochs
+from ptv2.reproduce.compare.write import notes_of
 from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
+from ptv2.reproduce.table.entries import entries
 from ptv2.run_folders.directory import state_of
 
 optuna = pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
@@ -131,6 +135,7 @@ def test_of_several_finalists_the_best_over_all_seeds_is_taken(data: Path, tmp_p
     assert f"head-only, finalist not taken: {other['settings'][0]}  dev " in page
     assert "the 2 best by dev were run with seeds 1, 2, and the best of them by mean dev was taken" in page
     assert "finalists=2" in page
+    assert "same scores chose" not in page  # they are on test
     assert run(words(data, tmp_path, *asked), tmp_path).out == done.out
 
 
@@ -208,13 +213,56 @@ def test_the_plan_counts_the_mean_of_the_epochs(epochs: str, mean: float) -> Non
     assert mean_epochs(search_of((), epochs=epochs)) == pytest.approx(mean)
 
 
+def made_trials(search: Search, *tried: tuple[str, float]) -> tuple[Any, ...]:
+    trials = []
+    for number, (rate, value) in enumerate(tried):
+        trial = optuna.trial.create_trial(params={"optim.lr": rate}, distributions=search.distributions, value=value)
+        trial.number = number
+        trials.append(trial)
+    return tuple(trials)
+
+
+def test_of_equal_trials_the_first_is_taken_also_where_its_settings_come_again() -> None:
+    search = search_of((), lr="choice(1,2,3)")
+    picked = Pick(search, made_trials(search, ("1", 80.0), ("2", 80.0), ("3", 70.0), ("1", 80.0), ("3", 70.0)))
+    assert [trial.number for trial in picked.ranked] == [0, 1, 2]
+    assert picked.settings == ["optim.lr=1"]
+
+
+def test_where_no_trial_has_a_score_no_run_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = search_of((), lr="choice(1,2)")
+    failed = optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL)
+    monkeypatch.setattr(make, "pick", lambda search: Pick(search, (failed,) * 2))
+    assert make._jobs_to_come(search, CompareOptions(seeds=(1, 2))) == []
+
+
+def test_the_notes_say_where_there_were_fewer_finalists_and_what_chose_them() -> None:
+    search = search_of((), lr="choice(1,2,3)")
+    options = read_compare_settings(["task=mini-inference", "model=tiny", "finalists=2"])
+    request = make.request_of(options)
+    picked = Pick(search, made_trials(search, ("1", 80.0), ("2", 70.0)))
+    other = Finalist(replace(picked, taken=1), ())
+
+    def notes(trials: int) -> str:
+        few = replace(picked, trials=picked.trials[:trials])
+        on_dev = replace(entries(request, {p.key: [] for p in request.positions}, 1.0)[0], split="dev")
+        return "\n".join(notes_of(request, [on_dev], [few], [other][: trials - 1], options))
+
+    assert "the 2 best by dev were run with seeds 1, 2, 3, and" in notes(2)
+    assert "Where scores are on dev, the same scores chose among the finalists" in notes(2)
+    assert "the 2 best by dev (fewer where fewer have a score) were run" in notes(1)
+    assert "the same scores chose" not in notes(1)
+
+
+def test_a_search_that_is_not_finished_has_no_finalists() -> None:
+    search = replace(search_of((), lr="choice(1,2,3)"), budget=3)
+    picked = Pick(search, made_trials(search, ("1", 80.0), ("2", 70.0)))
+    assert picked.finalists(2) == [picked]
+
+
 def test_a_setting_that_fails_with_other_seeds_is_not_taken() -> None:
     search = search_of((), lr="choice(1,2,3)")
-    tried = [("1", 84.0), ("2", 84.4), ("2", 84.4), ("3", 70.0)]
-    trials = tuple(
-        optuna.trial.create_trial(params={"optim.lr": rate}, distributions=search.distributions, value=value)
-        for rate, value in tried
-    )
+    trials = made_trials(search, ("1", 84.0), ("2", 84.4), ("2", 84.4), ("3", 70.0))
     dev = {("optim.lr=1", 1): 82.0, ("optim.lr=1", 2): 83.0, ("optim.lr=2", 1): 84.0, ("optim.lr=2", 2): 56.4}
 
     def jobs_of(one: Pick) -> list[Job]:

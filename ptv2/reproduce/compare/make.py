@@ -145,6 +145,8 @@ def _jobs_to_come(search: Search, options: CompareOptions) -> list[Job]:
     picked = pick(search)
     if len(picked.trials) < search.budget:
         return _jobs_of(picked, options) * min(options.finalists, search.budget)
+    if picked.best is None:
+        return []
     return [job for one in picked.finalists(options.finalists) for job in _jobs_of(one, options)]
 
 

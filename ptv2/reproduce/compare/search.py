@@ -92,7 +92,10 @@ class Pick:
         """The trials with a dev score, one of each setting, the highest first and of equals the first."""
         scored = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
         best_first = sorted(scored, key=lambda trial: (-(trial.value or 0.0), trial.number))
-        return list({json.dumps(trial.params, sort_keys=True): trial for trial in reversed(best_first)}.values())[::-1]
+        ranked: dict[str, FrozenTrial] = {}
+        for trial in best_first:
+            ranked.setdefault(json.dumps(trial.params, sort_keys=True), trial)
+        return list(ranked.values())
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -100,8 +103,9 @@ class Pick:
         return next(iter(self.ranked[self.taken :]), None)
 
     def finalists(self, most: int) -> list[Pick]:
-        """The picks among which all seeds decide, itself alone if no trial has a score."""
-        return [replace(self, taken=place) for place in range(min(most, len(self.ranked)))] or [self]
+        """The picks among which all seeds decide; itself alone if trials are left to make, or none has a score."""
+        count = min(most, len(self.ranked)) if len(self.trials) >= self.search.budget else 0
+        return [replace(self, taken=place) for place in range(count)] or [self]
 
     @property
     def settings(self) -> list[str]:

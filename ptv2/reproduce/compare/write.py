@@ -120,12 +120,15 @@ def notes_of(
     yield f"Command: {format_command(options)}"
     seeds, most = ", ".join(map(str, options.seeds)), options.finalists
     best = f"the best by dev was run with seeds {seeds}"
-    several = f"the {most} best by dev were run with seeds {seeds}, and the best of them by mean dev was taken"
+    fewer = " (fewer where fewer have a score)" if any(len(picked.ranked) < most for picked in picks) else ""
+    several = f"the {most} best by dev{fewer} were run with seeds {seeds}, and the best of them by mean dev was taken"
     yield (
         f"Each method had {count_of(options.budget, 'trial')} with seed {options.trial_seed} in its own space "
         f"(sweep/{options.sweep}.yaml), pruned and failed ones among them; {best if most == 1 else several}."
     )
     yield from edge_notes(picks)
+    if others and any(entry.split == "dev" for entry in numbers):
+        yield "Where scores are on dev, the same scores chose among the finalists (optimistic)."
     yield from (one.note for one in others)
     for picked in picks:
         for trial in picked.trials:
@@ -173,7 +176,7 @@ def _markdown(
     tasks = ", ".join(options.tasks)
     title = f"{request.spec.title}: {tasks} with {request.rows[0].shown}"
     lines = [f"# {title}", "", *format_markdown(*table), "", *(line for text in texts for line in (text, ""))]
-    header = ["task", "method", "searched", "trials", "best dev"]
+    header = ["task", "method", "searched", "trials", "best dev" if options.finalists == 1 else "dev of the taken"]
     lines += ["## Search", "", *format_markdown(header, [_searched(entry, picked) for entry, picked in pairs]), ""]
     document = lay_out(request, [entry for entry, _ in pairs], options)
     if document.details:
