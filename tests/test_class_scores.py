@@ -14,6 +14,7 @@ import pytest
 from commandline import Done, log_lines, only_run, result_of, run
 
 from ptv2.config.compose import compose
+from ptv2.experiment.record import answer_notes
 
 Pairs = list[tuple[str, str]]  # right and predicted label
 LABELS = ("très bien", "so so, at best", "不好", "__proto__")
@@ -166,6 +167,20 @@ def test_many_classes_are_told_by_the_lowest(tmp_path: Path) -> None:
     assert len(result["parts"]["dev"]) == 150
     assert sum(n for row in result["confusion"]["dev"].values() for n in row.values()) == 150
     assert (only_run(tmp_path / "runs") / "result.json").stat().st_size < 120_000, "counts of zero are not written"
+
+
+def test_a_model_that_always_says_the_same_is_named(tmp_path: Path) -> None:
+    done, _ = train(tmp_path, [*LABELS], "trainer.max_steps=1", "optim.lr=1e-9", "seed=2")
+    assert done.code == 0, done.err
+    result = result_of(only_run(tmp_path / "runs"))
+    (answer,) = (name for name, count in result["data"]["predicted"]["dev"].items() if count)
+    hint = "another rate (optim.lr is 1e-09), more epochs or another seed may teach it more"
+    note = f"the model answers {answer} to everything in dev: {hint}"
+    assert note in result["notes"]
+    assert note in re.sub(r"\s+", " ", done.out)
+    assert answer_notes({"a": 3, "b": 1}, {"a": 3, "b": 1}, 0.1) == []
+    assert answer_notes({"a": 4, "b": 0}, {"a": 4, "b": 0}, 0.1) == [], "all are right"
+    assert answer_notes({}, {}, 0.1) == []
 
 
 def test_a_run_that_stops_early_says_so(tmp_path: Path) -> None:
