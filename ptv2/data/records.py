@@ -58,7 +58,9 @@ def find_files(
             note(f"several files for {split}: {present[0]} was read, {', '.join(present[1:])} not")
     for split in needed:
         if split not in paths:
-            raise DataError(f"{below}: no {split} file; {_expected(split, source)}; found: {_listing(below)}")
+            hint = ", or data.split=0.1 to take a tenth of the training examples" if "train" in paths else ""
+            expected = _expected(split, source) + (hint if split == "dev" and "train" in needed else "")
+            raise DataError(f"{below}: no {split} file; {expected}; found: {_listing(below)}")
     return paths
 
 
@@ -66,8 +68,7 @@ def _expected(split: Split, source: FilesSource) -> str:
     names = source.files.get(split, [])
     if not names:
         return f"expected names for it in task.sources.files.files.{split}"
-    hint = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" else ""
-    return f"expected {enumerate_some(names)}{hint}"
+    return f"expected {enumerate_some(names)}"
 
 
 def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> Iterator[Record]:

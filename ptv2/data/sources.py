@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -40,14 +40,17 @@ class Source:
     check: Callable[[], None] = lambda: None  # raises `DataError` if files changed since they were opened
 
 
-def open_source(config: RunConfig) -> Source:
+def open_source(config: RunConfig, needed: Sequence[Split] = ("train", "dev")) -> Source:
     """Open the source that `config.data` names; nothing large is read yet.
+
+    Args:
+        needed: splits that files must have; those of a training by itself.
 
     Raises:
         DataError: folder or file missing.
     """
     kind = config.data.source
-    source = {"files": _files, "mini": _mini, "hub": _hub}[kind](config)
+    source = _files(config, needed) if kind == "files" else {"mini": _mini, "hub": _hub}[kind](config)
     limits = config.data.limit
 
     def read(split: Split) -> Iterable[Record]:
@@ -81,7 +84,7 @@ def _class_of(record: Record, config: RunConfig) -> str | None:
     return None if label is None else read_label(label, record, task.label)
 
 
-def _files(config: RunConfig) -> Source:
+def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
     described = config.task.sources.files
     assert described is not None
     assert config.data.dir is not None
@@ -92,7 +95,7 @@ def _files(config: RunConfig) -> Source:
 
     share, folds = config.data.split, config.data.folds
     setting = f"data.split={share}" if share else f"data.folds={folds}" if folds else None  # takes dev from train
-    files = find_files(described, config.data.dir, ("train",) if setting else ("train", "dev"), note)
+    files = find_files(described, config.data.dir, ("train",) if setting else needed, note)
     if setting and "dev" in files:
         raise DataError(f"{files['dev']}: {setting} takes dev from the training file, but there is a dev file")
 
@@ -166,13 +169,13 @@ def _mini(config: RunConfig) -> Source:
 
 
 def _hub(config: RunConfig) -> Source:
-    from ptv2.data.hub import load_hub
-
     described = config.task.sources.hub
     assert described is not None
     provenance = {"repository": described.repository, "revision": described.revision}
 
     def read(split: Split) -> Iterable[Record]:
+        from ptv2.data.hub import load_hub  # imports datasets, which takes a second
+
         pinned = described.model_copy(update={"revision": provenance.get("commit", described.revision)})
         rows, commit = load_hub(pinned, split)
         provenance["commit"] = commit  # a branch may move between two splits

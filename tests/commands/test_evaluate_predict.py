@@ -115,12 +115,27 @@ def test_predict_gives_the_run_s_labels(method: str, trained: dict[str, Path], d
     assert predictions(written.read_text(encoding="utf-8")) == without_gold(expected)
 
 
+def test_other_data_need_only_the_file_of_the_split(trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(data / "test.jsonl", other)
+    words = ["evaluate", str(trained["p-tuning-v2"]), "--data-dir", str(other)]
+    assert scores(run([*words, "--split", "test"], tmp_path))["accuracy"]
+    done = run(words, tmp_path)
+    assert done.code == 2
+    assert done.error.startswith(f"{other}: no dev file; expected dev.jsonl, dev.json, ")
+    assert done.error.endswith("; found: test.jsonl")  # nothing of data.split, which this command does not take
+    assert run([*words, "--split", "tset"], tmp_path).error == "task classification: no tset split; it has: test"
+
+
 def test_predict_names_the_line_that_is_wrong(trained: dict[str, Path], tmp_path: Path) -> None:
     lines = tmp_path / "new.jsonl"
     lines.write_text('{"sentence": "the river was warm"}\n{"text": "the table was dull"}\n', encoding="utf-8")
     done = run(["predict", str(trained["p-tuning-v2"]), "--input", str(lines)], tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.error == f"{lines}:2 (example 1): field 'sentence' is missing; the record has: text"
+    assert (
+        done.error == f"{lines}:2 (example 1): field 'sentence' is missing (task.text names it); the record has: text"
+    )
     done = run(["predict", str(trained["p-tuning-v2"]), "--input", str(tmp_path / "none.jsonl")], tmp_path)
     assert done.code == 2
     assert str(tmp_path / "none.jsonl") in done.error
