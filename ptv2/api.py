@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
+from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, DataError, RunError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.run_folders.directory import find_run, find_runs, read_config, state_of
@@ -164,6 +165,7 @@ def train(settings: Mapping[str, Any] | Sequence[str], *, config_dir: str | Path
     if isinstance(words, str) or not all(isinstance(word, str) for word in words):
         raise ConfigError("expected a mapping of settings, or a list of words such as 'task=rte'")
     words = list(words)
+    refuse_sweeps(words, "ptv2.train makes one run; call it for each")
     return Run(make_run(compose(words, str(config_dir) if config_dir else None))[1])
 
 

@@ -48,6 +48,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["plan", "task=classification", "data.dir=nowhere"], "nowhere"),
     (["plan", "task=classification", "data.dir={there}/data", "model.path=./nowhere"], "nowhere"),
     (["plan", "task=classification", "data.dir={there}/data", "model.path=some/one"], "HF_HUB_OFFLINE is set"),
+    (["plan", "task=boolq", "model.path=./nowhere", "--examples=10"], "nowhere"),
+    (["plan", "task=conll03"], "give --examples=N"),
+    (["train", "task=rte", "model.path=./nowhere"], "no such folder"),
+    (["evaluate", "nowhere", "--split", "tset"], "nowhere"),
     (["reproduce", "table=9"], "9"),
     (["reproduce", "table=2", "data=nowhere"], "nowhere"),
     (["reproduce", "figure=depht"], "depht"),
@@ -62,7 +66,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["list", "modls"], "modls"),
     (["table", "nowhere"], "nowhere"),
     (["table", "--out", "{there}/empty"], "no finished run"),
-    (["best", "task=classification", "model=tiny", "out={there}/runs"], "classification"),
+    (["best", "task=classification", "model=tiny", "out={there}/runs"], "no finished run"),
     (["report", "nowhere"], "nowhere"),
 ]
 

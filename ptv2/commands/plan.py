@@ -9,6 +9,9 @@ from ptv2.collector import collector_paused
 from ptv2.config.compose import compose
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
+from ptv2.config.schema import RunConfig
+from ptv2.config.spelling import refuse_sweeps
+from ptv2.config.task_schema import TaskConfig
 from ptv2.console.arguments import Parser
 from ptv2.console.json_document import show_json
 from ptv2.data.sources import open_source
@@ -19,6 +22,14 @@ from ptv2.experiment.open import check_package
 EPILOG = """Counted on the model's shape, on one process; a pass at the task's longest text gives the memory. Not in it:
 what the framework itself takes, and memory that its allocator holds unused. Times come from a matrix product
 that is measured on this machine, in the precision asked for."""
+
+
+def _known(config: RunConfig) -> TaskConfig:
+    """The task with a tag scheme, so that none is looked for in data: those of the hub would have to be fetched."""
+    task = config.task
+    if config.data.source != "hub" or task.tagging is None or task.tagging.scheme != "auto":
+        return task
+    return task.model_copy(update={"tagging": task.tagging.model_copy(update={"scheme": "bio"})})
 
 
 def main(arguments: list[str]) -> int:
@@ -33,6 +44,7 @@ def main(arguments: list[str]) -> int:
     for name in ("examples", "length"):
         if (given := getattr(options, name)) is not None and given < 1:
             raise ConfigError(f"--{name}={given}: expected 1 or more")
+    refuse_sweeps(options.settings, "a plan is of one run; expected settings of that")
     config = compose(options.settings, options.config_dir)
     check_package(config)
     plain = [word for word in options.settings if not word.startswith(("method=", "multitask.", "+multitask."))]
@@ -40,7 +52,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.models.checkpoints import check_folder, fetch_config, is_on_hub
     from ptv2.tasks.load import load_task
 
-    task = load_task(config.task, open_source(config), reading="mask" if config.head.kind == "verbalizer" else None)
+    task = load_task(_known(config), open_source(config), reading="mask" if config.head.kind == "verbalizer" else None)
     work = count_work(config, task, options.examples, options.length)
     check_folder(config.model)
     if is_on_hub(config.model) and not config.model.config:  # else the sizes are known anyway

@@ -29,6 +29,7 @@ from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, quote, shorten, unknown
 
 _LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
+_SWEEP = "several values are a sweep; add -m"
 # What Hydra and OmegaConf say, and what a user is told; {key} is the setting that the message is about.
 _ANSWERS = (
     (r"Missing mandatory value: .*full_key: (\S+)", "{0} has no default; expected {0}=VALUE"),
@@ -43,9 +44,9 @@ _ANSWERS = (
     ),
     (
         r"Ambiguous value for argument '([^']+)'",
-        "{0}: several values are a sweep; add -m, or write a list as KEY=[a,b]",
+        f"{{0}}: {_SWEEP}, or write a list as KEY=[a,b]",
     ),
-    (r"Sweep parameters '([^']+)' requires --multirun", "{0}: several values are a sweep; add -m"),
+    (r"Sweep parameters '([^']+)' requires --multirun", f"{{0}}: {_SWEEP}"),
     (
         "must be a string|must be a list",
         "task, model and method are chosen by name; expected task=NAME (ptv2 list tasks)",
@@ -86,7 +87,8 @@ def compose_with_hydra(overrides: list[str], folders: Sequence[Path]) -> DictCon
         with paths.searching(folders), initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
             return hydra_compose("config", overrides=implied(overrides), return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
-        raise explain(error, next(map(str, folders), None)) from error
+        fault = explain(error, next(map(str, folders), None))
+        raise ConfigError(str(fault).replace(_SWEEP, "expected one value")) from error  # of a command without -m
     finally:
         GlobalHydra.instance().hydra = outer
 

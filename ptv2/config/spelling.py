@@ -33,6 +33,21 @@ _DASHED_SETTING = re.compile(r"--(seed|task|model|method|out|[a-z_]+(\.[a-z_]+)+
 _FIELD = re.compile(r"[\w.-]+")
 
 
+def refuse_sweeps(words: Sequence[str], instead: str) -> None:
+    """Refuse settings that say how many runs are made, and how, for a command that makes one or chooses them itself.
+
+    Args:
+        instead: what the message says after the word.
+
+    Raises:
+        ConfigError: `sweep=NAME`, or a setting of Hydra.
+    """
+    for word in words:
+        key = word.lstrip("+~").partition("=")[0]
+        if key == "sweep" or key.startswith(("hydra/", "hydra.")):
+            raise ConfigError(f"{word}: {instead}")
+
+
 def spelled(words: Sequence[str]) -> list[str]:
     """Spell the words of a command for Hydra: folders quoted and without `~`, fields as a list.
 

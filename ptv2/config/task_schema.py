@@ -313,10 +313,15 @@ def check_source(task: TaskConfig, data: DataConfig) -> None:
         have = [s for s in ("hub", "files", "mini") if getattr(task.sources, s) is not None]
         raise ValueError(f"data.source={data.source}: task {task.name} has no such source (it has: {', '.join(have)})")
     if data.source == "files" and data.dir is None:
-        raise ValueError("data.source=files needs data.dir=DIR, the folder that holds the release's files")
+        raise ValueError(
+            f"task {task.name} reads files (data.source=files); expected data.dir=DIR, the folder that holds them"
+        )
     if data.source != "files" and data.split is not None:
         raise ValueError(f"data.split={data.split} is for files; source {data.source} has a dev set")
     if data.source != "files" and data.folds is not None:
         raise ValueError(f"data.folds={data.folds} is for files; source {data.source} has a dev set")
     if data.source != "files" and data.dir is not None:
+        if task.sources.files is None:
+            others = "classification, ner, srl, squad or another that reads files"
+            raise ValueError(f"data.dir is set, but task {task.name} reads no files; expected task={others}")
         raise ValueError(f"data.dir is set but data.source={data.source}; expected data.source=files with it")

@@ -17,6 +17,7 @@ from ptv2.config.compose import compose
 from ptv2.config.hub_names import split_revision
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
+from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.files import write_json_whole
 from ptv2.hub.fetch import check_content, fetching
@@ -42,6 +43,7 @@ def import_adapter(source: str, settings: list[str], config_dir: str | None) -> 
     """
     from ptv2.interchange.peft_adapter import read_adapter, settings_of
 
+    refuse_sweeps(settings, "an adapter is one run; expected settings of that")
     place, origin = _locate(source)
     adapter = read_adapter(place)
     decided = settings_of(adapter)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, unknown
 
 SHARES = ("family", "table")
@@ -61,8 +62,7 @@ def read_settings(words: Sequence[str], **flags: Any) -> Options:
         raise ConfigError("expected table=NAME or figure=NAME, one of them (ptv2 reproduce --help says what there is)")
     if "table" in values and "task" in values:
         raise ConfigError(f"task={values['task']}: a table has columns; expected columns={values['task']}")
-    if of_hydra := [word for word in overrides if word.lstrip("+").startswith(("hydra.", "hydra/"))]:
-        raise ConfigError(f"{of_hydra[0]}: expected no settings of Hydra, but of the runs (ptv2 train --help)")
+    refuse_sweeps(overrides, "a table or figure says itself which runs it has; ptv2 compare searches settings first")
     return Options(**values, overrides=tuple(overrides), **flags)
 
 

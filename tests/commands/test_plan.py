@@ -112,6 +112,10 @@ def test_a_refused_method_is_named_beside_the_others(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["task=record"], "task record: the number of training examples is not known; give --examples=N"),
+        (["+sweep=optuna"], "+sweep=optuna: a plan is of one run; expected settings of that"),
+        (["hydra.sweeper.trials=3"], "hydra.sweeper.trials=3: a plan is of one run"),
+        (["seed=1,2"], "seed=1,2: expected one value"),
+        (["task=conll03"], "task conll03: the number of training examples is not known; give --examples=N"),
         (["--examples=0"], "--examples=0: expected 1 or more"),
         (["--length=300"], "--length=300: expected at most task.max_length=64"),
         (["model=nothing"], "unknown model 'nothing'"),

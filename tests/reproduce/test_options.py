@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,9 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
         (["table=2", "data.dir=x"], "expected data=DIR"),
         (["table=2", "hydra.launcher.together=3"], "together=3: expected fuse=3"),
         (["table=2", "hydra.launcher.batch_size=3"], "expected jobs=N"),
-        (["table=2", "+hydra.run.dir=x"], "expected no settings of Hydra"),
+        (["table=2", "+hydra.run.dir=x"], "+hydra.run.dir=x: a table or figure says itself which runs it has"),
+        (["table=2", "+sweep=optuna"], "+sweep=optuna: a table or figure says itself which runs it has; ptv2 compare"),
+        (["figure=depth", "task=rte", "sweep=paper"], "sweep=paper: a table or figure says itself which runs it has"),
         (["table=2", "seeds=3-1"], "seeds=3-1: expected whole numbers"),
         (["table=2", "seeds=1,1"], "different names"),
         (["table=2", "seeds=1-3,2"], "every seed once"),
@@ -45,7 +48,7 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
     ],
 )
 def test_a_wrong_word_is_named(words: list[str], said: str) -> None:
-    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+    with pytest.raises(ConfigError, match=re.escape(said)):
         read_settings(words)
 
 

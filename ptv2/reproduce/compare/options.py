@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from ptv2.config.methods import METHODS
-from ptv2.config.spelling import spelled
+from ptv2.config.spelling import refuse_sweeps, spelled
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.options import LAUNCHER, PARSERS, Options, split_words
 
@@ -66,6 +66,7 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
         raise ConfigError(f"{refused[0]}: expected only hydra/sweeper/pruner=, sampler= and their settings")
     if find_spec("optuna") is None:
         raise ConfigError("ptv2 compare needs Optuna: pip install 'ptv2[optuna]'")
+    refuse_sweeps([word for word in others if word not in of_search], "expected sweep=NAME, without a sign before it")
     settings = spelled([word for word in others if word not in of_search])
     ranges = [word for word in settings if _has_several_values(word)]
     fixed = [word for word in settings if word not in ranges]
