@@ -181,6 +181,19 @@ def quote(value: object, most: int = 60) -> str:
     return shorten(repr(value[: most + 1] if isinstance(value, str) else value), most)
 
 
+def kind_of(value: object) -> str:
+    """Say what kind of value a file of JSON or YAML holds, in a user's words: `a list`, `a number`."""
+    kinds = {
+        bool: "true or false",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }
+    return "null" if value is None else kinds.get(type(value), "another kind of value")
+
+
 def enumerate_some(names: Iterable[object], most: int = 8) -> str:
     """List names from a file in a message: the first few, each cut, and how many more there are."""
     listed = [str(name) for name in names]

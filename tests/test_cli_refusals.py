@@ -22,8 +22,18 @@ from ptv2.cli import COMMANDS
         (["trian"], f"unknown command 'trian'; did you mean train? known: {', '.join(sorted(COMMANDS))}"),
         (
             ["list", "modls"],
-            "argument what: invalid choice: 'modls' (choose from 'tasks', 'models', 'methods', 'recipes', 'runs')",
+            "unknown list 'modls'; did you mean models? known: methods, models, recipes, runs, tasks",
         ),
+        (
+            ["table", "--split", "tset"],
+            "--split: unknown split 'tset'; did you mean test? known: dev, test, test-brown",
+        ),
+        (["report", "--output", "x.pdf"], "--output: x.pdf: nothing writes '.pdf'; expected .html, .htm"),
+        (
+            ["predict", "r", "--input", "a.csv", "--output", "x.xlsx"],
+            "--output: x.xlsx: nothing writes '.xlsx'; expected .jsonl, .json, .csv, .tsv",
+        ),
+        (["best", "task=rte", "model=tiny"], "no finished run in runs/"),
         (["list", "--config-dir", "nowhere"], "--config-dir: no folder nowhere"),
         (["list", "tasks", "--types"], "--types goes with models: ptv2 list models --types"),
         (["evaluate"], "the following arguments are required: run"),
@@ -39,7 +49,7 @@ from ptv2.cli import COMMANDS
             "prompt.length=0: expected more than 0; optim.lr=-1: expected ",
         ),
         (["train", "task=null"], "task, model and method are chosen by name; expected task=NAME"),
-        (["train", "task=rte", "data.source=files"], "data.source=files needs data.dir=DIR"),
+        (["train", "task=rte", "data.source=files"], "task rte reads files (data.source=files); expected data.dir="),
         (["train", "seed=1,2"], "seed=1,2: several values are a sweep; add -m"),
         (["train", "--config-dir", "nowhere"], "--config-dir: no folder nowhere"),
     ],
@@ -92,9 +102,8 @@ def unknown_label(folder: Path) -> tuple[list[str], str]:
 
 def missing_field(folder: Path) -> tuple[list[str], str]:
     write(folder, train=good(), dev=good())
-    return [
-        "task.text=[text]"
-    ], f"{folder / 'train.jsonl'}:1 (example 0): field 'text' is missing; the record has: sentence, "
+    told = "field 'text' is missing (task.text names it); the record has: sentence, "
+    return ["task.text=[text]"], f"{folder / 'train.jsonl'}:1 (example 0): {told}"
 
 
 def one_label(folder: Path) -> tuple[list[str], str]:

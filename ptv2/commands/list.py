@@ -19,18 +19,18 @@ from ptv2.models.families import NO_DEEP_PROMPTS
 def main(arguments: list[str]) -> int:
     """Print one of the lists, or the names in all of them on one screen."""
     parser = Parser(prog="ptv2 list", description="What can be chosen, and which runs there are.")
-    parser.add_argument("what", nargs="?", choices=list(LISTS), help="one of the lists; only names if left out")
+    parser.add_argument("list", nargs="?", choices=list(LISTS), help="one of the lists; only names if left out")
     parser.add_argument("--types", action="store_true", help="with models: the model types of any checkpoint instead")
     parser.add_config_dir()
     parser.add_out()
     parser.add_json()
     options = parser.parse_args(arguments)
-    if options.types and options.what != "models":
+    if options.types and options.list != "models":
         parser.error("--types goes with models: ptv2 list models --types")
     if options.json:
         show_json(_document(options))
-    elif options.what:
-        show_table(LISTS[options.what](options))
+    elif options.list:
+        show_table(LISTS[options.list](options))
     else:
         _show_names(options)
     return 0
@@ -38,11 +38,11 @@ def main(arguments: list[str]) -> int:
 
 def _document(options: argparse.Namespace) -> dict[str, Any]:
     """What `--json` prints: the records of a list by its name, or the names in all lists."""
-    if options.what is None:
+    if options.list is None:
         return dict(listings.list_names(options.config_dir))
     if options.types:
         return {"types": listings.list_types()}
-    return {options.what: RECORDS[options.what](options)}
+    return {options.list: RECORDS[options.list](options)}
 
 
 def _show_names(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptv2.collector import collector_paused
-from ptv2.console.arguments import RUN_HELP, Parser, a_file, a_path
+from ptv2.console.arguments import RUN_HELP, Parser, a_file_of, a_path
 from ptv2.console.output import tell
 from ptv2.data.formats import describe_files
 from ptv2.errors import ConfigError, DataError
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument(
         "--output",
-        type=a_file,
+        type=a_file_of(".jsonl", ".json", ".csv", ".tsv"),
         help="file for the rows: JSON lines, or a table if its name ends in .csv or .tsv (default: printed)",
     )
     parser.add_argument(

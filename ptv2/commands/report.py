@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptv2.console.arguments import Parser, a_file, a_folder
+from ptv2.console.arguments import Parser, a_file_of, a_folder
 from ptv2.console.output import tell
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
@@ -19,7 +19,9 @@ def main(arguments: list[str]) -> int:
     """Write the page."""
     parser = Parser(prog="ptv2 report", description="One HTML page about runs: tables, charts, figures, details.")
     parser.add_runs()
-    parser.add_argument("--output", type=a_file, default="report.html", help="the page (default: report.html)")
+    parser.add_argument(
+        "--output", type=a_file_of(".html", ".htm"), default="report.html", help="the page (default: report.html)"
+    )
     parser.add_argument("--title", default="ptv2 report", help="its title (default: ptv2 report)")
     parser.add_argument("--figures", type=a_folder, metavar="DIR", help="show the SVG files of this folder too")
     options = parser.parse_args(arguments)

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ptv2.errors import ConfigError, first_line, shorten
+from ptv2.errors import ConfigError, first_line, kind_of, shorten
 
 # Folders of settings, and of tables and figures, which hold settings of runs too.
 SETTINGS = ("task", "model", "method", "trainer", "recipe", "sweep")
@@ -96,7 +96,7 @@ def check_file(path: Path, group: str) -> None:
     if tree is None:
         return
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected settings (key: value), found {type(tree).__name__}")
+        raise ConfigError(f"{path}: expected settings (key: value), found {kind_of(tree)}")
     package = _package(text)
     if package not in ("_group_", "_global_"):
         raise ConfigError(f"{path}: # @package {shorten(package)}; expected _global_, or no such line")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ from ptv2.console.common import COMMON
 from ptv2.errors import ConfigError, unknown
 from ptv2.screen import folded
 
+_CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)  # argparse's words
 _NAME = re.compile(r"\s+\S.*?\s\s+(?=\S)")  # a word of a list, before what it means
 
 
@@ -59,6 +60,17 @@ def a_file(text: str) -> str:
     if Path(a_path(text)).is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a folder; expected the name of a file")
     return a_path(text)
+
+
+def a_file_of(*endings: str) -> Callable[[str], str]:
+    """`a_file` whose name ends in one of these, or has no ending."""
+
+    def read(text: str) -> str:
+        if (ending := Path(text).suffix).lower() not in ("", *endings):
+            raise argparse.ArgumentTypeError(f"{text}: nothing writes '{ending}'; expected {', '.join(endings)}")
+        return a_file(text)
+
+    return read
 
 
 def a_count(text: str) -> int:
@@ -127,6 +139,10 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
+        if match := _CHOICE.fullmatch(message):
+            name, value, known = match.groups()
+            start = f"{name}: " if name.startswith("-") else ""
+            message = start + unknown(name.lstrip("-"), value, [word.strip("'") for word in known.split(", ")])
         if message.startswith("argument -"):
             message = message.removeprefix("argument ")
         raise ConfigError(f"{message} ({self.prog} --help says what there is)")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ptv2.data.lines import ANY_BLANKS, BLANKS, read_lines
 from ptv2.data.records import Record
-from ptv2.errors import DataError, unknown
+from ptv2.errors import DataError, quote, unknown
 
 BOUNDARY = "-DOCSTART-"
 TABS = re.compile(r"\t+")
@@ -109,6 +109,8 @@ def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequen
         width, where = len(separator.split(line)), f"{path}:{number}"
         if names and len(names) != width:
             raise DataError(f"{where}: expected {len(names)} columns ({', '.join(names)}), found {width}")
+        if width == 1 and tags is not None:
+            raise DataError(f"{where}: expected a word and its tag, separated by a blank or tab, found {quote(line)}")
         token = _column(tokens, names, width, where)
         return _Layout(separator, width, token, None if tags is None else _column(tags, names, width, where))
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.data.lines import LINE_END, read_lines, read_text
-from ptv2.errors import DataError, quote
+from ptv2.errors import DataError, kind_of, quote
 
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -101,7 +101,7 @@ def read_json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _as_object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}")
+        raise DataError(f"{where}: expected a JSON object, found {kind_of(value)}")
     return value
 
 

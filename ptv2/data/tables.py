@@ -63,20 +63,25 @@ def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
 
 def _records(path: Path, dialect: dict[str, Any]) -> Rows:
     rows = _rows(read_lines_with_ends(path), dialect)
+    last = 0  # the line on which the row before ended
     try:
         header = [name.strip(f" \t{MARK}") for name in next(rows, [])]
+        if not any(header) and not any(line.strip() for line in read_lines_with_ends(path)):
+            raise DataError(f"{path}: the file is empty; expected a header line that names the fields")
         if not any(header) or len(set(header)) != len(header):
             names = enumerate_some(map(repr, header)) or "nothing"
             raise DataError(f"{path}:1: expected a header line with distinct field names, found {names}")
+        last = rows.line_num
         for row in rows:
+            last = rows.line_num
             if not row:
                 continue
-            where = f"{path}:{rows.line_num}"
+            where = f"{path}:{last}"
             if len(row) != len(header):
                 raise DataError(f"{where}: expected {len(header)} columns ({enumerate_some(header)}), found {len(row)}")
             yield where, dict(zip(header, row, strict=True))
     except csv.Error as error:
-        raise DataError(f"{path}:{rows.line_num}: {error}") from error
+        raise DataError(_describe(error, path, last + 1, rows.line_num)) from error
 
 
 def _first_row(path: Path, dialect: dict[str, Any]) -> list[str]:
@@ -85,7 +90,20 @@ def _first_row(path: Path, dialect: dict[str, Any]) -> list[str]:
         return list(next(rows, []))
     except csv.Error as error:
         begin = "".join(islice(read_lines_with_ends(path), 40))[:40]
-        raise DataError(f"{path}:{rows.line_num}: {error} in the header {quote(begin)}") from error
+        fault = _describe(error, path, 1, rows.line_num)
+        raise DataError(f"{fault}, in the header {quote(begin)}") from error
+
+
+def _describe(error: csv.Error, path: Path, first: int, last: int) -> str:
+    """Say what is wrong with the row of a table that begins on line `first` and was read up to line `last`."""
+    if "unexpected end of data" in str(error):
+        return f"{path}:{first}: a quotation mark is opened in this row and never closed (read to line {last})"
+    if "expected after" in str(error):
+        return (
+            f"{path}:{last}: expected a separator or the end of the line behind a closing quotation mark; "
+            'inside a quoted cell a quotation mark is written twice, ""'
+        )
+    return f"{path}:{last}: {error}"
 
 
 def _rows(lines: Iterable[str], dialect: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from ptv2.config.multitask import in_override
-from ptv2.errors import ModelError, NonFiniteError, first_line, quote, shorten
+from ptv2.errors import ModelError, NonFiniteError, first_line, kind_of, quote, shorten
 from ptv2.files import write_json_whole
 from ptv2.models.foreign import read_object, refuse_lfs_pointer
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
@@ -225,7 +225,7 @@ def _check_layers(folder: Path, config: dict[str, Any], tensors: dict[str, Tenso
 def _check(path: Path, kind: type[BaseModel], value: Any) -> None:
     """Raise `ModelError`, naming the file and the key, unless `value` is what `kind` says."""
     if not isinstance(value, dict):
-        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
+        raise ModelError(f"{path}: expected a JSON object, found {kind_of(value)}")
     try:
         kind.model_validate(value)
     except ValidationError as error:

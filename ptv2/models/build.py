@@ -128,8 +128,11 @@ class PromptedModel(nn.Module):
     @property
     def max_text_length(self) -> int | None:
         """The longest text, in tokens, that fits beside the prompt; None: no limit."""
+        return self._max_text_length(self.prompt_length)
+
+    def _max_text_length(self, prompt_length: int) -> int | None:
         shallow = isinstance(self.prompts, ShallowPrompts)
-        return max_text_length(self.config, self.family, self.prompt_length, self.positions, shallow=shallow)
+        return max_text_length(self.config, self.family, prompt_length, self.positions, shallow=shallow)
 
     @property
     def has_random_frozen_pooler(self) -> bool:
@@ -141,10 +144,15 @@ class PromptedModel(nn.Module):
         longest = self.max_text_length
         if longest is None or text_length <= longest:
             return
-        fits = f"the longest text that fits is {longest} tokens" if longest > 0 else "no text fits beside this prompt"
+        fits = "no text fits beside this prompt"
+        if longest > 0:
+            fits = f"the longest text that fits is {longest} tokens (task.max_length)"
+        room = self._max_text_length(0) or 0
+        if longest < text_length < room:  # without a prompt the text would fit
+            fits += f"; the longest prompt beside this text is {room - text_length} tokens (prompt.length)"
         raise ModelError(
             f"prompt of {self.prompt_length} and text of {text_length} tokens are over the positions of this "
-            f"{self.family.model_type} backbone; {fits} (task.max_length), or shorten prompt.length"
+            f"{self.family.model_type} backbone; {fits}"
         )
 
     def check_ids(self, highest: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ptv2.errors import ModelError, Ptv2Error, first_line
+from ptv2.errors import ModelError, Ptv2Error, first_line, kind_of
 from ptv2.files import LFS_POINTER, is_lfs_pointer
 
 
@@ -46,5 +46,5 @@ def read_object(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: expected a JSON object; {first_line(error)}") from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
+        raise ModelError(f"{path}: expected a JSON object, found {kind_of(value)}")
     return value

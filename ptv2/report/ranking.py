@@ -124,8 +124,10 @@ def choose_results(results: Sequence[Result], asked: Mapping[str, str], folder: 
     """Choose runs by their fields: those of `CHOOSING` that `asked` names.
 
     Raises:
-        RunError: no run has such a value; with those that runs in `folder` have.
+        RunError: there is none, or none has such a value; with those that runs in `folder` have.
     """
+    if not results:
+        raise RunError(f"no finished run in {folder}/")
     chosen = list(results)
     for key in (key for key in CHOOSING if key in asked):
         known = {str(getattr(result, key)) for result in chosen}

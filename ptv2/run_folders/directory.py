@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ptv2.config.identity import deciding, run_name, shared_deciding, shared_name
 from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
-from ptv2.errors import RunError, unknown
+from ptv2.errors import RunError, kind_of, unknown
 from ptv2.files import set_aside, write_json_whole, write_text_whole
 from ptv2.run_folders.altered import FILES, is_altered, with_checksum
 from ptv2.run_folders.lock import hold, is_held
@@ -213,7 +213,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
         raise RunError(f"{path}: not the configuration of a run (no YAML)") from error
     if not isinstance(tree, dict):
-        raise RunError(f"{path}: not the configuration of a run ({type(tree).__name__} for a mapping)")
+        raise RunError(f"{path}: not the configuration of a run ({kind_of(tree)}, expected settings)")
     return tree
 
 
@@ -240,7 +240,7 @@ def find_run(name: str, out: str = "runs") -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise RunError(f"'{name}' fits {len(matches)} runs: {_listed(matches)}; expected more of the name")
+        raise RunError(f"'{name}' fits {len(matches)} runs; expected more of the name: {_listed(matches)}")
     if len(runs) <= MOST_LISTED:
         raise RunError(f"{unknown('run', name, [run.name for run in runs])} (looked in {folder}/)")
     near = get_close_matches(path.name, [run.name for run in runs], n=1, cutoff=0.6)

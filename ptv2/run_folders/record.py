@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from ptv2.errors import RunError, enumerate_some
+from ptv2.errors import RunError, enumerate_some, kind_of
 from ptv2.files import write_json_whole
 from ptv2.run_folders.altered import altered_files, hash_files, is_altered, with_checksum
 from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable_text
@@ -172,9 +172,8 @@ def _check(result: Result) -> None:
     for attribute, key, kind in _NEEDED:
         value = getattr(result, attribute).get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(
-                f"{attribute}.{key}: expected {getattr(kind, '__name__', 'number')}, found {_named(value)}"
-            )
+            expected = kind_of(kind()) if isinstance(kind, type) else "a number"
+            raise ValueError(f"{attribute}.{key}: expected {expected}, found {_named(value)}")
     if not isinstance(result.data["examples"].get("train"), int):
         raise ValueError("data.examples.train: expected a count")
     if result.headline not in result.dev:
@@ -187,7 +186,7 @@ def _check(result: Result) -> None:
 
 
 def _named(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "nothing" if value is None else kind_of(value)
 
 
 def cure(folder: Path) -> str:

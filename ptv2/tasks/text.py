@@ -18,7 +18,7 @@ from ptv2.data.labels import LabelSet, rare_labels, similar_labels
 from ptv2.data.records import Record
 from ptv2.data.summary import Summary
 from ptv2.data.superglue import READERS
-from ptv2.errors import DataError, enumerate_some
+from ptv2.errors import DataError, enumerate_some, kind_of, quote
 from ptv2.metrics.accuracy import by_class, confusion
 from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
@@ -197,7 +197,8 @@ class TextTask(Task[Example, TextSet]):
         Raises:
             DataError: a field is missing or not text.
         """
-        return "".join(text + (text_of(record, field) if field else "") for text, field in _parts(template))
+        setting = "task.text" if template in self.config.text else None
+        return "".join(text + (text_of(record, field, setting) if field else "") for text, field in _parts(template))
 
     def _label(self, record: Record, labelled: bool) -> int | None:
         if not labelled:
@@ -237,19 +238,23 @@ def _id(record: Record, number: int) -> str:
     return str(name) if isinstance(name, int | str) else str(number)
 
 
-def text_of(record: Record, name: str) -> str:
+def text_of(record: Record, name: str, setting: str | None = None) -> str:
     """Get the text of a field.
+
+    Args:
+        setting: the one that names the field, for the message if it is missing.
 
     Raises:
         DataError: it is missing or not text.
     """
     value = record.fields.get(name)
     if value is None:
-        raise DataError(_missing(record, name))
+        raise DataError(_missing(record, name, setting))
     if not isinstance(value, str):
-        raise DataError(f"{record.where}: field '{name}' is no text but {type(value).__name__}")
+        raise DataError(f"{record.where}: expected text in field '{name}', found {kind_of(value)}: {quote(value)}")
     return value
 
 
-def _missing(record: Record, name: str) -> str:
-    return f"{record.where}: field '{name}' is missing; the record has: {enumerate_some(record.fields)}"
+def _missing(record: Record, name: str, setting: str | None = None) -> str:
+    named = f" ({setting} names it)" if setting else ""
+    return f"{record.where}: field '{name}' is missing{named}; the record has: {enumerate_some(record.fields)}"

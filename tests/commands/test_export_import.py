@@ -214,10 +214,10 @@ def test_lora_is_an_adapter_like_any_other(
 
 SECRET = "${oc.env:PTV2_SECRET}"
 CONFIGS: list[tuple[Any, str]] = [
-    ([], "expected a JSON object, found list"),
-    (None, "expected a JSON object, found NoneType"),
-    ("text", "expected a JSON object, found str"),
-    (5, "expected a JSON object, found int"),
+    ([], "expected a JSON object, found a list"),
+    (None, "expected a JSON object, found null"),
+    ("text", "expected a JSON object, found a text"),
+    (5, "expected a JSON object, found a number"),
     *(({"num_virtual_tokens": value}, "num_virtual_tokens is") for value in ("3", None, 0, -1, 2.5, [3], True, 10**9)),
     *(
         ({key: value}, f"{key} is")
@@ -228,8 +228,8 @@ CONFIGS: list[tuple[Any, str]] = [
     ({"peft_type": "LORA"}, "r is missing"),
 ]
 HEADERS: list[tuple[Any, str]] = [
-    ([], "expected a JSON object, found list"),
-    (5, "expected a JSON object, found int"),
+    ([], "expected a JSON object, found a list"),
+    (5, "expected a JSON object, found a number"),
     *(({"labels": value}, "labels") for value in (5, "ab", [1, 2], {"a": 1})),
     *(({"positions": value}, "positions is") for value in (SECRET, "elsewhere", 3)),
     *(({"kind": value}, "kind is") for value in ("verbalizer", 3, [])),

@@ -117,6 +117,7 @@ def test_tokens_alone() -> None:
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
+        ("Oslo\nwins\n", {}, "some.txt:1: expected a word and its tag, separated by a blank or tab, found 'Oslo'"),
         ("a O\nb\n", {}, "some.txt:2: expected 2 columns as above, found 1"),
         ("a O\n\nb c O\n", {}, "some.txt:3: expected 2 columns as above, found 3"),
         ("a\tO\nb O\n", {}, "some.txt:2: expected 2 columns as above, found 1"),

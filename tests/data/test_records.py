@@ -116,15 +116,17 @@ def test_line_separators_inside_a_string_end_no_line(tmp_path: Path) -> None:
     [
         ("a.jsonl", '{"a": 1}\n{"a": 2,}\n', 2, "expected one JSON object on the line"),
         ("a.jsonl", '{"a": 1} {"a": 2}\n', 1, "expected one JSON object on the line"),
-        ("a.jsonl", '{"a": 1}\n\n[1, 2]\n', 3, "expected a JSON object, found list"),
+        ("a.jsonl", '{"a": 1}\n\n[1, 2]\n', 3, "expected a JSON object, found a list"),
         ("a.jsonl", '{"a": 1}\n{"a": ' + "9" * 5000 + "}\n", 2, "expected one JSON object on the line"),
         ("a.jsonl", '{"a": ' + "[" * 100_000 + "\n", 1, "expected one JSON object on the line"),
         ("a.csv", "a,b\n1,2\n1,2,3\n", 3, "expected 2 columns (a, b), found 3"),
         ("a.csv", 'a,b\n"1\n2",3\n4\n', 4, "expected 2 columns (a, b), found 1"),
         ("a.csv", "a,a\n1,2\n", 1, "expected a header line with distinct field names"),
-        ("a.csv", 'a,b\n1,"2"3\n', 2, "',' expected after '\"'"),
-        ("a.csv", 'a,b\n1,"2\n', 2, "unexpected end of data"),
-        ("a.csv", "", 1, "expected a header line"),
+        ("a.csv", 'a,b\n1,"2"3\n', 2, "expected a separator or the end of the line behind a closing quotation mark"),
+        ("a.csv", 'a,b\n1,"2\n', 2, "a quotation mark is opened in this row and never closed"),
+        ("a.csv", 'a,b\n1,2\n\n"1,2\n3,4\n', 4, "never closed (read to line 5)"),
+        ("a.csv", 'a,b\n1,2\n"1" x,2\n', 3, "expected a separator or the end of the line behind a closing"),
+        ("a.csv", '"a,b\n1,2\n', 1, "never closed (read to line 2), in the header"),
         ("a.tsv", "a\tb\n1\t2\n1 2\n", 3, "expected 2 columns (a, b), found 1"),
     ],
 )
@@ -148,6 +150,8 @@ def test_bytes_that_are_no_utf8(tmp_path: Path, name: str, before: int) -> None:
 @pytest.mark.parametrize("content", ["", "\n\n"])
 def test_no_records(tmp_path: Path, content: str) -> None:
     assert fault(tmp_path / "a.jsonl", content) == f"{tmp_path / 'a.jsonl'}: the file has no records"
+    told = "the file is empty; expected a header line that names the fields"
+    assert fault(tmp_path / "a.csv", content) == f"{tmp_path / 'a.csv'}: {told}"
     assert fault(tmp_path / "a.csv", "a,b\n") == f"{tmp_path / 'a.csv'}: the file has no records"
 
 

@@ -254,8 +254,11 @@ def test_shallow_prompts_take_positions_in_backbones_that_number_their_own(metho
 
 
 def test_a_prompt_longer_than_all_positions() -> None:
-    with pytest.raises(ModelError, match="no text fits"):
+    told = rf"; no text fits beside this prompt; the longest prompt beside this text is {POSITIONS - 1} tokens \("
+    with pytest.raises(ModelError, match=told):
         tiny_model("bert", prompt={"length": POSITIONS}).check_length(1)
+    with pytest.raises(ModelError, match=r"; no text fits beside this prompt$"):
+        tiny_model("bert", prompt={"length": POSITIONS}).check_length(POSITIONS)
 
 
 @pytest.mark.parametrize("method", ["p-tuning-v2", "prompt-tuning"])

@@ -265,7 +265,7 @@ def test_a_run_by_the_beginning_of_its_name_or_hash(name: str, wanted: str, name
     ],
 )
 def test_a_beginning_that_several_runs_have(name: str, listed: str, named: Path) -> None:
-    with pytest.raises(RunError, match=f"^'{name}' fits 2 runs: {listed}; expected more of the name$"):
+    with pytest.raises(RunError, match=f"^'{name}' fits 2 runs; expected more of the name: {listed}$"):
         find_run(name, str(named))
 
 
@@ -281,7 +281,7 @@ def test_messages_name_a_few_of_many_runs(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"rte-{number:04}").mkdir()
         (tmp_path / f"rte-{number:04}" / "config.yaml").write_text("{}")
-    with pytest.raises(RunError, match=r"fits 20 runs: rte-0000, .*, rte-0007 and 12 more"):
+    with pytest.raises(RunError, match=r"fits 20 runs; expected more of the name: rte-0000, .*, rte-0007 and 12 more"):
         find_run("rte", str(tmp_path))
     with pytest.raises(RunError, match=r"^unknown run 'nothing'; `ptv2 list runs --out \S+` lists them"):
         find_run("nothing", str(tmp_path))
@@ -315,5 +315,5 @@ def test_a_name_that_means_several_runs(out: Path) -> None:
     first.rename(out / f"a-{digest}")
     (out / f"b-{digest}").mkdir()
     (out / f"b-{digest}" / "config.yaml").write_text("{}")
-    with pytest.raises(RunError, match=rf"'{digest}' fits 2 runs: a-{digest}, b-{digest}"):
+    with pytest.raises(RunError, match=rf"'{digest}' fits 2 runs; expected more of the name: a-{digest}, b-{digest}"):
         find_run(digest, str(out))

@@ -170,13 +170,17 @@ def test_an_unknown_label_of_an_answer_names_the_answer() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        ("boolq", {"passage": None}, "field 'passage' is missing; the record has: question, passage, idx, label"),
-        ("boolq", {"passage": 3}, "field 'passage' is no text but int"),
+        (
+            "boolq",
+            {"passage": None},
+            "field 'passage' is missing (task.text names it); the record has: question, passage, idx, label",
+        ),
+        ("boolq", {"passage": 3}, "expected text in field 'passage', found a number: 3"),
         ("boolq", {"label": None}, "no label: 'label' is missing or null"),
         ("boolq", {"label": [True]}, "expected one label in 'label', found a list: [True]"),
         ("boolq", {"label": " "}, "no label: 'label' is empty"),
         ("copa", {"question": "why"}, "question 'why'; expected cause or effect"),
-        ("copa", {"choice2": ["a"]}, "field 'choice2' is no text but list"),
+        ("copa", {"choice2": ["a"]}, "expected text in field 'choice2', found a list: ['a']"),
         ("wsc", {"target": {"span1_text": "Ann", "span2_text": "she"}}, "field 'span2_index' is missing"),
         (
             "wsc",
