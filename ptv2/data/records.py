@@ -58,17 +58,17 @@ def find_files(
             note(f"several files for {split}: {present[0]} was read, {', '.join(present[1:])} not")
     for split in needed:
         if split not in paths:
-            hint = ", or data.split=0.1 to take a tenth of the training examples" if "train" in paths else ""
-            expected = _expected(split, source) + (hint if split == "dev" and "train" in needed else "")
+            expected = _expected(split, source, trains="train" in needed)
             raise DataError(f"{below}: no {split} file; {expected}; found: {_listing(below)}")
     return paths
 
 
-def _expected(split: Split, source: FilesSource) -> str:
+def _expected(split: Split, source: FilesSource, *, trains: bool) -> str:
     names = source.files.get(split, [])
     if not names:
         return f"expected names for it in task.sources.files.files.{split}"
-    return f"expected {enumerate_some(names)}"
+    hint = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" and trains else ""
+    return f"expected {enumerate_some(names)}{hint}"
 
 
 def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> Iterator[Record]:
