@@ -5,6 +5,7 @@ Only `.parquet` files are fetched, so no dataset script or pickle of the reposit
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,17 @@ from ptv2.hub.fetch import check_content, fetching
 Record = dict[str, Any]
 
 NAMED = 12  # files listed in a message
+ROWS = 1000  # that are read at once
 OTHER_SOURCES = "or use local files (data.source=files data.dir=DIR) or a made-up task (task=mini-inference)"
 
 
-def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = None) -> tuple[list[Record], str]:
+def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = None) -> tuple[Iterator[Record], str]:
     """Read one split: its records in file order, and the commit (40 hex digits) that `source.revision` stands for.
 
     Class numbers become the class names that the Parquet file carries, an absent label (-1) becomes None; a column
     without names is left as it is. `cache_dir` replaces the libraries' own cache folders. Raises `DataError` when
-    repository, revision, files, columns or labels are not there, and what `ptv2.hub.fetch.fetching` raises.
+    repository, revision, files, columns or labels are not there, for a class number without a name once its record is
+    read, and what `ptv2.hub.fetch.fetching` raises.
     """
     if split not in source.files:
         raise DataError(f"{source.repository}: no files for split '{split}'; there are: {', '.join(source.files)}")
@@ -135,18 +138,18 @@ def _unreadable(source: HubSource, split: Split, error: Exception) -> DataError 
     return DataError(f"{where(source)}: cannot read the Parquet files of {split}: {line}")
 
 
-def _named_records(source: HubSource, dataset: Dataset) -> list[Record]:
-    """Return the rows as plain dicts, class numbers replaced by names."""
+def _named_records(source: HubSource, dataset: Dataset) -> Iterator[Record]:
+    """Give the rows as plain dicts, class numbers replaced by names; few of them are in memory at once."""
     classes_of = {column: classes for column, feature in dataset.features.items() if (classes := class_names(feature))}
-    records: list[Record] = dataset.to_list()
-    for number, record in enumerate(records):
+    tables: Iterator[pa.Table] = dataset.with_format("arrow").iter(batch_size=ROWS)
+    for number, record in enumerate(record for table in tables for record in table.to_pylist()):
         for column, classes in classes_of.items():
             try:
                 record[column] = _name(record[column], classes)
             except IndexError:
                 fault = f"row {number}: {column} is {record[column]}, but there are {len(classes)} classes"
                 raise DataError(f"{where(source)}: {fault}") from None
-    return records
+        yield record
 
 
 def _name(value: Any, names: list[str]) -> Any:

@@ -36,7 +36,8 @@ from ptv2.errors import Ptv2Error
 answers = []
 for source, split in json.load(sys.stdin):
     try:
-        answers.append(load_hub(HubSource(**source), split, *sys.argv[1:]))
+        records, commit = load_hub(HubSource(**source), split, *sys.argv[1:])
+        answers.append((list(records), commit))
     except Ptv2Error as error:
         answers.append(str(error))
 print(json.dumps({"answers": answers, "hosts": hosts}))
