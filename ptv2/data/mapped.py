@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import IO, Any
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 # Bytes of the smallest array that is left in its file.
 MAPPED = 2**25
@@ -18,6 +22,8 @@ PIECE = 2**24
 def map_array(file: IO[bytes], kind: np.dtype[Any], shape: Sequence[int], offset: int = 0) -> np.ndarray:
     """View a part of a file as an array that cannot be written to; it stays when the file is closed, or removed.
 
+    Where the system does not map files (some network drives, a limit of addresses), it is read.
+
     Args:
         offset: bytes before it.
 
@@ -27,8 +33,29 @@ def map_array(file: IO[bytes], kind: np.dtype[Any], shape: Sequence[int], offset
     count = math.prod(shape)
     if not count:
         return np.empty(shape, kind)
-    region = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return np.frombuffer(region, kind, count, offset).reshape(shape)
+    if kind.hasobject:
+        raise ValueError(f"{kind}: expected numbers or texts")
+    before = offset % mmap.ALLOCATIONGRANULARITY  # a region begins at a multiple
+    size = count * kind.itemsize
+    try:
+        region = mmap.mmap(file.fileno(), before + size, access=mmap.ACCESS_READ, offset=offset - before)
+    except OSError as error:
+        log.debug("an array of %d bytes is read, since it cannot be mapped: %s", size, error)
+        return _read_array(file, kind, shape, offset)
+    return np.frombuffer(region, kind, count, before).reshape(shape)
+
+
+def _read_array(file: IO[bytes], kind: np.dtype[Any], shape: Sequence[int], offset: int) -> np.ndarray:
+    array = np.empty(shape, kind)
+    left = array.reshape(-1).view(np.uint8).data
+    file.seek(offset)
+    while left:
+        if not (data := file.read(min(PIECE, len(left)))):
+            raise ValueError(f"the file ends {len(left)} bytes before the array does")
+        left[: len(data)] = data
+        left = left[len(data) :]
+    array.flags.writeable = False
+    return array
 
 
 def in_pieces(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -38,7 +65,8 @@ def in_pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
         if region is not None and hasattr(region, "madvise"):
-            region.madvise(mmap.MADV_DONTNEED)
+            with suppress(OSError):  # it is only advice, and refused for what is locked in memory
+                region.madvise(mmap.MADV_DONTNEED)
 
 
 def region_of(array: np.ndarray) -> mmap.mmap | None:

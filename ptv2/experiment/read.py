@@ -6,6 +6,7 @@ import logging
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -136,21 +137,30 @@ class _FirstReading:
         )
 
     def parts(self) -> Iterator[Sequence[Any]]:
-        """The items of the training set."""
-        if (items := self._items) is None:
-            return _read_again(self.task, self._source)()
+        """The items of the training set; where they are asked for again, they are read again."""
+        return _read_again(self.task, self._source)() if self._items is None else self._kept(self._items)
+
+    def _kept(self, items: IO[bytes]) -> Iterator[Sequence[Any]]:
         items.seek(0)
-        return (pickle.load(items) for _ in range(self._count))
+        for _ in range(self._count):
+            yield pickle.load(items)
+        self._drop(items)  # their memory, or room on the disk, is not held during the training
 
     def _keep(self, items: list[Any]) -> None:
         if self._items is None:
             return
         try:
             pickle.dump(items, self._items, pickle.HIGHEST_PROTOCOL)
+            self._items.flush()  # all of it is written, or the error comes here
             self._count += 1
         except OSError as error:  # no folder for temporary files, or no room in it
             log.debug("the training examples are read twice: %s", error)
-            self._items = None
+            self._drop(self._items)
+
+    def _drop(self, items: IO[bytes]) -> None:
+        self._items = None
+        with suppress(OSError):  # there was no room for the last of it
+            items.close()
 
 
 def _read_again(task: AnyTask, source: Source) -> Parts:

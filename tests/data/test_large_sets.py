@@ -93,16 +93,53 @@ class NoRoom(io.BytesIO):
         return super().write(data)
 
 
+class NoRoomForTheLast(io.BytesIO):
+    """A file whose last bytes are found to have no room when they leave the buffer."""
+
+    def __init__(self, *limit: int) -> None:
+        super().__init__()
+
+    def flush(self) -> None:
+        if self.tell() > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self.flush()
+        return super().seek(place, whence)
+
+    def close(self) -> None:
+        self.flush()
+
+
+@pytest.mark.parametrize("file", [NoRoom, NoRoomForTheLast])
 def test_without_room_for_temporary_files_it_takes_memory(
-    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    file: type[io.BytesIO], folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, overview = encode(words(folder))
     for path in cache.glob("*.npz"):
         path.unlink()
-    monkeypatch.setattr(read.tempfile, "SpooledTemporaryFile", NoRoom)
+    monkeypatch.setattr(read.tempfile, "SpooledTemporaryFile", file)
     again, told = encode(words(folder))
     assert same(first, again)
     assert told == overview
+
+
+def test_the_temporary_file_is_gone_once_the_examples_are_encoded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[io.BytesIO] = []
+
+    def make(limit: int) -> io.BytesIO:
+        made.append(io.BytesIO())
+        return made[-1]
+
+    monkeypatch.setattr(read.tempfile, "SpooledTemporaryFile", make)
+    before = read_examples(words(folder), open_run(words(folder)).source)
+    assert [file.closed for file in made] == [False]
+    data = encode_data(before, shown=False)
+    assert [file.closed for file in made] == [True]
+    assert [len(part) for part in before.parts()] == [1000, 1000, 100]
+    assert len(data.encoded["train"]) == ROWS
 
 
 def without_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
