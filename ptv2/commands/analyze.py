@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ptv2.analysis.finding import Finding, cells
 from ptv2.collector import collector_paused
-from ptv2.commands.evaluate import on_files
+from ptv2.commands.evaluate import check_own_data, on_files
 from ptv2.config.methods import METHODS
 from ptv2.console.arguments import RUN_HELP, Parser, a_folder
 from ptv2.console.columns import Column, Table, show_table
@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> int:
     folder, config = open_trained(options.run, options.out)
     if options.data_dir:
         config = on_files(config, options.data_dir)
+    else:
+        check_own_data(folder, config)
     names = _applying(asked, config.method)
     output = Path(options.output) if options.output else folder / "analysis"
 

@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         config = on_files(config, options.data_dir)
         source = open_source(config, [split for split in ORDER if split == options.split])
     else:
+        check_own_data(folder, config)
         source = open_source(config)
     if options.split not in source.splits:
         known = ", ".join(source.splits) or "none"
@@ -62,6 +63,14 @@ def main(arguments: list[str]) -> int:
     if (classes := describe_classes(parts)) is not None:
         tell(f"classes: {classes}", out)
     return 0
+
+
+def check_own_data(folder: Path, config: RunConfig) -> None:
+    """Raise `DataError` where the folder of the run's data is not to be seen from here."""
+    if config.data.dir is not None and not Path(config.data.dir).expanduser().exists():
+        raise DataError(
+            f"{folder.name}: no folder {config.data.dir}, where its data were; --data-dir DIR says where they are now"
+        )
 
 
 def on_files(config: RunConfig, folder: str) -> RunConfig:

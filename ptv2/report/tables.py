@@ -95,6 +95,20 @@ def baselines_of(table: Sequence[Row]) -> list[Row | None]:
     return [None if row.method == BASELINE else best.get(row.kind) for row in table]
 
 
+def tasks_of(table: Sequence[Row]) -> list[str]:
+    """The task of each row; where runs of one task and model had different data, which these were."""
+    data: dict[tuple[str, str], set[str]] = {}
+    for row in table:
+        data.setdefault((row.task, row.model), set()).add(row.data)
+    several = {key for key, named in data.items() if len(named) > 1}
+    return [_with_data(row) if (row.task, row.model) in several else row.task for row in table]
+
+
+def _with_data(row: Row) -> str:
+    name, comma, chosen = row.data.rpartition("/")[0].partition(",")  # of the hub with its revision, of files a hash
+    return f"{row.task} (data {name if '@' in name else name[:6]}{comma}{chosen}, {row.examples:,} examples)"
+
+
 def compare_rows(row: Row, baseline: Row, metric: str) -> Comparison:
     """Compare a row with the baseline over their common seeds; without any, the difference of means, untested."""
     untested = Comparison((), row.mean(metric) - baseline.mean(metric), None, None, 0.0, None)
@@ -114,7 +128,7 @@ CSV_COLUMNS = (
 def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table as text: one line per row and metric, the headline first."""
     lines: list[tuple[str, ...]] = []
-    for row, baseline in zip(table, baselines_of(table), strict=True):
+    for row, baseline, task in zip(table, baselines_of(table), tasks_of(table), strict=True):
         for metric in sorted(row.metrics, key=lambda name: (name != row.headline, name)):
             score = format_score(row.mean(metric), row.spread(metric))
             if row.one_class:
@@ -125,7 +139,7 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
                 difference, p = f"{comparison.difference:+.1f}", comparison.shown_p
             seeds = str(len(row.metrics[metric]))  # runs of earlier versions may lack one
             cost = (f"{row.trained_percent:.3g}", minutes(row.seconds))
-            lines.append((row.task, row.model, row.method, row.settings, metric, score, seeds, difference, p, *cost))
+            lines.append((task, row.model, row.method, row.settings, metric, score, seeds, difference, p, *cost))
     return lines
 
 

@@ -116,6 +116,19 @@ def test_predict_gives_the_run_s_labels(method: str, trained: dict[str, Path], d
     assert predictions(written.read_text(encoding="utf-8")) == without_gold(expected)
 
 
+def test_a_run_whose_data_went_elsewhere(trained: dict[str, Path], tmp_path: Path) -> None:
+    moved = tmp_path / trained["p-tuning-v2"].name
+    shutil.copytree(trained["p-tuning-v2"], moved)
+    config = yaml.safe_load((moved / "config.yaml").read_text())
+    config["config"]["data"]["dir"] = "reviews"  # folders are not under its checksum
+    (moved / "config.yaml").write_text(yaml.safe_dump(config))
+    for command in ("evaluate", "analyze"):
+        done = run([command, str(moved)], tmp_path)
+        assert (done.code, done.error) == (
+            2, f"{moved.name}: no folder reviews, where its data were; --data-dir DIR says where they are now"
+        )  # fmt: skip
+
+
 def test_other_data_need_only_the_file_of_the_split(trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

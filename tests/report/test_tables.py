@@ -174,6 +174,21 @@ def test_other_settings_or_data_are_another_row(more: dict[str, Any]) -> None:
     assert [row.seeds for row in tables.rows(runs)] == [1, 1]
 
 
+def test_rows_of_other_data_say_which() -> None:
+    """Runs before and after a file was mended have one task's name; their rows must not look alike."""
+    data = result("p-tuning-v2", 1, 70.0).data
+    mended = {**data, "fingerprint": "0123456789abcdef, 16 shots by 0", "examples": {"train": 50, "dev": 10}}
+    hub = {**data, "fingerprint": "some/set@1234"}
+    name, count = data["fingerprint"][:6], f"{data['examples']['train']:,}"
+    alone = tables.rows([result("p-tuning-v2", 1, 70.0), result("fine-tuning", 1, 70.0)])
+    assert tables.tasks_of(alone) == [alone[0].task] * 2
+    runs = [result("p-tuning-v2", 1, 70.0), *(result("p-tuning-v2", 1, 72.0, data=other) for other in (mended, hub))]
+    assert sorted(line[0] for line in tables.cells(tables.rows(runs)) if line[4] == "accuracy") == sorted(
+        f"{alone[0].task} (data {said} examples)"
+        for said in (f"{name}, {count}", "012345, 16 shots by 0, 50", f"some/set@1234, {count}")
+    )
+
+
 def test_settings_are_told() -> None:
     deep = result("p-tuning-v2", 1, 70.0, config={"prompt": {"layers": "last-1", "form": "hidden"}})
     assert cell([deep], "p-tuning-v2")["settings"] == "P 20, lr 0.03, 10 epochs, last-1, hidden"

@@ -83,11 +83,14 @@ def _splits(results: Iterable[tables.Result]) -> list[str]:
 def _split(split: str, results: Iterable[tables.Result], numbers: dict[str, int]) -> dict[str, Any]:
     """The table of one split: one row per setting, with one line per metric; `numbers` are the runs' by name."""
     rows: list[dict[str, Any]] = []
-    for _, group in groupby(tables.rows(results, split), key=lambda row: (row.task, row.data, row.model)):
+    every = tables.rows(results, split)
+    tasks = iter(tables.tasks_of(every))
+    for _, group in groupby(every, key=lambda row: (row.task, row.data, row.model)):
         table = list(group)  # among these the baseline is found
         lines = iter(tables.cells(table))
         for row in table:
-            texts = [dict(zip(tables.HEADER, next(lines), strict=True)) for _ in row.metrics]
+            task = {"task": next(tasks)}
+            texts = [dict(zip(tables.HEADER, next(lines), strict=True)) | task for _ in row.metrics]
             scores = row.metrics[row.headline]
             seeds = [(seed, scores[seed], numbers.get(name)) for seed, name in sorted(row.runs.items())]
             rows.append({"row": row, "lines": texts, "seeds": seeds, "runs": row.runs.values()})
