@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import json
@@ -36,7 +37,8 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
         with naming(path), os.fdopen(handle, "wb") as file:  # closing it may fail too
             write(file)
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
+            with suppress(OSError):  # a file system without modes
+                os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
             os.fsync(file.fileno())
             os.replace(temporary, path)
     except IsADirectoryError as error:
@@ -137,11 +139,18 @@ def naming(path: str | Path) -> Iterator[None]:
         raise
 
 
+# How file systems refuse what they cannot do for a folder, as some network drives do.
+CANNOT_FSYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP})
+
+
 def fsync_folder(folder: str | Path) -> None:
-    """Make the names in `folder` (a rename, a new file) survive a power cut."""
+    """Make the names in `folder` (a rename, a new file) survive a power cut, where its file system can do that."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in CANNOT_FSYNC:
+            raise
     finally:
         os.close(handle)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from ptv2.files import write_bytes_whole, write_json_whole, write_text_whole
+from ptv2.files import write_bytes_whole, write_json_whole, write_text_whole, write_together
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -48,6 +50,27 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(
         write_text_whole(path, "after")
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_a_file_system_without_modes_or_syncs_of_folders_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def only_files(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    def no_modes(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    monkeypatch.setattr(os, "fchmod", no_modes)
+    write_text_whole(tmp_path / "a", "whole")
+    write_together(tmp_path / "new", {"b": "together"})
+    assert (tmp_path / "a").read_text() == "whole"
+    assert (tmp_path / "new" / "b").read_text() == "together"
 
 
 def test_numbers_that_json_has_not(tmp_path: Path) -> None:

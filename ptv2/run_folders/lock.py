@@ -65,7 +65,8 @@ def _mark(path: Path) -> Iterator[None]:
     """Hold `.running`, which has this process's id; it is removed at the end, as users may share a run's folder."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # waits for `is_held` of other processes only, which lasts microseconds
+        with contextlib.suppress(OSError):  # a file system without `flock`, where `FileLock` has another kind of lock
+            fcntl.flock(handle, fcntl.LOCK_EX)  # waits for `is_held` of other processes only: microseconds
         os.truncate(handle, 0)
         os.write(handle, json.dumps({"pid": os.getpid()}).encode())
         yield
@@ -75,15 +76,18 @@ def _mark(path: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process trains in `folder` now. Writes nothing and disturbs no starting run."""
+    """Whether a process trains in `folder` now. Writes nothing and disturbs no starting run.
+
+    False where it is not known, as the file system has no `flock`.
+    """
     try:
         handle = os.open(folder / RUNNING, os.O_RDONLY)
     except OSError:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     else:
         return False
     finally:

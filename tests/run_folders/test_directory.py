@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ from ptv2.config.compose import compose
 from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
+from ptv2.run_folders import lock
 from ptv2.run_folders.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
 from ptv2.run_folders.lock import is_held
 from ptv2.run_folders.record import write_result
@@ -74,6 +76,27 @@ def test_the_directory_is_named_by_identity(run: RunDirectory, config: RunConfig
     assert run.path == Path(config.out) / run_name(config, "data", "model")
     assert not run.path.exists()  # nothing is written before there is something to train
     assert run.result is None
+
+
+def test_a_run_is_trained_where_the_file_system_has_no_flock(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`FileLock` makes a lock of another kind there."""
+
+    class NoLocks:
+        LOCK_EX, LOCK_SH, LOCK_NB = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_NB
+
+        @staticmethod
+        def flock(handle: int, kind: int) -> None:
+            raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(lock, "fcntl", NoLocks)
+    with lock.hold(run.path):
+        assert not is_held(run.path)
+        with pytest.raises(RunError, match="another process is training this run"), lock.hold(run.path):
+            pass
+    (run.path / lock.RUNNING).touch()  # a killed process left it
+    assert not is_held(run.path)
 
 
 def test_a_locked_run_keeps_its_configuration(run: RunDirectory, config: RunConfig) -> None:
