@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 LIMIT_BYTES = 2 * 2**30
 # Temporary files that a killed process left are removed after this time.
 LEFTOVER_SECONDS = 24 * 3600
-# Rooms of the package whose code the cached sets depend on.
-CODE = ("data", "tasks")
+# Files of the package whose code the cached values depend on.
+CODE = ("data/*.py", "tasks/*.py", "experiment/read.py")
 # Items of a long list that are hashed at once: JSON of a million examples would double the memory.
 SLICE = 1000
 _ABOUT = "about"  # member of the file for the key and for values that are no arrays; no field may have this name
@@ -72,8 +73,8 @@ def key_of(ingredients: Iterable[Any]) -> str:
     The code is included so that nobody has to remember to raise a version: a changed encoder finds no old set.
     """
     digest = hashlib.sha256()
-    for room in CODE:
-        for file in sorted((Path(__file__).parents[1] / room).glob("*.py")):
+    for files in CODE:
+        for file in sorted(Path(__file__).parents[1].glob(files)):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     for ingredient in ingredients:
         slices = [ingredient]
@@ -144,10 +145,15 @@ def _shrink(newest: Path) -> None:
     for state, path in sorted(files, key=lambda file: (file[1] == newest, file[0].st_mtime), reverse=True):
         left += state.st_size
         if left > LIMIT_BYTES:
-            path.unlink(missing_ok=True)
+            _remove(path)
     for state, path in _files(newest.parent, ".*.npz.*.tmp", newest):
         if time.time() - state.st_mtime > LEFTOVER_SECONDS:
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # gone, or another user's in a folder that is shared: that user's commands remove it
+        path.unlink()
 
 
 def _files(folder: Path, pattern: str, but: Path) -> list[tuple[os.stat_result, Path]]:
@@ -157,6 +163,6 @@ def _files(folder: Path, pattern: str, but: Path) -> list[tuple[os.stat_result, 
         try:
             if path != but:
                 files.append((path.stat(), path))
-        except FileNotFoundError:
+        except OSError:  # gone; network drives have several errors for that
             continue
     return files

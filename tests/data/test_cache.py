@@ -116,12 +116,12 @@ def test_the_code_is_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     before = key_of(["a"])
     monkeypatch.setattr(module, "__file__", str(tmp_path / "data" / "cache.py"))
     keys = [before, key_of(["a"])]
-    for room in ("data", "tasks"):
+    for room, name in (("data", "words.py"), ("tasks", "tag.py"), ("experiment", "read.py")):
         (tmp_path / room).mkdir()
         for code in "12":
-            (tmp_path / room / "words.py").write_text(code)
+            (tmp_path / room / name).write_text(code)
             keys.append(key_of(["a"]))
-    assert len(set(keys)) == 6
+    assert len(set(keys)) == 8
 
 
 def test_a_tokenizer_is_known_by_what_it_does() -> None:
@@ -224,6 +224,26 @@ def test_the_files_not_used_for_longest_go_first(folder: Path, monkeypatch: pyte
     assert (folder / "other.txt").exists()
     cached(TaggedSet, [1], makers[1])
     assert [maker.calls for maker in makers] == [0, 1, 0, 0]
+
+
+def test_files_that_cannot_be_removed_do_not_keep_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another user, in a folder that is shared."""
+    for n in range(4):
+        cached(TaggedSet, [n], Maker())
+    theirs = folder / f"{key_of(['TaggedSet', 0])}.npz"
+    for n, path in enumerate(sorted(folder.iterdir(), key=lambda path: path == theirs)):
+        os.utime(path, (time.time() - 100 + n,) * 2)
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == theirs:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(module, "LIMIT_BYTES", theirs.stat().st_size + 50)
+    cached(TaggedSet, [4], Maker())
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_a_set_larger_than_the_limit_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
