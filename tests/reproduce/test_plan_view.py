@@ -123,6 +123,8 @@ def test_runs_of_other_tables_in_the_same_folder_tell_the_time_too(tmp_path: Pat
     assert first.folder is not None
     (first.folder / "config.yaml").write_text(json.dumps({"config": first.config.model_dump(mode="json")}))
     assert Clock([(second, None)]).expected(second) == pytest.approx(30)
+    (larger,) = list_jobs([cell("c", "model=minilm")], [1], [f"out={tmp_path}"], None)
+    assert Clock([(larger, None)]).expected(larger) is None, "another backbone tells nothing"
 
 
 def test_runs_that_end_now_set_the_pace(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ptv2.run_folders.metrics_log import read_lines
 from ptv2.run_folders.record import Result, read_result
 
 BYTES_A_TOKEN = 4  # about
+OF_BACKBONE, ANY = (3, 2), (3, 2, 1)
 ALMOST = 0.95  # a run that takes longer than expected is never taken for more done than this
 Finished = list[tuple[Job, float]]  # jobs with a configuration, and the seconds that they took
 
@@ -24,7 +25,9 @@ Finished = list[tuple[Job, float]]  # jobs with a configuration, and the seconds
 class Clock:
     """Seconds that jobs take: the mean of the same cell's runs, else of similar ones in proportion to their work.
 
-    Earlier runs may come from a busier or another machine, so runs that end now correct the estimate.
+    Earlier runs of other backbones say nothing: these may be a hundred times as large. Runs that ended now do, until
+    one of the same backbone has. Earlier runs may come from a busier or another machine, so those that end now correct
+    the estimate.
     """
 
     def __init__(self, known: Iterable[tuple[Job, Result | None]]) -> None:
@@ -47,15 +50,17 @@ class Clock:
 
     def add(self, job: Job, result: Result) -> None:
         """Learn from a run that ended now."""
-        if job.config is not None and (before := _estimate(self._past, job)):
+        if job.config is not None and (before := _estimate(self._past, job, OF_BACKBONE)):
             self._paces.append(_seconds_of(result) / before)
         _learn(job, result, self._now)
 
     def expected(self, job: Job) -> float | None:
         """Seconds for one whole run; None until a similar one has ended."""
-        before = None if any(other.cell == job.cell for other, _ in self._now) else _estimate(self._past, job)
+        before = (
+            None if any(other.cell == job.cell for other, _ in self._now) else _estimate(self._past, job, OF_BACKBONE)
+        )
         if before is None:
-            return _estimate(self._now, job)
+            return _estimate(self._now, job, ANY)
         return before * (statistics.median(self._paces) if self._paces else 1.0)
 
     def left(
@@ -86,11 +91,15 @@ def _seconds_of(result: Result) -> float:
     return result.time["total"] / int(result.runtime.get("together") or 1)
 
 
-def _estimate(finished: Finished, job: Job) -> float | None:
-    """Seconds for a run, by finished ones of its cell, else by the most similar ones; None without any."""
+def _estimate(finished: Finished, job: Job, depths: Sequence[int]) -> float | None:
+    """Seconds for a run, by finished ones of its cell, else by the most similar ones; None without any.
+
+    Args:
+        depths: how many parts of `_kind` must be the same, the most first.
+    """
     if same := [seconds for other, seconds in finished if other.cell == job.cell]:
         return statistics.fmean(same)
-    for depth in (3, 2, 1):
+    for depth in depths:
         similar = [(other, seconds) for other, seconds in finished if _kind(other)[:depth] == _kind(job)[:depth]]
         if similar:
             return statistics.median(seconds / work(other) for other, seconds in similar) * work(job)
