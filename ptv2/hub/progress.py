@@ -28,6 +28,11 @@ CHUNK = 2**18  # bytes; with the library's 10 MiB a slow bar stands still, and C
 _RETRY = re.compile(r"\[Retry (\d+/\d+)\]")
 _FILE = re.compile(r"/resolve/\S+/([^/\s:]+)")
 _WAIT = re.compile(r"(\d[\d.]*)s\b")
+_UNREACHED = re.compile(  # what systems say where no connection was made
+    "name resolution|name or service not known|nodename nor servname|getaddrinfo|no address associated"
+    "|connection refused|network is (down|unreachable)|no route to host",
+    re.IGNORECASE,
+)
 _STATUS = re.compile(r"HTTP Error (\d+)")
 
 
@@ -176,8 +181,9 @@ def _reason(text: str) -> str:
     of = f"{shorten(file[1], 40)}: " if file else ""
     if (status := _STATUS.search(text)) is not None:
         return f"{of}{endpoint()} answered with status {status[1]}"
-    why = "no answer in time" if "timed out" in text else "the connection broke off"
-    return f"{of}{why}"
+    if _UNREACHED.search(text):
+        return f"{of}{endpoint()} is not reachable"
+    return f"{of}{'no answer in time' if 'timed out' in text else 'the connection broke off'}"
 
 
 def _say(line: str) -> None:

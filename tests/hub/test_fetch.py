@@ -121,6 +121,24 @@ def test_a_bar_on_a_terminal(hub: HubServer, tmp_path: Path) -> None:
     assert text.rstrip("\r").rsplit("\r", 1)[-1].strip() == "", "nothing is left of the bar"
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("[Errno -2] Name or service not known", "x: https://huggingface.co is not reachable"),
+        ("[Errno -3] Temporary failure in name resolution", "x: https://huggingface.co is not reachable"),
+        ("[Errno 111] Connection refused", "x: https://huggingface.co is not reachable"),
+        ("[Errno 101] Network is unreachable", "x: https://huggingface.co is not reachable"),
+        ("The read operation timed out", "x: no answer in time"),
+        ("peer closed connection without sending complete message body", "x: the connection broke off"),
+    ],
+)
+def test_why_it_is_tried_again(fault: str, said: str) -> None:
+    """Without a network no connection breaks off: there is none."""
+    from ptv2.hub.progress import _reason
+
+    assert _reason(f"'{fault}' thrown while requesting HEAD https://huggingface.co/a/b/resolve/main/x") == said
+
+
 def test_retries_that_help_are_told(hub: HubServer, weights: bytes, tmp_path: Path) -> None:
     hub.faults["someone/model"] = Fault(503, files=True, times=4)
     code, out, lines = fetch(hub, tmp_path)
