@@ -32,6 +32,7 @@ from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
 
 ROOT = Path(__file__).parents[1]
+METHODS = 3  # fewest of a task in the figure of shares
 UNREAD = ("labels", "longest")  # keys of `data` that no table reads
 
 
@@ -117,10 +118,11 @@ def main() -> int:
                 path = options.records / f"{task}.md"
                 write_text_whole(path, page(task, results))
                 print(path)
-        if panels := shares_of([result for results in tasks.values() for result in results]):
+        everything = [result for results in tasks.values() for result in results]
+        if panels := shares_of(everything, METHODS):
             for path in write_shares(panels, options.records / "shares"):
                 print(path)
-        for path in draw_scale([result for results in tasks.values() for result in results], options.records / "scale"):
+        for path in draw_scale(everything, options.records / "scale"):
             print(path)
         if not any(tasks.values()):
             print(f"no records in {options.records}")

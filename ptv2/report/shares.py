@@ -14,11 +14,11 @@ from ptv2.run_folders.record import Result
 TITLE = "Score against the share of trained parameters"
 
 
-def shares_of(results: Iterable[Result]) -> dict[str, list[Point]]:
+def shares_of(results: Iterable[Result], fewest: int = 2) -> dict[str, list[Point]]:
     """The points of each panel, by its title: a task with its number of training examples.
 
     Of several settings of a method the `most_certain` one is taken. Scores are on test where all runs of the panel
-    have them, else on dev. A task with one method has no panel.
+    have them, else on dev. A task with fewer methods than `fewest` has no panel.
     """
     panels = {}
     for of_task in group_by(results, lambda result: (result.task, result.model)).values():
@@ -27,7 +27,7 @@ def shares_of(results: Iterable[Result]) -> dict[str, list[Point]]:
         for of_data in group_by(tables.rows(of_task, split), lambda row: row.data).values():
             by_method = group_by(of_data, lambda row: row.method)
             chosen = [most_certain(rows) for rows in by_method.values()]
-            if len(chosen) > 1:
+            if len(chosen) >= fewest:
                 panels[_title(chosen[0])] = [
                     point_of(
                         by_name[run], row.method, f"{row.trained_percent:.4g}", row.metrics[row.headline][seed], split
