@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ptv2.errors import shorten
 from ptv2.report.classes import describe_classes
 from ptv2.report.formats import count_of
 from ptv2.report.usable import Fault
@@ -146,10 +147,19 @@ def summary(result: Result, folder: Path, *, again: bool = False) -> None:
             ("trained", f"{trained:,} of {total:,} parameters ({parameters['percent']:.3g} %)"),
             ("memory", what if peak is None else f"peak {peak / 2**20:,.0f} MiB ({what})"),
             ("speed", f"{rate:.1f} examples/s; training {clock(time['train'])}, in all {clock(time['total'])}"),
-            *(("note", note) for note in result.notes),
+            *(("note", note) for note in (*result.notes, *_hints(result))),
             ("run", f"{folder}{'  (finished before; nothing was repeated)' if again else ''}"),
         ]
     )
+
+
+def _hints(result: Result) -> list[str]:
+    """What may help a model that says the same to everything in dev, where several answers are right."""
+    answer, right = result.only_answer("dev"), result.data.get("labels", {}).get("dev", {})
+    if answer is None or sum(count > 0 for count in right.values()) < 2:
+        return []
+    hint = f"another rate (optim.lr is {result.config['optim']['lr']:g}), more epochs or another seed may help"
+    return [f"the model answers {shorten(answer, 30)} to everything in dev: {hint}"]
 
 
 def show_facts(rows: Iterable[tuple[str, str]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import torch
 
 from ptv2.config.schema import TrainerConfig
 from ptv2.console.output import log, log_file, tell
-from ptv2.errors import Interrupted, Pruned, shorten
+from ptv2.errors import Interrupted, Pruned
 from ptv2.experiment.data import EncodedData
 from ptv2.files import write_json_whole
 from ptv2.models.build import PromptedModel
@@ -89,21 +89,6 @@ def training_notes(trainer: Trainer) -> list[str]:
             f"lines of metrics.jsonl damaged, altered or lost before the run was continued: {at.damaged_lines}"
         )
     return remarks
-
-
-def answer_notes(gold: Mapping[str, int], given: Mapping[str, int], lr: float) -> list[str]:
-    """What a reader should know of a model that says the same to everything where several answers are right.
-
-    Args:
-        gold: how often each answer is right on dev.
-        given: how often the model gives it there.
-        lr: learning rate.
-    """
-    answers, right = ([name for name, count in counts.items() if count] for counts in (given, gold))
-    if len(answers) != 1 or len(right) < 2:
-        return []
-    hint = f"another rate (optim.lr is {lr:g}), more epochs or another seed may teach it more"
-    return [f"the model answers {shorten(answers[0], 30)} to everything in dev: {hint}"]
 
 
 def describe_company() -> int | None:

@@ -16,15 +16,7 @@ from ptv2.experiment.fit import Fit
 from ptv2.experiment.open import Opened
 from ptv2.experiment.overview import describe_data, log_overview, show_encoded
 from ptv2.experiment.read import TRAIN, Read
-from ptv2.experiment.record import (
-    answer_notes,
-    company_notes,
-    describe_company,
-    notes,
-    recording,
-    say_if_slow,
-    training_notes,
-)
+from ptv2.experiment.record import company_notes, describe_company, notes, recording, say_if_slow, training_notes
 from ptv2.experiment.shared_part import Start, begin, train_shared
 from ptv2.experiment.tracking import tracking
 from ptv2.files import json_lines, write_text_whole
@@ -152,7 +144,6 @@ def _fit_and_record(
     if company is not None:
         record["runtime"]["together"] = company
         record["memory"] |= {"peak": None, "before_training": None, "what": "not measured: shared with other jobs"}
-    of_data = _data_record(data, predictions)
     result = Result(
         **record,
         task=config.task.name,
@@ -161,15 +152,9 @@ def _fit_and_record(
         tests=tests,
         parts=by_split(task.parts),
         confusion=by_split(task.confusion),
-        data={**of_data, "overview": overview},
+        data={**_data_record(data, predictions), "overview": overview},
         config=config.model_dump(mode="json"),
-        notes=[
-            *start.notes,
-            *notes(data, model),
-            *answer_notes(data.facts.gold["dev"], of_data["predicted"]["dev"], config.optim.lr),
-            *training_notes(fit.trainer),
-            *company_notes(company),
-        ],
+        notes=[*start.notes, *notes(data, model), *training_notes(fit.trainer), *company_notes(company)],
         shared=start.record,
     )
     if accelerator.is_main_process:

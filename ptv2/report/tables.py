@@ -270,7 +270,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         examples=first.data["examples"]["train"],
         trained_percent=first.parameters["percent"],
         seconds=statistics.fmean(result.time["train"] for result in group),
-        one_class=sum(gives_one_answer(result, split) for result in group),
+        one_class=sum(result.only_answer(split) is not None for result in group),
         processors=_processors(group),
         runs={result.seed: result.name for result in group},
         repeats=tuple(dict.fromkeys(note for result in group for note in result.notes_on_repeats)),
@@ -283,9 +283,3 @@ def _processors(group: Sequence[Result]) -> tuple[str, ...]:
     if group[0].config["trainer"]["precision"] == "fp32":
         return ()
     return tuple(dict.fromkeys(str(name) for run in group if (name := run.runtime.get("processor"))))
-
-
-def gives_one_answer(result: Result, split: str | None) -> bool:
-    """Whether a run's model gives the same one of several answers to every example of a split."""
-    counts = result.data.get("predicted", {}).get(split) or {}
-    return len(counts) > 1 and sum(count > 0 for count in counts.values()) == 1

@@ -66,6 +66,12 @@ class Result:
         """The scores on a split, or those of `dev_last`; None if there are none."""
         return {"dev": self.dev, "dev_last": self.dev_last, "test": self.test, **self.tests}.get(split)
 
+    def only_answer(self, split: str | None) -> str | None:
+        """The answer that its model gives to every example of a split; None if there are others, or can be none."""
+        counts = self.data.get("predicted", {}).get(split) or {}
+        answers = [name for name, count in counts.items() if count > 0]
+        return str(answers[0]) if len(counts) > 1 and len(answers) == 1 else None
+
     @cached_property
     def settings_hash(self) -> str:
         """The same for runs whose configurations have the same text but for a valid seed."""

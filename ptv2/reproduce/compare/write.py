@@ -176,7 +176,7 @@ def _markdown(
     tasks = ", ".join(options.tasks)
     title = f"{request.spec.title}: {tasks} with {request.rows[0].shown}"
     lines = [f"# {title}", "", *format_markdown(*table), "", *(line for text in texts for line in (text, ""))]
-    header = ["task", "method", "searched", "trials", "best dev" if options.finalists == 1 else "dev of the taken"]
+    header = ["task", "method", "searched", "trials", "best dev" if options.finalists == 1 else "dev of the picked"]
     lines += ["## Search", "", *format_markdown(header, [_searched(entry, picked) for entry, picked in pairs]), ""]
     document = lay_out(request, [entry for entry, _ in pairs], options)
     if document.details:

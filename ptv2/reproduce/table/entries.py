@@ -9,7 +9,6 @@ from functools import cache
 
 from ptv2.config.schema import RunConfig
 from ptv2.report.statistics import Bootstrap, Comparison, Fractions, bootstrap, compare, read_fractions, spread_of
-from ptv2.report.tables import gives_one_answer
 from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.paper import paper_numbers
@@ -130,7 +129,7 @@ def _entry(
         reasons=tuple(dict.fromkeys(reasons)),
         values=values,
         last=_values(statuses, "dev_last", metric) if split == "dev" else {},
-        one_answer=sum(gives_one_answer(result, split) for result in results),
+        one_answer=sum(result.only_answer(split) is not None for result in results),
         paper=published(request.spec.number, position.column.name, metric, position.row.name, method),
         comparison=comparison,
         cost=_cost(results),
