@@ -20,15 +20,20 @@ def shares_of(results: Iterable[Result], fewest: int = 2) -> dict[str, list[Poin
     Of several settings of a method the `most_certain` one is taken. Scores are on test where all runs of the panel
     have them, else on dev. A task with fewer methods than `fewest` has no panel.
     """
-    panels = {}
+    panels: dict[str, list[Point]] = {}
     for of_task in group_by(results, lambda result: (result.task, result.model)).values():
         split = "test" if all("test" in result.splits for result in of_task) else "dev"
         by_name = {result.name: result for result in of_task}
-        for of_data in group_by(tables.rows(of_task, split), lambda row: row.data).values():
+        table = tables.rows(of_task, split)
+        named = dict(zip((row.data for row in table), tables.tasks_of(table), strict=True))
+        for data, of_data in group_by(table, lambda row: row.data).items():
             by_method = group_by(of_data, lambda row: row.method)
             chosen = [most_certain(rows) for rows in by_method.values()]
+            title = _title(chosen[0])
+            if title in panels:  # other data with as many examples
+                title = f"{named[data]}, {chosen[0].model}"
             if len(chosen) >= fewest:
-                panels[_title(chosen[0])] = [
+                panels[title] = [
                     point_of(
                         by_name[run], row.method, f"{row.trained_percent:.4g}", row.metrics[row.headline][seed], split
                     )

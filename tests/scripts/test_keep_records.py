@@ -16,9 +16,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 from records import result
 
 from ptv2.report import tables
+from ptv2.report.shares import shares_of
 from ptv2.report.usable import usable_results
+from ptv2.reproduce.figure.scale import recorded_gaps
 from ptv2.run_folders.directory import find_runs
-from ptv2.run_folders.record import write_result
+from ptv2.run_folders.record import Result, write_result
 
 REPOSITORY = Path(__file__).parents[2]
 NOTE = "examples that also stand in train, word for word: 3 of dev"
@@ -85,6 +87,42 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
     assert drawn == {(m, x, s, g) for m, x, g in (("small", "22", -6.0), ("large", "109", -1.5)) for s in "12"}
     picture = (tmp_path / "records" / "scale.svg").read_text(encoding="utf-8")
     assert "Gap to fine-tuning" in picture
+
+
+def on_other_data() -> list[Result]:
+    """Two backbones on the same examples, and twice as many of their seeds on others."""
+    made = []
+    for fingerprint, gap, seeds in (("f00, 16 shots by 1", -6.0, (1, 2)), ("f00, 16 shots by 2", -1.0, (1, 2, 3, 4))):
+        for model, size in (("small", 22_000_000), ("large", 109_000_000)):
+            for method, score in (("fine-tuning", 80.0), ("p-tuning-v2", 80.0 + gap)):
+                for seed in seeds:
+                    name = f"{model}-{method}-{seed}-{fingerprint[-1]}"
+                    one = result(method, seed, score, model=model, name=name)
+                    one.parameters["total"] = size
+                    one.data["fingerprint"] = fingerprint
+                    made.append(one)
+    return made
+
+
+def test_a_line_over_sizes_of_backbones_mixes_no_data() -> None:
+    results = on_other_data()
+    _, points = recorded_gaps(results, "p-tuning-v2")
+    assert {(point.model, point.value) for point in points} == {("small", -6.0), ("large", -6.0)}
+    for one in results:
+        if one.data["fingerprint"].endswith("2"):
+            one.data["examples"]["train"] = 200
+    _, points = recorded_gaps(results, "p-tuning-v2")
+    assert {(point.model, point.value) for point in points} == {("small", -1.0), ("large", -1.0)}
+
+
+def test_data_with_as_many_examples_have_panels_of_their_own() -> None:
+    panels = {title: len(points) for title, points in shares_of(on_other_data()).items()}
+    assert panels == {
+        "made, small, 100 examples": 4,
+        "made (data f00, 16 shots by 2, 100 examples), small": 8,
+        "made, large, 100 examples": 4,
+        "made (data f00, 16 shots by 2, 100 examples), large": 8,
+    }
 
 
 def test_a_changed_or_misplaced_record_is_named(runs: Path, tmp_path: Path) -> None:

@@ -105,16 +105,22 @@ def gap_points(gaps: Gaps, statuses: Iterable[JobStatus], split: str) -> list[Po
 def recorded_gaps(results: Iterable[Result], method: str) -> tuple[Gaps, list[Point]]:
     """The gaps of finished runs of any settings, for tasks with runs of several backbones on the same examples.
 
-    Of several settings of a method the `most_certain` one is taken. Scores are on dev.
+    Of several sets of examples of a task the one with the most backbones is taken, of equal ones the largest: points on
+    different ones say nothing together. Of several settings of a method the `most_certain` one is taken. Scores are on
+    dev.
     """
     points: list[Point] = []
-    for (task, _), of_data in group_by(results, lambda result: (result.task, _examples(result))).items():
-        of_models = group_by(of_data, lambda result: result.model)
-        gaps = [point for runs in of_models.values() for point in _gaps_of_model(task, runs, method)]
-        if len({point.model for point in gaps}) > 1:
+    for task, of_task in group_by(results, lambda result: result.task).items():
+        sets = []
+        for of_data in group_by(of_task, _examples).values():
+            of_models = group_by(of_data, lambda result: result.model)
+            gaps = [point for runs in of_models.values() for point in _gaps_of_model(task, runs, method)]
+            sets.append((len({point.model for point in gaps}), of_data[0].data["examples"]["train"], gaps))
+        models, _, gaps = max(sets, key=lambda one: one[:2])
+        if models > 1:
             points += gaps
-    tasks, models = (tuple(dict.fromkeys(getattr(point, name) for point in points)) for name in ("task", "model"))
-    return Gaps(tasks, models, (Series(name=method, overrides=(f"method={method}",)),)), points
+    tasks, names = (tuple(dict.fromkeys(getattr(point, name) for point in points)) for name in ("task", "model"))
+    return Gaps(tasks, names, (Series(name=method, overrides=(f"method={method}",)),)), points
 
 
 def _gaps_of_model(task: str, results: Sequence[Result], method: str) -> list[Point]:
