@@ -167,6 +167,10 @@ def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
         (["optim.lr=1e-3", "trainer.epochs=1"], "methods=fine-tuning: nothing is left to search"),
         (["trainer.epoch=3"], "trainer.epoch"),
         (["sweep=nothing"], "unknown sweep 'nothing'"),
+        (
+            ["sweep=compute", "methods=bitfit,lora"],
+            "methods=bitfit: sweep=compute has no space for it; expected some of",
+        ),
         (["sweep=paper"], "expected `override /hydra/sweeper: optuna`"),
         (["hydra.launcher.together=3"], "expected fuse=3"),
         (["hydra.sweeper.trials=3"], "expected only hydra/sweeper/pruner="),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -191,6 +191,12 @@ def _space(words: Sequence[str], options: CompareOptions) -> dict[str, str]:
         raise ConfigError(
             f"sweep={options.sweep}: no search with Optuna; expected `override /hydra/sweeper: optuna` in it"
         )
+    spaces = sweeper.get("spaces")
+    if spaces is not None and config.method not in spaces and "hydra.sweeper.spaces." in _unresolved(sweeper, "params"):
+        raise ConfigError(
+            f"methods={config.method}: sweep={options.sweep} has no space for it; expected some of "
+            f"methods={','.join(map(str, spaces))}, or a sweep/NAME.yaml of your own with --config-dir"
+        )
     try:
         space = OmegaConf.to_container(sweeper.params, resolve=True)
     except OmegaConfBaseException as error:
@@ -198,6 +204,11 @@ def _space(words: Sequence[str], options: CompareOptions) -> dict[str, str]:
     assert isinstance(space, dict)
     ranges = dict(word.partition("=")[::2] for word in options.ranges)
     return {**{str(key): str(value) for key, value in space.items()}, **ranges}
+
+
+def _unresolved(node: DictConfig, key: str) -> str:
+    """The text of a value that is taken from elsewhere, `${...}`; that of any other value says nothing."""
+    return str(OmegaConf.to_container(node, resolve=False)[key])  # type: ignore[index, call-overload]
 
 
 def mean_epochs(search: Search) -> float:
