@@ -168,8 +168,8 @@ def test_failed_trials_count_and_are_named(data: Path, tmp_path: Path) -> None:
         (["trainer.epoch=3"], "trainer.epoch"),
         (["sweep=nothing"], "unknown sweep 'nothing'"),
         (
-            ["sweep=compute", "methods=bitfit,lora"],
-            "methods=bitfit: sweep=compute has no space for it; expected some of",
+            ["sweep=compute", "methods=ia3,lora"],
+            "methods=ia3: sweep=compute has no space for it; expected some of",
         ),
         (["sweep=paper"], "expected `override /hydra/sweeper: optuna`"),
         (["hydra.launcher.together=3"], "expected fuse=3"),
