@@ -57,14 +57,20 @@ def cached(
     if folder is None:
         return make()
     path = folder / f"{key}.npz"
-    encoded = _read(kind, path, key)
-    if encoded is None:
-        encoded = make()
-        if worth(encoded):
-            _write(encoded, path, key)
-            if any(region_of(array) is not None for array in flatten(encoded)[0].values()):
-                encoded = _read(kind, path, key) or encoded  # so that the files it came from can go
-    return encoded
+    before = _state(path)
+    if (kept := _read(kind, path, key)) is not None:
+        return kept
+    made = make()
+    if not worth(made):
+        return made
+    # Another process may have made it meanwhile. Its file stays: on a network drive a replaced one is lost to those who
+    # have it mapped.
+    if _state(path) != before and (kept := _read(kind, path, key)) is not None:
+        return kept
+    _write(made, path, key)
+    if any(region_of(array) is not None for array in flatten(made)[0].values()):
+        made = _read(kind, path, key) or made  # so that the files it came from can go
+    return made
 
 
 def key_of(ingredients: Iterable[Any]) -> str:
@@ -123,6 +129,15 @@ def _read(kind: type[T], path: Path, key: str) -> T | None:
     except OSError as error:
         log.debug("%s: cannot be marked as used: %s", path, error)
     return encoded
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What tells a file from the one that replaces it; None if there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_mtime_ns
 
 
 def _write(value: Any, path: Path, key: str) -> None:

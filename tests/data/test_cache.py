@@ -84,6 +84,23 @@ def test_made_once_and_read_as_it_was(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.parametrize("before", [None, b"torn"])
+def test_what_another_process_made_meanwhile_is_not_replaced(folder: Path, before: bytes | None) -> None:
+    """Who has it mapped would lose it on some network drives."""
+    if before is not None:
+        cached(TaggedSet, ["a"], Maker())
+        the_file(folder).write_bytes(before)
+    others: list[int] = []
+
+    def make() -> TaggedSet:
+        cached(TaggedSet, ["a"], Maker())
+        others.append(the_file(folder).stat().st_ino)
+        return tagged()
+
+    assert same(cached(TaggedSet, ["a"], make), tagged())
+    assert [the_file(folder).stat().st_ino] == others
+
+
 def test_large_arrays_stay_in_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(array_files, "MAPPED", 300)
     cached(TaggedSet, ["a"], Maker(size=200))
