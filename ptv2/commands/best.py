@@ -73,7 +73,7 @@ def _report(results: list[Result], settings: list[Setting], options: argparse.Na
         show_table(_ranking(name, settings, options.rows))
     for note in (notes := describe_choice(results, settings)):
         tell(note)
-    where = recipe_place(settings[0], options.config_dir)
+    where = recipe_place(settings[0].runs[0], options.config_dir)
     if isinstance(where, str):
         if options.write:
             raise ConfigError(where)

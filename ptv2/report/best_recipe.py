@@ -16,18 +16,21 @@ from ptv2.config.schema import RunConfig
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import Setting, beyond, decisive
 from ptv2.report.statistics import spread_of
+from ptv2.run_folders.record import Result
 
 
-def recipe_place(setting: Setting, config_dir: str | None) -> tuple[str, str, str] | str:
-    """The names in conf/ of task, model and method, by which a recipe is found; or a text that says which has none."""
-    run = setting.runs[0]
+def recipe_place(run: Result, config_dir: str | None) -> tuple[str, str, str] | str:
+    """The names in conf/ of a run's task, model and method, by which a recipe is found; or why there can be none."""
     names = []
     for group, name in (("task", run.task), ("model", run.model)):
         files = sorted(paths.choices(group, config_dir).items(), key=lambda file: file[0] != name)  # else all are read
         trees = ((stem, yaml.safe_load(path.read_text(encoding="utf-8")) or {}) for stem, path in files)
         file = next((stem for stem, tree in trees if tree.get("name") == name), None)
         if file is None:
-            return f"{group} {name} is no file of {group}/ (ptv2 list {group}s; --config-dir DIR for one of your own)"
+            return (
+                f"{group} {name} has no file {group}/{name}.yaml, by which a recipe is found (write one into a folder "
+                "of yours, and name that by --config-dir)"
+            )
         names.append(file)
     return names[0], names[1], run.method
 

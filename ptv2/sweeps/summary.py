@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command
+from ptv2.report.best_recipe import recipe_place
 from ptv2.run_folders.record import read_result
 from ptv2.sweeps.outcomes import coloured
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search
@@ -44,8 +45,9 @@ def show_study(search: Search, fixed: list[str]) -> None:
     tell(f"its run: {run}", out)
     if (result := read_result(run)) is not None:
         asked = f"task={result.task} model={result.model} method={result.method} out={run.parent}"
-        tell("as a recipe:", out)
-        tell_command(f"ptv2 best {asked} --write DIR", out)
+        has_place = not isinstance(recipe_place(result, None), str)
+        tell("as a recipe:" if has_place else "all settings, ranked:", out)
+        tell_command(f"ptv2 best {asked}{' --write DIR' if has_place else ''}", out)
 
 
 def _row(trial: FrozenTrial, fixed: list[str], *, bold: bool) -> list[Text]:

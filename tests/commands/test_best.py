@@ -218,9 +218,9 @@ def test_a_task_that_has_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     out = write(tmp_path / "runs", [replace(made(1, 70.0), task="mine")])
     text, err = best(capsys, "task=mine", "model=tiny", f"out={out}")
     assert "1 setting, 1 run" in text
-    assert err == "no recipe: task mine is no file of task/ (ptv2 list tasks; --config-dir DIR for one of your own)\n"
+    assert err.startswith("no recipe: task mine has no file task/mine.yaml, by which a recipe is found (write one ")
     _, err = best(capsys, "task=mine", "model=tiny", f"out={out}", "--write", str(tmp_path / "mine"), code=2)
-    assert "ptv2: error: task mine is no file of task/" in err
+    assert "ptv2: error: task mine has no file task/mine.yaml" in err
 
 
 def test_several_tasks_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
