@@ -63,6 +63,10 @@ def test_help_and_version(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     for word in ("mini-inference", "roberta-large", "checkpoint_minutes", "--config-dir"):
         assert word in done.out
+    for text in (help_text, done.out):
+        assert "train.csv and dev.csv of your own" in text
+    assert re.search(r"^  task\. +name, text, ", done.out, re.MULTILINE), "what a user names comes first"
+    assert re.search(r"^  model\. +name, path, ", done.out, re.MULTILINE)
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "mine.yaml").write_text(MY_TASK)
     folded = run(["train", "--config-dir", str(tmp_path), "-h"], tmp_path / "streams", environment={"COLUMNS": "80"})

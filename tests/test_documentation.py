@@ -21,6 +21,7 @@ from ptv2.cli import COMMANDS
 from ptv2.config.compose import compose
 from ptv2.config.schema import MultitaskConfig, RunConfig
 from ptv2.config.spelling import every_fold, spelled
+from ptv2.experiment.open import open_run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -233,3 +234,12 @@ def test_the_site_lists_every_page() -> None:
     pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
     pages += [path.relative_to(ROOT).as_posix() for path in (ROOT / "results").rglob("*.md")]
     assert sorted(listed) == sorted([*pages, "index.md", "contributing.md", "changelog.md"])
+
+
+def test_the_tutorial_shows_the_run_that_its_command_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new default gives the run another name: then all outputs of the page are to be made again."""
+    monkeypatch.chdir(tmp_path)
+    page = [block for block in blocks() if block.page == "docs/tutorial.md"]
+    exec(next(block.text for block in page if block.kind == "python"), {})
+    first = next(words for where, words in TRAIN if where == "docs/tutorial.md")
+    assert open_run(compose(first)).run.path.name in "".join(block.text for block in page if block.kind == "text")

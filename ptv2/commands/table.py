@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
     parser.add_runs()
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
-    parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev")
+    parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev", help="default: dev")
     parser.add_argument("--headline", action="store_true", help="only the metric that chose the weights")
     kinds = ["text", "md", "csv", "json"]
     parser.add_argument("--format", choices=kinds, help="default: text, or the output file's ending")

@@ -18,8 +18,9 @@ ptv2 train: train and evaluate one run, or a sweep of runs (-m)
 
   ptv2 train                                 the embedded default
   ptv2 train task=rte model=roberta-large    data and backbone from the hub
-  ptv2 train task=rte data.source=files data.dir=DIR
-                                             the official SuperGLUE files
+  ptv2 train task=rte data.source=files data.dir=DIR    the official files
+  ptv2 train task=classification data.dir=DIR task.text=COLUMN task.label=COLUMN
+                                             train.csv and dev.csv of your own
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m
 """
 GROUPS = ("task", "model", "method", "trainer", "sweep")
@@ -29,6 +30,7 @@ OPTIONS = (
     ("--cfg job", "print all settings with their values, and train nothing"),
     ("--config-dir DIR", "your own tasks, models and recipes; searched before PTV2_CONFIG_DIR or ~/.config/ptv2"),
 )
+NAMING = {"task": ("name",), "model": ("name", "path")}  # settings that conf/config.yaml leaves to other files
 MARGIN = 20
 
 
@@ -46,9 +48,13 @@ def show_help(words: Sequence[str]) -> None:
     groups["sweep"] += " (+sweep=NAME)"
     print(HEADER)
     _show("Choices (KEY=CHOICE); `ptv2 list` has a line on each:", {**groups, "recipe": RECIPE})
-    parts = {f"{key}.": ", ".join(value) for key, value in settings.items() if isinstance(value, dict)}
-    _show("Settings (KEY=VALUE, as in trainer.epochs=3):", {", ".join(alone): "", **parts})
-    print("docs/reference/settings.md says what each setting means.\n")
+    parts = {
+        f"{key}.": ", ".join([*NAMING.get(key, ()), *value])
+        for key, value in settings.items()
+        if isinstance(value, dict)
+    }
+    title = "Settings (as trainer.epochs=3), explained in docs/reference/settings.md:"
+    _show(title, {", ".join(alone): "", **parts})
     _show("Options:", dict(OPTIONS))
     print(COMMON, end="")
 
