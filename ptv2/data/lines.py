@@ -115,7 +115,8 @@ def _decode(decoder: codecs.IncrementalDecoder, data: bytes, path: Path, start: 
         return decoder.decode(data, final=not data)
     except UnicodeDecodeError as error:
         before = len(error.object) - len(data)  # bytes of an unfinished character
-        raise _faulty(path, start - before + error.start) from error
+        found = f", found the byte 0x{error.object[error.start]:02X}; `iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+        raise _faulty(path, start - before + error.start, found) from error
 
 
 def _faulty(path: Path, place: int, fault: str = "") -> DataError:

@@ -144,7 +144,8 @@ def test_malformed_content(tmp_path: Path, name: str, content: str, line: int, e
 def test_bytes_that_are_no_utf8(tmp_path: Path, name: str, before: int) -> None:
     lines = {"a.jsonl": b'{"a": "caf\xc3\xa9"}\n', "a.csv": b"caf\xc3\xa9\n", "a.tsv": b"caf\xc3\xa9\n"}
     content = lines[name] * before + b"caf\xe9\n" + lines[name]
-    assert fault(tmp_path / name, content) == f"{tmp_path / name}:{before + 1}: expected UTF-8 text"
+    found = "found the byte 0xE9; `iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+    assert fault(tmp_path / name, content) == f"{tmp_path / name}:{before + 1}: expected UTF-8 text, {found}"
 
 
 @pytest.mark.parametrize("content", ["", "\n\n"])

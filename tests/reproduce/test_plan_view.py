@@ -123,6 +123,11 @@ def test_runs_of_other_tables_in_the_same_folder_tell_the_time_too(tmp_path: Pat
     assert first.folder is not None
     (first.folder / "config.yaml").write_text(json.dumps({"config": first.config.model_dump(mode="json")}))
     assert Clock([(second, None)]).expected(second) == pytest.approx(30)
+    (longer,) = list_jobs([cell("d", "prompt.length=6", "trainer.epochs=20")], [1], [f"out={tmp_path}"], None)
+    brief = {"train": 4.0, "evaluate": 1.0, "total": 30.0, "examples_per_second": 1.0}
+    clock = Clock([(first, result("p-tuning-v2", 1, 0.0, time=brief))])
+    assert clock.expected(longer) == pytest.approx(25 + 5 * work(longer) / work(first)), "a start takes its time once"
+    assert work(longer) > work(first)
     (larger,) = list_jobs([cell("c", "model=minilm")], [1], [f"out={tmp_path}"], None)
     assert Clock([(larger, None)]).expected(larger) is None, "another backbone tells nothing"
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from ptv2.config.methods import METHODS
 from ptv2.config.schema import RunConfig
@@ -19,7 +20,17 @@ from ptv2.run_folders.record import Result, read_result
 BYTES_A_TOKEN = 4  # about
 OF_BACKBONE, ANY = (3, 2), (3, 2, 1)
 ALMOST = 0.95  # a run that takes longer than expected is never taken for more done than this
-Finished = list[tuple[Job, float]]  # jobs with a configuration, and the seconds that they took
+
+
+class Took(NamedTuple):
+    """A finished job with a configuration, and the seconds that it took."""
+
+    job: Job
+    seconds: float
+    start: float  # of these, what any run takes, however long it trains: loading and reading
+
+
+Finished = list[Took]
 
 
 class Clock:
@@ -40,7 +51,7 @@ class Clock:
             _learn(job, result, self._past)
             if job.folder is not None:
                 folders.add(job.folder.parent)
-        known_folders = {job.folder for job, _ in self._past}
+        known_folders = {past.job.folder for past in self._past}
         for folder in find_runs(sorted(map(str, folders))):
             if folder not in known_folders:
                 with suppress(RunError):  # runs that cannot be read are no help
@@ -56,9 +67,7 @@ class Clock:
 
     def expected(self, job: Job) -> float | None:
         """Seconds for one whole run; None until a similar one has ended."""
-        before = (
-            None if any(other.cell == job.cell for other, _ in self._now) else _estimate(self._past, job, OF_BACKBONE)
-        )
+        before = None if any(now.job.cell == job.cell for now in self._now) else _estimate(self._past, job, OF_BACKBONE)
         if before is None:
             return _estimate(self._now, job, ANY)
         return before * (statistics.median(self._paces) if self._paces else 1.0)
@@ -83,7 +92,9 @@ class Clock:
 
 def _learn(job: Job, result: Result | None, finished: Finished) -> None:
     if job.config is not None and result is not None:
-        finished.append((job, _seconds_of(result)))
+        busy = (result.time["train"] + result.time.get("evaluate", 0.0)) / max(result.time["total"], 1e-9)
+        seconds = _seconds_of(result)
+        finished.append(Took(job, seconds, seconds * (1 - busy) if 0 < busy < 1 else 0.0))
 
 
 def _seconds_of(result: Result) -> float:
@@ -97,12 +108,14 @@ def _estimate(finished: Finished, job: Job, depths: Sequence[int]) -> float | No
     Args:
         depths: how many parts of `_kind` must be the same, the most first.
     """
-    if same := [seconds for other, seconds in finished if other.cell == job.cell]:
+    if same := [took.seconds for took in finished if took.job.cell == job.cell]:
         return statistics.fmean(same)
     for depth in depths:
-        similar = [(other, seconds) for other, seconds in finished if _kind(other)[:depth] == _kind(job)[:depth]]
+        similar = [took for took in finished if _kind(took.job)[:depth] == _kind(job)[:depth]]
         if similar:
-            return statistics.median(seconds / work(other) for other, seconds in similar) * work(job)
+            return statistics.median(
+                took.start + (took.seconds - took.start) / work(took.job) * work(job) for took in similar
+            )
     return None
 
 
