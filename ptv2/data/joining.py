@@ -70,7 +70,8 @@ class _Column:
     def __init__(self, name: str) -> None:
         self._name = name
         self._waiting: list[np.ndarray] = []
-        self._most = MAPPED  # bytes of those that may wait
+        self._bytes = 0  # of those that wait,
+        self._most = MAPPED  # and how many may
         self._file: IO[bytes] | None = None
         self._rows = 0  # in the file
         self._last = 0  # where the sequences before end
@@ -83,7 +84,8 @@ class _Column:
             array = array[1:] + self._last if self._waiting or self._rows else array
             self._last = int(array[-1]) if len(array) else self._last
         self._waiting.append(array)
-        if sum(rows.nbytes for rows in self._waiting) > self._most:
+        self._bytes += array.nbytes
+        if self._bytes > self._most:
             self._to_file()
 
     def whole(self) -> np.ndarray:
@@ -94,10 +96,11 @@ class _Column:
 
     def _to_file(self) -> None:
         rows = np.concatenate(self._waiting)
-        self._waiting = []
+        self._waiting, self._bytes = [], 0
         try:
             if self._file is None:
-                self._file, self._like = tempfile.TemporaryFile(buffering=0), rows[:0]  # noqa: SIM115
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+                self._like = np.empty_like(rows, shape=(0, *rows.shape[1:]))  # not `rows[:0]`, which holds all rows
             left = rows.astype(self._like.dtype, casting="safe", copy=False).reshape(-1).view(np.uint8).data
             while left:
                 left = left[self._file.write(left) :]

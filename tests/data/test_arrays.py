@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,6 +83,44 @@ def test_parts_join_to_the_whole(types: bool, place: str, monkeypatch: pytest.Mo
     same(parts_joined, whole)
     assert (region_of(parts_joined.inner.ids) is not None) == (place in ("in files", "partly in files"))
     same(joined([(whole, 5)]), whole)
+
+
+def test_each_of_many_small_parts_is_looked_at_once() -> None:
+    looks = 0
+
+    class Watched(np.ndarray):
+        @property
+        def nbytes(self) -> int:
+            nonlocal looks
+            looks += 1
+            return 8 * len(self)
+
+    @dataclass(frozen=True)
+    class Labels:
+        labels: np.ndarray
+
+    parts = [np.arange(n % 3).view(Watched) for n in range(200)]
+    found = joined((Labels(part), len(part)) for part in parts)
+    assert found.labels.tolist() == [label for part in parts for label in part.tolist()]
+    assert looks == 200
+
+
+def test_rows_that_are_in_a_file_are_not_in_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "MAPPED", 0)
+    rows = np.arange(6, dtype=np.int32).reshape(-1, 2)
+    written: list[weakref.ref[np.ndarray]] = []
+
+    def concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        made = np.array(arrays[0])
+        written.append(weakref.ref(made))
+        return made
+
+    column = joining._Column("offsets")
+    with monkeypatch.context() as patch:
+        patch.setattr(joining.np, "concatenate", concatenate)
+        column.append(rows, 0)
+    assert [one() for one in written] == [None]
+    assert column.whole().tolist() == rows.tolist()
 
 
 def test_what_belongs_to_the_whole_must_be_the_same() -> None:
