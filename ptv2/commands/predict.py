@@ -17,6 +17,7 @@ from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.experiment.prediction_files import format_rows
 from ptv2.files import write_text_whole
+from ptv2.report.formats import count_of
 from ptv2.run_folders.processes import is_alone, is_main_process
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def main(arguments: list[str]) -> int:
     text = format_rows(task.rows(predictions, examples), Path(options.output or "").suffix)
     if options.output and options.output != STANDARD:
         write_text_whole(options.output, text)
-        tell(f"{len(predictions)} predictions written: {options.output}")
+        tell(f"{count_of(len(predictions), 'prediction')} written: {options.output}")
     else:
         sys.stdout.write(text)
     return 0

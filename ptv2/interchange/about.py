@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.config.compose import compose
+from ptv2.config.identity import without_bookkeeping
 from ptv2.config.multitask import in_override
-from ptv2.config.recipes import short_value
+from ptv2.config.recipes import flat, short_value
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 from ptv2.report.described import describe_settings
@@ -148,6 +149,12 @@ def _data(result: Result) -> str:
     return f"files for task {result.task} (fingerprint {result.data['fingerprint']})"
 
 
+def _of_data(config: RunConfig) -> dict[str, Any]:
+    """The settings that say which examples of the data are used, by key."""
+    tree = without_bookkeeping({"data": config.data.model_dump(mode="json", exclude={"source"})})
+    return flat(tree)
+
+
 def _command(config: RunConfig) -> str:
     """The command that makes such a run, without folders; empty where the task is not one that ptv2 comes with."""
     start = [f"task={config.task.name}", f"method={config.method}", f"data.source={config.data.source}"]
@@ -155,10 +162,11 @@ def _command(config: RunConfig) -> str:
     path = "FOLDER" if Path(config.model.path).is_dir() else config.model.path
     for model in (f"model={config.model.name}", f"model.path={path}"):
         try:
-            usual = decisive(compose([*start, model]))
+            usual = compose([*start, model])
         except ConfigError:
             continue
-        changed = beyond(decisive(config), usual).items()
+        parts = beyond(_of_data(config), _of_data(usual))  # a run on a part of the data is another run
+        changed = [*parts.items(), *beyond(decisive(config), decisive(usual)).items()]
         settings = [
             f"{key}={in_override(value) if isinstance(value, list | dict) else short_value(value)}"
             for key, value in changed

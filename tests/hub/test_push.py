@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -277,3 +278,17 @@ def test_the_whole_way(trained: Path, hub: HubServer, tmp_path: Path) -> None:
     assert "data.dir=DIR model.path=FOLDER" in command
     assert f"seed={result['seed']}" in command
     assert "prompt.length=3" in command
+
+
+def test_the_command_of_a_run_on_a_part_of_its_data() -> None:
+    """Run again, it makes the same run, and not one on all examples."""
+    from ptv2.config.compose import compose
+    from ptv2.config.identity import decisive
+    from ptv2.interchange.about import _command
+
+    words = ["task=rte", "model=minilm", "data.source=files", "data.dir=DIR", "data.limit.dev=50", "data.shots=8"]
+    config = compose([*words, "data.seed=3", "seed=2", "out=somewhere"])
+    command = shlex.split(_command(config))
+    assert command[:2] == ["ptv2", "train"]
+    assert {"data.limit.dev=50", "data.shots=8", "data.seed=3"} <= set(command)
+    assert decisive(compose(command[2:])) == decisive(config)
