@@ -7,6 +7,7 @@ moment and shared, to see whether the run is trained: so they can never make a s
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from ptv2.errors import RunError
 from ptv2.files import set_aside
 
 POLL = 5.0  # seconds between two tries to hold a directory
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOCK, RUNNING = ".lock", ".running"
 
 
@@ -30,9 +32,14 @@ def hold(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         waiting: called every `POLL` seconds while another process holds it; None: do not wait.
 
     Raises:
-        RunError: another process holds it, and `waiting` is None.
+        RunError: another process holds it, and `waiting` is None; or nothing can be written where it is.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        raise RunError(f"{folder}: {error.strerror}; out=DIR names another folder for the runs") from error
     for name in (LOCK, RUNNING):
         set_aside(folder / name)
     lock = FileLock(folder / LOCK)

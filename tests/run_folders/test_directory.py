@@ -99,6 +99,20 @@ def test_a_run_is_trained_where_the_file_system_has_no_flock(
     assert not is_held(run.path)
 
 
+def test_where_no_run_can_be_written(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that others own, a user has named no folder for the runs, and is told how."""
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with (
+        pytest.raises(RunError, match=r"^\S+: Permission denied; out=DIR names another folder for the runs$"),
+        run.locked(),
+    ):
+        pass
+
+
 def test_a_locked_run_keeps_its_configuration(run: RunDirectory, config: RunConfig) -> None:
     with run.locked():
         assert read_config(run.path) == config
