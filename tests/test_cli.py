@@ -91,6 +91,8 @@ def test_lists(tmp_path: Path) -> None:
     types = run(["list", "models", "--types"], streams).out
     assert [line.split()[0] for line in types.splitlines() if " token " in line] == list(FAMILIES)
     assert f"runs in {tmp_path}/" in run(["list", "runs", "--out", str(tmp_path)], streams).out
+    nowhere = run(["list", "runs", "--out", "nowhere"], streams)
+    assert (nowhere.code, nowhere.err) == (0, "no run in nowhere/, since there is no such folder\n")
 
 
 def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,5 +110,7 @@ def _write(text: str, where: tuple[str, str, str], folder: str) -> None:
     searched = Path(folder).resolve() in [place.resolve() for place in paths.folders()]
     tell(f"written: {path}; this takes it:")
     tell_command(
-        "ptv2 train{} task={} model={} method={}".format("" if searched else f" --config-dir {folder}", *where)
+        "ptv2 train{} task={} model={} method={}".format(
+            "" if searched else f" --config-dir {shlex.quote(folder)}", *where
+        )
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ptv2.console.arguments import Parser, a_folder
 from ptv2.console.output import tell
 from ptv2.interchange.import_adapter import import_adapter
@@ -23,5 +25,5 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     folder = import_adapter(options.adapter, options.settings, options.config_dir)
-    tell(f"written: {folder}; `ptv2 evaluate {folder}` scores it")
+    tell(f"written: {folder}; `ptv2 evaluate {shlex.quote(str(folder))}` scores it")
     return 0

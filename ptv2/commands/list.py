@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ptv2.console import listings
@@ -96,6 +97,8 @@ def _runs(options: argparse.Namespace) -> Table:
     for run in RECORDS["runs"](options):
         text = f"dev {run['headline']} {run['dev']:.2f}" if run["headline"] else run["message"]
         rows.append((run["run"], run["state"], text))
+    if not rows:
+        tell(f"no run in {options.out}/" + ("" if Path(options.out).is_dir() else ", since there is no such folder"))
     return Table([replace(NAME, name="run"), Column("state"), TEXT], rows, f"runs in {options.out}/")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -63,9 +64,10 @@ def tell(message: str | Text, console: Console = err, *, indent: int = 2, width:
 
 
 def tell_command(command: str, console: Console = err) -> None:
-    """Print a command to copy, on lines that a shell reads as one."""
+    """Print a command to copy, on lines that a shell reads as one; what is quoted is not parted."""
     width = width_of(console.file)
-    spans = [(0, len(command))] if width is None else fold(command, width - 4, 2, cell_len)
+    whole = re.sub("'[^']*'", lambda quoted: quoted[0].replace(" ", "_"), command)
+    spans = [(0, len(command))] if width is None else fold(whole, width - 4, 2, cell_len)
     lines = [command[start:end] for start, end in spans]
     console.print(Text("  " + " \\\n    ".join(lines)), soft_wrap=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -244,7 +245,7 @@ def find_run(name: str, out: str = "runs") -> Path:
     if len(runs) <= MOST_LISTED:
         raise RunError(f"{unknown('run', name, [run.name for run in runs])} (looked in {folder}/)")
     near = get_close_matches(path.name, [run.name for run in runs], n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"`ptv2 list runs --out {folder}` lists them"
+    hint = f"did you mean {near[0]}?" if near else f"`ptv2 list runs --out {shlex.quote(folder)}` lists them"
     raise RunError(f"unknown run '{name}'; {hint} (looked at {len(runs)} runs in {folder}/)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -44,7 +45,7 @@ def show_study(search: Search, fixed: list[str]) -> None:
     run = Path(best.user_attrs[RUN])
     tell(f"its run: {run}", out)
     if (result := read_result(run)) is not None:
-        asked = f"task={result.task} model={result.model} method={result.method} out={run.parent}"
+        asked = f"task={result.task} model={result.model} method={result.method} {shlex.quote(f'out={run.parent}')}"
         has_place = not isinstance(recipe_place(result, None), str)
         tell("as a recipe:" if has_place else "all settings, ranked:", out)
         tell_command(f"ptv2 best {asked}{' --write DIR' if has_place else ''}", out)

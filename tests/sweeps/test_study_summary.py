@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 from records import result
 
+from ptv2.console import output
 from ptv2.run_folders.record import write_result
 
 optuna = pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not installed")
@@ -21,18 +23,20 @@ optuna = pytest.importorskip("optuna", reason="the extra ptv2[optuna] is not ins
     ids=["of a file", "named on the command line"],
 )
 def test_a_recipe_is_offered_where_there_is_a_place_for_it(
-    task: str, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: str, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ptv2.sweeps.study import OVERRIDES, RUN, Search
     from ptv2.sweeps.summary import show_study
 
-    run = tmp_path / "run"
-    run.mkdir()
+    monkeypatch.setattr(output, "width_of", lambda _: 60)
+    run = tmp_path / "my runs" / "run"
+    run.mkdir(parents=True)
     write_result(run, replace(result("p-tuning-v2", 1, 70.0), task=task, model="tiny"))
     trial = optuna.trial.create_trial(value=70.0, user_attrs={RUN: str(run), OVERRIDES: ["optim.lr=0.1"]})
     study: Any = SimpleNamespace(name="study", trials=[trial], best=trial)
     show_study(cast(Search, study), [])
-    *_, lead, command = capsys.readouterr().out.splitlines()
-    assert lead == said[0]
-    asked = f"ptv2 best task={task} model=tiny method=p-tuning-v2 out={tmp_path} {said[1]}"
-    assert command.strip() == asked.strip()
+    before, lead, command = capsys.readouterr().out.partition(said[0])
+    assert (before[-1:], lead) == ("\n", said[0])
+    asked = f"ptv2 best task={task} model=tiny method=p-tuning-v2".split()
+    read = subprocess.run(["sh", "-c", f"printf '%s\\n' {command.strip()}"], capture_output=True, text=True, check=True)
+    assert read.stdout.splitlines() == [*asked, f"out={tmp_path / 'my runs'}", *said[1].split()]
