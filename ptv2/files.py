@@ -93,6 +93,16 @@ def set_aside(path: str | Path) -> bool:
     return False
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise `PermissionError` where a file cannot be written, before there is anything to write."""
+    if _is_stream(Path(path)):
+        return
+    folder = Path(path).absolute().parent
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
 def write_text_whole(path: str | Path, text: str) -> None:
     """`write_bytes_whole` for UTF-8 text."""
     write_bytes_whole(path, text.encode("utf-8"))

@@ -16,7 +16,7 @@ from ptv2.data.formats import describe_files
 from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.experiment.prediction_files import format_rows
-from ptv2.files import write_text_whole
+from ptv2.files import check_writable, write_text_whole
 from ptv2.report.formats import count_of
 from ptv2.run_folders.processes import is_alone, is_main_process
 
@@ -50,6 +50,9 @@ def main(arguments: list[str]) -> int:
     parser.add_out()
     options = parser.parse_args(arguments)
     folder, config = open_trained(options.run, options.out)
+    for path in (options.output, options.official):
+        if path and path != STANDARD:
+            check_writable(path)
     task = trained_task(folder, config)
     with _input(options.input, task) as path:
         from ptv2.tasks.new import read_new  # imports numpy

@@ -227,6 +227,17 @@ def test_output_into_a_folder_is_refused(trained: Path, data: Path, tmp_path: Pa
     assert done.error.startswith(f"--output: {tmp_path} is a folder; expected the name of a file")
 
 
+def test_output_that_cannot_be_written_is_refused_before_anything_is_computed(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    words = ["predict", str(trained), "--input", str(data / "test.jsonl"), "--output", str(tmp_path / "new" / "x.csv")]
+    denied = "import os\nos.access = lambda path, mode: False\n"
+    done = finish(python("-c", f"{denied}{SCRIPT}", *words))
+    assert (done.code, done.error) == (2, f"{tmp_path / 'new' / 'x.csv'}: Permission denied")
+    assert "torch" not in done.out
+    assert not (tmp_path / "new").exists()
+
+
 def test_files_of_runs_made_before_are_no_matter(trained: Path, tmp_path: Path) -> None:
     """Predictions used to be lists without names; nothing reads them."""
     folder = shutil.copytree(trained, tmp_path / "runs" / trained.name)
