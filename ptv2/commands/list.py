@@ -80,8 +80,7 @@ def _models(options: argparse.Namespace) -> Table:
 def _recipes(options: argparse.Namespace) -> Table:
     rows = [(recipe["name"], recipe["kind"], recipe["source"]) for recipe in RECORDS["recipes"](options)]
     notes = [
-        "Used by itself is the recipe TASK/MODEL/METHOD, or else any/MODEL/METHOD; recipe=NAME uses another, "
-        "recipe=none uses none.",
+        "The recipe TASK/MODEL/METHOD is used, or else any/MODEL/METHOD; recipe=NAME takes another, recipe=none none.",
         "A run without a recipe has the defaults of its method (`ptv2 train --cfg job` shows them).",
     ]
     return Table([replace(NAME, name="recipe="), Column(""), replace(TEXT, name="source")], rows, "recipes", notes)

@@ -99,8 +99,7 @@ def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
 
     data = sys.stdin.buffer.read() if name == STANDARD else path.read_bytes()
     with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
-        path = Path(folder) / f"stdin{ending_of(data, task.config.shape)}"
-        path.write_bytes(data)
+        (path := Path(folder) / f"stdin{ending_of(data, task.config.shape)}").write_bytes(data)
         try:
             yield path
         except DataError as error:
