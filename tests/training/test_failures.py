@@ -187,7 +187,7 @@ def test_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
         (["prompt.length=500"], "the longest text that fits is 12 tokens (task.max_length); the longest prompt"),
         (
             ["prompt.length=600"],
-            "no text fits beside this prompt; the longest prompt beside this text is 499 tokens (prompt.length)",
+            "no text fits beside this prompt; the longest prompt beside this text is 494 tokens (prompt.length)",
         ),
         (["model.config.model_type=mamba"], "a mamba backbone has no keys and values for prompts: a state goes from"),
         (["model.config.model_type=bart"], "tiny: bart is an encoder-decoder; expected an encoder or a decoder"),
