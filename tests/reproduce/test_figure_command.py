@@ -32,7 +32,7 @@ def test_a_figure_of_ones_own_is_drawn_from_what_ran(tmp_path: Path) -> None:
     done = run(words, tmp_path)
     assert done.code == 1, done
     assert "not drawn: embedding 600 seed 4: " in done.err
-    assert "shorten prompt.length" in done.err
+    assert "the longest prompt beside this text is" in done.err
     folder = tmp_path / "results/figures"
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(files) == [f"lengths-mini-inference-tiny.{ending}" for ending in ("csv", "md", "png", "svg")]
