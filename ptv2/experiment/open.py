@@ -13,7 +13,7 @@ from ptv2.config.methods import METHODS
 from ptv2.config.multitask import missing, shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import Source, open_source
-from ptv2.errors import ConfigError, DataError, RunError
+from ptv2.errors import ConfigError, DataError, NetworkError, RunError
 from ptv2.experiment.read import reading
 from ptv2.models.checkpoints import check_backbone
 from ptv2.models.fingerprint import fingerprint
@@ -129,6 +129,7 @@ def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], confi
 
     Raises:
         DataError: all that it raised, in one.
+        NetworkError: the first that it raised, with what helps one of several tasks.
     """
     results, faults = {}, {}
     for name in parts:
@@ -136,6 +137,9 @@ def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], confi
             results[name] = make(name)
         except DataError as error:
             faults[name] = error
+        except NetworkError as error:
+            text, _, _ = str(error).partition("; or use local files")  # `data.dir` is of one task
+            raise NetworkError(f"multitask.tasks: {text}; or give multitask.dirs={{{name}: DIR}}") from error
     if faults:
         raise missing(faults, config) from next(iter(faults.values()))
     return results

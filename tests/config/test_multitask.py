@@ -12,7 +12,7 @@ from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash, run_name, shared_hash, shared_name
 from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.schema import RunConfig
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, NetworkError
 
 METHOD = "method=multitask-p-tuning-v2"
 TWO = "multitask.tasks=[mini-entities,mini-roles]"
@@ -261,3 +261,17 @@ def test_a_run_is_named_for_its_method() -> None:
         run_hash(config, "a", "model")
     with pytest.raises(ValueError, match="shared part s"):
         run_hash(compose(["model=tiny"]), "a", "model", "s")
+
+
+def test_a_task_of_several_that_the_hub_does_not_give() -> None:
+    """What helps a run of one task, data.dir, would be of another task here."""
+    from ptv2.data.hub import OTHER_SOURCES
+    from ptv2.experiment.open import for_each_task
+
+    def fail(name: str) -> None:
+        raise NetworkError(f"some/{name}: not reachable; {OTHER_SOURCES}")
+
+    config = compose(["task=mini-entities"])
+    with pytest.raises(NetworkError) as caught:
+        for_each_task({"conll03": config}, fail, config)
+    assert str(caught.value) == "multitask.tasks: some/conll03: not reachable; or give multitask.dirs={conll03: DIR}"
