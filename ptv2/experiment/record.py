@@ -94,14 +94,19 @@ def training_notes(trainer: Trainer) -> list[str]:
 def describe_company() -> int | None:
     """The jobs that began this training together, it included; None: it was alone."""
     member = current_member()
-    return member.group.joined if member is not None and member.group.joined > 1 else None
+    if member is None or not member.group.joined or member.group.company < 2:
+        return None
+    return member.group.company
 
 
 def company_notes(company: int | None) -> list[str]:
     """What a reader should know of a training together with other jobs."""
     if company is None:
         return []
-    return [f"trained together with {count_of(company - 1, 'other job')} over one backbone: times include theirs"]
+    others, member = count_of(company - 1, "other job"), current_member()
+    if member is not None and member.group.in_turn:
+        return [f"trained in turn with {others} over one backbone"]
+    return [f"trained together with {others} over one backbone: times include theirs"]
 
 
 def notes(data: EncodedData, model: PromptedModel) -> list[str]:

@@ -1,9 +1,9 @@
 """Several trainings over one frozen backbone: each in a thread of its own, of which one runs at a time.
 
 A training that needs the backbone waits until all others do; their rows then go through it in one pass, and their
-gradients come back in one. On a CPU, where more rows in a pass are no faster and padding to the longest costs, each
-training has passes of its own, step by step in turns. Everything else (batches, heads, clipping, updates, evaluations,
-states) is each training's own, as if it ran alone.
+gradients come back in one. Everything else (batches, heads, clipping, updates, evaluations, states) is each training's
+own, as if it ran alone. On a CPU, where more rows in a pass are no faster, padding to the longest costs, and threads of
+several trainings are in each other's way, one training follows the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ptv2.models.together import JointPass, Rows, why_alone
 from ptv2.training.state import random_state, restore_random_state
 from ptv2.training.stop import StopRequest
 
-# Types of devices on which each training has passes of its own.
+# Types of devices on which one training follows the other.
 SEPARATE = frozenset({"cpu"})
 
 _current: ContextVar[Member | None] = ContextVar("member", default=None)
@@ -56,10 +56,11 @@ class Member:
     def join(self, model: PromptedModel, accelerator: Accelerator) -> None:
         """Let `model`, which is to be trained, use the backbone together with the others."""
         if self.group.reason is None:
-            self.model, self.accelerator = model, accelerator
-            model.together = self
             self.group.joined += 1
             self.group.device = accelerator.device.type
+            if not self.group.in_turn:
+                self.model, self.accelerator = model, accelerator
+                model.together = self
 
     def forward(self, inputs: dict[str, Any], prompts: LayerPrompts | None) -> Tensor:
         """The backbone's last states, once all others wait too; a leaf whose gradient `backward` passes on."""
@@ -114,6 +115,7 @@ class Group:
         self.joined = 0  # trainings that were not finished before
         self.device = ""  # its type, once a training has joined
         self._note = note
+        self._size = 0
         self._backbone: Backbone | None = None
         self._passes: dict[JointPass, list[Member]] = {}
 
@@ -130,6 +132,16 @@ class Group:
             self._backbone = loaded
         return with_pooler_of(self._backbone, config.seed)
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether one training follows the other; known once one has joined."""
+        return self.device in SEPARATE
+
+    @property
+    def company(self) -> int:
+        """The trainings that share the backbone; in turn, nobody knows which of the later ones are finished."""
+        return self._size if self.in_turn else self.joined
+
     def run(self, works: Sequence[Callable[[], None]]) -> None:
         """Run all to their ends. A signal to stop is heeded by each training itself.
 
@@ -137,10 +149,10 @@ class Group:
             BaseException: what ended one of `works`, which catch what shall not end the others.
         """
         members = [Member(self, work) for work in works]
+        self._size = len(works)
         with StopRequest():
             while members:
-                for company in [[member] for member in members] if self.device in SEPARATE else [members]:
-                    self._step(company)
+                self._step(members)
                 members = [member for member in members if not member.ended]
 
     def _step(self, members: Sequence[Member]) -> None:

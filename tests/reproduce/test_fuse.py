@@ -47,7 +47,7 @@ def test_a_fused_table_goes_on_after_a_signal_and_one_failure_leaves_the_others(
     first = Command(fused, tmp_path)
 
     def under_way() -> bool:
-        return len({path.parent for path in (tmp_path / "runs").glob("*/state-*.safetensors")}) >= 2
+        return len({path.parent for path in (tmp_path / "runs").glob("*/state-*.safetensors")}) >= 1
 
     assert wait_until(under_way, lambda: first.running)
     first.signal(signal.SIGTERM)
@@ -61,7 +61,8 @@ def test_a_fused_table_goes_on_after_a_signal_and_one_failure_leaves_the_others(
     assert all("finite" in line for line in failed)
     results: list[dict[str, Any]] = [result_of(p.parent) for p in (tmp_path / "runs").glob("*/result.json")]
     assert sorted(result["seed"] for result in results) == [1, 2]
-    assert {(result["runtime"]["together"], result["runtime"]["resumed"]) for result in results} == {(4, 1)}
+    assert {result["runtime"]["together"] for result in results} == {4}
+    assert max(result["runtime"]["resumed"] for result in results) == 1
 
     again = run([*words, "methods=p-tuning-v2", "rows=good"], tmp_path)
     assert (again.code, "to make" in again.err) == (0, False), "the same runs, under the same names"

@@ -70,7 +70,7 @@ def one_pass() -> None:
 
 
 def own_passes() -> None:
-    """As it is on a CPU."""
+    """As it is on a CPU: one job follows the other."""
 
 
 def both(words: list[str], folder: Path, *, code: int = 0, before: Callable[[], None] = one_pass) -> Done:
@@ -156,8 +156,10 @@ def test_goes_on_after_a_kill(
     out = tmp_path / "fused"
     command = Command([*words, "seed=1,2,3", f"out={out}", *FUSED], tmp_path, before=before)
 
+    begun = 3 if before is one_pass else 1
+
     def under_way() -> bool:
-        return len({path.parent for path in out.glob("*/state-*.safetensors") if steps(path) > 12}) == 3
+        return len({path.parent for path in out.glob("*/state-*.safetensors") if steps(path) > 12}) == begun
 
     assert wait_until(under_way, lambda: command.running)
     command.signal(number)
@@ -168,7 +170,8 @@ def test_goes_on_after_a_kill(
     again = run([*words, "seed=3,1,2", f"out={out}", *fused], tmp_path, before=before)
     assert again.code == 0, again.err
     same_numbers(tmp_path / "alone", out)
-    assert all(result_of(folder)["runtime"]["resumed"] == 1 for folder in runs(out).values())
+    resumed = [result_of(folder)["runtime"]["resumed"] for folder in runs(out).values()]
+    assert (max(resumed), sum(resumed) >= begun) == (1, True)
 
 
 def steps(path: Path) -> int:
