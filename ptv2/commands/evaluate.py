@@ -34,7 +34,9 @@ def main(arguments: list[str]) -> int:
 
     if options.data_dir:
         config = on_files(config, options.data_dir)
-        source = open_source(config, [split for split in ORDER if split == options.split])
+        files = config.task.sources.files
+        named = files.files if files is not None else ORDER  # a split without a name for its file is refused below
+        source = open_source(config, [split for split in ORDER if split == options.split and split in named])
     else:
         check_own_data(folder, config)
         source = open_source(config)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -81,6 +82,15 @@ class Member:
         else:
             self._turn.release()
         self._done.acquire()
+
+    def run_here(self) -> None:
+        """Run it to its end in this thread: threads of their own are slower even one at a time."""
+        token = _current.set(self)
+        try:
+            self._work()
+        finally:
+            _current.reset(token)
+            self.ended = True
 
     def _wait(self, what: Literal["forward", "backward"]) -> None:
         self.waits_for, self.random = what, random_state()
@@ -151,6 +161,10 @@ class Group:
         members = [Member(self, work) for work in works]
         self._size = len(works)
         with StopRequest():
+            if "cpu" in SEPARATE and not torch.accelerator.is_available():
+                for member in members:
+                    member.run_here()
+                return
             while members:
                 self._step(members)
                 members = [member for member in members if not member.ended]
