@@ -87,6 +87,7 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
     assert drawn == {(m, x, s, g) for m, x, g in (("small", "22", -6.0), ("large", "109", -1.5)) for s in "12"}
     picture = (tmp_path / "records" / "scale.svg").read_text(encoding="utf-8")
     assert "Gap to fine-tuning" in picture
+    assert "not drawn" not in picture
 
 
 def on_other_data() -> list[Result]:

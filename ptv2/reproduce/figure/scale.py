@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptv2.config import paths
 from ptv2.config.compose import compose
@@ -120,7 +120,8 @@ def recorded_gaps(results: Iterable[Result], method: str) -> tuple[Gaps, list[Po
         if models > 1:
             points += gaps
     tasks, names = (tuple(dict.fromkeys(getattr(point, name) for point in points)) for name in ("task", "model"))
-    return Gaps(tasks, names, (Series(name=method, overrides=(f"method={method}",)),)), points
+    found = Gaps(tasks, names, (Series(name=method, overrides=(f"method={method}",)),))
+    return found, [replace(point, series=found.label(point.task, method)) for point in points]
 
 
 def _gaps_of_model(task: str, results: Sequence[Result], method: str) -> list[Point]:
