@@ -64,7 +64,8 @@ def test_a_fused_table_goes_on_after_a_signal_and_one_failure_leaves_the_others(
     results: list[dict[str, Any]] = [result_of(p.parent) for p in (tmp_path / "runs").glob("*/result.json")]
     assert sorted(result["seed"] for result in results) == [1, 2]
     assert {result["runtime"]["together"] for result in results} <= {4, int(found[1])}
-    assert {result["runtime"]["resumed"] for result in results} <= {0, 1}
+    resumed = [result["runtime"]["resumed"] for result in results]
+    assert found[1] < "4" or 1 in resumed, "the run that had begun went on, unless it had ended"
 
     again = run([*words, "methods=p-tuning-v2", "rows=good"], tmp_path)
     assert (again.code, "to make" in again.err) == (0, False), "the same runs, under the same names"

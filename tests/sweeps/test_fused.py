@@ -126,9 +126,10 @@ def test_heads(task: str, method: str, backbone: Path, tmp_path: Path) -> None:
     same_numbers(tmp_path / "alone", tmp_path / "fused")
 
 
-def test_one_fails_and_one_stops_early(data: Path, backbone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [one_pass, own_passes])
+def test_one_fails_and_one_stops_early(before: Callable[[], None], data: Path, backbone: Path, tmp_path: Path) -> None:
     words = words_of(data, backbone, "optim.lr=0.01,1e29,0.02", "trainer.epochs=6", "trainer.patience=1", "seed=1")
-    done = both([*words, "optim.clip=null"], tmp_path, code=1)
+    done = both([*words, "optim.clip=null"], tmp_path, code=1, before=before)
     same_numbers(tmp_path / "alone", tmp_path / "fused")
     assert len(runs(tmp_path / "fused")) == 2
     assert "finite" in done.out + done.err
