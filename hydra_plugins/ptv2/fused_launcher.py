@@ -36,6 +36,7 @@ class FusedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs, each in a thread of its own where it has company."""
+        from ptv2.collector import collector_paused
         from ptv2.console.output import err, tell
         from ptv2.sweeps.fusing import choose_groups, settings_of
 
@@ -58,7 +59,8 @@ class FusedLauncher(Launcher):
             if len(group) == 1:
                 work(group[0])()
                 continue
-            from ptv2.training.together import Group
+            with collector_paused():
+                from ptv2.training.together import Group
 
             err.is_interactive = False  # one bar for each would take the screen
             Group(tell).run([work(number) for number in group])

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from ptv2.collector import collector_paused
 from ptv2.config.compose import compose, to_run_config
 from ptv2.config.spelling import options_first
 from ptv2.console.fault_log import answer
@@ -89,7 +90,8 @@ def train_together(words: Sequence[str]) -> int:
             tell(f"{error_start(number)}{outcome.message}")
         ended.append(outcome)
 
-    from ptv2.training.together import Group
+    with collector_paused():
+        from ptv2.training.together import Group
 
     Group(tell).run([partial(work, number) for number in range(len(jobs))])
     for outcome in ended:

@@ -12,8 +12,10 @@ import pytest
 from commandline import (
     Command,
     Done,
+    finish,
     log_lines,
     numbers,
+    python,
     result_of,
     run,
     train_words,
@@ -24,6 +26,7 @@ from commandline import (
 
 from ptv2.config.schema import RunConfig
 from ptv2.sweeps.fusing import choose_groups
+from ptv2.sweeps.job import SEPARATOR, TOGETHER
 
 FUSED = ("-m", "hydra/launcher=fused")
 OFF = ("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0")
@@ -185,6 +188,27 @@ def test_second_time_nothing_is_repeated(data: Path, backbone: Path, tmp_path: P
     again = run([*words, *FUSED], tmp_path)
     assert again.code == 0
     assert again.out.count("finished before; nothing was repeated") == 2
+
+
+def as_launched(words: list[str]) -> list[str]:
+    return [*words, "seed=1,2", *FUSED]
+
+
+def as_reproduced(words: list[str]) -> list[str]:
+    first, *settings = words
+    return [first, TOGETHER, *settings, SEPARATOR, *settings, "seed=1"]
+
+
+@pytest.mark.parametrize("command", [as_launched, as_reproduced])
+def test_collections_skip_what_torch_brought(
+    command: Callable[[list[str]], list[str]], data: Path, backbone: Path, tmp_path: Path
+) -> None:
+    """Where they do not, the one after each job takes half a second."""
+    code = "import gc, sys; from ptv2.cli import main; code = main(); print(gc.get_freeze_count()); sys.exit(code)"
+    words = [*words_of(data, backbone, "optim.lr=0.01", "trainer.max_steps=1"), f"out={tmp_path / 'out'}"]
+    done = finish(python("-c", code, *command(words)))
+    assert done.code == 0, done.err
+    assert int(done.out.split()[-1]) > 100_000
 
 
 def test_logs_are_apart(data: Path, backbone: Path, tmp_path: Path) -> None:
