@@ -19,6 +19,19 @@ def folds_of(result: Result) -> int | None:
     return number if isinstance(number, int) else None
 
 
+def examples_of(result: Result) -> list[Any]:
+    """What tells the examples of a result from those of others; of cross-validation, whose parts differ in size, all.
+
+    Returns:
+        The fingerprint of the data with the numbers of examples; of folds with their number, seed and limits.
+    """
+    fingerprint, settings = result.data["fingerprint"], result.config.get("data") or {}
+    if (number := folds_of(result)) is None:
+        return [fingerprint, result.data["examples"]]
+    limits = {split: count for split, count in (settings.get("limit") or {}).items() if count is not None}
+    return [fingerprint, number, settings.get("seed", 0), limits]
+
+
 def pool_folds(results: Sequence[Result]) -> list[Result]:
     """Put the folds of each seed together; results of runs without folds stay as they are.
 

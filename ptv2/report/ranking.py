@@ -13,7 +13,7 @@ from ptv2.config import identity
 from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
-from ptv2.report.folds import pool_folds
+from ptv2.report.folds import examples_of, pool_folds
 from ptv2.report.formats import count_of, format_score, group_by
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
@@ -75,7 +75,7 @@ def on_most_data(results: Sequence[Result]) -> list[Result]:
     """The runs that share their data: of several data sets those with most training examples, then with most runs."""
 
     def kind(result: Result) -> str:
-        return json.dumps([result.data["fingerprint"], result.data["examples"], result.headline], sort_keys=True)
+        return json.dumps([*examples_of(result), result.headline], sort_keys=True)
 
     groups = group_by(results, kind)
     return max(groups.values(), key=lambda runs: (runs[0].data["examples"]["train"], len(runs)), default=[])

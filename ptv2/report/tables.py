@@ -20,7 +20,7 @@ from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
-from ptv2.report.folds import POOLED, folds_of, missing_folds, pool_folds
+from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, pool_folds
 from ptv2.report.formats import format_csv, format_markdown, format_score, group_by
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
 from ptv2.run_folders.directory import SHARED
@@ -246,10 +246,7 @@ def _what_decides(result: Result) -> str:
         backbone = None
     elif sha256 := result.backbone.get("sha256"):
         backbone = [sha256, config.model.revision]
-    data: list[Any] = [result.data["fingerprint"], result.data["examples"]]
-    if config.data.folds is not None:  # parts differ by an example
-        data = [result.data["fingerprint"], config.data.folds, config.data.seed]
-    return same_but_seed(config, data, json.dumps(backbone), (result.shared or {}).get("data"))
+    return same_but_seed(config, examples_of(result), json.dumps(backbone), (result.shared or {}).get("data"))
 
 
 def _row(group: Sequence[Result], split: str) -> Row:

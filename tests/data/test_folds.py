@@ -20,7 +20,7 @@ from ptv2.data.sources import open_source
 from ptv2.data.split import take_fold
 from ptv2.errors import ConfigError, DataError
 from ptv2.report.folds import pool_folds
-from ptv2.report.ranking import ranked
+from ptv2.report.ranking import on_most_data, ranked
 from ptv2.report.tables import markdown, rows
 from ptv2.run_folders.record import Result
 
@@ -127,6 +127,18 @@ def test_a_table_shows_folds_as_one_score_of_each_seed(data: Path) -> None:
     (setting,) = ranked(runs)
     assert setting.seeds == (1, 2)
     assert pool_folds(runs[:1])[0].data["folds"] == [0]
+
+
+def test_folds_of_other_data_are_other_rows_and_those_of_one_set_compete_together(data: Path) -> None:
+    """Parts differ by an example, which makes them no other data; a limit does."""
+    whole = [of_fold(data, number, 1, 60.0 + number, 33 + (number == 0)) for number in range(3)]
+    few = [of_fold(data, number, 1, 90.0, 10) for number in range(3)]
+    for one in few:
+        one.config["data"] = one.config["data"] | {"limit": {"train": 20, "dev": None}}
+        one.data["examples"] = {"train": 20, "dev": 10}
+    assert on_most_data([*few, *whole]) == whole
+    assert sorted(row.dev for row in rows([*whole, *few])) == [pytest.approx(61.0, abs=0.1), 90.0]
+    assert pool_folds(on_most_data(whole))[0].data["folds"] == [0, 1, 2]
 
 
 def test_the_command_makes_a_run_of_each_and_the_table_one_line(data: Path, tmp_path: Path) -> None:
