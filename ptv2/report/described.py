@@ -24,16 +24,7 @@ def describe_settings(group: Sequence[Result]) -> str:
     rate = config["optim"][method.rate] or config["optim"]["lr"]
     words = [f"lr {rate:g}", describe_length(group)]
     if method.prompts is not None:
-        prompt = config["prompt"]
-        words.insert(0, f"P {prompt['length']}")
-        if method.prompts == "deep":
-            words += [str(prompt["layers"])] if prompt["layers"] != "all" else []
-            words += [prompt["form"]] if prompt["form"] != "key-value" else []
-            words += [prompt["reparameterization"]] if prompt["reparameterization"] != "none" else []
-            words += [prompt["positions"]] if prompt["positions"] != "shifted" else []
-        words += [f"{prompt['init']} init"] if prompt["init"] != "normal" else []
-        usual = PromptConfig.model_fields["dropout"].default
-        words += [f"prompt dropout {prompt['dropout']:g}"] if prompt["dropout"] != usual else []
+        words = [f"P {config['prompt']['length']}", *words, *_describe_prompt(config["prompt"], method.prompts)]
     if method.backbone == "lora":
         words = [*_describe_lora(config["lora"]), *words]
     if (dropout := config["model"]["hidden_dropout"]) is not None:
@@ -53,6 +44,17 @@ def describe_settings(group: Sequence[Result]) -> str:
     if config["trainer"]["precision"] != "fp32":
         words.append(config["trainer"]["precision"])
     return ", ".join(words)
+
+
+def _describe_prompt(prompt: Mapping[str, Any], kind: str) -> list[str]:
+    """What is unusual about prompts of a kind (deep, shallow), of what that kind uses."""
+    usual = PromptConfig()
+    keys = ("layers", "form", "reparameterization", "positions") if kind == "deep" else ("reparameterization",)
+    words = [str(prompt[key]) for key in keys if prompt[key] != getattr(usual, key)]
+    words += [f"{prompt['init']} init"] if prompt["init"] != usual.init else []
+    if kind == "deep" and prompt["dropout"] != usual.dropout:
+        words.append(f"prompt dropout {prompt['dropout']:g}")
+    return words
 
 
 def _describe_lora(lora: Mapping[str, Any]) -> list[str]:
