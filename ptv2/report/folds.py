@@ -32,6 +32,16 @@ def examples_of(result: Result) -> list[Any]:
     return [fingerprint, number, settings.get("seed", 0), limits]
 
 
+def name_examples(result: Result) -> str:
+    """The fingerprint of the data, a slash, and in words what else `examples_of` has for training."""
+    fingerprint, *which = examples_of(result)
+    if folds_of(result) is None:
+        return f"{fingerprint}/{which[0]['train']}"
+    number, seed, limits = which
+    limited = "".join(f", {split} {count}" for split, count in sorted(limits.items()))
+    return f"{fingerprint}/{number} folds by {seed}{limited}"
+
+
 def pool_folds(results: Sequence[Result]) -> list[Result]:
     """Put the folds of each seed together; results of runs without folds stay as they are.
 

@@ -20,7 +20,7 @@ from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
-from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, pool_folds
+from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, name_examples, pool_folds
 from ptv2.report.formats import format_csv, format_markdown, format_score, group_by
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
 from ptv2.run_folders.directory import SHARED
@@ -257,7 +257,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
             values.setdefault(metric, {})[result.seed] = value
     return Row(
         task=first.task,
-        data=f"{first.data['fingerprint']}/{first.data['examples']['train']}",
+        data=name_examples(first),
         model=first.model,
         method=first.method,
         settings=describe_settings(group),

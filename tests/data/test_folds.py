@@ -21,7 +21,7 @@ from ptv2.data.split import take_fold
 from ptv2.errors import ConfigError, DataError
 from ptv2.report.folds import pool_folds
 from ptv2.report.ranking import on_most_data, ranked
-from ptv2.report.tables import markdown, rows
+from ptv2.report.tables import baselines_of, markdown, rows
 from ptv2.run_folders.record import Result
 
 ROWS = st.lists(st.tuples(st.integers(0, 20), st.sampled_from("ab")), min_size=2, max_size=60)
@@ -107,9 +107,9 @@ def test_folds_without_a_number_are_a_sweep() -> None:
         every_fold(["+sweep=optuna", "data.folds=3"])
 
 
-def of_fold(data: Path, number: int, seed: int, dev: float, examples: int) -> Result:
-    config = compose(words(data, "data.folds=3", f"data.fold={number}", f"seed={seed}")).model_dump(mode="json")
-    one = result("p-tuning-v2", seed, dev, config=config)
+def of_fold(data: Path, number: int, seed: int, dev: float, examples: int, method: str = "p-tuning-v2") -> Result:
+    more = ["data.folds=3", f"data.fold={number}", f"seed={seed}", f"method={method}"]
+    one = result(method, seed, dev, config=compose(words(data, *more)).model_dump(mode="json"))
     one.data["examples"] = one.data["examples"] | {"dev": examples, "train": 100 - examples}
     return one
 
@@ -139,6 +139,16 @@ def test_folds_of_other_data_are_other_rows_and_those_of_one_set_compete_togethe
     assert on_most_data([*few, *whole]) == whole
     assert sorted(row.dev for row in rows([*whole, *few])) == [pytest.approx(61.0, abs=0.1), 90.0]
     assert pool_folds(on_most_data(whole))[0].data["folds"] == [0, 1, 2]
+
+
+def test_a_seed_that_lacks_folds_is_compared_too(data: Path) -> None:
+    """The mean size of fewer parts may round to another number of examples."""
+    sizes = [20, 20, 10]
+    runs = [of_fold(data, number, 1, 60.0, size) for number, size in enumerate(sizes)]
+    tuned = of_fold(data, 0, 1, 62.0, 20, "fine-tuning")
+    first, second = baselines_of(rows([*runs, tuned]))
+    assert first is None
+    assert second is not None
 
 
 def test_the_command_makes_a_run_of_each_and_the_table_one_line(data: Path, tmp_path: Path) -> None:
