@@ -173,6 +173,32 @@ def test_a_pass_is_counted_once_and_as_plan_counts_it(tmp_path: Path, monkeypatc
     assert cost.example_count(compose(["task=mini-inference", "model=tiny"])) == 1440
 
 
+def test_examples_are_counted_anew_where_another_part_of_them_is_dev(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTV2_CACHE", str(tmp_path / "cache"))
+    rows = [{"sentence": f"text {number}", "label": number % 2} for number in range(40)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["task=classification", f"data.dir={tmp_path}", "model=tiny"]
+    shares = {
+        "data.split=0.25": 30,
+        "data.split=0.5": 20,
+        "data.folds=4 data.fold=0": 30,
+        "data.folds=8 data.fold=0": 35,
+    }
+    assert {share: cost.example_count(compose([*words, *share.split()])) for share in shares} == shares
+
+
+def test_shots_are_of_each_class() -> None:
+    words = ["task=cb", "data.dir=.", "data.source=files", "model=tiny"]
+    few, as_many = (compose([*words, more]) for more in ("data.shots=4", "data.limit.train=12"))
+    assert work(_job(few)) == work(_job(as_many)) < work(_job(compose([*words, "data.shots=5"])))
+
+
+def _job(config: RunConfig) -> Job:
+    return Job(Cell(("cell",), ()), config.seed, (), config, None, None)
+
+
 @pytest.mark.parametrize(
     ("words", "fits"),
     [

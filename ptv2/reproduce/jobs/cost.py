@@ -53,11 +53,12 @@ def example_count(config: RunConfig) -> int:
     Raises:
         DataError: the data are not right.
     """
-    hub, limit = config.task.sources.hub, config.data.limit.get("train")
+    hub = config.task.sources.hub
     if config.data.source == "hub" and hub is not None and hub.examples is not None:
         return config.data.most(hub.examples, label_count(config) if config.task.shape == "classify" else 1)
     source = open_source(config)
-    key = hashlib.sha256(f"{source.fingerprint} {limit} {config.task.model_dump_json()}".encode()).hexdigest()[:32]
+    data = config.data.model_dump_json(exclude={"dir", "workers"})  # a limit, or the part that is dev
+    key = hashlib.sha256(f"{source.fingerprint} {data} {config.task.model_dump_json()}".encode()).hexdigest()[:32]
 
     def count() -> dict[str, Any]:
         from ptv2.tasks.load import load_task

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from ptv2.config.methods import METHODS
 from ptv2.config.schema import RunConfig
 from ptv2.data.records import find_files
 from ptv2.errors import Ptv2Error, RunError
+from ptv2.reproduce.jobs.cost import label_count
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.run_folders.directory import find_runs, read_config
 from ptv2.run_folders.metrics_log import read_lines
@@ -151,13 +154,14 @@ def work(job: Job) -> float:
 
 def _tokens(config: RunConfig) -> float:
     """About how many tokens an epoch has: by the size of the training file, or the published size of a hub's set."""
-    sources, limit = config.task.sources, config.data.limit.get("train") or config.data.shots
-    most = float(limit * config.task.max_length) if limit else float("inf")
+    sources, limited = config.task.sources, config.data.limit.get("train") or config.data.shots
+    classes = label_count(config) if config.task.shape == "classify" else 1
+    most = float(config.data.most(sys.maxsize, classes) * config.task.max_length) if limited else math.inf
     if config.data.source == "files" and sources.files is not None and config.data.dir is not None:
         try:
             path: Path = find_files(sources.files, config.data.dir)["train"]
         except Ptv2Error:
-            return most if limit else 1.0
+            return most if limited else 1.0
         files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
         return min(most, sum(file.stat().st_size for file in files) / BYTES_A_TOKEN)
     if config.data.source == "hub" and sources.hub is not None and sources.hub.examples is not None:
