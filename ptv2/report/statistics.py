@@ -194,9 +194,9 @@ def read_fractions(run: Path, split: str, score: str) -> tuple[Fractions, str] |
         fractions = [
             (np.array(over, dtype=float), np.array(under, dtype=float)) for over, under in tree["scores"][score]
         ]
+        return fractions, str(tree["unit"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return fractions, str(tree["unit"])
 
 
 def _mean_score(times: np.ndarray, runs: Sequence[Fractions]) -> np.ndarray:

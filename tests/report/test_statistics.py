@@ -179,3 +179,5 @@ def test_the_files_of_a_run_give_its_score(tmp_path: Path) -> None:
         assert statistics.score_of(found) == pytest.approx([100 * value])
     assert statistics.read_fractions(tmp_path, "test", "f1") is None, "runs that kept no such file have no bootstrap"
     assert statistics.read_fractions(tmp_path, "dev", "accuracy") is None
+    (tmp_path / "fractions-test.json").write_text('{"scores": {"f1": [[[1.0], [1.0]]]}}')
+    assert statistics.read_fractions(tmp_path, "test", "f1") is None, "nor has one that does not say of what it is"

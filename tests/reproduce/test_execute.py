@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -19,6 +21,7 @@ from records import result
 from ptv2.config.compose import compose
 from ptv2.errors import Interrupted
 from ptv2.reproduce.jobs import execute
+from ptv2.reproduce.jobs.children import error_of
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.run_folders.record import write_result
 
@@ -176,3 +179,12 @@ def when(path: Path, act: Callable[[], None]) -> None:
     while not path.exists():
         time.sleep(0.01)
     act()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(-9, "killed by SIGKILL (memory"), (-35, "killed by signal 35"), (7, "exit code 7")]
+)
+def test_a_child_that_says_nothing_is_described_by_its_end(code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    child: Any = SimpleNamespace(process=SimpleNamespace(returncode=code), log=tmp_path / "log")
+    assert str(error_of(child)).startswith(said)

@@ -153,6 +153,6 @@ def error_of(child: Child, first: str = ERROR) -> str | None:
     if code == 0:
         return None
     if code < 0:
-        name = signal.Signals(-code).name
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
         return f"killed by {name}" + (" (memory that ran out?)" if name == "SIGKILL" else "")
     return f"{first_line(Exception(lines[-1])) if lines else f'exit code {code}'} ({log})"
