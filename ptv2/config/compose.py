@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from ptv2.config import multitask, paths, recipes
 from ptv2.config.faults import describe_faults
 from ptv2.config.hub_names import split_revision
+from ptv2.config.own_files import SETTINGS
 from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import MULTITASK_ONLY, RunConfig
 from ptv2.config.spelling import spelled
@@ -56,7 +57,12 @@ _ANSWERS = (
         "{0}.yaml: a list, mapping or single value where another of these is expected",
     ),
 )
-_SECTIONS = frozenset(("data", "prompt", "lora", "head", "optim"))  # sections of conf/config.yaml that are no group
+# Sections of settings that are no group, whose name alone would choose a file.
+_SECTIONS = frozenset(
+    name
+    for name, field in RunConfig.model_fields.items()
+    if isinstance(kind := field.annotation, type) and issubclass(kind, BaseModel) and name not in SETTINGS
+)
 # What Hydra raises for wrong input; ValueError: a group that is set to null.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError, RecursionError)
 

@@ -20,7 +20,7 @@ from ptv2.reproduce.compare import make
 from ptv2.reproduce.compare.finalists import Finalist, run_finalists
 from ptv2.reproduce.compare.options import CompareOptions, read_compare_settings
 from ptv2.reproduce.compare.search import Pick, Search, mean_epochs
-from ptv2.reproduce.compare.write import notes_of
+from ptv2.reproduce.compare.write import format_command, notes_of
 from ptv2.reproduce.jobs.execute import JobStatus
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.reproduce.table.entries import entries
@@ -281,3 +281,9 @@ def test_a_setting_that_fails_with_other_seeds_is_not_taken() -> None:
     assert taken.pick.settings == ["optim.lr=1"]
     assert other.dev == {1: 84.0, 2: 56.4}
     assert other.note == "made p-tuning-v2, finalist not taken: optim.lr=2  dev 70.2 ± 19.5 (seeds 1, 2)"
+
+
+@pytest.mark.parametrize(("words", "said"), [([], False), (["margin=0.5"], True), (["margin=1"], False)])
+def test_the_printed_command_has_a_margin_of_its_own(words: list[str], said: bool) -> None:
+    options = read_compare_settings(["task=mini-inference", *words])
+    assert (" margin=" in format_command(options)) == said

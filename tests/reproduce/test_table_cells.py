@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ptv2.config.methods import METHODS
 from ptv2.errors import ConfigError
 from ptv2.reproduce.jobs import feasible
 from ptv2.reproduce.jobs.list_jobs import Job
@@ -151,6 +152,10 @@ def test_filters_choose_rows_columns_methods_and_seeds() -> None:
     assert request.stem == "table2-roberta-large-rte-wsc-p-tuning-v2", "the whole table's files are not overwritten"
     assert read_table_request(ask("table=2")).stem == "table2"
     assert read_table_request(ask("table=2", "model=minilm")).stem == "table2-minilm"
+    rows, every = "rows=bert-large,roberta-large,glm-xlarge", ",".join(METHODS)
+    columns = ["boolq,cb,copa,multirc,record,rte,wic", "boolq,cb,copa,multirc,record,rte,wsc"]
+    stems = {read_table_request(ask("table=2", rows, f"columns={some}", f"methods={every}")).stem for some in columns}
+    assert [len(stem) for stem in stems] == [120, 120], "nor those of another long choice"
 
 
 def test_methods_that_the_table_has_not_stand_behind_its_own() -> None:

@@ -161,7 +161,9 @@ def test_another_margin_is_another_verdict(tmp_path: Path) -> None:
     comparison = entry(found, "rte", PT2).comparison
     assert comparison is not None
     assert not comparison.equivalent
-    assert "within 0.05 points" in lay_out(request, found, options).caption
+    document = lay_out(request, found, options)
+    assert "within 0.05 points" in document.caption
+    assert document.notes[0].endswith(" margin=0.05"), "the command makes this very table"
 
 
 def test_runs_scored_on_other_data_are_not_resampled_together(tmp_path: Path) -> None:

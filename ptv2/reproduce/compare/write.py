@@ -26,7 +26,7 @@ from ptv2.reproduce.table.as_csv import as_records, comma_separated
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry, entries
 from ptv2.reproduce.table.layout import against_text, lay_out, score_text
-from ptv2.reproduce.table.notes import caption, clean, facts, shareable_word
+from ptv2.reproduce.table.notes import caption, clean, facts, margin_words, shareable_word
 
 SCHEMA = 1  # of the JSON
 
@@ -147,6 +147,7 @@ def format_command(options: CompareOptions) -> str:
     words += [f"finalists={options.finalists}"] if options.finalists > 1 else []
     words += [f"sweep={options.sweep}"] if options.sweep != "optuna" else []
     words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
+    words += margin_words(options)
     settings = [word for word in options.overrides if word != "recipe=none"]
     words += [shlex.quote(shareable_word(word, options)) for word in (*settings, *options.ranges, *options.of_search)]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []

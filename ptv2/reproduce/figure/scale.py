@@ -11,6 +11,7 @@ from ptv2.config.compose import compose
 from ptv2.config.methods import BASELINE
 from ptv2.errors import ConfigError
 from ptv2.report import tables
+from ptv2.report.folds import examples_of
 from ptv2.report.formats import group_by
 from ptv2.report.plots import PAPER, Curve, Mark, Words
 from ptv2.report.points import Point, point_of
@@ -142,7 +143,7 @@ def _gaps_of_model(task: str, results: Sequence[Result], method: str) -> list[Po
 
 def _examples(result: Result) -> str:
     """What tells the sets that were trained and scored on from others."""
-    return json.dumps([result.data["fingerprint"], result.data["examples"]], sort_keys=True)
+    return json.dumps(examples_of(result), sort_keys=True)
 
 
 def label_gaps(gaps: Gaps, points: Sequence[Point], title: str, x: str, paper: Sequence[Curve]) -> Words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ptv2.config import paths
 from ptv2.config.methods import METHODS, MULTITASK
@@ -215,4 +216,5 @@ def _stem(options: Options, backbone: str | None, names: Sequence[Sequence[str]]
     parts += [] if backbone is None else [backbone]
     for asked, chosen in zip((options.rows, options.columns, options.methods), names, strict=True):
         parts += chosen if asked else []
-    return "-".join(parts)[:LONGEST]
+    stem = "-".join(parts)
+    return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 9]}-{sha256(stem.encode()).hexdigest()[:8]}"

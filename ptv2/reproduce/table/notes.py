@@ -9,7 +9,7 @@ from pathlib import Path
 from ptv2.config import paths
 from ptv2.config.multitask import in_override
 from ptv2.report.statistics import LEVEL, RESAMPLES
-from ptv2.reproduce.options import Options
+from ptv2.reproduce.options import MARGIN, Options
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry
 from ptv2.run_folders.environment import in_words
@@ -75,9 +75,15 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     words.append(f"seeds={','.join(map(str, seeds))}")
     words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
     words += [f"share={options.share}"] if options.share else []
+    words += margin_words(options)
     words += [shlex.quote(shareable_word(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []
     return f"ptv2 reproduce {' '.join(words)}"
+
+
+def margin_words(options: Options) -> list[str]:
+    """The word of a margin other than the usual one, which decides what is marked as equivalent."""
+    return [f"margin={options.margin:g}"] if options.margin != MARGIN else []
 
 
 def _tests(request: TableRequest, entries: Sequence[Entry], margin: float) -> str:
