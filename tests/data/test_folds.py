@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from ptv2.errors import ConfigError, DataError
 from ptv2.report.folds import pool_folds
 from ptv2.report.ranking import on_most_data, ranked
 from ptv2.report.tables import baselines_of, markdown, rows
+from ptv2.reproduce.figure.scale import recorded_gaps
 from ptv2.run_folders.record import Result
 
 ROWS = st.lists(st.tuples(st.integers(0, 20), st.sampled_from("ab")), min_size=2, max_size=60)
@@ -149,6 +151,17 @@ def test_a_seed_that_lacks_folds_is_compared_too(data: Path) -> None:
     first, second = baselines_of(rows([*runs, tuned]))
     assert first is None
     assert second is not None
+
+
+def test_folds_are_one_set_of_examples_in_a_line_over_backbones(data: Path) -> None:
+    runs = []
+    for model in ("small", "large"):
+        for number, (size, gap) in enumerate([(34, -2.0), (33, 1.0), (33, 1.0)]):
+            for method, dev in (("fine-tuning", 80.0), ("p-tuning-v2", 80.0 + gap)):
+                one = of_fold(data, number, 1, dev, size, method)
+                runs.append(replace(one, model=model, name=f"{model}-{method}-{number}"))
+    _, points = recorded_gaps(runs, "p-tuning-v2")
+    assert {(point.model, point.value) for point in points} == {("small", -0.02), ("large", -0.02)}
 
 
 def test_the_command_makes_a_run_of_each_and_the_table_one_line(data: Path, tmp_path: Path) -> None:
