@@ -66,7 +66,28 @@ def decisive(config: RunConfig) -> Tree:
         tree["prompt"] = {key: tree["prompt"][key] for key in SHALLOW}
     else:
         tree["prompt"].pop("embedding")
+    for key in _unused(config):
+        section, name = key.split(".")
+        tree[section][name] = type(getattr(config, section)).model_fields[name].default
     return {key: value for key, value in tree.items() if key not in method.ignored}
+
+
+def _unused(config: RunConfig) -> list[str]:
+    """The settings that say nothing beside others: rates of what is not trained, numbers of what was not chosen.
+
+    They count with their defaults, so that runs which left them alone keep their names.
+    """
+    is_linear = config.head.kind == "linear"
+    used = {
+        "optim.prompt_lr": config.tuning.prompts is not None,
+        "optim.head_lr": is_linear,
+        "optim.backbone_lr": config.tuning.backbone is not None,
+        "optim.decay": config.optim.schedule == "exponential",
+        "prompt.init_std": config.prompt.init == "normal",
+        "prompt.mlp_hidden": config.prompt.reparameterization == "mlp",
+        "head.dropout": is_linear,  # of spans too, which have none: two recipes say so, and their runs keep their names
+    }
+    return [key for key, is_used in used.items() if not is_used]
 
 
 def deciding(config: RunConfig, data: str, model: str, shared: str | None = None, *, earlier: bool = False) -> Tree:

@@ -177,6 +177,31 @@ def test_a_method_ignores_the_prompt_settings_that_it_does_not_use(
     assert sorted(changed) == deciding_for
 
 
+@pytest.mark.parametrize(
+    ("word", "beside", "counts"),
+    [
+        ("optim.prompt_lr=0.5", "method=fine-tuning", False),
+        ("optim.prompt_lr=0.5", "method=head-only", False),
+        ("optim.prompt_lr=0.5", "method=prompt-tuning", True),
+        ("optim.backbone_lr=0.5", "method=p-tuning-v2", False),
+        ("optim.backbone_lr=0.5", "method=lora", True),
+        ("optim.head_lr=0.5", "head.kind=verbalizer", False),
+        ("optim.head_lr=0.5", "head.kind=linear", True),
+        ("optim.decay=0.5", "optim.schedule=linear", False),
+        ("optim.decay=0.5", "optim.schedule=exponential", True),
+        ("prompt.init_std=0.5", "prompt.init=vocabulary", False),
+        ("prompt.init_std=0.5", "prompt.reparameterization=mlp", True),
+        ("prompt.mlp_hidden=8", "prompt.reparameterization=none", False),
+        ("prompt.mlp_hidden=8", "prompt.reparameterization=mlp", True),
+        ("head.dropout=0.5", "head.kind=verbalizer", False),
+        ("head.dropout=0.5", "task=mini-entities", True),
+    ],
+)
+def test_a_setting_that_nothing_reads_makes_no_other_run(word: str, beside: str, counts: bool) -> None:
+    words = ["model=tiny", "recipe=none", *([] if beside.startswith("task=") else ["task=mini-inference"]), beside]
+    assert (identity(compose([*words, word])) != identity(compose(words))) == counts
+
+
 def test_a_template_by_number_is_the_template() -> None:
     one = compose(["task=wic", "task.template=1"])
     other = compose(["task=wic", "task.template=0"])
