@@ -6,6 +6,7 @@ RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.js
 table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records, and
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
+The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, as its page does.
 """
 
 from __future__ import annotations
@@ -92,6 +93,12 @@ def page(task: str, results: list[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def trial_seeds(folder: Path) -> set[tuple[str, int]]:
+    """The tasks, each with the seed of its trials, of the comparisons in a folder."""
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("compare-*.json"))]
+    return {(search["task"], tree["trial_seed"]) for tree in files for search in tree["searches"]}
+
+
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:
     """Draw deep prompts' gap to fine-tuning for tasks that several backbones were trained on, beside the paper's."""
     gaps, points = recorded_gaps(results, "p-tuning-v2")
@@ -118,11 +125,12 @@ def main() -> int:
                 path = options.records / f"{task}.md"
                 write_text_whole(path, page(task, results))
                 print(path)
-        everything = [result for results in tasks.values() for result in results]
-        if panels := shares_of(everything, METHODS):
+        chose = trial_seeds(options.records.parent)
+        drawn = [result for results in tasks.values() for result in results if (result.task, result.seed) not in chose]
+        if panels := shares_of(drawn, METHODS):
             for path in write_shares(panels, options.records / "shares"):
                 print(path)
-        for path in draw_scale(everything, options.records / "scale"):
+        for path in draw_scale(drawn, options.records / "scale"):
             print(path)
         if not any(tasks.values()):
             print(f"no records in {options.records}")
