@@ -10,8 +10,8 @@ longer than 128, which all three cut).
 
 Each command is a process of its own. They take turns, so that whatever else the machine does slows all of them; what
 counts are the ratios. Times are wall and CPU seconds of the whole process, Python's start included, and nothing is kept
-from one round to the next. Tokens are those of all training batches with their padding: their ratio is what padding alone
-makes of the times.
+from one round to the next. Tokens are those of all training batches with their padding: their ratio is what padding
+alone makes of the times.
 """
 
 from __future__ import annotations

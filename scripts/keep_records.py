@@ -6,7 +6,7 @@ RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.js
 table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records, and
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
-The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, as its page does.
+The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings.
 """
 
 from __future__ import annotations
