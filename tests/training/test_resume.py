@@ -275,6 +275,17 @@ def test_altered_log_is_noticed(
     assert again.at.damaged_lines == (count or len(written) - len(changed))
 
 
+def test_damage_and_starts_add_up(tmp_path: Path) -> None:
+    settings = {"checkpoint_minutes": 0, "evaluate_every": 3}
+    for step in (4, 4):  # of each process
+        interrupted(tmp_path, settings, step)
+        with (tmp_path / "metrics.jsonl").open("ab") as stream:
+            stream.write(b"[]\n")
+    again = make_trainer(tmp_path, **settings)
+    again.fit()
+    assert (again.at.damaged_lines, again.at.resumed) == (2, 2)
+
+
 def test_whole_log_after_a_kill_is_not_called_altered(tmp_path: Path) -> None:
     """Lines that are newer than the state, or cut short, are written again."""
     settings = {"checkpoint_minutes": 0, "evaluate_every": 3}
