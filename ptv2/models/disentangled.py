@@ -186,10 +186,12 @@ class PromptedModel:
         convolution = getattr(self.encoder, "conv", None)  # v2-xlarge and v2-xxlarge
         states = [hidden]
         for number, layer in enumerate(self.encoder.layer):
-            hidden, _ = layer(states[-1], around)
+            before = hidden
+            hidden, _ = layer(before, around)
             if number == 0 and convolution is not None:
-                hidden = convolution(states[0], hidden, attention_mask)
-            states.append(hidden)
+                hidden = convolution(before, hidden, attention_mask)
+            if output_hidden_states:
+                states.append(hidden)
         return BaseModelOutput(last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,23 @@ def test_a_tokenizer_of_v3_reads_as_sentencepiece_does(tmp_path: Path) -> None:
     words = tokenizer(["the", "garden", "was"], is_split_into_words=True)
     assert words["input_ids"] == tokenizer("the garden was")["input_ids"]
     assert {number for number in words.word_ids() if number is not None} == {0, 1, 2}
+
+
+def test_states_of_earlier_layers_are_not_kept_where_nobody_asks_for_them() -> None:
+    """Evaluating a large backbone would hold one for each of its layers."""
+    model = build_model(run_config({**KINDS["v2-xxlarge"], "num_hidden_layers": 4}), TAGGING).eval()
+    made: list[weakref.ref[Tensor]] = []
+    kept: list[int] = []
+
+    def count(_: nn.Module, __: Any, output: Any) -> None:
+        kept.append(sum(state() is not None for state in made))
+        made.append(weakref.ref(output[0]))
+
+    for layer in model.backbone.encoder.layer:  # type: ignore[union-attr]
+        layer.register_forward_hook(count)
+    with torch.no_grad():
+        model(texts())
+    assert kept == [0, 0, 1, 1], "but what the layer reads; the first one's is replaced by the convolution's"
 
 
 def test_talking_heads_are_refused() -> None:
