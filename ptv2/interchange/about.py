@@ -16,6 +16,7 @@ from ptv2.config.recipes import flat, short_value
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 from ptv2.report.described import describe_settings
+from ptv2.report.folds import pool_folds
 from ptv2.report.formats import count_of, format_markdown, format_score
 from ptv2.report.ranking import beyond, decisive
 from ptv2.report.statistics import spread_of
@@ -37,7 +38,7 @@ METRICS = {"macro_f1": "f1", "mcc": "matthews_correlation"}  # the hub's names o
 
 @dataclass(frozen=True)
 class About:
-    """A run, for its card. `result` is None for an imported adapter; `equals` are runs that differ in the seed only."""
+    """A run, for its card. `result` is None for an imported adapter; `equals` are runs that differ in the seed only; those of folds are one."""
 
     config: RunConfig
     kind: str  # of head
@@ -119,7 +120,7 @@ def about(folder: Path, config: RunConfig, kind: str, licence: str | None) -> Ab
     if result is not None:
         beside, _ = usable_results(find_runs([str(folder.resolve().parent)]))
         groups = same_settings([result, *(run for run in beside if run.name != result.name)])
-        equals = groups[0]
+        equals = pool_folds(groups[0])
     return About(config, kind, result, equals, in_words([folder]), licence)
 
 

@@ -12,6 +12,7 @@ from commandline import run, write_sentences
 from hypothesis import given
 from hypothesis import strategies as st
 from records import result
+from report_pages import write
 
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash
@@ -20,6 +21,7 @@ from ptv2.data.records import Record
 from ptv2.data.sources import open_source
 from ptv2.data.split import take_fold
 from ptv2.errors import ConfigError, DataError
+from ptv2.interchange.about import about
 from ptv2.report.folds import pool_folds
 from ptv2.report.ranking import on_most_data, ranked
 from ptv2.report.tables import baselines_of, markdown, rows
@@ -162,6 +164,15 @@ def test_folds_are_one_set_of_examples_in_a_line_over_backbones(data: Path) -> N
                 runs.append(replace(one, model=model, name=f"{model}-{method}-{number}"))
     _, points = recorded_gaps(runs, "p-tuning-v2")
     assert {(point.model, point.value) for point in points} == {("small", -0.02), ("large", -0.02)}
+
+
+def test_the_card_of_an_adapter_counts_seeds_and_not_folds(data: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for number in range(3):
+            write(tmp_path, replace(of_fold(data, number, seed, 60.0, 10), name=f"fold-{number}-{seed}"))
+    config = compose(words(data, "data.folds=3", "data.fold=1", "seed=2"))
+    made = about(tmp_path / "fold-1-2", config, "classification", None)
+    assert sorted(run.seed for run in made.equals) == [1, 2]
 
 
 def test_the_command_makes_a_run_of_each_and_the_table_one_line(data: Path, tmp_path: Path) -> None:
