@@ -186,6 +186,8 @@ def test_batches_for_tensor_cores_score_the_same() -> None:
         assert ours["count"] == theirs["count"]
         assert widen(wide, prompt_length=4, pad_id=0, longest=None) is wide
         assert widen(batch, prompt_length=4, pad_id=0, longest=length) is batch, "no longer than the positions"
+        longest = wide["input_ids"].shape[-1]
+        assert widen(batch, prompt_length=4, pad_id=0, longest=longest)["input_ids"].shape[-1] == longest
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from commandline import only_run, result_of, run, train_words, write_sentences
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ptv2.errors import TrainingError
 from ptv2.models.build import PromptedModel
 from ptv2.run_folders.record import read_status
 from ptv2.run_folders.weights import FILE, HEADER
 from ptv2.tensor_files import read_tensors, write_tensors
+from ptv2.training.finite import FiniteCheck
 from ptv2.training.trainer import Trainer
 
 
@@ -59,6 +62,25 @@ def let_scores_overflow() -> None:
         return found
 
     PromptedModel.forward = forward  # type: ignore[method-assign]
+
+
+INF, NAN = math.inf, math.nan
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_losses_and_scores_are_refused_one_by_one(precision: str, tmp_path: Path) -> None:
+    """But a gradient that is infinite in fp16, whose scaler skips the step."""
+    check = FiniteCheck(tmp_path, {}, precision)
+    check.loss(1, 0.5, 2.0)
+    for loss, norm in ((NAN, 1.0), (INF, 1.0), (-INF, 1.0), *([(1.0, INF), (1.0, NAN)] if precision != "fp16" else [])):
+        with pytest.raises(TrainingError, match=r"step 7: the loss or its gradient .* no state had been saved before"):
+            check.loss(7, loss, norm)
+    if precision == "fp16":
+        check.loss(1, 0.5, INF)
+    check.metrics(1, {"f1": 50.0})
+    for value in (NAN, INF, -INF):
+        with pytest.raises(TrainingError, match=f"step 7: dev f1 is {value}, not a score"):
+            check.metrics(7, {"accuracy": 1.0, "f1": value})
 
 
 @pytest.mark.parametrize("minutes", ["60", "0"], ids=["evaluated next", "saved next"])

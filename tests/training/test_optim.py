@@ -94,6 +94,7 @@ def test_first_step_by_hand() -> None:
         ({"schedule": "linear", "warmup": 0.2}, [0.0, 0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]),
         ({"schedule": "exponential", "decay": 0.5}, [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]),
         ({"schedule": "constant", "warmup": 0.1}, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        ({"schedule": "constant", "warmup": 0.31}, [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1]),  # of a started step all
     ],
 )
 def test_learning_rate_factor(settings: dict[str, Any], factors: list[float]) -> None:
