@@ -38,7 +38,10 @@ METRICS = {"macro_f1": "f1", "mcc": "matthews_correlation"}  # the hub's names o
 
 @dataclass(frozen=True)
 class About:
-    """A run, for its card. `result` is None for an imported adapter; `equals` are runs that differ in the seed only; those of folds are one."""
+    """A run, for its card.
+
+    `result` is None for an imported adapter; `equals` are runs that differ in the seed only; those of folds are one.
+    """
 
     config: RunConfig
     kind: str  # of head

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commandline import finish, log_lines, numbers, only_run, python, result_of, run, train_words, write_sentences
+from commandline import finish, log_lines, numbers, only_run, python, result_of, run, train_words
 from torch import OutOfMemoryError, Tensor
 
 from ptv2.models import speed
@@ -18,11 +18,6 @@ from ptv2.training import state
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=16", "trainer.epochs=2")
 STEPS = 10
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

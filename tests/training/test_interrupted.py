@@ -22,7 +22,6 @@ from commandline import (
     run,
     train_words,
     wait_until,
-    write_sentences,
 )
 
 from ptv2.run_folders import metrics_log
@@ -30,11 +29,6 @@ from ptv2.run_folders.directory import state_of
 from ptv2.run_folders.record import read_status
 
 SETTINGS = ("+model.config.initializer_range=0.3", "trainer.batch_size=8", "trainer.epochs=8")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

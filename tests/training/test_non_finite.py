@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commandline import only_run, result_of, run, train_words, write_sentences
+from commandline import only_run, result_of, run, train_words
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -19,11 +19,6 @@ from ptv2.run_folders.weights import FILE, HEADER
 from ptv2.tensor_files import read_tensors, write_tensors
 from ptv2.training.finite import FiniteCheck
 from ptv2.training.trainer import Trainer
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-from commandline import finish, only_run, python, result_of, run, train_words, write_sentences
-from tracked_runs import SETTINGS, assert_same, here, needs, stop_twice, train_untracked
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def untracked(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_untracked(data, tmp_path_factory.mktemp("untracked"))
+from commandline import finish, only_run, python, result_of, run, train_words
+from tracked_runs import SETTINGS, assert_same, here, needs, stop_twice
 
 
 @needs("mlflow")

@@ -20,7 +20,6 @@ from commandline import (
     start_two,
     train_words,
     wait_until,
-    write_sentences,
 )
 from sequences import SIZES, predictions, write_entities, write_questions
 from sequences import train_words as sequence_words
@@ -39,11 +38,6 @@ SETTINGS = (
 # A state every 60 ms by clocks that differ: both must agree on when to save.
 OFTEN_SAVED = (*SETTINGS, "trainer.epochs=12", "trainer.checkpoint_minutes=0.001")
 NO_DROPOUT = ("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
 
 
 def probabilities(folder: Path, split: str) -> list[float]:

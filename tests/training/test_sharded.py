@@ -19,7 +19,6 @@ from commandline import (
     run,
     start_two,
     train_words,
-    write_sentences,
 )
 
 from ptv2.errors import ModelError
@@ -33,11 +32,6 @@ SETTINGS = (
     "trainer.epochs=4",
     *("model.hidden_dropout=0", "model.attention_dropout=0", "prompt.dropout=0", "head.dropout=0"),
 )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize(

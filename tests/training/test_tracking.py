@@ -26,23 +26,12 @@ from commandline import (
     start_two,
     train_words,
     wait_until,
-    write_sentences,
 )
-from tracked_runs import EVALUATIONS, SETTINGS, assert_same, needs, stop_twice, train_untracked
+from tracked_runs import EVALUATIONS, SETTINGS, assert_same, needs, stop_twice
 
 from ptv2.config.compose import compose
 from ptv2.config.schema import TRACKERS
 from ptv2.run_folders.directory import state_of
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sentences(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def untracked(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_untracked(data, tmp_path_factory.mktemp("untracked"))
 
 
 def in_tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
