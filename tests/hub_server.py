@@ -29,9 +29,10 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+from hub_files import LARGE, commit, entry, files, revision_folder, sibling, tag, upload_mode
 
 ID = r"(?P<id>[^/]+/[^/]+)"
 API = re.compile(
@@ -40,8 +41,6 @@ API = re.compile(
 FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{ID}/resolve/(?P<rest>.+)")
 LARGE_FILES = re.compile(rf"/{ID}(?:\.git/info/lfs/objects/batch|/upload/(?P<oid>[0-9a-f]+))")
 LICENCES = ("apache-2.0", "mit", "cc-by-4.0", "other")  # some of those that the hub knows
-
-LARGE = (".safetensors", ".parquet", ".bin")
 
 
 @dataclass
@@ -122,29 +121,6 @@ class HubServer:
             if name in (unquote(folder.name), commit(folder)):
                 return folder, commit(folder)
         raise MissingError("RevisionNotFound")
-
-
-def commit(folder: Path) -> str:
-    """The commit of a revision's folder: 40 hex digits made from its name and its files."""
-    digest = hashlib.sha1(str(folder.relative_to(folder.parents[2])).encode())
-    for path in files(folder):
-        digest.update(f"{path.relative_to(folder)} {blob(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def blob(path: Path) -> str:
-    """The id that git gives a file's contents."""
-    data = path.read_bytes()
-    return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
-
-
-def tag(path: Path) -> str:
-    """The entity tag of a file: what git calls it, or the SHA-256 of a large one."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix in LARGE else blob(path)
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -244,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._check_writer(found["id"])
         folder, sha = self.hub.revision("models", found["id"], found["rest"])
         if found["verb"] == "preupload":
-            return {"files": [_mode(folder, file["path"]) for file in json.loads(body)["files"]]}
+            return {"files": [upload_mode(folder, file["path"]) for file in json.loads(body)["files"]]}
         lines = [json.loads(line) for line in body.splitlines()]
         if lines[0]["value"].get("parentCommit", sha) != sha:
             raise MissingError("", 412)
@@ -299,7 +275,10 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)["paths"] if body[:1] == b"{" else parse_qs(body.decode())["paths"]
             return [entry(folder, folder / path) for path in asked if (folder / path).exists()]
         blobs, private = "blobs" in query, repository in self.hub.private
-        siblings = [_sibling(folder, path) if blobs else {"rfilename": _name(folder, path)} for path in files(folder)]
+        siblings = [
+            sibling(folder, path) if blobs else {"rfilename": path.relative_to(folder).as_posix()}
+            for path in files(folder)
+        ]
         return {"_id": sha, "id": repository, "sha": sha, "private": private, "gated": False, "disabled": False,
                 "downloads": 0, "likes": 0, "tags": [], "siblings": siblings}  # fmt: skip
 
@@ -371,41 +350,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-
-
-def _name(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
-
-
-def _sibling(folder: Path, path: Path) -> dict:
-    """One file of a repository's information with `blobs=true`."""
-    size = path.stat().st_size
-    lfs = {"lfs": {"sha256": tag(path), "size": size, "pointerSize": 134}} if path.suffix in LARGE else {}
-    return {"rfilename": _name(folder, path), "blobId": blob(path), "size": size, **lfs}
-
-
-def _mode(folder: Path, name: str) -> dict:
-    """How a file is to be uploaded, and what it is now."""
-    path = folder / name
-    mode = "lfs" if path.suffix in LARGE else "regular"
-    return {"path": name, "uploadMode": mode, "shouldIgnore": False, "oid": tag(path) if path.is_file() else None}
-
-
-def entry(folder: Path, path: Path) -> dict:
-    """One line of a tree listing."""
-    name = path.relative_to(folder).as_posix()
-    if path.is_dir():
-        return {"type": "directory", "oid": hashlib.sha1(name.encode()).hexdigest(), "size": 0, "path": name}
-    size = path.stat().st_size
-    lfs = {"lfs": {"oid": tag(path), "size": size, "pointerSize": 134}} if path.suffix in LARGE else {}
-    return {"type": "file", "oid": blob(path), "size": size, "path": name, **lfs}
-
-
-def revision_folder(root: str | Path, kind: str, repository: str, revision: str = "main") -> Path:
-    """Make and return the folder of a revision, to be filled with files."""
-    folder = Path(root) / kind / repository / quote(revision, safe="")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from commandline import Done, finish, python, run, write_sentences
 from huggingface_hub import constants
 
 sys.path.append(str(Path(__file__).parents[1]))
-from hub_server import HubServer, revision_folder
+from hub_files import revision_folder
+from hub_server import HubServer
 
 SMALL = ["model=tiny", "prompt.length=4"]
 METHODS = ["fine-tuning", "prompt-tuning", "p-tuning-v2"]

@@ -16,7 +16,8 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from pyarrow import parquet
 
 sys.path.append(str(Path(__file__).parents[1]))
-from hub_server import HubServer, commit, revision_folder
+from hub_files import commit, revision_folder
+from hub_server import HubServer
 
 CONVERTED = "refs/convert/parquet"
 PAIRS = {

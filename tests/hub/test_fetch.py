@@ -18,7 +18,8 @@ import pytest
 from commandline import TIMEOUT, wait_until
 
 sys.path.append(str(Path(__file__).parents[1]))
-from hub_server import Fault, HubServer, revision_folder
+from hub_files import revision_folder
+from hub_server import Fault, HubServer
 
 SIZE = 12_000_000
 FETCH = """

@@ -13,7 +13,8 @@ from commandline import Done, only_run, result_of, write_backbone, write_sentenc
 
 sys.path.append(str(Path(__file__).parents[1]))
 from hub_commands import Commands, Shell
-from hub_server import HubServer, commit, revision_folder
+from hub_files import commit, revision_folder
+from hub_server import HubServer
 
 
 @pytest.fixture(scope="module")

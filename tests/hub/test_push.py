@@ -20,7 +20,8 @@ from ptv2.hub.push import Pushed, check_access, check_repository, push_folder
 
 sys.path.append(str(Path(__file__).parents[1]))
 from hub_commands import Shell
-from hub_server import Fault, HubServer, commit, files, revision_folder
+from hub_files import commit, files, revision_folder
+from hub_server import Fault, HubServer
 
 TOKEN = "hf_aSecretOfMine"
 CARD = "---\nlicense: mit\n---\n# An adapter\n"

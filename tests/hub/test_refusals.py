@@ -16,7 +16,8 @@ from pyarrow import parquet
 
 sys.path.append(str(Path(__file__).parents[1]))
 from hub_commands import Commands, run_all
-from hub_server import Fault, HubServer, revision_folder
+from hub_files import revision_folder
+from hub_server import Fault, HubServer
 
 TOKEN = "hf_aSecretOfMine"
 LOGIN = b"<html>Welcome to the hotel. Please log in.</html>"

@@ -19,7 +19,8 @@ from commandline import TIMEOUT
 from transformers import BertConfig, BertModel
 
 sys.path.append(str(Path(__file__).parents[1]))
-from hub_server import HubServer, commit, revision_folder
+from hub_files import commit, revision_folder
+from hub_server import HubServer
 
 ASK = """
 import gc, json, os, socket, sys

@@ -13,7 +13,8 @@ from commandline import TIMEOUT
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 sys.path.append(str(Path(__file__).parents[1]))
-from hub_server import HubServer, commit, revision_folder
+from hub_files import commit, revision_folder
+from hub_server import HubServer
 
 REPOSITORY = Path(__file__).parents[2]
 TASK = """
