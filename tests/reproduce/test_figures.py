@@ -2,101 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import re
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from figure_runs import SMALL, fill, made_up, table
 
-from ptv2.config.compose import compose
-from ptv2.config.paths import conf_dir
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report.points import read_points
 from ptv2.reproduce.figure import make as figures
 from ptv2.reproduce.figure.make import list_figure_jobs, read_figure_request, reproduce_figure
-from ptv2.reproduce.jobs import list_jobs as listing
 from ptv2.reproduce.jobs.list_jobs import Job
 from ptv2.reproduce.options import Options
-from ptv2.run_folders.record import Result, write_result
-
-SMALL = ("data.limit.train=8", "data.limit.dev=4")
-Value = Callable[[Job], float]
-
-
-@pytest.fixture(autouse=True)
-def _compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal words are composed once: most of the time here would go into Hydra."""
-    known = cache(lambda words, config_dir: compose(list(words), config_dir))
-    monkeypatch.setattr(listing, "compose", lambda words, config_dir: known(tuple(words), config_dir))
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> Options:
-    """A figure of the tiny backbone on the made-up task, from the runs that there are."""
-    return Options(
-        figure="depth",
-        task="mini-inference",
-        model="tiny",
-        seeds=(1, 2, 3),
-        out=str(tmp_path / "runs"),
-        results=tmp_path / "results",
-        overrides=SMALL,
-        collect=True,
-    )
-
-
-def made_up(job: Job, dev: float, **more: Any) -> Result:
-    """Write what a finished run of `job` would leave."""
-    assert job.folder is not None
-    assert job.config is not None
-    config = job.config.model_dump(mode="json")
-    result = Result(
-        name=job.folder.name,
-        task=job.config.task.name,
-        model=job.config.model.name,
-        method=job.config.method,
-        seed=job.seed,
-        headline="accuracy",
-        dev={"accuracy": dev, "loss": 1.0},
-        dev_last={"accuracy": dev - 1},
-        test={"accuracy": dev - 10},
-        best_step=2,
-        best_epoch=1.0,
-        steps=4,
-        steps_planned=4,
-        evaluations=2,
-        parameters={"trained": 100 + job.seed, "total": 10000, "percent": 1.0},
-        data={"fingerprint": "f", "examples": {"train": 8, "dev": 4}, "predicted": {}},
-        time={"train": 1.0, "evaluate": 1.0, "total": 2.0, "examples_per_second": 4.0},
-        memory={},
-        runtime={},
-        backbone={"sha256": "b"},
-        config=config,
-    )
-    result = replace(result, **more)
-    write_text_whole(job.folder / "config.yaml", yaml.safe_dump({"config": config}))
-    write_result(job.folder, result)
-    return result
-
-
-def fill(options: Options, value: Value, *, lines: bool = False, **more: Any) -> list[Job]:
-    """Make up the runs of a figure, of its horizontal lines with `lines`; `more` replaces parts of their results."""
-    jobs, looked_for = list_figure_jobs(read_figure_request(str(options.figure), options), options)
-    for job in [*jobs, *(looked_for if lines else ())]:
-        made_up(job, value(job), **more)
-    return jobs
-
-
-def table(options: Options, name: str) -> list[dict[str, str]]:
-    with (options.results / "figures" / name).open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def by_series_and_layers(job: Job) -> float:
@@ -297,114 +215,6 @@ def test_a_csv_of_another_kind_is_named(options: Options) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(",100", ",many").replace(",101", ",many"))
     with pytest.raises(RunError, match=r"tiny\.csv:2: not a point"):
         read_points(path)
-
-
-@pytest.fixture
-def scale(options: Options, tmp_path: Path) -> Options:
-    """Two tasks and two random backbones of different size."""
-    (tmp_path / "conf/model").mkdir(parents=True)
-    tiny = yaml.safe_load((conf_dir() / "model/tiny.yaml").read_text(encoding="utf-8"))
-    (tmp_path / "conf/model/wide.yaml").write_text(yaml.safe_dump({**tiny, "name": "wide"}), encoding="utf-8")
-    return replace(
-        options,
-        figure="scale",
-        task="rte,mini-inference",
-        model="tiny,wide",
-        config_dir=str(tmp_path / "conf"),
-        data=data_of(tmp_path),
-    )
-
-
-def data_of(folder: Path) -> Path:
-    """A folder of data with a small RTE."""
-    path = folder / "data/rte"
-    path.mkdir(parents=True)
-    for split in ("train", "val"):
-        lines = [
-            {"premise": f"{split} {i} is so", "hypothesis": f"{i} is", "label": ("entailment", "not_entailment")[i % 2]}
-            for i in range(8)
-        ]
-        (path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder / "data"
-
-
-def fill_scale(options: Options, left_out: Callable[[Job], bool] = lambda job: False) -> None:
-    """Runs in which p-tuning-v2 is below fine-tuning by 4 points on tiny and 2 on wide, less a tenth of the seed."""
-    jobs, _ = list_figure_jobs(read_figure_request("scale", options), options)
-    for job in jobs:
-        if not left_out(job):
-            assert job.config is not None
-            wide, prompts = job.config.model.name == "wide", job.config.method == "p-tuning-v2"
-            gap = (2 if wide else 4) - job.seed / 10
-            sizes = {"trained": 9, "total": 2_000_900 if wide else 500_900, "percent": 1.0, "groups": {"head": 900}}
-            made_up(job, 70 + 5 * job.seed - (gap if prompts else 0), parameters=sizes)
-
-
-def test_the_gap_to_fine_tuning_is_paired_and_stands_at_the_backbones_size(
-    scale: Options, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fill_scale(scale)
-    assert reproduce_figure("scale", scale) == 0
-    rows = table(scale, "scale-rte+mini-inference-tiny+wide.csv")
-    values = {(row["series"], row["model"], row["x"], row["seed"]): float(row["value"]) for row in rows}
-    assert values == {
-        (task, model, x, str(seed)): pytest.approx(seed / 10 - gap)
-        for task in ("rte", "mini-inference")
-        for model, x, gap in (("tiny", "0.5", 4), ("wide", "2", 2))
-        for seed in (1, 2, 3)
-    }
-    stem = scale.results / "figures/scale-rte+mini-inference-tiny+wide"
-    page = stem.with_suffix(".md").read_text(encoding="utf-8")
-    assert "| rte | tiny, 0.5 | -3.8 ± 0.1 | 3 |" in page
-    # Table 2 of the paper: 78.3 - 70.4, 89.5 - 86.6, 84.8 - 90.3, 93.1 - 93.1, none of them seen twice
-    assert re.search(r"rte: bert-large \+7\.9†, roberta-large \+\d\.\d†, glm-xlarge .*, glm-xxlarge ", page)
-    assert "dotted: the paper's published numbers" in page
-    assert "not drawn" not in page
-    svg = stem.with_suffix(".svg").read_bytes()
-    reproduce_figure("scale", scale)
-    assert stem.with_suffix(".svg").read_bytes() == svg
-    for path in Path(scale.out).glob("*/result.json"):
-        path.unlink()
-    reproduce_figure("scale", scale)  # from the CSV alone
-    assert stem.with_suffix(".svg").read_bytes() == svg
-    assert "drawn again from" in capsys.readouterr().err
-
-
-def test_a_gap_without_fine_tuning_is_named_and_never_drawn(scale: Options) -> None:
-    lone = replace(scale, task="mini-inference", methods=("p-tuning-v2",))
-
-    def left_out(job: Job) -> bool:
-        method = None if job.config is None else job.config.method
-        return method == "fine-tuning" and (job.cell.key[1] == "wide" or job.seed == 3)
-
-    fill_scale(lone, left_out)
-    assert reproduce_figure("scale", lone) == 0
-    rows = table(lone, "scale-mini-inference-tiny+wide.csv")
-    assert [(row["series"], row["model"], row["seed"]) for row in rows] == [
-        ("p-tuning-v2", "tiny", "1"),
-        ("p-tuning-v2", "tiny", "2"),
-    ]
-    page = (lone.results / "figures/scale-mini-inference-tiny+wide.md").read_text(encoding="utf-8")
-    assert "over 2 seeds" in page
-    assert "not drawn, for lack of runs or of fine-tuning: p-tuning-v2 wide" in page
-    assert "mean of BoolQ, CB, RTE: bert-large +2.0†" in page
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"model": "tiny,wid"}, "unknown model 'wid'; did you mean wide?"),
-        ({"methods": ("fine-tuning",)}, "expected a method to compare with fine-tuning"),
-        ({"methods": ("prefix",)}, "unknown method 'prefix'"),
-        ({"task": "rte,rte"}, "expected different names"),
-        ({"overrides": ("model.path=here",)}, "the figure itself varies the backbone"),
-    ],
-    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
-)
-def test_wrong_words_for_a_scale_are_answered_in_one_line(scale: Options, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        reproduce_figure("scale", replace(scale, **changes))
-    assert said in str(caught.value)
 
 
 def test_a_plan_runs_nothing(
