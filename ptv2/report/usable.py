@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from ptv2.collector import collector_off
 from ptv2.errors import RunError
 from ptv2.report import tables
-from ptv2.run_folders.record import AGAIN, Result, read_result, read_status
+from ptv2.run_folders.record import AGAIN, LOST_RESULT, Result, read_result, read_status
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
             continue
         if result is None:
             if read_status(folder)["state"] == "finished":
-                faults.append(Fault(folder, f"result.json: missing, though the run finished; {AGAIN}"))
+                faults.append(Fault(folder, LOST_RESULT))
             continue
         if (reason := why_no_table(result)) is None:
             _share(result, equals)

@@ -20,7 +20,7 @@ from ptv2.errors import RunError, kind_of, unknown
 from ptv2.files import set_aside, write_json_whole, write_text_whole
 from ptv2.run_folders.altered import FILES, is_altered, with_checksum
 from ptv2.run_folders.lock import hold, is_held
-from ptv2.run_folders.record import AGAIN, Result, cure, fault_of_files, read_result, read_status
+from ptv2.run_folders.record import AGAIN, LOST_RESULT, Result, cure, fault_of_files, read_result, read_status
 from ptv2.run_folders.sharing import shareable_text, without_paths
 from ptv2.run_folders.weights import ARTIFACT, fault_of_weights
 
@@ -297,13 +297,22 @@ def chosen_runs(names: list[str], out: str = "runs") -> list[Path]:
 def state_of(folder: Path) -> str:
     """Return finished, failed, interrupted, pruned, running, unreadable, or unknown (no readable status.json).
 
-    A run whose process was killed is interrupted; one with a damaged result.json is unreadable.
+    A run whose process was killed is interrupted; one with a damaged or lost result.json is unreadable.
     """
     return look_at(folder)[0]
 
 
 def look_at(folder: Path) -> tuple[str, Result | None, str]:
     """Return the state of a run as `state_of` says it, its result if it is finished, and else its message or fault."""
+    state, result, text = _look_once(folder)
+    if result is None and state in ("finished", "interrupted"):  # it may have ended while its files were read
+        state, result, text = _look_once(folder)
+    if result is None and state == "finished":
+        return "unreadable", None, LOST_RESULT
+    return state, result, text
+
+
+def _look_once(folder: Path) -> tuple[str, Result | None, str]:
     try:
         result = read_result(folder)
     except RunError as error:

@@ -21,6 +21,7 @@ from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable
 SCHEMA = 1
 IN_TRAIN = "examples that also stand in train, word for word:"  # how a note on them begins
 AGAIN = "the same `ptv2 train` command makes it again"
+LOST_RESULT = f"result.json: missing, though the run finished; {AGAIN}"
 
 
 @dataclass(frozen=True)

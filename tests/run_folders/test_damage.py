@@ -275,11 +275,18 @@ def test_a_file_that_a_folder_took_the_place_of_is_made_again(out: Path, name: s
 
 def test_a_finished_run_that_lost_its_result_is_named(out: Path) -> None:
     (victim(out) / "result.json").unlink()
-    for words in (["table", "--out", str(out)], ["best", "task=mini-inference", "model=tiny", f"out={out}"]):
+    for words in (
+        ["table", "--out", str(out)],
+        ["best", "task=mini-inference", "model=tiny", f"out={out}"],
+        ["list", "runs", "--out", str(out)],
+    ):
         done = run(words, out.parent)
         assert done.code == 0, done.err
         assert victim(out).name in done.out + done.err
         assert "result.json: missing, though the run finished" in done.out + done.err
+    shown = read_shown(victim(out), 10)
+    assert (shown.state, shown.counted) == ("unreadable", False)
+    assert "result.json: missing, though the run finished" in shown.message
 
 
 def test_only_run_names_are_taken(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

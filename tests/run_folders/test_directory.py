@@ -22,7 +22,7 @@ from ptv2.config.compose import compose
 from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
-from ptv2.run_folders import lock
+from ptv2.run_folders import directory, lock
 from ptv2.run_folders.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
 from ptv2.run_folders.lock import is_held
 from ptv2.run_folders.record import write_result
@@ -194,6 +194,24 @@ def test_leftovers_of_a_kill_are_removed(run: RunDirectory) -> None:
     with run.locked():
         assert not leftover.exists()
         assert kept.exists()
+
+
+@pytest.mark.parametrize("seen", ["running", "finished"])
+def test_a_run_that_ends_while_it_is_looked_at_is_finished(
+    seen: str, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result is not there yet when it is looked for, and its process is gone when its status is read."""
+    run.path.mkdir(parents=True)
+    run.write_status("running")
+
+    def end_meanwhile(folder: Path) -> dict[str, str]:
+        write_result(folder, result("p-tuning-v2", 1, 70.0))
+        return {"state": seen}
+
+    monkeypatch.setattr(directory, "read_status", end_meanwhile)
+    state, found, text = directory.look_at(run.path)
+    assert (state, text) == ("finished", "")
+    assert found is not None
 
 
 def test_states_are_cleared_when_a_run_is_finished(run: RunDirectory) -> None:

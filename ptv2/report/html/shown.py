@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from ptv2.report import tables
 from ptv2.report.html.curves import Curves, read_curves
 from ptv2.report.usable import why_no_table
 from ptv2.run_folders.altered import altered_files
-from ptv2.run_folders.directory import read_config, state_of
-from ptv2.run_folders.record import Result, fault_of_files, read_result, read_status
+from ptv2.run_folders.directory import look_at, read_config
+from ptv2.run_folders.record import Result, fault_of_files, read_status
 from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable_text
 
 WITHOUT_A_WORD = "its process ended without a word; the same command goes on from its last state"
@@ -52,15 +51,13 @@ def read_shown(folder: Path, points: int) -> Shown:
         points: of each learning curve, at most.
     """
     status = read_status(folder)
-    state, message, result = state_of(folder), str(status.get("message", "")), None
+    state, result, message = look_at(folder)
     config: dict[str, Any] = {}
     try:
-        result = read_result(folder)
         config = result.config if result else read_config(folder).model_dump(mode="json")
     except RunError as error:
-        state, message = "unreadable", str(error).removeprefix(f"{folder}/")
-        with suppress(RunError):  # its settings may be readable still
-            config = read_config(folder).model_dump(mode="json")
+        if state != "unreadable":  # else what makes it so is said
+            state, message = "unreadable", str(error).removeprefix(f"{folder}/")
     if result and (why := _why_left_out(result, folder)):
         state, message = "left out", why
     altered = altered_files(folder, result.files) if result else []
