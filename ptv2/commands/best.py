@@ -19,7 +19,8 @@ from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report.best_recipe import recipe_place, recipe_text, record_ranking
 from ptv2.report.formats import count_of
-from ptv2.report.ranking import CHOOSING, Setting, choose_results, describe_choice, on_most_data, ranked, varying
+from ptv2.report.ranking import CHOOSING, Setting, choose_results, describe_choice, on_most_data, ranked
+from ptv2.report.settings import varying
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
@@ -91,7 +92,7 @@ def _report(results: list[Result], settings: list[Setting], options: argparse.Na
 
 def _ranking(name: str, settings: Sequence[Setting], rows: int) -> Table:
     first = settings[0].runs[0]
-    keys = varying(settings)
+    keys = varying([setting.settings for setting in settings])
     runs = sum(len(setting.runs) for setting in settings)
     title = f"{name}: {count_of(len(settings), 'setting')}, {count_of(runs, 'run')}"
     columns = [Column(f"dev {first.headline}"), Column("seeds", fold=8)]

@@ -18,7 +18,7 @@ from ptv2.errors import ConfigError
 from ptv2.report.described import describe_settings
 from ptv2.report.folds import pool_folds
 from ptv2.report.formats import count_of, format_markdown, format_score
-from ptv2.report.ranking import beyond, decisive
+from ptv2.report.settings import beyond, decisive
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
 from ptv2.report.usable import usable_results

@@ -14,7 +14,8 @@ from ptv2.config.methods import MULTITASK
 from ptv2.config.recipes import nested
 from ptv2.config.schema import RunConfig
 from ptv2.report.formats import count_of
-from ptv2.report.ranking import Setting, beyond, decisive
+from ptv2.report.ranking import Setting
+from ptv2.report.settings import beyond, decisive
 from ptv2.report.statistics import spread_of
 from ptv2.run_folders.record import Result
 

@@ -9,23 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ptv2.config import identity
-from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.report.folds import examples_of, pool_folds
 from ptv2.report.formats import count_of, format_score, group_by
+from ptv2.report.settings import decisive
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
 from ptv2.run_folders.record import Result
-
-# Settings that name the task, data, model and run; a recipe may hold the rest.
-NAMING = (
-    *("seed", "out", "recipe", "method", "data"),
-    *("task.name", "task.source", "task.sources", "task.templates"),
-    *("model.name", "model.path", "model.revision", "model.sha256", "model.config", "model.trust_remote_code"),
-    *("multitask.tasks", "multitask.only_shared"),
-)
 
 CHOOSING = ("task", "model", "method", "headline")  # fields of results by which runs are chosen
 
@@ -79,25 +70,6 @@ def on_most_data(results: Sequence[Result]) -> list[Result]:
 
     groups = group_by(results, kind)
     return max(groups.values(), key=lambda runs: (runs[0].data["examples"]["train"], len(runs)), default=[])
-
-
-def varying(settings: Sequence[Setting]) -> list[str]:
-    """The keys whose values differ among the settings, in the order of the configuration."""
-    keys = dict.fromkeys(key for setting in settings for key in setting.settings)
-    values = {key: {json.dumps(setting.settings.get(key)) for setting in settings} for key in keys}
-    return [key for key in keys if len(values[key]) > 1]
-
-
-def decisive(config: RunConfig) -> dict[str, Any]:
-    """The settings that decide numbers, by key; without those that name the task, its data, the model and the run."""
-    naming = tuple(f"{key}." for key in NAMING)
-    pairs = flat(identity.decisive(config))
-    return {key: value for key, value in pairs.items() if not f"{key}.".startswith(naming)}
-
-
-def beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that differ from a default."""
-    return {key: value for key, value in settings.items() if key not in default or default[key] != value}
 
 
 def describe_choice(results: Sequence[Result], settings: Sequence[Setting]) -> list[str]:

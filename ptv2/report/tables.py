@@ -9,7 +9,7 @@ import hashlib
 import json
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,11 +17,13 @@ from pydantic_core import to_json
 
 from ptv2.config.identity import same_but_seed
 from ptv2.config.methods import BASELINE, METHODS
+from ptv2.config.recipes import short_value
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
 from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, name_examples, pool_folds
 from ptv2.report.formats import format_csv, format_markdown, format_score, group_by
+from ptv2.report.settings import decisive, varying
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
 from ptv2.run_folders.directory import SHARED
 from ptv2.run_folders.record import Result
@@ -72,8 +74,27 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
     Runs without scores on `split` are left out, and so are shared parts, whose scores are means over tasks.
     """
     scored = [r for r in results if r.scores(split) is not None and not of_several_tasks(r)]
-    table = [_row(pool_folds(group), split) for group in same_settings(scored)]
+    groups = same_settings(scored)
+    table = _tell_apart([_row(pool_folds(group), split) for group in groups], groups)
     return sorted(table, key=lambda r: (r.task, r.data, r.model, list(METHODS).index(r.method), r.settings))
+
+
+def _tell_apart(table: Sequence[Row], groups: Sequence[Sequence[Result]]) -> list[Row]:
+    """The rows, whose runs are `groups`; those of one method that are described alike say also what differs."""
+
+    def described(number: int) -> tuple[str, ...]:
+        row = table[number]
+        return *row.kind, row.method, row.settings
+
+    told = list(table)
+    for numbers in group_by(range(len(table)), described).values():
+        if len(numbers) > 1:
+            settings = [decisive(RunConfig.model_validate(groups[number][0].config)) for number in numbers]
+            keys = varying(settings)
+            for number, one in zip(numbers, settings, strict=True):
+                words = [f"{key} {short_value(one.get(key))}" for key in keys]
+                told[number] = replace(table[number], settings=", ".join([table[number].settings, *words]))
+    return told
 
 
 def of_several_tasks(result: Result) -> bool:

@@ -16,7 +16,8 @@ from records import result
 from ptv2.cli import main
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_hash
-from ptv2.report.ranking import decisive, on_most_data, ranked, varying
+from ptv2.report.ranking import on_most_data, ranked
+from ptv2.report.settings import decisive, varying
 from ptv2.run_folders.record import Result, write_result
 
 TASK = ["task=conll04", "data.dir=somewhere", "model=tiny"]
@@ -149,7 +150,7 @@ def test_of_equals_the_one_that_trains_fewer_parameters() -> None:
     long, short = made(1, 80.0, "prompt.length=32"), made(1, 80.0, "prompt.length=8")
     long = replace(long, parameters={**long.parameters, "trained": 1000})
     assert [setting.runs[0] for setting in ranked([long, short])] == [short, long]
-    assert varying(ranked([long, short])) == ["prompt.length"]
+    assert varying([setting.settings for setting in ranked([long, short])]) == ["prompt.length"]
 
 
 def test_a_setting_that_a_method_does_not_use_is_none_of_its_settings() -> None:

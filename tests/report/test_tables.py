@@ -203,6 +203,23 @@ def test_settings_are_told() -> None:
     assert cell([far], "p-tuning-v2")["settings"] == told
 
 
+def test_rows_that_are_described_alike_say_what_differs() -> None:
+    plain, decayed = (
+        result("p-tuning-v2", seed, 70.0, config={"optim": {"weight_decay": decay}})
+        for seed, decay in ((1, 0.0), (2, 0.01))
+    )
+    tuned = result("fine-tuning", 1, 80.0, config={"optim": {"weight_decay": 0.01}})
+    usual = "P 20, lr 0.03, 10 epochs"
+    table = tables.rows([plain, decayed, tuned])
+    assert [row.settings for row in table] == [
+        "lr 0.0002, 10 epochs",
+        f"{usual}, optim.weight_decay 0",
+        f"{usual}, optim.weight_decay 0.01",
+    ]
+    (alone,) = tables.rows([decayed])
+    assert alone.settings == usual
+
+
 @pytest.mark.parametrize(
     ("config", "steps", "planned", "told"),
     [
