@@ -234,3 +234,11 @@ def test_a_headline_that_the_metric_has_not(words: list[str], message: str, tmp_
 
 def test_cb_takes_the_name_that_other_tasks_have() -> None:
     assert compose(["task=cb", "task.headline=macro_f1"]) == compose(["task=cb", "task.headline=f1_macro"])
+
+
+def test_the_hint_names_the_rate_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    for optim, named in (({}, "optim.lr is 0.03"), ({"prompt_lr": 0.5, "head_lr": 0.1}, "optim.prompt_lr is 0.5")):
+        made = record("p-tuning-v2", 1, 80.0, config={"optim": optim})
+        made.data.update(predicted={"dev": {"yes": 10, "no": 0}}, labels={"dev": {"yes": 6, "no": 4}})
+        summary(made, Path("runs/made"))
+        assert f"another rate ({named})" in " ".join(capsys.readouterr().out.split())

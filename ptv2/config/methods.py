@@ -6,8 +6,9 @@ also a module in `ptv2/models/` with a function `train`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Method:
         if self.backbone is not None:
             return "backbone_lr"
         return "prompt_lr" if self.prompts is not None else "head_lr"
+
+    def rate_of(self, optim: Mapping[str, Any]) -> tuple[str, float]:
+        """The setting of `optim` that holds for what the method trains, and its value."""
+        name = self.rate if optim.get(self.rate) is not None else "lr"
+        return name, optim[name]
 
     @property
     def ignored(self) -> frozenset[str]:

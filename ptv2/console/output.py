@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ptv2.config.methods import METHODS
 from ptv2.errors import shorten
 from ptv2.report.classes import describe_classes
 from ptv2.report.formats import count_of
@@ -160,7 +161,8 @@ def _hints(result: Result) -> list[str]:
     answer, right = result.only_answer("dev"), result.data.get("labels", {}).get("dev", {})
     if answer is None or sum(count > 0 for count in right.values()) < 2:
         return []
-    hint = f"another rate (optim.lr is {result.config['optim']['lr']:g}), more epochs or another seed may help"
+    name, rate = METHODS[result.method].rate_of(result.config["optim"])
+    hint = f"another rate (optim.{name} is {rate:g}), more epochs or another seed may help"
     return [f"the model answers {shorten(answer, 30)} to everything in dev: {hint}"]
 
 

@@ -21,7 +21,7 @@ def describe_settings(group: Sequence[Result]) -> str:
     result = group[0]
     config = result.config
     method = METHODS[result.method]
-    rate = config["optim"][method.rate] or config["optim"]["lr"]
+    _, rate = method.rate_of(config["optim"])
     words = [f"lr {rate:g}", describe_length(group)]
     if method.prompts is not None:
         words = [f"P {config['prompt']['length']}", *words, *_describe_prompt(config["prompt"], method.prompts)]
