@@ -35,11 +35,10 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
     AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
     precision = {"fp32": "no", "tf32": "no"}.get(config.precision, config.precision)
     # Said outright, or accelerate would take several processes on a CPU for so many runs of one.
-    cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    if precision == "fp16" and (cpu or not torch.cuda.is_available()):
-        raise ConfigError("trainer.precision=fp16 needs a GPU; expected fp32 or bf16 on a CPU")
-    if config.precision == "tf32" and (cpu or not torch.cuda.is_available()):
-        raise ConfigError("trainer.precision=tf32 needs a GPU of Nvidia; expected fp32 or bf16 on a CPU")
+    cpu = _is_on_cpu(config)
+    if needs_other_precision(config):
+        gpu = {"fp16": "a GPU", "tf32": "a GPU of Nvidia"}[config.precision]
+        raise ConfigError(f"trainer.precision={config.precision} needs {gpu}; expected fp32 or bf16 on a CPU")
     # For every run of a sweep anew; "highest" is torch's default.
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if idle_heads else None
@@ -61,6 +60,15 @@ def make_accelerator(config: TrainerConfig, *, idle_heads: bool = False) -> Acce
         if isinstance(error, RuntimeError):
             raise
         raise ConfigError(f"the environment (WORLD_SIZE, LOCAL_RANK, ACCELERATE_...): {first_line(error)}") from error
+
+
+def needs_other_precision(config: TrainerConfig) -> bool:
+    """Whether the precision of `config` is one of GPUs alone, and there is none to be used."""
+    return config.precision in ("fp16", "tf32") and (_is_on_cpu(config) or not torch.cuda.is_available())
+
+
+def _is_on_cpu(config: TrainerConfig) -> bool:
+    return config.device == "cpu" or not torch.accelerator.is_available()
 
 
 _trainings = count()  # in this process

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sequences import without_gold
 
+from ptv2.run_folders.directory import write_config
 from ptv2.run_folders.weights import FILE, HEADER
 
 METHODS: dict[str, tuple[str, ...]] = {
@@ -272,3 +273,16 @@ def test_a_run_of_a_version_that_counted_less(trained: dict[str, Path], tmp_path
     table = csv.DictReader(run(["table", *runs, "--format", "csv"], tmp_path).out.splitlines())
     assert Counter(row["method"] for row in table) == {"fine-tuning": 1, "p-tuning-v2": 3}
     assert run(["report", *runs, "--output", str(tmp_path / "page.html")], tmp_path).code == 0
+
+
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_what_a_gpu_has_trained_in_its_precision_is_computed_in_fp32_elsewhere(
+    precision: str, trained: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(trained["p-tuning-v2"], tmp_path / "run")
+    tree = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    tree["config"]["trainer"] |= {"precision": precision, "device": "cpu"}
+    write_config(folder, tree["config"], tree["deciding"])
+    done = run(["evaluate", str(folder)], tmp_path)
+    assert scores(done) == {name: [f"{value:.2f}"] * 2 for name, value in result_of(folder)["dev"].items()}
+    assert f"warning: computed in fp32: trainer.precision={precision}, as it was trained, needs a GPU" in done.err
