@@ -328,3 +328,11 @@ def test_describe_counts_by_formula() -> None:
     everything = describe(tiny_model("bert", "fine-tuning"))
     assert everything["trained"] == everything["total"]
     assert everything["layers"] == []
+
+
+def test_every_token_needs_an_embedding() -> None:
+    model = tiny_model("bert")
+    rows = model.backbone.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    model.check_ids(rows - 1)
+    with pytest.raises(ModelError, match=f"token number {rows}, the backbone has embeddings for 0 to {rows - 1}:"):
+        model.check_ids(rows)
