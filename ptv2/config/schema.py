@@ -31,6 +31,7 @@ MULTITASK_ONLY = f"settings of method={MULTITASK} and of no other"
 LARGEST = 1e30  # learning rate that float32 can still hold beside a gradient
 LearningRate = Annotated[float, Field(gt=0, le=LARGEST)]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+HALF = ("bf16", "fp16")  # precisions whose products are of two bytes a number
 Attention = Literal["sdpa", "eager", "flash_attention_2", "flex_attention"]
 Shape = dict[str, str | int | float | bool | list[int]]  # what transformers calls a model's configuration
 
@@ -227,7 +228,8 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _attention_has_its_precision(self) -> RunConfig:
-        if (self.model.attention, self.model.dtype, self.trainer.precision) == ("flash_attention_2", "float32", "fp32"):
+        whole = self.model.dtype == "float32" and self.trainer.precision not in HALF
+        if self.model.attention == "flash_attention_2" and whole:
             raise ValueError(
                 "model.attention=flash_attention_2 computes in half precision only; expected trainer.precision=bf16 or "
                 "fp16, or model.dtype=bfloat16"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from ptv2.config.schema import ModelConfig, RunConfig
+from ptv2.config.schema import HALF, ModelConfig, RunConfig
 from ptv2.data.cloze import LabelWords
 from ptv2.data.mixture import HEAD
 from ptv2.errors import Ptv2Error
@@ -93,7 +93,7 @@ def count_task(
         number: of that head, where there are several.
     """
     head, rows, length = texts
-    half = config.trainer.precision != "fp32"
+    half = config.trainer.precision in HALF
     with without_contents():
         model = outline(config, heads, shape)
         model.check_length(length)

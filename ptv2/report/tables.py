@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from ptv2.config.identity import same_but_seed
 from ptv2.config.methods import BASELINE, METHODS
 from ptv2.config.recipes import short_value
-from ptv2.config.schema import RunConfig
+from ptv2.config.schema import HALF, RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
 from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, name_examples, pool_folds
@@ -298,6 +298,6 @@ def _row(group: Sequence[Result], split: str) -> Row:
 
 
 def _processors(group: Sequence[Result]) -> tuple[str, ...]:
-    if group[0].config["trainer"]["precision"] == "fp32":
+    if group[0].config["trainer"]["precision"] not in HALF:
         return ()
     return tuple(dict.fromkeys(str(name) for run in group if (name := run.runtime.get("processor"))))

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from ptv2.config.schema import OptimConfig, TrainerConfig
+from ptv2.config.schema import HALF, OptimConfig, TrainerConfig
 from ptv2.data.batches import TrainingSet, shares
 from ptv2.errors import Interrupted, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trained_by_name
@@ -87,7 +87,7 @@ class Trainer:
         self._order: tuple[int, list[list[int]]] = (-1, [])
         self._unread = UnreadLosses(accelerator)
         self._loss = math.nan  # the last that was read
-        self._widens = accelerator.device.type == "cuda" and config.precision in ("bf16", "fp16")
+        self._widens = accelerator.device.type == "cuda" and config.precision in HALF
         self._saved_at, self._saved_step = time.monotonic(), 0
 
     def fit(self) -> Position:

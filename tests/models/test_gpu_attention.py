@@ -265,6 +265,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     flash, flex = (f"model.attention={kernel}" for kernel in ("flash_attention_2", "flex_attention"))
     cases = {
         (flash,): f"{flash} computes in half precision only; expected trainer.precision=bf16",
+        (flash, "trainer.precision=tf32"): f"{flash} computes in half precision only; expected trainer.precision=bf16",
         (flex,): f"{flex} trains on a GPU only (here: cpu); expected sdpa",
         (flex, "trainer.device=cpu"): f"{flex} trains on a GPU only; expected sdpa, or trainer.device=auto",
     }

@@ -29,6 +29,24 @@ def test_a_rate_is_what_a_product_takes() -> None:
     )
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_rate_is_measured_with_the_products_of_the_precision(
+    precision: speed.Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: set[tuple[str, torch.dtype]] = set()
+    linear = torch.nn.functional.linear
+
+    def note(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        used.add((torch.get_float32_matmul_precision(), left.dtype))
+        return linear(left, right)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", note)
+    speed.product_rate(precision, "cpu")
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    assert used == {("high" if precision == "tf32" else "highest", kind)}
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_twice_the_work_takes_twice_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     rates(monkeypatch, fp32=70e9, bf16=7e9)
     assert speed.training_seconds(70e9 * speed.IN_PRODUCTS, "fp32", "cpu") == pytest.approx(1.0)

@@ -257,7 +257,8 @@ def test_half_precision_of_several_processors_is_said(results: list[Result]) -> 
     assert note.endswith(": Some CPU 3; GPU H.")
     assert note in tables.markdown(made("bf16", "Some CPU 3", "GPU H"), "dev")
     assert tables.notes(made("bf16", "GPU H", "GPU H", "")) == []
-    assert tables.notes(made("fp32", "GPU H", "Some CPU 3")) == []
+    for whole in ("fp32", "tf32"):
+        assert tables.notes(made(whole, "GPU H", "Some CPU 3")) == []
 
 
 def test_what_some_runs_lack_is_said(results: list[Result]) -> None:

@@ -20,6 +20,7 @@ from ptv2.reproduce.jobs.list_jobs import Cell, Job, list_jobs
 from ptv2.reproduce.jobs.timing import Clock, done, work
 from ptv2.reproduce.options import Options
 
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 SMALL = ("task=mini-inference", "model=tiny", "trainer.epochs=3", "data.limit.train=100")
 
 
@@ -167,6 +168,8 @@ def test_a_pass_is_counted_once_and_as_plan_counts_it(tmp_path: Path, monkeypatc
     assert (counted.rows, counted.parameters > counted.trained) == (4, True)
     more = cost.pass_cost(compose([*SMALL, "trainer.batch_size=8", "task.max_length=32"]))
     assert more.each == pytest.approx(counted.each, rel=0.01), "operations an example"
+    of_precision = {name: cost.pass_cost(compose([*SMALL, f"trainer.precision={name}"])).peak for name in PRECISIONS}
+    assert of_precision["fp32"] == of_precision["tf32"] != of_precision["bf16"] == of_precision["fp16"]
     monkeypatch.setattr(cost, "_count", lambda config: pytest.fail("counted again"))
     assert cost.pass_cost(config) == counted
     assert cost.example_count(config) == 100
