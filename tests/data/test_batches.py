@@ -44,6 +44,13 @@ def test_seed_and_epoch_change_order_and_company() -> None:
     assert len({str(order) for order in orders}) == 4
 
 
+def test_an_epoch_does_not_go_from_short_to_long_texts() -> None:
+    lengths = lengths_of(2000)
+    longest = [int(lengths[batch].max()) for batch in epoch_batches(lengths, 16, 1, 0)]
+    grows = np.mean(np.diff(longest) > 0)
+    assert 0.35 < grows < 0.65
+
+
 def test_a_small_set_is_not_cut_into_the_same_batches_in_every_epoch() -> None:
     """With one pool for all examples, sorting would give the same neighbours each time, in another order."""
     for number, size in ((92, 32), (113, 16), (250, 8), (1439, 32)):

@@ -48,6 +48,7 @@ def test_shares_by_temperature(temperature: float, shares: list[int]) -> None:
 
 def test_a_small_task_is_not_left_out() -> None:
     assert mixture(1000, 2, temperature=1.0).counts(10) == [100, 1]
+    assert mixture(16, 16, 1, temperature=1.0).counts(10) == [1, 2, 1]
     assert sum(mixture(3, 3, 3).counts(10)) == 1  # fewer batches than tasks
 
 

@@ -32,6 +32,14 @@ def test_so_many_of_each_class_in_the_order_of_the_file(labels: list[str], shots
     assert all(record in more for record in few)
 
 
+def test_the_draws_of_two_classes_are_not_one() -> None:
+    """Of files that are in the same order in every class, such as by length, the same places would be taken."""
+    records = [Record({"label": label}, f"{place}") for label in "ab" for place in range(40)]
+    few, _ = choose_shots(records, 8, 0, lambda record: record.fields["label"])
+    first, second = ({record.where for record in few if record.fields["label"] == label} for label in "ab")
+    assert first != second
+
+
 def read(folder: Path, *words: str) -> list[Record]:
     config = compose(["task=classification", f"data.dir={folder}", *words])
     return list(open_source(config).read("train"))

@@ -48,6 +48,14 @@ def test_classes_keep_their_shares_and_seeds_differ() -> None:
     assert split(rows, 0.1, seed=2)[1] != dev
 
 
+def test_a_share_is_rounded_and_a_group_is_of_the_class_of_its_first_record() -> None:
+    assert len(split(records([(n, "a") for n in range(7)]), 0.25)[1]) == 2
+    rows = records([(n // 2, "ab"[n % 2]) for n in range(40)] + [(20, "b"), (21, "b")])
+    for seed in range(5):
+        _, dev = split(rows, 0.5, seed)
+        assert len(dev) == 21  # ten of the 20 pairs, which count as "a", and one of the two that are "b"
+
+
 def test_one_group_cannot_be_split() -> None:
     with pytest.raises(DataError, match=r"^train\.csv:2: data\.split=0\.5: too few examples"):
         split(records([(1, "a"), (1, "a")]), 0.5)
