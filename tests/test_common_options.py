@@ -63,6 +63,17 @@ def test_quiet_says_the_result_and_errors(flag: str, data: Path, tmp_path: Path)
     assert "task/rte.yaml is taken from" in spoken.err
 
 
+def test_settings_that_nothing_reads(data: Path, tmp_path: Path) -> None:
+    """A sweep may try what only one of its methods reads."""
+    words = train_words(data, tmp_path / "runs", "trainer.max_steps=1", "prompt.length=4", "prompt.dropout=0.5")
+    shallow = run([*words, "method=prompt-tuning"], tmp_path)
+    assert shallow.code == 0
+    assert "prompt.dropout=0.5: nothing in this run reads it (method=prompt-tuning)\n" in shallow.err
+    assert "prompt.length=4: nothing" not in shallow.err
+    several = run([*words, "method=prompt-tuning,p-tuning-v2", "-m"], tmp_path)
+    assert (several.code, "nothing in this run" in several.err) == (0, False)
+
+
 def test_quiet_sweeps(data: Path, tmp_path: Path) -> None:
     """Their workers: `config/test_own_place.py`."""
     done = run(train_words(data, tmp_path / "runs", "trainer.max_steps=1", "seed=1,2", "-m", "-q"), tmp_path)

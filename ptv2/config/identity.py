@@ -13,6 +13,7 @@ from typing import Any
 
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import shared_parts
+from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 
 Tree = dict[str, Any]
@@ -70,6 +71,18 @@ def decisive(config: RunConfig) -> Tree:
         section, name = key.split(".")
         tree[section][name] = type(getattr(config, section)).model_fields[name].default
     return {key: value for key, value in tree.items() if key not in method.ignored}
+
+
+def unread(config: RunConfig) -> set[str]:
+    """The settings, by key, that change nothing in this run: of other methods, of other heads, of choices not made."""
+    every, read = flat(without_bookkeeping(config.model_dump(mode="json"))), flat(decisive(config))
+    if config.data.split is None:
+        read.pop("data.split_seed")
+    if config.data.folds is None and config.data.shots is None:
+        read.pop("data.seed")
+    if config.task.shape != "extract":
+        read.pop("head.span_padding")
+    return {*every.keys() - read.keys(), *_unused(config)}
 
 
 def _unused(config: RunConfig) -> list[str]:

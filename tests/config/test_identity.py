@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny import run_config
 
 from ptv2.config.compose import compose
-from ptv2.config.identity import run_hash, run_name
+from ptv2.config.identity import run_hash, run_name, unread
 from ptv2.config.schema import RunConfig
 from ptv2.run_folders.directory import RunDirectory
 
@@ -195,11 +195,19 @@ def test_a_method_ignores_the_prompt_settings_that_it_does_not_use(
         ("prompt.mlp_hidden=8", "prompt.reparameterization=mlp", True),
         ("head.dropout=0.5", "head.kind=verbalizer", False),
         ("head.dropout=0.5", "task=mini-entities", True),
+        ("head.span_padding=published", "task=mini-inference", False),
+        ("data.split_seed=4", "data.split=null", False),
+        ("prompt.length=3", "method=fine-tuning", False),
+        ("prompt.dropout=0.5", "method=prompt-tuning", False),
+        ("lora.rank=3", "method=p-tuning-v2", False),
+        ("lora.rank=3", "method=lora", True),
     ],
 )
 def test_a_setting_that_nothing_reads_makes_no_other_run(word: str, beside: str, counts: bool) -> None:
     words = ["model=tiny", "recipe=none", *([] if beside.startswith("task=") else ["task=mini-inference"]), beside]
-    assert (identity(compose([*words, word])) != identity(compose(words))) == counts
+    changed = compose([*words, word])
+    assert (identity(changed) != identity(compose(words))) == counts
+    assert (word.partition("=")[0] in unread(changed)) == (not counts)
 
 
 def test_a_template_by_number_is_the_template() -> None:
