@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,3 +18,19 @@ def test_the_page_of_defaults_has_the_tables_of_its_command() -> None:
     assert f"python scripts/trials.py {comparison}" in page
     assert done.stdout.count("### ") == 6
     assert done.stdout in page
+
+
+def test_trials_that_two_digits_do_not_tell_apart_have_rows_of_their_own(tmp_path: Path) -> None:
+    rates = {0.0121: 70.0, 0.0124: 80.0, 0.02: 75.0}
+    trials = [{"settings": {"optim.lr": rate}, "state": "complete", "dev": dev} for rate, dev in rates.items()]
+    found = tmp_path / "compare.json"
+    found.write_text(json.dumps({"searches": [{"task": "rte", "method": "lora", "trials": trials}]}), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "scripts/trials.py", str(found)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[4:]]
+    assert rows == [
+        ["optim.lr 0.0121", "70.0", "70.0"],
+        ["optim.lr 0.0124", "80.0", "80.0"],
+        ["lr 0.02", "75.0", "75.0"],
+    ]
