@@ -184,6 +184,16 @@ Reader = Annotated[str, one_of("reader", READERS)]
 Metric = Annotated[str, one_of("metric", known_metrics())]
 
 
+# Metrics that score what a shape predicts; two more look at the groups that a reader of their name makes.
+METRICS = {
+    "classify": ("accuracy", "cb"),
+    "choose": ("accuracy", "cb"),
+    "tag": ("entities", "roles"),
+    "extract": ("squad",),
+}
+GROUPED_METRICS = ("multirc", "record")
+
+
 class TaskConfig(Frozen):
     """A task. `text` holds one or two templates (`{field}`; a bare word is a field's name)."""
 
@@ -234,8 +244,7 @@ class TaskConfig(Frozen):
         if self.verbalizer is not None and self.shape != "classify":
             raise ValueError("shape classify, and no other, may have a verbalizer")
         if self.shape in ("tag", "extract"):
-            if self.text or self.choices:
-                raise ValueError(f"shape {self.shape} has no text and no choices: its fields have fixed names")
+            self._check_fixed_fields()
             return self
         if not 1 <= len(self.segments) <= 2:
             raise ValueError("text needs one or two templates or field names")
@@ -246,6 +255,29 @@ class TaskConfig(Frozen):
         if self.shape == "choose" and len(self.segments) != 1:
             raise ValueError("shape choose takes one template in text; the second segment is the choice")
         return self
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> TaskConfig:
+        """Refuse a metric of other predictions: it would fail after the first epoch."""
+        fitting = METRICS[self.shape]
+        if self.shape == "classify" and self.reader in GROUPED_METRICS:
+            fitting = (*fitting, self.reader)
+        if self.metric in fitting:
+            return self
+        needs = f" with reader={self.metric}" if self.metric in GROUPED_METRICS else ""
+        own = ", ".join(shape for shape, metrics in METRICS.items() if self.metric in metrics) or "classify"
+        raise ValueError(
+            f"metric={self.metric} is for shape {own}{needs}; expected one for shape {self.shape}: {', '.join(fitting)}"
+        )
+
+    def _check_fixed_fields(self) -> None:
+        """Refuse settings that a task of shape tag or extract would not look at."""
+        if self.text or self.choices:
+            raise ValueError(f"shape {self.shape} has no text and no choices: its fields have fixed names")
+        if self.shape == "extract" and (self.label != "label" or self.labels is not None):
+            raise ValueError("shape extract has no label and no labels: its answers are parts of the text, in answers")
+        if self.truncation != "longest_first":
+            raise ValueError(f"truncation={self.truncation}: shape {self.shape} reads long texts in windows, uncut")
 
     @property
     def segments(self) -> list[str]:

@@ -164,12 +164,13 @@ def verify_prompts(backbone: Backbone, layers: Iterable[int] | None = None, form
         with evaluating(backbone.model), torch.no_grad():
             backbone.model(input_ids=ids, attention_mask=torch.ones_like(ids), prompts=prompts)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise ModelError(f"a {family.model_type} backbone does not take prompts: {first_line(error)}") from error
+        raise ModelError(f"{family.model_type} as backbone does not take prompts: {first_line(error)}") from error
     if prompts.taken != wanted:
-        others = f"; prompt.layers={sorted(prompts.taken)} would do" if prompts.taken else ""
+        instead = f"prompt.layers={sorted(prompts.taken)}, or " if prompts.taken else "another backbone, or "
         raise ModelError(
-            f"a {family.model_type} backbone: {len(prompts.taken)} of {len(wanted)} layers took their prompts; the "
-            f"attention of the others, if any, does not go through transformers' AttentionInterface{others}"
+            f"{family.model_type} as backbone: {len(prompts.taken)} of {len(wanted)} layers took their prompts; the "
+            f"attention of the others does not go through transformers' AttentionInterface; expected {instead}"
+            "method=prompt-tuning, lora or fine-tuning"
         )
 
 

@@ -97,6 +97,16 @@ def output_width(config: PreTrainedConfig) -> int:
     return getattr(config, "word_embed_proj_dim", config.hidden_size)
 
 
+def _reads_texts(config: PreTrainedConfig) -> bool:
+    """Whether a configuration is that of one model that reads tokens: not of images or sounds, nor of several parts."""
+    return hasattr(config, "hidden_size") and _main_input(config) == "input_ids"
+
+
+def _main_input(config: PreTrainedConfig) -> str:
+    """What a model of this type reads; code of its own repository says nothing of it here."""
+    return str(getattr(MODEL_MAPPING.get(type(config), None), "main_input_name", "input_ids"))
+
+
 def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
     """`config` with the dropout rates that `cfg` asks for, under the names that this family gives them."""
     for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"):
@@ -105,6 +115,11 @@ def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{cfg.name}: {config.model_type} is an encoder-decoder; expected an encoder or a decoder as backbone"
+        )
+    if not _reads_texts(config):
+        raise ModelError(
+            f"{cfg.name}: {config.model_type} is no model of texts alone; "
+            "expected an encoder or a decoder of texts as backbone"
         )
     for option, rate, names in (
         ("hidden_dropout", cfg.hidden_dropout, HIDDEN_DROPOUTS),

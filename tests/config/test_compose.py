@@ -16,7 +16,9 @@ from commandline import TIMEOUT
 from ptv2.commands import list as list_command
 from ptv2.config import paths
 from ptv2.config.compose import compose
+from ptv2.config.task_schema import GROUPED_METRICS, METRICS
 from ptv2.errors import ConfigError
+from ptv2.metrics import known_metrics
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("task", "model", "method", "trainer")
@@ -127,6 +129,24 @@ def test_the_default_is_the_embedded_one() -> None:
         ("task.labels=[yes,yes]", "task.labels=['yes', 'yes']: ", ["different"]),
         ("task.metric=acuracy", "task.metric='acuracy': unknown metric 'acuracy'; did you mean accuracy?", ["record"]),
         ("task.reader=plane", "task.reader='plane': unknown reader 'plane'; did you mean plain?", ["multirc"]),
+        (
+            "task=mini-inference task.metric=squad task.headline=f1",
+            "task: metric=squad is for shape extract; expected one for shape classify: accuracy, cb",
+            [],
+        ),
+        (
+            "task.metric=accuracy task.headline=accuracy",
+            "task: metric=accuracy is for shape classify, choose; expected one for shape tag: entities, roles",
+            [],
+        ),
+        (
+            "task=mini-inference task.metric=multirc task.headline=f1a",
+            "task: metric=multirc is for shape classify with reader=multirc; expected one for shape classify: ",
+            [],
+        ),
+        ("task.truncation=only_first", "task: truncation=only_first: shape tag reads long texts in windows, uncut", []),
+        ("task=mini-questions task.label=a", "task: shape extract has no label and no labels: its answers are", []),
+        ("task=mini-questions task.labels=[a,b]", "task: shape extract has no label and no labels: its answers", []),
         ("task=mini-inference task.text=[]", "task: text needs one or two templates", []),
         (
             "data.dir=here",
@@ -293,3 +313,7 @@ def test_a_model_of_ones_own_may_name_a_revision(my_dir: Path) -> None:
     (my_dir / "model" / "mine.yaml").write_text("name: mine\npath: some/model@v2\n")
     model = compose(["model=mine"], str(my_dir)).model
     assert (model.name, model.path, model.revision) == ("mine", "some/model", "v2")
+
+
+def test_every_metric_has_its_shapes() -> None:
+    assert {*sum(METRICS.values(), ()), *GROUPED_METRICS} == {*known_metrics()}

@@ -160,6 +160,13 @@ def test_an_encoder_decoder_is_refused() -> None:
         )
 
 
+@pytest.mark.parametrize("model_type", ["vit", "clip", "wav2vec2", "gemma3"])
+def test_a_model_of_images_or_sounds_is_refused(model_type: str) -> None:
+    message = f"m: {model_type} is no model of texts alone; expected an encoder or a decoder of texts as backbone"
+    with pytest.raises(ModelError, match=message):
+        load_backbone(model_config("config:", config={"model_type": model_type}), seed=1)
+
+
 def test_dropout_is_set_under_the_names_of_the_family() -> None:
     for family in FAMILY_CONFIGS:
         config = {"model_type": family, **FAMILY_CONFIGS[family]}
