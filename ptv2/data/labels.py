@@ -62,11 +62,11 @@ class LabelSet:
         """Collect the labels of `records`, sorted.
 
         Raises:
-            DataError: a record without a label, fewer than two labels in all, or too many.
+            DataError: a record without a label, fewer than two labels in all, too many, or measured numbers.
         """
-        where = ""
+        where, count = "", 0
         values: set[str] = set()
-        for record in records:
+        for count, record in enumerate(records, start=1):
             where = where or record.where
             values.add(read_label(record.fields.get(field), record, field))
         names = _without_doubles(values)
@@ -75,6 +75,11 @@ class LabelSet:
         if len(names) > MOST_LABELS:
             raise DataError(
                 f"{where}: {len(names)} different labels in '{field}'; is it a label? (at most {MOST_LABELS})"
+            )
+        if _are_measured(names, count):
+            raise DataError(
+                f"{where}: '{field}' holds {len(names)} different numbers with fractions ({enumerate_some(names[:3])}, "
+                "...); ptv2 predicts classes and no numbers: make classes of them, or name another field (task.label)"
             )
         return cls(names)
 
@@ -128,6 +133,15 @@ def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> 
         else name
         for name in names
     ]
+
+
+def _are_measured(names: Sequence[str], records: int) -> bool:
+    """Whether labels are numbers that were measured, and no classes: with fractions, and hardly one twice."""
+    try:
+        fractions = sum(not float(name).is_integer() for name in names)
+    except (ValueError, OverflowError):  # a word
+        return False
+    return 2 * fractions > len(names) and (len(names) > 20 or (len(names) > 5 and 2 * len(names) > records))
 
 
 def rare_labels(counts: dict[str, int]) -> str | None:

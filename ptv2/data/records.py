@@ -14,6 +14,16 @@ from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
 
 
+# Tables of other programs, by the ending of their names, and what reads them.
+PANDAS = {
+    ".parquet": "pandas.read_parquet",
+    ".feather": "pandas.read_feather",
+    ".xlsx": "pandas.read_excel",
+    ".xls": "pandas.read_excel",
+    ".ods": "pandas.read_excel",
+}
+
+
 @dataclass(frozen=True)
 class Record:
     """One record of a data source: its fields, and its place ("FILE:LINE") for messages."""
@@ -59,7 +69,8 @@ def find_files(
     for split in needed:
         if split not in paths:
             expected = _expected(split, source, trains="train" in needed)
-            raise DataError(f"{below}: no {split} file; {expected}; found: {_listing(below)}")
+            hint = next(filter(None, map(_conversion, sorted(below.iterdir()))), "")
+            raise DataError(f"{below}: no {split} file; {expected}; found: {_listing(below)}{hint}")
     return paths
 
 
@@ -83,8 +94,10 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> It
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
-        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}")
-    yield from require_some((Record(fields, where) for where, fields in reader(path, note)), path)
+        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{_conversion(path)}")
+    rows = (Record(fields, where) for where, fields in reader(path, note))
+    tabular = path.suffix.lower() in (".csv", ".tsv")
+    yield from require_some(rows, path, "records below its first line, which names the fields" if tabular else "records")
 
 
 def require_some(records: Iterable[Record], path: Path, what: str = "records") -> Iterator[Record]:
@@ -110,6 +123,14 @@ def fingerprint(files: dict[Split, Path]) -> str:
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def _conversion(path: Path) -> str:
+    """How pandas makes JSON lines of a file that is not read here; empty where it has no function for it."""
+    if (function := PANDAS.get(path.suffix.lower())) is None:
+        return ""
+    lines = path.with_suffix(".jsonl").name
+    return f"; pandas makes JSON lines of it: {function}({path.name!r}).to_json({lines!r}, orient='records', lines=True)"
 
 
 def _listing(folder: Path) -> str:

@@ -38,6 +38,12 @@ class Source:
     files: dict[str, str] = field(default_factory=dict)  # names of the files of each split, below `data.dir`
     moving: bool = False  # whether the fingerprint names a branch of the hub, whose content may change
     check: Callable[[], None] = lambda: None  # raises `DataError` if files changed since they were opened
+    whole: Callable[[], Iterable[Record]] | None = None  # all that dev is taken from, where that is done
+    cut: str | None = None  # the setting that leaves training examples out
+
+    def naming(self) -> Iterable[Record]:
+        """The records whose labels are the classes: all that train and dev are taken from, unless they are cut."""
+        return self.read("train") if self.whole is None or self.cut else self.whole()
 
 
 def open_source(config: RunConfig, needed: Sequence[Split] = ("train", "dev")) -> Source:
@@ -59,6 +65,8 @@ def open_source(config: RunConfig, needed: Sequence[Split] = ("train", "dev")) -
             return _few(list(records), config.data.shots, config, source.notes)
         return records
 
+    if limits.get("train") is not None:
+        source = replace(source, cut=f"data.limit.train={limits['train']}")
     if config.data.shots is None:
         return replace(source, read=read)
     chosen = f"{config.data.shots} shots by {config.data.seed}"
@@ -105,6 +113,9 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
         train, dev = _split(list(read_file(files["train"], config.task, note=note)), config)
         return train if split == "train" else dev
 
+    def whole() -> Iterable[Record]:
+        return read_file(files["train"], config.task, note=note)
+
     before = _states(files)
 
     def check() -> None:
@@ -123,7 +134,16 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
         )
         named["dev"], provenance["dev"] = named["train"], provenance["train"]
     splits = tuple(split for split in ORDER if split in named)
-    return Source(digest, splits, read, provenance=provenance, notes=notes, files=named, check=check)
+    return Source(
+        digest,
+        splits,
+        read,
+        provenance=provenance,
+        notes=notes,
+        files=named,
+        check=check,
+        whole=whole if setting else None,
+    )
 
 
 def _states(files: Mapping[Split, Path]) -> dict[Path, tuple[int, int]]:

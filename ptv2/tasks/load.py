@@ -8,7 +8,7 @@ from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import Reading
 from ptv2.data.labels import LabelSet, spell_truth
 from ptv2.data.sources import Source
-from ptv2.errors import ConfigError
+from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.choose import Choose
 from ptv2.tasks.classify import Classify, MultiRC, ReCoRD
 from ptv2.tasks.extract import Extract
@@ -68,10 +68,13 @@ def _label_names(config: TaskConfig, source: Source | None) -> list[Any]:
     """The configuration's names of labels, spelled as the data spell them, or those of the data."""
     assert source is not None
     if not config.labels:
-        return LabelSet.of_data(source.read("train"), config.label).names
+        try:
+            return LabelSet.of_data(source.naming(), config.label).names
+        except DataError as error:
+            raise DataError(f"{error} ({source.cut})" if source.cut else str(error)) from error
     if source.label_names or not any(isinstance(name, bool) for name in config.labels):
         return list(config.labels)
-    return spell_truth(config.labels, source.read("train"), config.label)
+    return spell_truth(config.labels, source.naming(), config.label)
 
 
 def _tag(config: TaskConfig, source: Source | None, state: dict[str, Any] | None) -> Tag:

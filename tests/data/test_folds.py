@@ -21,6 +21,7 @@ from ptv2.data.records import Record
 from ptv2.data.sources import open_source
 from ptv2.data.split import take_fold
 from ptv2.errors import ConfigError, DataError
+from ptv2.experiment.read import read_examples
 from ptv2.interchange.about import about
 from ptv2.report.folds import pool_folds
 from ptv2.report.ranking import on_most_data, ranked
@@ -82,6 +83,24 @@ def test_each_fold_is_a_run_of_its_own_and_old_runs_keep_their_names(data: Path)
     assert len({run_hash(config, "d", "m") for config in (*configs, other, plain)}) == 5
     sets = [[record.where for record in open_source(config).read("dev")] for config in configs]
     assert len({where for one in sets for where in one}) == sum(map(len, sets)) > 0
+
+
+def test_a_class_of_one_example_is_known_in_every_fold(tmp_path: Path) -> None:
+    texts = [*(f"text {n},{'ab'[n % 2]}" for n in range(12)), "odd,rare"]
+    (tmp_path / "train.csv").write_text("\n".join(["sentence,label", *texts]))
+    for number in range(3):
+        config = compose(words(tmp_path, "data.folds=3", f"data.fold={number}"))
+        read = read_examples(config, open_source(config))
+        assert read.task.labels == ["a", "b", "rare"]
+        assert read.facts.examples["train"] + read.facts.examples["dev"] == 13
+
+
+def test_classes_that_a_limit_leaves_out_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("sentence,label\none,a\ntwo,a\nthree,b\nfour,b\n")
+    config = compose(words(tmp_path, "data.split=0.5", "data.limit.train=1"))
+    message = r"train.csv:\d: expected two or more labels in 'label', found only a \(data.limit.train=1\)$"
+    with pytest.raises(DataError, match=message):
+        read_examples(config, open_source(config))
 
 
 @pytest.mark.parametrize(

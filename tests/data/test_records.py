@@ -153,12 +153,15 @@ def test_no_records(tmp_path: Path, content: str) -> None:
     assert fault(tmp_path / "a.jsonl", content) == f"{tmp_path / 'a.jsonl'}: the file has no records"
     told = "the file is empty; expected a header line that names the fields"
     assert fault(tmp_path / "a.csv", content) == f"{tmp_path / 'a.csv'}: {told}"
-    assert fault(tmp_path / "a.csv", "a,b\n") == f"{tmp_path / 'a.csv'}: the file has no records"
+    told = "the file has no records below its first line, which names the fields"
+    assert fault(tmp_path / "a.csv", "a,b\n") == f"{tmp_path / 'a.csv'}: {told}"
 
 
 def test_other_formats_and_missing_files(tmp_path: Path) -> None:
     told = "a.xml: unknown format '.xml'; known: .csv, .json, .jsonl, .tsv"
     assert fault(tmp_path / "a.xml", "[]").endswith(told)
+    converted = "pandas.read_parquet('a.parquet').to_json('a.jsonl', orient='records', lines=True)"
+    assert fault(tmp_path / "a.parquet", "PAR1").endswith(f"{told[-28:]}; pandas makes JSON lines of it: {converted}")
     with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'b.csv'}: No such file or directory")):
         list(read_file(tmp_path / "b.csv"))
     (tmp_path / "c.csv").mkdir()

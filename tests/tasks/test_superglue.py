@@ -311,6 +311,10 @@ def test_own_labels_have_to_be_labels() -> None:
         task_of("classification", "task.label=topic", source=own_source("a", "a"))
     with pytest.raises(DataError, match=r"1001 different labels in 'topic'; is it a label\?"):
         task_of("classification", "task.label=topic", source=own_source(*map(str, range(1001))))
+    with pytest.raises(DataError, match=r"'topic' holds 30 different numbers with fractions \(.*make classes of them"):
+        task_of("classification", "task.label=topic", source=own_source(*(f"{n / 7:.3f}" for n in range(1, 31))))
+    halves = own_source(*[str(n / 2) for n in range(20)] * 3)  # stars: a few, each several times
+    assert len(task_of("classification", "task.label=topic", source=halves).labels) == 20
     with pytest.raises(DataError, match="field 'mood' is missing; the record has: text, topic"):
         task_of("classification", "task.label=mood", source=own_source("a", "b"))
 
