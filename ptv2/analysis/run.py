@@ -19,9 +19,9 @@ from ptv2.analysis.vocabulary import Around, Nearest, nearest_tokens
 from ptv2.config.schema import RunConfig
 from ptv2.config.task_schema import Split
 from ptv2.console.output import working
-from ptv2.data.sources import open_source
+from ptv2.data.sources import open_split
 from ptv2.data.tokens import EncodedSet
-from ptv2.errors import DataError, RunError
+from ptv2.errors import RunError
 from ptv2.experiment.heads import head_spec
 from ptv2.experiment.load import load_trained
 from ptv2.models.build import PromptedModel, build_model
@@ -174,9 +174,7 @@ class Session:
 
     def _read(self, split: Split) -> Sample:
         config, task = self.config, self.trained.task
-        source = open_source(config)
-        if split not in source.splits:
-            raise DataError(f"task {config.task.name}: no {split} split; it has: {', '.join(source.splits)}")
+        source = open_split(config, split)
         records = list(source.read(split))
         chosen = probing.drawn(len(records), self.limit or len(records))
         examples = task.read([records[number] for number in chosen])

@@ -11,7 +11,7 @@ from ptv2.console.arguments import RUN_HELP, Parser
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.json_document import show_json
 from ptv2.console.output import out, tell
-from ptv2.data.sources import ORDER, open_source
+from ptv2.data.sources import open_split
 from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.report.classes import describe_classes
@@ -34,15 +34,9 @@ def main(arguments: list[str]) -> int:
 
     if options.data_dir:
         config = on_files(config, options.data_dir)
-        files = config.task.sources.files
-        named = files.files if files is not None else ORDER  # a split without a name for its file is refused below
-        source = open_source(config, [split for split in ORDER if split == options.split and split in named])
     else:
         check_own_data(folder, config)
-        source = open_source(config)
-    if options.split not in source.splits:
-        known = ", ".join(source.splits) or "none"
-        raise DataError(f"task {config.task.name}: no {options.split} split; it has: {known}")
+    source = open_split(config, options.split)
     task = trained_task(folder, config)
     examples = task.read(source.read(options.split))
 

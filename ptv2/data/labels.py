@@ -66,8 +66,9 @@ class LabelSet:
         """
         where, count = "", 0
         values: set[str] = set()
-        for count, record in enumerate(records, start=1):
+        for record in records:
             where = where or record.where
+            count += 1
             values.add(read_label(record.fields.get(field), record, field))
         names = _without_doubles(values)
         if len(names) < 2:

@@ -62,7 +62,8 @@ def render_encoded(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]
     scores: dict[str, list[str]] = {}  # by answer and metric
     for name, split in overview["splits"].items():
         count, tokens, cut = split["examples"], split["tokens"], split["cut"]
-        windows = f" in {tokens['sequences']:,} windows" if tokens["sequences"] > count else ""
+        pieces = "sequences, one for each choice" if split.get("counted") == "labels" else "windows"
+        windows = f" in {tokens['sequences']:,} {pieces}" if tokens["sequences"] > count else ""
         longest = f"median {tokens['median']}, 95 % up to {tokens['p95']}, longest {tokens['longest']}"
         lengths.append(f"{name}{windows}: {longest}")
         lengths += [f"{cut:,} of {count:,} {name} examples {split['cut_means']}"] if cut else []

@@ -13,7 +13,6 @@ from ptv2.data.json_rows import read_json_lines, read_json_rows
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
 
-
 # Tables of other programs, by the ending of their names, and what reads them.
 PANDAS = {
     ".parquet": "pandas.read_parquet",
@@ -97,7 +96,9 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> It
         raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{_conversion(path)}")
     rows = (Record(fields, where) for where, fields in reader(path, note))
     tabular = path.suffix.lower() in (".csv", ".tsv")
-    yield from require_some(rows, path, "records below its first line, which names the fields" if tabular else "records")
+    yield from require_some(
+        rows, path, "records below its first line, which names the fields" if tabular else "records"
+    )
 
 
 def require_some(records: Iterable[Record], path: Path, what: str = "records") -> Iterator[Record]:
@@ -130,7 +131,9 @@ def _conversion(path: Path) -> str:
     if (function := PANDAS.get(path.suffix.lower())) is None:
         return ""
     lines = path.with_suffix(".jsonl").name
-    return f"; pandas makes JSON lines of it: {function}({path.name!r}).to_json({lines!r}, orient='records', lines=True)"
+    return (
+        f"; pandas makes JSON lines of it: {function}({path.name!r}).to_json({lines!r}, orient='records', lines=True)"
+    )
 
 
 def _listing(folder: Path) -> str:

@@ -73,6 +73,20 @@ def open_source(config: RunConfig, needed: Sequence[Split] = ("train", "dev")) -
     return replace(source, read=read, fingerprint=f"{source.fingerprint}, {chosen}")
 
 
+def open_split(config: RunConfig, split: str) -> Source:
+    """Open the source of a run whose split `split` alone is needed; it has to have that.
+
+    Raises:
+        DataError: folder or file missing, or the task has no such split.
+    """
+    files = config.task.sources.files if config.data.source == "files" else None
+    source = open_source(config, [name for name in ORDER if name == split and (files is None or name in files.files)])
+    if split not in source.splits:
+        known = ", ".join(source.splits) or "none"
+        raise DataError(f"task {config.task.name}: no {split} split; it has: {known}")
+    return source
+
+
 def _few(records: list[Record], shots: int, config: RunConfig, notes: dict[str, None]) -> list[Record]:
     """The `data.shots` training examples of each class."""
     seed = config.data.seed

@@ -189,7 +189,7 @@ def _read_split(task: AnyTask, source: Source, split: Split) -> list[Any]:
     except DataError as error:
         if split in NEEDED or any(task.has_gold(record) for record in source.read(split)):
             raise
-        file = source.files.get(split, f"the {split} split")
+        file = source.provenance.get(split, f"the {split} split")
         raise DataError(
             f"{file}: no example says what is right, so that it cannot be scored; take the file away, and give it to "
             f"`ptv2 predict` after the training"

@@ -233,7 +233,7 @@ class Tag(Task[Sentence, TaggedSet]):
             try:
                 tags = tuple(to_bio(given, scheme))
             except ValueError as error:
-                raise DataError(f"{record.where}: {error}") from error
+                raise DataError(f"{record.where}: {error}{_column_hint(record, given)}") from error
             mended = odd_starts(given) if scheme == "bio" else 0
             if self.config.labels is not None and (strange := {tag[2:] for tag in tags if tag not in self.numbers}):
                 raise DataError(f"{record.where}: {unknown_in_data('type of span', min(strange), self.types)}")
@@ -370,6 +370,14 @@ def _tag_text(tag: Any, names: Sequence[str] | None, where: str) -> str:
 
 def _tag_field(record: Record, config: TaskConfig) -> str:
     return next((name for name in (config.label, *TAG_FIELDS) if name in record.fields), "tags")
+
+
+def _column_hint(record: Record, given: Sequence[str]) -> str:
+    """Name the setting of the column of tags, where a file has columns and what was read is no tag."""
+    of_rows = record.where.rpartition(":")[0].endswith((".json", ".jsonl"))
+    if of_rows or ":" not in record.where or all(tag in "OBI" or "-" in tag for tag in given):
+        return ""
+    return "; task.tagging.tags is the column of the tags: its number from 0, or -1 for the last"
 
 
 def _has_words(record: Record) -> bool:

@@ -145,6 +145,14 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_other_data_need_only_the_split_that_is_looked_at(trained: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("{}\n")
+    done = run(["analyze", str(trained["prompt-tuning"]), "--only", "ablation", "--data-dir", str(tmp_path)], tmp_path)
+    assert done.code == 2
+    assert done.error.startswith(f"{tmp_path}: no dev file; expected dev.")
+    assert "data.split" not in done.error
+
+
 @pytest.mark.parametrize(
     ("lost", "message"),
     [(("artifact", "result.json"), "the run is not finished"), (("artifact",), "its weights are missing")],

@@ -37,7 +37,7 @@ def test_a_test_file_without_labels_says_what_to_do_with_it(label: dict[str, Non
     done = run(train_words(data, tmp_path / "out"), tmp_path)
     assert done.code == 2
     assert done.error.startswith(
-        "test.jsonl: no example says what is right, so that it cannot be scored; take the file"
+        f"{data / 'test.jsonl'}: no example says what is right, so that it cannot be scored; take the file"
     )
     (data / "test.jsonl").write_text(
         json.dumps({"sentence": "warm", **label}) + '\n{"sentence": "a", "label": "good"}\n'

@@ -15,7 +15,7 @@ import pytest
 from commandline import only_run, result_of, run, train_words, write_sentences
 from sequences import write_entities
 
-from ptv2.data.overview import list_shares, render, token_lengths
+from ptv2.data.overview import list_shares, render, render_encoded, token_lengths
 
 
 def split(**changes: Any) -> dict[str, Any]:
@@ -30,6 +30,13 @@ def split(**changes: Any) -> dict[str, Any]:
         "cut_means": "longer than 128 tokens and truncated",
     }
     return {**facts, **changes}
+
+
+def test_choices_are_no_windows() -> None:
+    tokens = {"sequences": 8, "median": 5, "p95": 6, "longest": 6}
+    split = {"examples": 4, "counted": "labels", "tokens": tokens, "cut": 0, "cut_means": "", "always": None}
+    (line,) = render_encoded({"splits": {"dev": split}}, 200)
+    assert "dev in 8 sequences, one for each choice: median 5" in line
 
 
 def test_splits_are_said_in_full() -> None:

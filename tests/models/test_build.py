@@ -282,7 +282,9 @@ def test_backbones_without_attention_take_shallow_prompts_only(family: str, meth
 def test_layers_that_have_attention_are_named() -> None:
     config = {**FAMILY_CONFIGS["llama"], "model_type": "lfm2", "full_attn_idxs": [1]}
     settings = {"hidden_dropout": None, "attention_dropout": None}
-    with pytest.raises(ModelError, match=r"lfm2 as backbone: 1 of 3 layers took.*expected prompt\.layers=\[1\], or method="):
+    with pytest.raises(
+        ModelError, match=r"lfm2 as backbone: 1 of 3 layers took.*expected prompt\.layers=\[1\], or method="
+    ):
         build_model(run_config(config, **settings), POOLED)
     model = build_model(run_config(config, prompt={"layers": [1]}, **settings), POOLED)
     mean_loss(model, tiny_batch()).backward()

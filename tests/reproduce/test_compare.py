@@ -15,6 +15,7 @@ from commandline import Command, holder, result_of, run, wait_until, write_sente
 from records import result as finished
 
 from ptv2.config.compose import compose
+from ptv2.errors import ConfigError
 from ptv2.report.points import read_points
 from ptv2.reproduce.compare import make
 from ptv2.reproduce.compare.finalists import Finalist, run_finalists
@@ -281,6 +282,31 @@ def test_a_setting_that_fails_with_other_seeds_is_not_taken() -> None:
     assert taken.pick.settings == ["optim.lr=1"]
     assert other.dev == {1: 84.0, 2: 56.4}
     assert other.note == "made p-tuning-v2, finalist not taken: optim.lr=2  dev 70.2 ± 19.5 (seeds 1, 2)"
+
+
+@pytest.mark.parametrize(("state", "code"), [("failed", 1), ("finished", 0)])
+def test_only_what_is_taken_can_make_a_comparison_fail(state: Any, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = search_of((), lr="choice(1,2)")
+    picked = Pick(search, made_trials(search, ("1", 84.0), ("2", 80.0)))
+    taken = Finalist(picked, (JobStatus(search.job, state, None, ""),))
+    other = Finalist(picked, (JobStatus(search.job, "failed", None, ""),))
+    for name, value in (
+        ("base_jobs", []),
+        ("list_searches", [search]),
+        ("fixed_of", []),
+        ("make_searches", {}),
+        ("pick", picked),
+        ("run_finalists", ([taken], [other])),
+        ("finish", None),
+    ):
+        monkeypatch.setattr(make, name, lambda *given, value=value: value)
+    assert make.compare(read_compare_settings(["task=mini-inference", "model=tiny", "finalists=2"])) == code
+
+
+@pytest.mark.parametrize(("word", "message"), [("task=rtee", "unknown task 'rtee'"), ("model=tinny", "'tinny'")])
+def test_names_are_looked_at_before_optuna_is_imported(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_compare_settings(["task=rte", word])
 
 
 @pytest.mark.parametrize(("words", "said"), [([], False), (["margin=0.5"], True), (["margin=1"], False)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ptv2.config.task_schema import FilesSource
 from ptv2.reproduce.jobs.data_root import DataRoot, describe_data, why_no_files
 
 TASKS = [describe_data(name) for name in ("rte", "conll03", "conll04", "squad", "xquad_en", "up_ewt", "sst2", "sick")]
@@ -79,5 +81,9 @@ def test_one_of_two_files_is_no_data(tmp_path: Path) -> None:
 )
 def test_the_reason_names_the_files(tmp_path: Path, task: str, said: str) -> None:
     assert said in why_no_files(BY_NAME[task], DataRoot(tmp_path, TASKS))
+    many = replace(BY_NAME[task], files=FilesSource(files={"train": [f"{n}.csv" for n in range(9)], "dev": ["d.csv"]}))
+    assert "expected 0.csv or 1.csv or 2.csv or 3.csv or another of its names, d.csv in" in why_no_files(
+        many, DataRoot(tmp_path, TASKS)
+    )
     assert str(tmp_path) not in why_no_files(BY_NAME[task], DataRoot(tmp_path, TASKS))
     assert "data=DIR" in why_no_files(BY_NAME[task], DataRoot(None, TASKS))

@@ -153,6 +153,17 @@ def test_a_bad_record_is_named(name: str, fields: dict[str, Any], message: str) 
     assert str(caught.value).startswith(f"train.txt:1: {message}")
 
 
+@pytest.mark.parametrize(
+    ("where", "tag", "hint"),
+    [("train.txt:1", "NN", True), ("train.txt:1", "S-PER", False), ("a.jsonl:1", "NN", False), ("hub 1", "_", False)],
+)
+def test_a_column_that_holds_no_tags_names_the_setting(where: str, tag: str, hint: bool) -> None:
+    task = task_of("ner", TRAIN, "task.labels=[PER,LOC]")
+    with pytest.raises(DataError) as caught:
+        task.read([Record({"tokens": ["Anna"], "tags": [tag]}, where)])
+    assert ("; task.tagging.tags is the column of the tags" in str(caught.value)) is hint
+
+
 def test_nothing_to_learn_and_no_such_score() -> None:
     with pytest.raises(DataError, match=r"^train\.txt:1: expected tags such as B-PER, found only O$"):
         task_of("ner", tagged("Nobody came ."))

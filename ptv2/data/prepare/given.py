@@ -31,7 +31,8 @@ class Given:
             try:
                 yield where, line.decode("utf-8-sig" if number == 1 else "utf-8").strip(BLANKS)
             except UnicodeDecodeError as error:
-                raise DataError(f"{where}: expected UTF-8 text") from error
+                found = f"found the byte 0x{line[error.start]:02X}; `iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+                raise DataError(f"{where}: expected UTF-8 text, {found}") from error
 
     def sentences(self, marks: tuple[str, ...] = ()) -> Iterator[list[Row]]:
         """Read the lines of each sentence; see `split_sentences`."""

@@ -48,7 +48,7 @@ def compare(options: CompareOptions) -> int:
     def settle(run: Callable[[list[Job]], list[JobStatus]]) -> list[Finalist]:
         taken, others = run_finalists(picks, options.finalists, lambda one: _jobs_of(one, options, failures), run)
         finish(request, taken, others, options)
-        return [*taken, *others]
+        return taken  # a finalist that fails is one that is not taken
 
     def make(jobs: list[Job]) -> list[JobStatus]:
         return execute(jobs, options.jobs, "picked settings", options.fuse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from ptv2.config import paths
 from ptv2.config.methods import METHODS
 from ptv2.config.spelling import refuse_sweeps, spelled
 from ptv2.errors import ConfigError, unknown
@@ -54,6 +55,7 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
     values, others = split_words([word for word in words if word not in files], COMPARE_PARSERS, INSTEAD)
     if "tasks" not in (values := {FIELDS.get(key, key): value for key, value in values.items()}):
         raise ConfigError("expected task=NAME, or several with commas (ptv2 list tasks)")
+    _check_names(values, flags.get("config_dir"))  # before Optuna is imported
     if files:
         values["file"] = Path(files[0].removeprefix("out=")).expanduser()
     if len(values["tasks"]) > 1 and (given := [word for word in others if word.startswith("data.dir=")]):
@@ -78,6 +80,14 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
         ranges=tuple(ranges),
         of_search=tuple(of_search),
     )
+
+
+def _check_names(values: Mapping[str, Any], config_dir: str | None) -> None:
+    """Raise `ConfigError` for a task or a model that there is not."""
+    for kind, names in (("task", values["tasks"]), ("model", [values["model"]] if "model" in values else [])):
+        known = paths.choices(kind, config_dir)
+        if strange := [name for name in names if name not in known]:
+            raise ConfigError(unknown(kind, strange[0], known))
 
 
 def _has_several_values(word: str) -> bool:

@@ -93,7 +93,8 @@ def why_no_files(task: TaskData, root: DataRoot) -> str:
     if shared := root.shared(task):
         others = ", ".join(shared)
         return f"no data: the files found would also be {others}'s; expected them in DIR/{task.name}"
-    names = ", ".join(" or ".join(task.files.files[split]) for split in ("train", "dev") if split in task.files.files)
+    listed = [task.files.files[split] for split in ("train", "dev") if split in task.files.files]
+    names = ", ".join(" or ".join(some[:4]) + (" or another of its names" if some[4:] else "") for some in listed)
     below = "" if task.files.folder == "." else f"{task.files.folder}/"
     where = f"in DIR/{task.name}" + (" (data=DIR)" if root.root is None else "")
     licensed = f" (licensed: ptv2 prepare {task.name} --from DIR makes them)" if task.name in LICENSED else ""
