@@ -303,10 +303,11 @@ def test_only_what_is_taken_can_make_a_comparison_fail(state: Any, code: int, mo
     assert make.compare(read_compare_settings(["task=mini-inference", "model=tiny", "finalists=2"])) == code
 
 
-@pytest.mark.parametrize(("word", "message"), [("task=rtee", "unknown task 'rtee'"), ("model=tinny", "'tinny'")])
-def test_names_are_looked_at_before_optuna_is_imported(word: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        read_compare_settings(["task=rte", word])
+def test_names_are_looked_at_before_optuna_is_imported() -> None:
+    with pytest.raises(ConfigError, match="unknown task 'rtee'; did you mean rte"):
+        read_compare_settings(["task=rtee"])
+    with pytest.raises(ConfigError, match="unknown model 'tinny'; did you mean tiny"):
+        read_compare_settings(["task=rte", "model=tinny"])
 
 
 @pytest.mark.parametrize(("words", "said"), [([], False), (["margin=0.5"], True), (["margin=1"], False)])
