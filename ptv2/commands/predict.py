@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
     with _input(options.input, task) as path:
         from ptv2.tasks.new import read_new  # imports numpy
 
-        examples = read_new(path, task, _note)
+        examples = read_new(path, task, partial(_note, folder="" if options.input == str(path) else f"{path.parent}/"))
 
         with collector_paused():
             from ptv2.experiment.load import load_trained, predict_examples  # imports torch
@@ -106,9 +107,10 @@ def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
             raise DataError(str(error).replace(f"{folder}/", "")) from error
 
 
-def _note(text: str) -> None:
+def _note(text: str, folder: str) -> None:
+    """Print a note about the input; `folder` is that of a stream's copy, which nobody knows."""
     if is_main_process():
-        tell(f"note: {text}")
+        tell(f"note: {text.replace(folder, '') if folder else text}")
 
 
 def _write_official(files: dict[str, str], stem: str) -> None:

@@ -126,6 +126,8 @@ def _refuse_whole_sections(overrides: list[str]) -> None:
     """Refuse a single value for a section of settings before Hydra takes the other settings of it for unknown."""
     for word in overrides:
         key, _, value = word.lstrip("+").partition("=")
+        if key == "data.limit" and value.isdigit():
+            raise ConfigError(f"{word}: expected a split: data.limit.train={value}, data.limit.dev or data.limit.test")
         if key in _SECTIONS and value and not value.startswith(("{", "[", "$")):
             hint = f"; data.dir={shorten(value)} names the folder of your files" if key == "data" else ""
             raise ConfigError(f"{shorten(word, 60)}: expected settings below it: {key}.NAME=VALUE{hint}")

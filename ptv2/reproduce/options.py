@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, unknown
 
@@ -89,12 +90,20 @@ def split_words(
             same = OF_LAUNCHERS.get(key.lstrip("+"))
             raise ConfigError(f"{word}: {f'expected {same}={value}' if same else LAUNCHER}")
         if key not in parsers:
+            _refuse_unknown(key, parsers)
             others.append(word)
         elif key in values:
             raise ConfigError(f"{key} is given twice")
         else:
             values[key] = parsers[key](key, value)
     return values, others
+
+
+def _refuse_unknown(key: str, parsers: Iterable[str]) -> None:
+    """Raise `ConfigError` for a single word that is neither of the command nor a setting of its runs."""
+    settings = {*RunConfig.model_fields, "recipe", "sweep", "hydra"}
+    if re.fullmatch(r"\w+", plain := key.lstrip("+~")) and plain not in settings:
+        raise ConfigError(unknown("word", plain, {*parsers, *settings}))
 
 
 def choose_names(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:

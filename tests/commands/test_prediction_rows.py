@@ -219,6 +219,8 @@ def test_prediction_imports_what_it_needs_and_no_more(trained: Path, data: Path)
 def test_wrong_standard_input_has_no_path(trained: Path, tmp_path: Path) -> None:
     done = predict_stream(trained, "first,scond\na,b\n", tmp_path)
     assert done.error.startswith("stdin.csv:2 (example 0): field 'second' is missing")
+    done = predict_stream(trained, "first,second,verdict\na,b,perhaps\n", tmp_path)
+    assert "right answers are left out: stdin.csv:2 (example 0): unknown label" in " ".join(done.err.split())
 
 
 def test_output_into_a_folder_is_refused(trained: Path, data: Path, tmp_path: Path) -> None:

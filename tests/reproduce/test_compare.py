@@ -310,6 +310,16 @@ def test_names_are_looked_at_before_optuna_is_imported() -> None:
         read_compare_settings(["task=rte", "model=tinny"])
 
 
+@pytest.mark.parametrize(
+    ("word", "near"), [("bugdet=3", "budget"), ("trainr=smoke", "trainer"), ("+mrgin=1", "margin")]
+)
+def test_a_word_that_is_none_is_named_with_those_of_the_command(word: str, near: str) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown word '\w+'; did you mean {near}\?"):
+        read_compare_settings(["task=rte", word])
+    words = ["task=rte", "trainer=smoke", "recipe=none", "optim.lr=1"]
+    assert read_compare_settings(words).overrides == ("trainer=smoke", "recipe=none", "optim.lr=1")
+
+
 @pytest.mark.parametrize(("words", "said"), [([], False), (["margin=0.5"], True), (["margin=1"], False)])
 def test_the_printed_command_has_a_margin_of_its_own(words: list[str], said: bool) -> None:
     options = read_compare_settings(["task=mini-inference", *words])
