@@ -31,14 +31,18 @@ def test_the_examples_have_the_lengths_that_the_page_says(benchmark: ModuleType,
 
 
 def test_the_page_compares_rounds_and_says_what_is_reached(benchmark: ModuleType) -> None:
-    def seconds(*cpu: float) -> list[dict[str, float]]:
-        return [{"wall": 2 * value, "cpu": value, "accuracy": 50.0} for value in cpu]
+    def seconds(*cpu: float, tokens: int) -> list[dict[str, float]]:
+        return [{"wall": 2 * value, "cpu": value, "accuracy": 50.0, "tokens": tokens} for value in cpu]
 
-    measured = {"ptv2": seconds(10.0, 20.0), "Trainer, longest": seconds(15.0, 28.0), "Trainer, 128": seconds(30, 60)}
+    measured = {
+        "ptv2": seconds(10.0, 20.0, tokens=1000),
+        "Trainer, longest": seconds(15.0, 28.0, tokens=1400),
+        "Trainer, 128": seconds(30.0, 60.0, tokens=2000),
+    }
     text, reached = benchmark.page(measured, OPTIONS)
     assert reached
-    assert "| Trainer, longest | 43.0 | 21.5 | 1.45 (1.40-1.50) | 1.45 (1.40-1.50) | 50.0 |" in text
-    text, reached = benchmark.page({**measured, "Trainer, 128": seconds(20.0, 40.0)}, OPTIONS)
+    assert "| Trainer, longest | 43.0 | 21.5 | 1.45 (1.40-1.50) | 1.45 (1.40-1.50) | 1.40 | 50.0 |" in text
+    text, reached = benchmark.page({**measured, "Trainer, 128": seconds(20.0, 40.0, tokens=2000)}, OPTIONS)
     assert not reached
     assert text.endswith("Not reached.")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.config import paths
-from ptv2.config.recipes import short_value
+from ptv2.config.keys import short_value
 from ptv2.config.schema import RunConfig
 from ptv2.console.arguments import Parser, a_count, a_folder, read_words
 from ptv2.console.columns import Column, Table, show_table

@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +42,7 @@ def main(arguments: list[str]) -> int:
         help="file for the rows: JSON lines, or a table if its name ends in .csv or .tsv (default: printed)",
     )
     parser.add_argument(
-        "--official",
-        type=a_path,
-        metavar="STEM",
-        help="also write what the task's official scorer reads, as STEM.<ending>",
+        "--official", type=a_path, metavar="STEM", help="also write what the official scorer reads, as STEM.<ending>"
     )
     parser.add_out()
     options = parser.parse_args(arguments)
@@ -58,7 +54,7 @@ def main(arguments: list[str]) -> int:
     with _input(options.input, task) as path:
         from ptv2.tasks.new import read_new  # imports numpy
 
-        examples = read_new(path, task, partial(_note, folder="" if options.input == str(path) else f"{path.parent}/"))
+        examples = read_new(path, task, lambda text: _note(text, options.input, path))
 
         with collector_paused():
             from ptv2.experiment.load import load_trained, predict_examples  # imports torch
@@ -70,11 +66,11 @@ def main(arguments: list[str]) -> int:
         if options.official:
             _write_official(task.official(predictions, examples, path), options.official)
     text = format_rows(task.rows(predictions, examples), Path(options.output or "").suffix)
-    if options.output and options.output != STANDARD:
+    if options.output in (None, STANDARD):
+        sys.stdout.write(text)
+    else:
         write_text_whole(options.output, text)
         tell(f"{count_of(len(predictions), 'prediction')} written: {options.output}")
-    else:
-        sys.stdout.write(text)
     return 0
 
 
@@ -107,10 +103,10 @@ def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
             raise DataError(str(error).replace(f"{folder}/", "")) from error
 
 
-def _note(text: str, folder: str) -> None:
-    """Print a note about the input; `folder` is that of a stream's copy, which nobody knows."""
+def _note(text: str, name: str, path: Path) -> None:
+    """Print a note about the input called `name`; nobody knows the folder of a stream's copy."""
     if is_main_process():
-        tell(f"note: {text.replace(folder, '') if folder else text}")
+        tell(f"note: {text.replace('' if name == str(path) else f'{path.parent}/', '')}")
 
 
 def _write_official(files: dict[str, str], stem: str) -> None:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ptv2.config.keys import flat
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import shared_parts
-from ptv2.config.recipes import flat
 from ptv2.config.schema import RunConfig
 
 Tree = dict[str, Any]

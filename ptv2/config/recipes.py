@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from ptv2.config import paths
+from ptv2.config.keys import flat, short_value
 from ptv2.config.schema import RecipeRecord, RunConfig
 from ptv2.errors import ConfigError, unknown
 
@@ -119,29 +120,6 @@ def describe_recipe(config: RunConfig, *, changes: bool = True) -> str | None:
     return f"{text}; changed: {', '.join(changed)}"
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested settings into values by full key; lists and empty mappings are values."""
-    pairs: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            pairs |= flat(value, f"{prefix}{key}.")
-        else:
-            pairs[f"{prefix}{key}"] = value
-    return pairs
-
-
-def nested(pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn values by full key into nested settings, as `flat` reversed."""
-    tree: dict[str, Any] = {}
-    for key, value in pairs.items():
-        *parents, leaf = key.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
-    return tree
-
-
 def _names(folders: Iterable[Path], group: str) -> list[str]:
     names = {
         path.relative_to(folder / group).with_suffix("").as_posix()
@@ -150,10 +128,3 @@ def _names(folders: Iterable[Path], group: str) -> list[str]:
         if path.stem != NONE
     }
     return sorted(names)
-
-
-def short_value(value: Any) -> str:
-    """Format a setting's value as a recipe or a command writes it."""
-    if value is None:
-        return "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)

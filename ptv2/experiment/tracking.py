@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ptv2.config.recipes import flat
+from ptv2.config.keys import flat
 from ptv2.console.output import log, tell
 from ptv2.errors import Interrupted, Pruned, first_line
 from ptv2.experiment.trackers import FAILED, INTERRUPTED, TRACKERS, Known, Subject, Tracker, fit_for_all

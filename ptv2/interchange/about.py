@@ -11,8 +11,8 @@ from typing import Any
 
 from ptv2.config.compose import compose
 from ptv2.config.identity import without_bookkeeping
+from ptv2.config.keys import flat, short_value
 from ptv2.config.multitask import in_override
-from ptv2.config.recipes import flat, short_value
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 from ptv2.report.described import describe_settings

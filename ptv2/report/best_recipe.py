@@ -10,8 +10,8 @@ import yaml
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import OF_A_MACHINE
+from ptv2.config.keys import nested
 from ptv2.config.methods import MULTITASK
-from ptv2.config.recipes import nested
 from ptv2.config.schema import RunConfig
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import Setting

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptv2.config import identity
-from ptv2.config.recipes import flat
+from ptv2.config.keys import flat
 from ptv2.config.schema import RunConfig
 
 # Settings that name the task, data, model and run; a recipe may hold the rest.

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ptv2.config.identity import same_but_seed
+from ptv2.config.keys import short_value
 from ptv2.config.methods import BASELINE, METHODS
-from ptv2.config.recipes import short_value
 from ptv2.config.schema import HALF, RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings

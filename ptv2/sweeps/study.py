@@ -20,7 +20,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from ptv2.config.identity import without_bookkeeping
-from ptv2.config.recipes import flat
+from ptv2.config.keys import flat
 from ptv2.errors import ConfigError, RunError, first_line
 from ptv2.sweeps.outcomes import Outcome
 from ptv2.sweeps.space import Distribution, as_overrides

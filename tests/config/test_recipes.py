@@ -17,7 +17,8 @@ from ptv2.commands import list as list_command
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.identity import OF_A_MACHINE, run_hash
-from ptv2.config.recipes import describe_recipe, flat, nested, shipped_and_own
+from ptv2.config.keys import flat, nested
+from ptv2.config.recipes import describe_recipe, shipped_and_own
 from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 

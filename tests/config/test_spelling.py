@@ -12,7 +12,7 @@ from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError
 
 WRONG = [
-    ("data.limit=10", "data.limit=10: expected settings below it: data.limit.NAME=VALUE"),
+    ("data.limit=10", "data.limit=10: expected a split: data.limit.train=10, data.limit.dev or data.limit.test"),
     ("prompt=20", "prompt=20: expected settings below it: prompt.NAME=VALUE"),
     ("trainer.device=cuda", "trainer.device='cuda': expected auto or cpu"),
     ("prompt.length=0", "prompt.length=0: expected more than 0"),

@@ -66,10 +66,11 @@ def test_splits_are_said_in_full() -> None:
 
 def test_what_does_not_apply_is_left_out() -> None:
     tokens = {"sequences": 3, "median": 5, "p95": 9, "longest": 9}
+    train = split(examples=1, file=None, counted="tags", labels={}, always=None, tokens=tokens, cut=0)
     shown = render(
         {
             "origin": "x",
-            "splits": {"train": split(examples=1, file=None, labels={}, always=None, tokens=tokens, cut=0)},
+            "splits": {"train": train},
             "guesses": [],
         }
     )

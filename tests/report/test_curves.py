@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ptv2.config.recipes import flat
+from ptv2.config.keys import flat
 from ptv2.report.html.curves import Curves, read_curves
 from ptv2.report.html.details import common, difference
 

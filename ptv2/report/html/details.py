@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ptv2.config.keys import flat
 from ptv2.config.methods import METHODS
-from ptv2.config.recipes import flat
 from ptv2.report.html.curves import Curves
 from ptv2.report.html.shown import Shown
 from ptv2.run_folders.record import Result, shareable_data
