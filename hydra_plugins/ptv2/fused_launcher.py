@@ -35,7 +35,7 @@ class FusedLauncher(Launcher):
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run jobs, each in a thread of its own where it has company."""
+        """Run jobs, those that can share a backbone together."""
         from ptv2.collector import collector_paused
         from ptv2.console.output import err, tell
         from ptv2.sweeps.fusing import choose_groups, settings_of

@@ -180,7 +180,7 @@ def test_no_recipe_is_read_as_nothing(group: str, head: str, tmp_path: Path) -> 
 
 
 def test_what_ships_is_data_too() -> None:
-    """But for one space of Optuna's, and the sweeps that choose Optuna in a space for each method."""
+    """But for the space of Optuna, and the sweeps that choose Optuna and have a space for each method."""
     checked = 0
     for group in (*SETTINGS, *DRAWN):
         for path in sorted((paths.conf_dir() / group).rglob("*.yaml")):

@@ -186,6 +186,31 @@ def test_refusals(more: list[str], expected: str, data: Path, tmp_path: Path) ->
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("sweep", "fine_tuning", "prompts"),
+    [
+        ("compute", "optim.lr=tag(log, interval(1e-5, 1e-4)) trainer.epochs=choice(2, 4)", "choice(8, 16, 32)"),
+        ("compute-small", "optim.lr=tag(log, interval(5e-5, 5e-4)) trainer.epochs=choice(4, 8)", "choice(8, 16, 32)"),
+        (
+            "compute-tagging",
+            "optim.lr=tag(log, interval(2e-5, 2e-4)) trainer.epochs=choice(4, 8)",
+            "choice(16, 32, 64)",
+        ),
+    ],
+)
+def test_the_searches_at_equal_compute(sweep: str, fine_tuning: str, prompts: str, data: Path, tmp_path: Path) -> None:
+    """Two of them say only what differs from the first."""
+    done = run(words(data, tmp_path, "--plan", f"sweep={sweep}", "methods=fine-tuning,p-tuning-v2"), tmp_path)
+    assert done.code == 0, done.err
+    epochs = "trainer.epochs=choice(4, 8)" if sweep == "compute" else "trainer.epochs=choice(8, 16)"
+    lines = {
+        method: next(line for line in done.out.splitlines() if f" {method} " in line)
+        for method in ("fine-tuning", "p-tuning-v2")
+    }
+    assert fine_tuning in lines["fine-tuning"]
+    assert f"{epochs} prompt.length={prompts}" in lines["p-tuning-v2"]
+
+
 def search_of(words: tuple[str, ...], **space: str) -> Search:
     """A search without trials on disk; `space` has the names of settings without their section."""
     names = {"lr": "optim.lr", "epochs": "trainer.epochs", "length": "prompt.length"}
