@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from ptv2.data.lines import ANY_BLANKS, BLANKS, read_lines
@@ -18,6 +19,11 @@ from ptv2.errors import DataError, quote, unknown
 BOUNDARY = "-DOCSTART-"
 TABS = re.compile(r"\t+")
 NAMES = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
+# CoNLL-U numbers the words of a sentence. Further lines are for what is written as one (`2-3`) or left out (`3.1`).
+FIRST_NUMBER = re.compile(r"[01]|1-[2-9]|0\.1")
+NO_WORD = re.compile(r"\d+[-.]\d+")
+LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")  # WikiANN's files have one before each word
+ENOUGH = 20  # sentences that show what a column holds
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class _Layout:
     width: int
     token: int
     tag: int | None
+    numbered: bool  # whether the first column numbers the words, which are in another
 
     def cells(self, line: str) -> tuple[str, ...]:
         """Split a line into cells; where tabs separate, the first cell may be blank: a token that is a blank.
@@ -51,6 +58,65 @@ class _Layout:
         """
         return line.startswith("#") and len(cells) != self.width and (leads or len(cells) == 1)
 
+    def is_no_word(self, cells: Sequence[str]) -> bool:
+        """Whether a line of CoNLL-U stands for several words, which follow, or for one that is left out."""
+        return self.numbered and NO_WORD.fullmatch(cells[0]) is not None
+
+
+class _Doubts:
+    """What speaks against the words of a file, for as long as it does in all sentences."""
+
+    def __init__(self, path: Path, layout: _Layout, names: Sequence[str] | None) -> None:
+        self._path, self._names = path, names
+        self._counting = self._alike = layout.width > 1
+        self._language: str | None = None
+        self._sentences = self._longest = 0
+
+    def look(self, words: Sequence[str]) -> None:
+        """Look at the words of a sentence.
+
+        Raises:
+            DataError: as `settle`, once there are enough sentences.
+        """
+        if not (self._counting or self._alike):
+            return
+        self._sentences += 1
+        self._longest = max(self._longest, len(words))
+        self._counting = self._counting and _are_counting(words)
+        if self._language is None and (match := LANGUAGE.match(words[0])):
+            self._language = match[0]
+        self._alike = self._alike and all(word.startswith(self._language or " ") for word in words)
+        if self._sentences == ENOUGH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Refuse numbers that count the words, and words that all begin with the same language.
+
+        Raises:
+            DataError: the words are such, and one sentence has three or more.
+        """
+        if self._longest < 3:
+            return
+        if self._counting:
+            known = f"; the columns are {', '.join(self._names)}" if self._names else ""
+            raise DataError(
+                f"{self._path}: the words are 1, 2, 3, ..., which count them; task.tagging.tokens is the column of the "
+                f"words, by number from 0 or by name{known}"
+            )
+        if self._alike:
+            raise DataError(
+                f"{self._path}: every word begins with '{self._language}', as in WikiANN's files; "
+                f"`sed -i 's/^{self._language}//' FILE` takes it off"
+            )
+
+
+def _are_counting(words: Sequence[str]) -> bool:
+    """Whether the words are whole numbers, each one more than the one before; CoNLL-U's other lines do not matter."""
+    numbers = [word for word in words if not NO_WORD.fullmatch(word)]
+    if not all(word.isascii() and word.isdigit() and len(word) < 7 for word in numbers):
+        return False
+    return all(int(word) + 1 == int(after) for word, after in pairwise(numbers))
+
 
 def read_columns(
     path: Path, tokens: int | str = 0, tags: int | str | None = -1, columns: Sequence[str] | None = None
@@ -58,7 +124,8 @@ def read_columns(
     """Read sentences as records `{"tokens": [str], "tags": [str]}`; a record's place is the line of its first token.
 
     Blanks and tabs separate columns; in a file whose first line of tokens has a tab only tabs do, so that tokens may
-    hold blanks. Comments (`# ...`) and `-DOCSTART-` lines are left out; the latter also end a sentence.
+    hold blanks. Comments (`# ...`) and `-DOCSTART-` lines are left out; the latter also end a sentence. So are lines of
+    CoNLL-U that are no words (`2-3`, `3.1`).
 
     Args:
         tokens: the tokens' column, by name or by number from 0 (negative from the end).
@@ -66,11 +133,13 @@ def read_columns(
         columns: the columns' names; None: those of a line `# global.columns = ...`, if there is one.
 
     Raises:
-        DataError: with file and line: not UTF-8, unequal columns, a column that is not there; or no such file.
+        DataError: with file and line: not UTF-8, unequal columns, a column that is not there; or no such file, or words
+            that can be none.
     """
-    layout = _layout(path, tokens, tags, columns)
-    if layout is None:
+    found = _layout(path, tokens, tags, columns)
+    if found is None:
         return
+    layout, doubts = found
     # Most lines stand in a file many times: they are split once, and their words are in memory once.
     split = lru_cache(1 << 16)(layout.cells)
     sentence: list[tuple[str, ...]] = []
@@ -79,25 +148,31 @@ def read_columns(
         cells = split(line)
         if not cells:
             if sentence:
-                yield _record(sentence, layout, f"{path}:{first}")
+                yield _record(sentence, layout, f"{path}:{first}", doubts)
             sentence = []
         elif len(cells) == layout.width or not layout.is_comment(line, cells, leads=not sentence):
             if len(cells) != layout.width:
                 raise DataError(f"{path}:{number}: expected {layout.width} columns as above, found {len(cells)}")
+            if layout.is_no_word(cells):
+                continue
             first = first if sentence else number
             sentence.append(cells)
     if sentence:
-        yield _record(sentence, layout, f"{path}:{first}")
+        yield _record(sentence, layout, f"{path}:{first}", doubts)
+    doubts.settle()
 
 
-def _record(sentence: Sequence[Sequence[str]], layout: _Layout, where: str) -> Record:
+def _record(sentence: Sequence[Sequence[str]], layout: _Layout, where: str, doubts: _Doubts) -> Record:
     fields = {"tokens": [cells[layout.token] for cells in sentence]}
+    doubts.look(fields["tokens"])
     if layout.tag is not None:
         fields["tags"] = [cells[layout.tag] for cells in sentence]
     return Record(fields, where)
 
 
-def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequence[str] | None) -> _Layout | None:
+def _layout(
+    path: Path, tokens: int | str, tags: int | str | None, names: Sequence[str] | None
+) -> tuple[_Layout, _Doubts] | None:
     """Find the layout in the first line of tokens; None if the file has no such line."""
     for number, line in read_lines(path):
         line = line.strip(BLANKS)
@@ -106,13 +181,17 @@ def _layout(path: Path, tokens: int | str, tags: int | str | None, names: Sequen
         if not line or line.startswith("#") or _is_boundary(line):
             continue
         separator = TABS if "\t" in line else ANY_BLANKS
-        width, where = len(separator.split(line)), f"{path}:{number}"
+        cells, where = separator.split(line), f"{path}:{number}"
+        width = len(cells)
         if names and len(names) != width:
             raise DataError(f"{where}: expected {len(names)} columns ({', '.join(names)}), found {width}")
         if width == 1 and tags is not None:
             raise DataError(f"{where}: expected a word and its tag, separated by a blank or tab, found {quote(line)}")
         token = _column(tokens, names, width, where)
-        return _Layout(separator, width, token, None if tags is None else _column(tags, names, width, where))
+        tag = None if tags is None else _column(tags, names, width, where)
+        numbered = token > 0 and FIRST_NUMBER.fullmatch(cells[0]) is not None
+        layout = _Layout(separator, width, token, tag, numbered)
+        return layout, _Doubts(path, layout, names)
     return None
 
 

@@ -109,6 +109,45 @@ def test_named_columns() -> None:
     assert own == expected  # the caller's names come before the file's
 
 
+CONLLU = "1-2\tIsn't\t_\n1\tIs\tB-X\n2\tn't\tI-X\n3\tit\tO\n3.1\tso\tO\n\n1\tYes\tO\n\n"
+
+
+def test_lines_of_conllu_that_are_no_words() -> None:
+    expected = [{"tokens": ["Is", "n't", "it"], "tags": ["B-X", "I-X", "O"]}, {"tokens": ["Yes"], "tags": ["O"]}]
+    for text in (CONLLU, CONLLU.partition("\n")[2], "# global.columns = ID FORM NE\n# text = Isn't it\n" + CONLLU):
+        assert [fields for _, fields in read(text, tokens=1)] == expected
+    # Words that look like such lines, where the first column does not number the words: WebAnno's, or the words' own.
+    assert read("1-1\tAda\tO\n1-2\tis\tO\n", tokens=1)[0][1]["tokens"] == ["Ada", "is"]
+    assert read("1 O\n2-3 O\nwon O\n")[0][1]["tokens"] == ["1", "2-3", "won"]
+
+
+@pytest.mark.parametrize("sentences", [1, 30])
+def test_a_column_that_counts_the_words_is_not_that_of_the_words(sentences: int) -> None:
+    told = "some.txt: the words are 1, 2, 3, ..., which count them; task.tagging.tokens is the column of the"
+    german = "# de.wiki [2009]\n1\tAda\tB-PER\tO\n2\tin\tO\tO\n3\tOslo\tB-LOC\tO\n\n" * sentences
+    for text in (
+        german,
+        CONLLU * sentences,
+        german + "1\tso\tO\tO\n",
+        german.replace("1\t", "0\t").replace("2\t", "1\t").replace("3\t", "2\t"),
+    ):
+        assert fault(text).startswith(told)
+    assert fault("# global.columns = ID FORM NE\n" + CONLLU).endswith("or by name; the columns are ID, FORM, NE")
+    assert read(german, tokens=1)[0][1]["tokens"] == ["Ada", "in", "Oslo"]
+    for text in ("1 O\n2 O\n\n", "1 O\n2 O\n3 O\n\nlost O\n", "7 O\n9 O\n11 O\n"):
+        assert read(text)
+    assert read("1\n2\n3\n", tags=None)[0][1]["tokens"] == ["1", "2", "3"]
+
+
+def test_words_that_begin_with_their_language() -> None:
+    with pytest.raises(
+        DataError, match="every word begins with 'en:', as in WikiANN's files; `sed -i 's/\\^en://' FILE`"
+    ):
+        read("en:Ada\tB-PER\nen:met\tO\nen:\tO\n\nen:Bo\tB-PER\n")
+    for text in ("en:Ada O\nde:met O\nen:Bo O\n", "en:Ada O\nen:met O\n\nBo O\n", "en:Ada O\n", "Ada O\nmet O\nBo O\n"):
+        assert read(text)
+
+
 def test_tokens_alone() -> None:
     assert read("# a comment\nOslo\n#wins\n", tags=None) == [(2, {"tokens": ["Oslo", "#wins"]})]
     assert read("Oslo B-LOC\n", tags=None) == [(1, {"tokens": ["Oslo"]})]
