@@ -26,7 +26,8 @@ from ptv2.data.tags import (
     with_types,
 )
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
-from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
+from ptv2.errors import DataError, unknown_in_data
+from ptv2.tasks.tag_fields import given_tags, has_words, hint_at_setting, read_words, tag_field, tag_names
 from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ MENDED = "spans that began with I- and now begin with B-"
 WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # place, words, suffix, tag numbers
 # The published code writes this between the sentence and its predicate, for every tokenizer (FINDINGS 26).
 PUBLISHED_SEPARATOR = "[SEP]"
-# Fields of words and of tags, in the order of preference; for tags `task.label` comes first.
-WORD_FIELDS = ("tokens", "words")
-TAG_FIELDS = ("tags", "ner_tags", "labels")
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Tag(Task[Sentence, TaggedSet]):
             DataError: a field is missing or wrong, or a tag does not fit the scheme or the task.
         """
         # Sets on the hub have sentences without words at their ends.
-        rows: Iterable[Record] = filter(_has_words, records)
+        rows: Iterable[Record] = filter(has_words, records)
         scheme = self.scheme
         if labelled and self.tagging.scheme == "auto" and scheme == "iob1":
             rows = list(rows)
@@ -95,7 +93,7 @@ class Tag(Task[Sentence, TaggedSet]):
 
     def has_gold(self, record: Record) -> bool:
         """Whether there are tags; a file of one column has its words there, and bare types may be any column's."""
-        tags = record.fields.get(_tag_field(record, self.config))
+        tags = record.fields.get(tag_field(record, self.config))
         if not isinstance(tags, list) or tags == record.fields.get("tokens"):
             return False
         return self.scheme != "io" or not self.types or any(tag in self.types for tag in map(str, tags))
@@ -221,11 +219,11 @@ class Tag(Task[Sentence, TaggedSet]):
     def _sentence(self, record: Record, number: int, scheme: Scheme | None) -> Sentence:
         """Turn a record into an example; where `scheme` is None its tags are not read."""
         fields = record.fields
-        words = _words(record)
+        words = read_words(record)
         tags, mended = None, 0
         if scheme is not None:
             given = self._given(record)
-            field = _tag_field(record, self.config)
+            field = tag_field(record, self.config)
             if field != self.config.label and field != "tags":
                 self._guessed[f"tags are those of the field '{field}' (task.label sets it)"] = None
             if len(given) != len(words):
@@ -233,7 +231,7 @@ class Tag(Task[Sentence, TaggedSet]):
             try:
                 tags = tuple(to_bio(given, scheme))
             except ValueError as error:
-                raise DataError(f"{record.where}: {error}{_column_hint(record, given)}") from error
+                raise DataError(f"{record.where}: {error}{hint_at_setting(record, given)}") from error
             mended = odd_starts(given) if scheme == "bio" else 0
             if self.config.labels is not None and (strange := {tag[2:] for tag in tags if tag not in self.numbers}):
                 raise DataError(f"{record.where}: {unknown_in_data('type of span', min(strange), self.types)}")
@@ -311,10 +309,11 @@ def read_scheme(read: Callable[[], Iterable[Record]], config: TaskConfig) -> tup
         return scheme, [UNTYPED]
     if not pairs.fit(scheme):
         for record in read():
+            tags = given_tags(record, config)
             try:
-                to_bio(given_tags(record, config), scheme)
+                to_bio(tags, scheme)
             except ValueError as error:
-                raise DataError(f"{record.where}: {error}") from error
+                raise DataError(f"{record.where}: {error}{hint_at_setting(record, tags)}") from error
     types = {tag if scheme == "io" else tag.partition("-")[2] for tag in pairs.tags if tag != "O"}
     if not types:
         raise DataError(f"{next(iter(read())).where}: expected tags such as B-PER, found only O")
@@ -326,68 +325,3 @@ def _given_types(config: TaskConfig) -> list[str]:
     if (names := tag_names(config)) is None:
         return [str(label) for label in config.labels or ()]
     return list(dict.fromkeys(tag[2:] or UNTYPED for tag in names if tag != "O"))
-
-
-def tag_names(config: TaskConfig) -> list[str] | None:
-    """Return the names of numbered tags in their order: `task.labels` where it has `O`, or the hub's, or None."""
-    if config.labels and "O" in config.labels:
-        return [str(label) for label in config.labels]
-    return config.sources.hub.labels if config.sources.hub else None
-
-
-def given_tags(record: Record, config: TaskConfig) -> list[str]:
-    """Read the tags of a record as text, numbers replaced by their names.
-
-    Raises:
-        DataError: the field of the tags is missing or no list, or has numbers without names.
-    """
-    tags = record.fields.get(_tag_field(record, config))
-    if not isinstance(tags, list):
-        raise DataError(
-            f"{record.where}: expected 'tags', a list with a tag for each token; "
-            f"the record has: {enumerate_some(record.fields)} (task.label names the field)"
-        )
-    names = tag_names(config)
-    if names is None and all(type(tag) is str for tag in tags):
-        return tags
-    return [_tag_text(tag, names, record.where) for tag in tags]
-
-
-def _tag_text(tag: Any, names: Sequence[str] | None, where: str) -> str:
-    if isinstance(tag, str) and not (names is not None and tag.isascii() and tag.isdigit() and tag not in names):
-        return tag
-    if isinstance(tag, bool) or not isinstance(tag, int | str):
-        raise DataError(f"{where}: expected tags to be text, found {quote(tag)}")
-    if names is None:
-        raise DataError(
-            f"{where}: expected tags to be text, found {tag}; numbers need the names of all tags in their order: "
-            "task.labels=[O,B-PER,I-PER,...]"
-        )
-    if not 0 <= int(tag) < len(names):
-        raise DataError(f"{where}: expected tags to be text, found {quote(tag)}: there are {len(names)} names, from 0")
-    return names[int(tag)]
-
-
-def _tag_field(record: Record, config: TaskConfig) -> str:
-    return next((name for name in (config.label, *TAG_FIELDS) if name in record.fields), "tags")
-
-
-def _column_hint(record: Record, given: Sequence[str]) -> str:
-    """Name the setting of the column of tags, where a file has columns and what was read is no tag."""
-    of_rows = record.where.rpartition(":")[0].endswith((".json", ".jsonl"))
-    if of_rows or ":" not in record.where or all(tag in "OBI" or "-" in tag for tag in given):
-        return ""
-    return "; task.tagging.tags is the column of the tags: its number from 0, or -1 for the last"
-
-
-def _has_words(record: Record) -> bool:
-    return next((record.fields[name] for name in WORD_FIELDS if name in record.fields), None) != []
-
-
-def _words(record: Record) -> tuple[str, ...]:
-    words: Any = next((record.fields[name] for name in WORD_FIELDS if name in record.fields), None)
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words) or not words:
-        raise DataError(
-            f"{record.where}: expected 'tokens', a list of words; the record has: {enumerate_some(record.fields)}"
-        )
-    return tuple(words)

@@ -154,14 +154,58 @@ def test_a_bad_record_is_named(name: str, fields: dict[str, Any], message: str) 
 
 
 @pytest.mark.parametrize(
-    ("where", "tag", "hint"),
-    [("train.txt:1", "NN", True), ("train.txt:1", "S-PER", False), ("a.jsonl:1", "NN", False), ("hub 1", "_", False)],
+    ("where", "tag", "column", "scheme"),
+    [
+        ("train.txt:1", "NN", True, True),
+        ("train.txt:1", "S-PER", False, False),
+        ("a.jsonl:1", "NN", False, True),
+        ("hub 1", "_", False, True),
+    ],
 )
-def test_a_column_that_holds_no_tags_names_the_setting(where: str, tag: str, hint: bool) -> None:
-    task = task_of("ner", TRAIN, "task.labels=[PER,LOC]")
+@pytest.mark.parametrize("is_training", [False, True])
+def test_what_is_no_tag_names_the_settings(where: str, tag: str, column: bool, scheme: bool, is_training: bool) -> None:
+    rows = [Record({"tokens": ["Anna", "in"], "tags": [tag, "I-X"]}, where)]
     with pytest.raises(DataError) as caught:
-        task.read([Record({"tokens": ["Anna"], "tags": [tag]}, where)])
-    assert ("; task.tagging.tags is the column of the tags" in str(caught.value)) is hint
+        task_of("ner", rows) if is_training else task_of("ner", TRAIN, "task.labels=[PER,LOC]").read(rows)
+    assert ("; task.tagging.tags is the column of the tags" in str(caught.value)) is column
+    assert "task.tagging.scheme=io" not in str(caught.value)  # I-X has a prefix
+    with pytest.raises(DataError) as caught:
+        task_of("ner", TRAIN, "task.labels=[PER,LOC]").read([Record({"tokens": ["Anna"], "tags": [tag]}, where)])
+    assert ("; task.tagging.scheme=io takes types without a prefix" in str(caught.value)) is scheme
+
+
+SPANS = "; spans by characters are not read, and docs/how-to/own-data.md says how they become words and tags"
+TEXT = "Anna left"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": TEXT, "label": [[0, 4, "PER"]]},  # doccano
+        {"text": TEXT, "labels": []},
+        {"text": TEXT, "entities": [{"label": "PER", "start_offset": 0, "end_offset": 4}], "relations": []},
+        {"text": TEXT, "tokens": [{"text": "Anna", "start": 0, "end": 4}], "spans": [{"start": 0}]},  # Prodigy
+        {"data": {"text": TEXT}, "annotations": [{"result": []}]},  # Label Studio
+    ],
+)
+def test_spans_by_characters_are_named(fields: dict[str, Any]) -> None:
+    for read in (
+        lambda: task_of("ner", [Record(fields, "a.jsonl:1")]),
+        lambda: task_of("ner", TRAIN).read(records(fields)),
+    ):
+        with pytest.raises(DataError) as caught:
+            read()
+        assert str(caught.value).endswith(SPANS)
+
+
+def test_lists_in_a_table_are_named() -> None:
+    rows = [Record({"tokens": "['Anna']", "ner_tags": "[1]"}, "a.csv:2")]
+    with pytest.raises(
+        DataError, match=r"found in 'ner_tags' a text: '\[1\]'; a table holds no lists, but JSON lines do$"
+    ):
+        task_of("ner", rows)
+    with pytest.raises(DataError, match=r"has: tokens, ner_tags; a table holds no lists, but JSON lines do$"):
+        task_of("ner", TRAIN).read(rows)
 
 
 def test_nothing_to_learn_and_no_such_score() -> None:
