@@ -231,6 +231,9 @@ def _unreadable(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or "=" in value:
         return f"{shorten(word)}: expected key=value"
+    if inner := re.fullmatch(r"\[([^\[\]{}'\"]+)\]", value):
+        quoted = ",".join(f"'{one.strip()}'" for one in inner[1].split(","))
+        return f'{shorten(word)}: names with blanks or other signs stand in quotes: "{key}=[{quoted}]"'
     quoted = shorten(value).replace("'", "")
     return f"{shorten(word)}: a value with blanks, brackets or other signs stands in quotes: \"{key}='{quoted}'\""
 
@@ -249,6 +252,8 @@ def _unknown_key(key: str) -> str:
         kind, prefix = known[word], f"{prefix}{word}."
     if key.startswith("multitask."):
         return f"{key}: {MULTITASK_ONLY}"
+    if key.startswith("task.sources.files."):
+        return f"{key}: the task's file does not have it yet; +{key}=VALUE adds it"
     return f"config key '{key}' cannot be set here"
 
 

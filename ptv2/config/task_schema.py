@@ -120,7 +120,15 @@ class FilesSource(Frozen):
 
     format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"  # auto: by the file's name
     folder: str = "."  # folder below data.dir
+    columns: list[str] | None = None  # names of the columns of CSV and TSV files that have no header line
     files: dict[Split, list[str]] = {}  # names to look for, in this order, for each split
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_differ(cls, columns: list[str] | None) -> list[str] | None:
+        if columns is not None and (not columns or not all(columns) or len(set(columns)) < len(columns)):
+            raise ValueError("expected different names, one for each column")
+        return columns
 
 
 class Sources(Frozen):

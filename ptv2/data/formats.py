@@ -19,9 +19,11 @@ Format = Literal["records", "columns", "props", "conll12", "squad"]
 def format_of(path: Path, task: TaskConfig) -> Format:
     """Find the format of a file: the task's, or where that is `auto` the one that the file's name tells.
 
-    JSON is `records` whatever the task says, but for SQuAD's: examples of every task may come in JSON.
+    JSON is `records` whatever the task says, but for SQuAD's: examples of every task may come in JSON. So are tables of
+    questions.
     """
-    if path.suffix == ".jsonl" or (path.suffix == ".json" and task.shape != "extract"):
+    rows = (".jsonl", ".csv", ".tsv") if task.shape == "extract" else (".jsonl", ".json")
+    if path.suffix in rows:
         return "records"
     named = task.sources.files.format if task.sources.files else "auto"
     if named != "auto":
@@ -57,7 +59,8 @@ def read_file(
     """
     kind = format_of(path, task)
     if kind == "records":
-        yield from records.read_file(path, note)
+        files = task.sources.files
+        yield from records.read_file(path, note, files.columns if files else None)
     elif kind == "columns":
         tagging = task.tagging
         assert tagging is not None

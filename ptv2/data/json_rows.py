@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.data.lines import LINE_END, read_lines, read_text
-from ptv2.errors import DataError, kind_of, quote
+from ptv2.errors import DataError, enumerate_some, kind_of, quote
 
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -91,12 +91,28 @@ def read_json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         DataError: with file, place and what was expected.
     """
-    rows = rows_of(read_json(path, "a list of JSON objects"))
-    if rows is None:
-        raise DataError(f"{path}: expected a list of objects, or an object with a list 'data'")
+    value = read_json(path, "a list of JSON objects")
+    rows = rows_of(value)
+    if rows is None or (isinstance(value, dict) and isinstance(value.get("columns"), list)):
+        raise DataError(f"{path}: expected a list of objects, or an object with a list 'data'; found {_found(value)}")
     for number, row in enumerate(rows):
         where = f"{path}: row {number}"
         yield where, _as_object(row, where)
+
+
+def _found(value: Any) -> str:
+    """Say what a file holds instead of rows: columns, as pandas writes them by itself, or something else."""
+    if not isinstance(value, dict):
+        return kind_of(value)
+    columns = list(value.values())
+    if isinstance(value.get("columns"), list) or (columns and all(map(_is_column, columns))):
+        return f"columns ({enumerate_some(value)}); pandas writes rows with to_json(FILE, orient='records', lines=True)"
+    return f"an object with {enumerate_some(value) or 'nothing'}"
+
+
+def _is_column(value: Any) -> bool:
+    cells = list(value.values()) if isinstance(value, dict) else value
+    return isinstance(cells, list) and bool(cells) and not any(isinstance(cell, dict) for cell in cells)
 
 
 def _as_object(value: Any, where: str) -> dict[str, Any]:

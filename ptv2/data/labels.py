@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from ptv2.data.records import Record
+from ptv2.data.tables import hint_at_header
 from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
 
 # More classes than any classification task has; with more the field is probably free text.
@@ -101,7 +102,7 @@ def read_label(value: Any, source: str | Record, field: str) -> str:
         if isinstance(source, Record) and field not in source.fields:
             raise DataError(
                 f"{where}: field '{field}' is missing; the record has: {enumerate_some(source.fields)} "
-                "(task.label names the field)"
+                f"(task.label names the field{hint_at_header(where)})"
             )
         raise DataError(f"{where}: no label: '{field}' is missing or null")
     if isinstance(value, float) and not math.isfinite(value):
@@ -151,6 +152,26 @@ def rare_labels(counts: dict[str, int]) -> str | None:
     if len(counts) <= 20 or once * 2 < len(counts):
         return None
     return f"{once} of {len(counts)} labels occur once in train; task.label names the field of the label"
+
+
+def is_hidden(value: Any) -> bool:
+    """Whether a label is -1, which stands for one that is kept secret, or was never agreed upon."""
+    return value is not None and not isinstance(value, bool) and _plain(value) == "-1"
+
+
+def absent_labels(counts: dict[str, int]) -> str | None:
+    """Warn of a label that often stands for none: `-` (SNLI), or a rare -1 beside 0, 1, ...; None if there is none."""
+    others = sorted(counts.keys() - {"-1"})
+    is_rare = counts.get("-1", 0) * 20 < sum(counts.values())
+    if "-" in counts:
+        label = "-"
+    elif "-1" in counts and is_rare and others == sorted(map(str, range(len(others)))):
+        label = "-1"
+    else:
+        return None
+    return (
+        f"label '{label}' is a class like others; if it means that there is none, take those examples out of the files"
+    )
 
 
 def similar_labels(names: Iterable[str]) -> str | None:

@@ -17,6 +17,8 @@ from ptv2.files import LFS_POINTER, is_lfs_pointer
 LINE_END = re.compile(r"\r*\n|\r")
 MARK = "\ufeff"
 PIECE = 1 << 20
+# Latin-1 has the same bytes for its letters; where Windows-1252 has quotation marks, it has control characters.
+CONVERT = "`iconv -f CP1252 -t UTF-8 FILE` converts Windows-1252 and Latin-1"
 BLANKS = " \t\r\n"  # not str.split()'s: a no-break space or U+2028 may be a token, or a part of one
 ANY_BLANKS = re.compile(r"[ \t]+")
 WIDE = {
@@ -115,7 +117,7 @@ def _decode(decoder: codecs.IncrementalDecoder, data: bytes, path: Path, start: 
         return decoder.decode(data, final=not data)
     except UnicodeDecodeError as error:
         before = len(error.object) - len(data)  # bytes of an unfinished character
-        found = f", found the byte 0x{error.object[error.start]:02X}; `iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+        found = f", found the byte 0x{error.object[error.start]:02X}; {CONVERT}"
         raise _faulty(path, start - before + error.start, found) from error
 
 

@@ -10,17 +10,9 @@ from typing import Any
 
 from ptv2.config.task_schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
+from ptv2.data.near import convert, suggest
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
-
-# Tables of other programs, by the ending of their names, and what reads them.
-PANDAS = {
-    ".parquet": "pandas.read_parquet",
-    ".feather": "pandas.read_feather",
-    ".xlsx": "pandas.read_excel",
-    ".xls": "pandas.read_excel",
-    ".ods": "pandas.read_excel",
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,8 @@ def find_files(
         )
     below = base / source.folder
     if not below.is_dir():
-        raise DataError(f"{base}: expected the folder {source.folder}; found: {_listing(base)}")
+        here = f"; data.dir is the folder that holds it: {base.parent}" if base.name == source.folder else ""
+        raise DataError(f"{base}: expected the folder {source.folder}{here}; found: {_listing(base)}")
     paths: dict[Split, Path] = {}
     for split, names in source.files.items():
         present = [name for name in names if (below / name).exists()]
@@ -65,27 +58,29 @@ def find_files(
             paths[split] = below / present[0]
         if len(present) > 1:
             note(f"several files for {split}: {present[0]} was read, {', '.join(present[1:])} not")
-    for split in needed:
-        if split not in paths:
-            expected = _expected(split, source, trains="train" in needed)
-            hint = next(filter(None, map(_conversion, sorted(below.iterdir()))), "")
-            raise DataError(f"{below}: no {split} file; {expected}; found: {_listing(below)}{hint}")
+    if missing := [split for split in needed if split not in paths]:
+        hint = suggest(below, source, missing)
+        expected = _expected(missing[0], source, trains="train" in needed, most=4 if hint else 8)
+        raise DataError(f"{below}: no {missing[0]} file; {expected}{hint}; found: {_listing(below)}")
     return paths
 
 
-def _expected(split: Split, source: FilesSource, *, trains: bool) -> str:
+def _expected(split: Split, source: FilesSource, *, trains: bool, most: int) -> str:
     names = source.files.get(split, [])
     if not names:
         return f"expected names for it in task.sources.files.files.{split}"
     hint = ", or data.split=0.1 to take a tenth of the training examples" if split == "dev" and trains else ""
-    return f"expected {enumerate_some(names)}{hint}"
+    return f"expected {enumerate_some(names, most)}{hint}"
 
 
-def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> Iterator[Record]:
+def read_file(
+    path: Path, note: Callable[[str], None] = lambda text: None, columns: Sequence[str] | None = None
+) -> Iterator[Record]:
     """Read a .jsonl, .json, .csv or .tsv file; the first line of the latter two names the fields.
 
     Args:
         note: called with each guess about the file.
+        columns: names of the fields of .csv and .tsv files without such a line.
 
     Raises:
         DataError: with file, line number and what was expected.
@@ -93,11 +88,11 @@ def read_file(path: Path, note: Callable[[str], None] = lambda text: None) -> It
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
-        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{_conversion(path)}")
-    rows = (Record(fields, where) for where, fields in reader(path, note))
-    tabular = path.suffix.lower() in (".csv", ".tsv")
+        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{convert(path)}")
+    rows = (Record(fields, where) for where, fields in reader(path, note, columns))
+    has_header = path.suffix.lower() in (".csv", ".tsv") and columns is None
     yield from require_some(
-        rows, path, "records below its first line, which names the fields" if tabular else "records"
+        rows, path, "records below its first line, which names the fields" if has_header else "records"
     )
 
 
@@ -126,23 +121,14 @@ def fingerprint(files: dict[Split, Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _conversion(path: Path) -> str:
-    """How pandas makes JSON lines of a file that is not read here; empty where it has no function for it."""
-    if (function := PANDAS.get(path.suffix.lower())) is None:
-        return ""
-    lines = path.with_suffix(".jsonl").name
-    return (
-        f"; pandas makes JSON lines of it: {function}({path.name!r}).to_json({lines!r}, orient='records', lines=True)"
-    )
-
-
 def _listing(folder: Path) -> str:
     return enumerate_some(sorted(path.name for path in folder.iterdir())) or "nothing"
 
 
-READERS: dict[str, Callable[[Path, Callable[[str], None]], Iterator[tuple[str, dict[str, Any]]]]] = {
-    ".jsonl": lambda path, note: read_json_lines(path),
-    ".json": lambda path, note: read_json_rows(path),
+Reader = Callable[[Path, Callable[[str], None], Sequence[str] | None], Iterator[tuple[str, dict[str, Any]]]]
+READERS: dict[str, Reader] = {
+    ".jsonl": lambda path, note, columns: read_json_lines(path),
+    ".json": lambda path, note, columns: read_json_rows(path),
     ".csv": read_csv,
     ".tsv": read_tsv,
 }

@@ -141,6 +141,8 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
     named: dict[str, str] = {split: path.relative_to(base).as_posix() for split, path in files.items()}
     provenance: dict[str, str] = {split: str(path) for split, path in files.items()}
     digest = fingerprint(files)
+    if described.columns is not None:
+        digest = f"{digest}, columns {json.dumps(described.columns)}"
     if setting:
         what = f"{share:g}" if share else f"fold {config.data.fold} of {folds}"
         note(

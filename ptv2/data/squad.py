@@ -8,15 +8,16 @@ from typing import Any, NoReturn
 
 from ptv2.data.json_rows import read_json, rows_of
 from ptv2.data.records import Record
+from ptv2.data.tables import hint_at_lists
 from ptv2.errors import DataError, quote, shorten
 
 
 def read_squad(path: Path) -> Iterator[Record]:
     """Read one record per question, in the order of the file; flat rows are records as they are.
 
-    In the official form the fields are `id`, `context`, `question` and `answers` (lists `text` and `answer_start`, in
-    characters of the context); the lists are empty where `is_impossible` is true. A question whose answers are not in
-    the file has no field `answers`: it can only be predicted.
+    A list may also hold articles or paragraphs. In the official form the fields are `id`, `context`, `question` and
+    `answers` (lists `text` and `answer_start`, in characters of the context); the lists are empty where `is_impossible`
+    is true. A question whose answers are not in the file has no field `answers`: it can only be predicted.
 
     Raises:
         DataError: with the place and what was expected; also where an answer is not in the context at its offset, an id
@@ -26,11 +27,15 @@ def read_squad(path: Path) -> Iterator[Record]:
     rows = rows_of(tree)
     if rows == []:
         return
-    if rows is not None and rows and isinstance(rows[0], dict) and "paragraphs" not in rows[0] and "context" in rows[0]:
+    if rows is not None and _is_flat(rows[0]):
         yield from _flat(rows, path)
         return
     seen: set[str] = set()
-    for number, article in enumerate(_list(tree, "data", str(path))):
+    if rows is None:
+        rows = _list(tree, "data", str(path))
+    elif isinstance(rows[0], dict) and "qas" in rows[0]:  # paragraphs without articles
+        rows = [{"paragraphs": rows}]
+    for number, article in enumerate(rows):
         in_article = f"{path}: data[{number}]"
         for nth, paragraph in enumerate(_list(article, "paragraphs", in_article)):
             in_paragraph = f"{in_article}.paragraphs[{nth}]"
@@ -75,7 +80,8 @@ def check_answers(answers: Any, context: str, where: str) -> None:
     texts = answers.get("text") if isinstance(answers, Mapping) else None
     starts = answers.get("answer_start") if isinstance(answers, Mapping) else None
     if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
-        raise DataError(f"{where}: expected 'answers' with lists 'text' and 'answer_start' of equal length")
+        found = f", found a text: {quote(answers)}{hint_at_lists(where)}" if isinstance(answers, str) else ""
+        raise DataError(f"{where}: expected 'answers' with lists 'text' and 'answer_start' of equal length{found}")
     for text, start in zip(texts, starts, strict=True):
         if not isinstance(text, str) or not text.strip():
             raise DataError(
@@ -103,6 +109,11 @@ def _flat(rows: Sequence[Any], path: Path) -> Iterator[Record]:
         yield Record(row, where)
 
 
+def _is_flat(row: Any) -> bool:
+    """Whether a row is a question with its context."""
+    return isinstance(row, dict) and "context" in row and not row.keys() & {"paragraphs", "qas"}
+
+
 def _contradiction(given: bool, where: str) -> NoReturn:
     fault = "'is_impossible' and answers" if given else "neither"
     raise DataError(
@@ -112,7 +123,7 @@ def _contradiction(given: bool, where: str) -> NoReturn:
 
 
 def _record(path: Path, context: str, question: Any, where: str) -> Record:
-    name = _text(question, "id", where)
+    name = _id(question, where)
     named = f"{path}: question {shorten(name, 40)}"
     fields: dict[str, Any] = {"id": name, "context": context, "question": _text(question, "question", named)}
     impossible = question.get("is_impossible")
@@ -134,6 +145,11 @@ def _list(value: Any, key: str, where: str) -> list[Any]:
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
         raise DataError(f"{where}: expected an object with a list '{key}'")
     return list(value[key])
+
+
+def _id(question: Any, where: str) -> str:
+    name = question.get("id") if isinstance(question, dict) else None
+    return str(name) if type(name) is int else _text(question, "id", where)
 
 
 def _text(value: Any, key: str, where: str) -> str:

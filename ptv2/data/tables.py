@@ -1,11 +1,12 @@
-"""Read CSV and TSV files: a header line that names the fields, then one record per line."""
+"""Read CSV and TSV files: a header line that names the fields, if they are not given, then one record per line."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,26 @@ from ptv2.data.lines import LINE_END, MARK, read_lines_with_ends, read_text
 from ptv2.errors import DataError, enumerate_some, quote
 
 Rows = Iterator[tuple[str, dict[str, str]]]
+_IN_TABLE = re.compile(r"\.[ct]sv:\d", re.IGNORECASE)  # in the place of a record
+_AFTER_QUOTES = re.compile(r'"(?:[^"]|"")*"([;\t])')  # a separator behind a first cell in quotation marks
+NO_HEADER = "task.sources.files.columns=[...] names the columns of a table without a header"
 
 
-def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
+def read_csv(path: Path, note: Callable[[str], None], columns: Sequence[str] | None = None) -> Rows:
     """Each record of a CSV file: "FILE:LINE" and its fields.
 
-    A file whose header has no comma may separate fields by semicolons or tabs.
+    A file whose first line has no comma may separate fields by semicolons or tabs.
 
     Args:
         note: called with each guess about the file.
+        columns: names of the fields, where no header line has them.
 
     Raises:
         DataError: with file, line and what was expected.
     """
     dialect: dict[str, Any] = {"strict": True}
-    header = _first_row(path, dialect)
+    behind_quotes = _AFTER_QUOTES.match(next(read_lines_with_ends(path), ""))
+    header = [behind_quotes[1]] if behind_quotes else _first_row(path, dialect)
     if len(header) == 1:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in header[0]:
@@ -39,10 +45,10 @@ def read_csv(path: Path, note: Callable[[str], None]) -> Rows:
     if len(header) > 1 and all(name[:1] == " " for name in header[1:]):
         dialect["skipinitialspace"] = True  # `text, "label"`: the quotation marks would be part of the value
         note(f"{path.name}: blanks behind separators were left out, since its first line has them too")
-    yield from _records(path, dialect)
+    yield from _records(path, dialect, columns)
 
 
-def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
+def read_tsv(path: Path, note: Callable[[str], None], columns: Sequence[str] | None = None) -> Rows:
     """Each record of a TSV file: "FILE:LINE" and its fields.
 
     Quotation marks belong to the fields, as in GLUE's files, unless they can only come from a program that writes
@@ -50,6 +56,7 @@ def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
 
     Args:
         note: called where quotation marks are taken off.
+        columns: as in `read_csv`.
 
     Raises:
         DataError: with file, line and what was expected.
@@ -58,23 +65,18 @@ def read_tsv(path: Path, note: Callable[[str], None]) -> Rows:
     if any('"' in line for line in read_lines_with_ends(path)) and _is_quoted(read_text(path)):
         dialect = {"delimiter": "\t", "strict": True}
         note(f"{path.name}: quotation marks around cells were taken off, as a table writer (pandas) puts them there")
-    yield from _records(path, dialect)
+    yield from _records(path, dialect, columns)
 
 
-def _records(path: Path, dialect: dict[str, Any]) -> Rows:
+def _records(path: Path, dialect: dict[str, Any], columns: Sequence[str] | None) -> Rows:
     rows = _rows(read_lines_with_ends(path), dialect)
     last = 0  # the line on which the row before ended
     try:
-        header = [name.strip(f" \t{MARK}") for name in next(rows, [])]
-        if not any(header) and not any(line.strip() for line in read_lines_with_ends(path)):
-            raise DataError(f"{path}: the file is empty; expected a header line that names the fields")
-        if not any(header) or len(set(header)) != len(header):
-            names = enumerate_some(map(repr, header)) or "nothing"
-            raise DataError(f"{path}:1: expected a header line with distinct field names, found {names}")
+        header = _header(path, rows) if columns is None else list(columns)
         last = rows.line_num
         for row in rows:
-            last = rows.line_num
-            if not row:
+            is_first, last = last == 0, rows.line_num
+            if not row or (is_first and _names(row) == header):  # a header all the same
                 continue
             where = f"{path}:{last}"
             if len(row) != len(header):
@@ -82,6 +84,39 @@ def _records(path: Path, dialect: dict[str, Any]) -> Rows:
             yield where, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise DataError(_describe(error, path, last + 1, rows.line_num)) from error
+
+
+def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
+    """Read the names of the fields from the first row.
+
+    Raises:
+        DataError: there is none, or no names.
+    """
+    header = _names(next(rows, []))
+    if not any(header) and not any(line.strip() for line in read_lines_with_ends(path)):
+        raise DataError(f"{path}: the file is empty; expected a header line that names the fields")
+    if not any(header) or len(set(header)) != len(header):
+        names = enumerate_some(map(repr, header)) or "nothing"
+        raise DataError(f"{path}:1: expected a header line with distinct field names, found {names}; {NO_HEADER}")
+    return header
+
+
+def _names(row: Sequence[str]) -> list[str]:
+    return [name.strip(f" \t{MARK}") for name in row]
+
+
+def hint_at_header(where: str) -> str:
+    """Name the setting for tables without a header, for the message about a field that a record lacks.
+
+    Args:
+        where: the record's place; empty is returned where it is in no table.
+    """
+    return f"; {NO_HEADER}" if _IN_TABLE.search(where) else ""
+
+
+def hint_at_lists(where: str) -> str:
+    """Say that a table has no lists; empty where the place is in no table."""
+    return "; a table holds no lists, but JSON lines do" if _IN_TABLE.search(where) else ""
 
 
 def _first_row(path: Path, dialect: dict[str, Any]) -> list[str]:

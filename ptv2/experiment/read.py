@@ -191,8 +191,8 @@ def _read_split(task: AnyTask, source: Source, split: Split) -> list[Any]:
             raise
         file = source.provenance.get(split, f"the {split} split")
         raise DataError(
-            f"{file}: no example says what is right, so that it cannot be scored; take the file away, and give it to "
-            f"`ptv2 predict` after the training"
+            f"{file}: no example says what is right, so that it cannot be scored; take the file away or set "
+            f"task.sources.files.files.{split}=[], and give it to `ptv2 predict` after the training"
         ) from error
 
 

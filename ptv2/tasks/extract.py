@@ -65,6 +65,7 @@ class Extract(Task[Question, SpanSet]):
         """
         places: dict[str, str] = {}
         for number, record in enumerate(records):
+            _check_texts(record)
             named = _named(record, number)
             example = self._question(named, labelled)
             if (other := places.setdefault(example.id, record.where)) is not record.where:
@@ -185,12 +186,7 @@ class Extract(Task[Question, SpanSet]):
         self.threshold = state["null_threshold"]
 
     def _question(self, record: Record, labelled: bool) -> Question:
-        fields, where = record.fields, record.where
-        for name in ("question", "context"):
-            if not isinstance(fields.get(name), str):
-                raise DataError(f"{where}: expected '{name}', a text; the record has: {enumerate_some(fields)}")
-        if not fields["context"].strip():
-            raise DataError(f"{where}: 'context' is empty; expected a text")
+        fields = record.fields
         name = fields["id"]
         if not labelled:
             return Question(name, fields["question"], fields["context"], None, None)
@@ -212,6 +208,17 @@ def encode_items(
     """Encode questions with their contexts in windows."""
     names, questions, contexts, spans, known = zip(*items, strict=True)
     return encode_questions(questions, contexts, spans if all(known) else None, tokenizer, max_length, stride, names)
+
+
+def _check_texts(record: Record) -> None:
+    """Raise `DataError` unless the record has a question and a context."""
+    for name in ("question", "context"):
+        if not isinstance(record.fields.get(name), str):
+            raise DataError(
+                f"{record.where}: expected '{name}', a text; the record has: {enumerate_some(record.fields)}"
+            )
+    if not record.fields["context"].strip():
+        raise DataError(f"{record.where}: 'context' is empty; expected a text")
 
 
 def _named(record: Record, number: int) -> Record:

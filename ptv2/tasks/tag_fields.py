@@ -7,6 +7,7 @@ from typing import Any
 
 from ptv2.config.task_schema import TaskConfig
 from ptv2.data.records import Record
+from ptv2.data.tables import hint_at_lists
 from ptv2.data.tags import BARE, PREFIXED
 from ptv2.errors import DataError, enumerate_some, kind_of, quote
 
@@ -16,7 +17,7 @@ TAG_FIELDS = ("tags", "ner_tags", "labels")
 # Fields of spans by characters in the exports of doccano, Label Studio, Prodigy and spaCy, and those of their texts.
 SPAN_FIELDS = ("entities", "spans", "label", "labels", "annotations")
 TEXT_FIELDS = ("text", "data")
-SPANS = "; spans by characters are not read, and docs/how-to/own-data.md says how they become words and tags"
+SPANS = "; spans by characters are not read, and docs/how-to/other-files.md says how they become words and tags"
 
 
 def tag_names(config: TaskConfig) -> list[str] | None:
@@ -49,7 +50,7 @@ def _instead(record: Record, field: str) -> str:
     if field not in record.fields:
         return f"the record has: {enumerate_some(record.fields)} (task.label names the field)"
     value = record.fields[field]
-    return f"found in '{field}' {kind_of(value)}: {quote(value)}{_table_hint(record)}"
+    return f"found in '{field}' {kind_of(value)}: {quote(value)}{hint_at_lists(record.where)}"
 
 
 def _tag_text(tag: Any, names: Sequence[str] | None, where: str) -> str:
@@ -97,7 +98,7 @@ def read_words(record: Record) -> tuple[str, ...]:
     """
     words = _words(record)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words) or not words:
-        hint = SPANS if _has_spans(record) else _table_hint(record) if isinstance(words, str) else ""
+        hint = SPANS if _has_spans(record) else hint_at_lists(record.where) if isinstance(words, str) else ""
         raise DataError(
             f"{record.where}: expected 'tokens', a list of words; the record has: {enumerate_some(record.fields)}{hint}"
         )
@@ -118,9 +119,3 @@ def _has_spans(record: Record) -> bool:
         return False
     spans = (fields.get(name) for name in SPAN_FIELDS)
     return any(isinstance(found, list) and not any(isinstance(one, str) for one in found) for found in spans)
-
-
-def _table_hint(record: Record) -> str:
-    """Say that a table has no lists, where the record is of one."""
-    tabular = record.where.rpartition(":")[0].lower().endswith((".csv", ".tsv"))
-    return "; a table holds no lists, but JSON lines do" if tabular else ""

@@ -14,10 +14,11 @@ import numpy as np
 from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import ClozeItem
 from ptv2.data.encode import TextItem, TextSet, encode_texts
-from ptv2.data.labels import LabelSet, rare_labels, similar_labels
+from ptv2.data.labels import LabelSet, absent_labels, is_hidden, rare_labels, similar_labels
 from ptv2.data.records import Record
 from ptv2.data.summary import Summary
 from ptv2.data.superglue import READERS
+from ptv2.data.tables import hint_at_header
 from ptv2.errors import DataError, enumerate_some, kind_of, quote
 from ptv2.metrics.accuracy import by_class, confusion
 from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
@@ -78,11 +79,13 @@ class TextTask(Task[Example, TextSet]):
             raise DataError(f"{record.where}: {fault}") from error
 
     def has_gold(self, record: Record) -> bool:
-        """Whether the record, or one of its examples, has a label."""
+        """Whether the record, or one of its examples, has a label; a hidden one is none."""
         try:
-            return any(fields.get(self.config.label) not in (None, "") for fields in self._flat(record))
+            labels = [fields.get(self.config.label) for fields in self._flat(record)]
         except DataError:
             return False
+        known = self.label_set.find
+        return any(label not in (None, "") and not (is_hidden(label) and known(label) is None) for label in labels)
 
     def identify(self, fields: dict[str, Any], where: str) -> str:
         """Name the group of examples that the metric looks at, which no two records may share; empty without groups.
@@ -104,7 +107,8 @@ class TextTask(Task[Example, TextSet]):
         if twice := count_by_split({name: split.repeated_ids for name, split in splits.items()}):
             notes.append(f"examples whose idx stands in another record too: {twice}")
         if self.config.labels is None:
-            odd = rare_labels(splits["train"].gold if "train" in splits else {}), similar_labels(self.labels)
+            counts = splits["train"].gold if "train" in splits else {}
+            odd = rare_labels(counts), absent_labels(counts), similar_labels(self.labels)
             notes += [note for note in odd if note]
         return notes
 
@@ -248,13 +252,14 @@ def text_of(record: Record, name: str, setting: str | None = None) -> str:
         DataError: it is missing or not text.
     """
     value = record.fields.get(name)
-    if value is None:
+    if name not in record.fields:
         raise DataError(_missing(record, name, setting))
     if not isinstance(value, str):
-        raise DataError(f"{record.where}: expected text in field '{name}', found {kind_of(value)}: {quote(value)}")
+        shown = "null" if value is None else f"{kind_of(value)}: {quote(value)}"
+        raise DataError(f"{record.where}: expected text in field '{name}', found {shown}")
     return value
 
 
 def _missing(record: Record, name: str, setting: str | None = None) -> str:
-    named = f" ({setting} names it)" if setting else ""
+    named = f" ({setting} names it{hint_at_header(record.where)})" if setting else ""
     return f"{record.where}: field '{name}' is missing{named}; the record has: {enumerate_some(record.fields)}"

@@ -70,6 +70,10 @@ WRONG = [
     ("seed=1 --config-dir", "--config-dir: expected a value"),
     ("hydra.searchpath=[file:///x]", "hydra.searchpath: expected --config-dir DIR"),
     ("+hydra.searchpath=x", "hydra.searchpath: expected --config-dir DIR"),
+    (
+        "task.text=[#1,b]",
+        "task.text=[#1,b]: names with blanks or other signs stand in quotes: \"task.text=['#1','b']\"",
+    ),
     ("head.dropout=(1", "head.dropout=(1: a value with blanks, brackets or other signs stands in quotes"),
 ]
 FOREIGN = ("pydantic", "Hydra", "OmegaConf", "Lexer", "struct", "Input should be")

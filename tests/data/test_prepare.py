@@ -188,7 +188,7 @@ def test_conll03_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert fault(capsys, *words, short).startswith(f"{short}/eng.testa:5: expected 4 columns")
     odd = put(tmp_path / "odd", {**files, "eng.testb": CONLL03.replace("I-ORG", "X-ORG")})
     assert fault(capsys, *words, odd).startswith(f"{odd}/eng.testb:11: tag 2 is 'X-ORG'")
-    latin = "`iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+    latin = "`iconv -f CP1252 -t UTF-8 FILE` converts Windows-1252 and Latin-1"
     (short / "eng.testa").write_bytes(b"-DOCSTART- -X- O O\n\nR\xff NNP I-NP O\n")
     assert fault(capsys, *words, short) == f"{short}/eng.testa:3: expected UTF-8 text, found the byte 0xFF; {latin}"
     assert "no such folder or archive" in fault(capsys, *words, tmp_path / "nowhere")

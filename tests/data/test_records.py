@@ -13,14 +13,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ptv2.config.compose import compose
 from ptv2.config.task_schema import FilesSource
+from ptv2.data.labels import LabelSet
 from ptv2.data.records import find_files, fingerprint, read_file
-from ptv2.errors import DataError
+from ptv2.data.sources import open_source
+from ptv2.errors import ConfigError, DataError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff\x00"), max_size=12)
 PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\ufeff\x00\t\r\n"'), max_size=12)
 ENCODING = st.sampled_from(["utf-8", "utf-8-sig"])  # with and without the mark that some editors write
+COLUMNS = "task.sources.files.columns=[label,text]"
+HINT = "task.sources.files.columns=[...] names the columns of a table without a header"
 
 
 def tables(cell: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[list[str], list[list[str]]]]:
@@ -144,7 +149,7 @@ def test_malformed_content(tmp_path: Path, name: str, content: str, line: int, e
 def test_bytes_that_are_no_utf8(tmp_path: Path, name: str, before: int) -> None:
     lines = {"a.jsonl": b'{"a": "caf\xc3\xa9"}\n', "a.csv": b"caf\xc3\xa9\n", "a.tsv": b"caf\xc3\xa9\n"}
     content = lines[name] * before + b"caf\xe9\n" + lines[name]
-    found = "found the byte 0xE9; `iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+    found = "found the byte 0xE9; `iconv -f CP1252 -t UTF-8 FILE` converts Windows-1252 and Latin-1"
     assert fault(tmp_path / name, content) == f"{tmp_path / name}:{before + 1}: expected UTF-8 text, {found}"
 
 
@@ -167,6 +172,72 @@ def test_other_formats_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "c.csv").mkdir()
     with pytest.raises(DataError, match="Is a directory"):
         list(read_file(tmp_path / "c.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"text": {"0": "a"}, "label": {"0": "x"}}', "columns (text, label); pandas writes rows with to_json("),
+        ('{"text": ["a"], "label": [1]}', "columns (text, label); pandas writes rows with to_json("),
+        ('{"columns": ["text"], "index": [0], "data": [["a"]]}', "columns (columns, index, data); pandas writes"),
+        ('{"train": [{"text": "a"}], "version": 1}', "an object with train, version"),
+        ("{}", "an object with nothing"),
+        ("3", "a number"),
+    ],
+)
+def test_json_of_something_else_than_rows(text: str, found: str, tmp_path: Path) -> None:
+    message = fault(tmp_path / "a.json", text)
+    assert f"a.json: expected a list of objects, or an object with a list 'data'; found {found}" in message
+
+
+# Tables without a header
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", '1,"so, it"\n2,b\n'),
+        ("a.csv", 'n,text\r\n1,"so, it"\r\n2,b\r\n'),  # a header all the same
+        ("a.csv", '"1";"so, it"\n2;b\n'),
+        ("a.tsv", "1\tso, it\n\n2\tb\n"),
+    ],
+)
+def test_columns_that_are_named_by_a_setting(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, newline="")
+    found = [record.fields for record in read_file(tmp_path / name, columns=["n", "text"])]
+    assert found == [{"n": "1", "text": "so, it"}, {"n": "2", "text": "b"}]
+    with pytest.raises(DataError, match=r":1: expected 3 columns \(n, text, more\), found 2$"):
+        list(read_file(tmp_path / name, columns=["n", "text", "more"]))
+
+
+def test_no_rows_below_columns_that_are_named(tmp_path: Path) -> None:
+    for text in ("", "n,text\n"):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(DataError, match=r"a\.csv: the file has no records$"):
+            list(read_file(tmp_path / "a.csv", columns=["n", "text"]))
+
+
+def test_names_of_columns_are_a_setting_that_counts(tmp_path: Path) -> None:
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.csv").write_text("0,a\n1,b\n")
+    words = ["task=classification", f"data.dir={tmp_path}"]
+    first, other, none = (open_source(compose([*words, *more])) for more in ([COLUMNS], [f"{COLUMNS[:-1]},more]"], []))
+    assert [record.fields for record in first.read("train")] == [
+        {"label": "0", "text": "a"},
+        {"label": "1", "text": "b"},
+    ]
+    assert len({first.fingerprint, other.fingerprint, none.fingerprint}) == 3
+    with pytest.raises(
+        DataError, match=re.escape(f"is missing; the record has: 0, a (task.label names the field; {HINT})")
+    ):
+        LabelSet.of_data(none.read("train"), "label")
+    with pytest.raises(ConfigError, match="expected different names, one for each column"):
+        compose([*words, COLUMNS.replace("text", "label")])
+    with pytest.raises(
+        ConfigError, match=r"the task's file does not have it yet; \+task\.sources\.files\.columns=VALUE adds"
+    ):
+        compose(["task=sick", f"data.dir={tmp_path}", COLUMNS])
+    assert compose(["task=sick", f"data.dir={tmp_path}", f"+{COLUMNS}"]).task.sources.files.columns == ["label", "text"]
 
 
 # Which files
@@ -199,9 +270,45 @@ def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -
         find_files(SOURCE, str(tmp_path))
     release(tmp_path, "train.jsonl", "dev.jsonl")
     with pytest.raises(
-        DataError, match=r"Task: no dev file; expected val\.jsonl, .*; found: dev\.jsonl, train\.jsonl$"
+        DataError, match=r"Task: no dev file; expected val\.jsonl, .*\[dev\.jsonl\]; found: dev\.jsonl, train\.jsonl$"
     ):
         find_files(SOURCE, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (["eng.train", "eng.testa", "eng.testb"], "{key}.train=[eng.train] {key}.dev=[eng.testa]; found: eng.testa,"),
+        (["train.csv", "dev_matched.csv", "test.csv"], "; to read another: {key}.dev=[dev_matched.csv]; found: "),
+        (["x_train.jsonl", "validation of x.jsonl"], "; to read another: {key}.train=[x_train.jsonl]; found: "),
+        (["train.jsonl", "test.jsonl"], "the training examples; found: test.jsonl, train.jsonl"),
+        (["SST-2/train.csv", "RTE/a.csv"], "; SST-2 has one: data.dir={folder}/SST-2; found: RTE, SST-2"),
+        (["train.csv.gz"], "; packed files are not read: gunzip train.csv.gz; found: train.csv.gz"),
+        (["dataset_dict.json", "train/a.arrow"], "; of datasets' save_to_disk: load_from_disk(DIR)['train'].to_json("),
+        (["train.parquet"], "; pandas makes JSON lines of it: pandas.read_parquet('train.parquet').to_json('train.j"),
+        (["train-00000-of-00001.parquet"], "('train-00000-of-00001.parquet').to_json('train.jsonl', orient='records'"),
+    ],
+)  # fmt: skip
+def test_files_by_other_names_are_found_for_the_message(names: list[str], hint: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    source = FilesSource(files={"train": ["train.jsonl", "train.csv"], "dev": ["dev.jsonl"], "test": ["test.jsonl"]})
+    with pytest.raises(DataError) as caught:
+        find_files(source, str(tmp_path))
+    assert hint.format(folder=tmp_path, key="task.sources.files.files") in str(caught.value)
+
+
+def test_the_folder_of_a_task_itself_and_a_table_by_another_name(tmp_path: Path) -> None:
+    release(tmp_path, "train.jsonl", "val.jsonl")
+    told = f"expected the folder Task; data.dir is the folder that holds it: {tmp_path}; found: "
+    with pytest.raises(DataError, match=re.escape(told)):
+        find_files(SOURCE, str(tmp_path / "Task"))
+    told = "a.txt: unknown format '.txt'; known: .csv, .json, .jsonl, .tsv"
+    assert fault(tmp_path / "a.txt", "a b\tc\n").endswith(
+        f"{told}; a table with tabs is read where its name ends in .tsv: a.tsv"
+    )
+    assert fault(tmp_path / "a.txt", "a b\n").endswith(told)
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:

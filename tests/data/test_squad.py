@@ -73,6 +73,16 @@ def test_a_byte_order_mark_and_unescaped_text(tmp_path: Path) -> None:
     assert len(read(tmp_path, "\ufeff" + json.dumps(document(), ensure_ascii=False))) == 4
 
 
+def test_lists_of_articles_or_of_paragraphs_and_numbers_as_ids(tmp_path: Path) -> None:
+    content = document()
+    same = [record.fields for record in read(tmp_path, content)]
+    assert [record.fields for record in read(tmp_path, content["data"])] == same
+    paragraphs = [paragraph for article in content["data"] for paragraph in article["paragraphs"]]
+    assert [record.fields for record in read(tmp_path, paragraphs)] == same
+    first(content)["id"] = 3
+    assert read(tmp_path, content)[0].fields["id"] == "3"
+
+
 def test_answers_that_the_file_does_not_tell(tmp_path: Path) -> None:
     content = document()
     for article in content["data"]:
@@ -113,7 +123,7 @@ def answer(content: dict[str, Any]) -> dict[str, Any]:
         (lambda c: first(c).update(is_impossible=True), "question a: .* found 'is_impossible' and answers"),
         (lambda c: first(c).update(is_impossible="no"), "question a: expected 'is_impossible' .* found 'no'"),
         (lambda c: first(c).update(id="c"), "question c: expected every id once"),
-        (lambda c: first(c).update(id=3), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]: .* a text 'id'"),
+        (lambda c: first(c).update(id=3.5), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]: .* a text 'id'"),
         (lambda c: first(c).pop("question"), "question a: .* a text 'question'"),
         (lambda c: c["data"][0]["paragraphs"][1].pop("context"), r"data\[0\]\.paragraphs\[1\]: .* a text 'context'"),
         (lambda c: c["data"][0]["paragraphs"].append("x"), r"data\[0\]\.paragraphs\[2\]: .* a text 'context'"),

@@ -170,12 +170,8 @@ def test_an_unknown_label_of_an_answer_names_the_answer() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        (
-            "boolq",
-            {"passage": None},
-            "field 'passage' is missing (task.text names it); the record has: question, passage, idx, label",
-        ),
         ("boolq", {"passage": 3}, "expected text in field 'passage', found a number: 3"),
+        ("boolq", {"passage": None}, "expected text in field 'passage', found null"),
         ("boolq", {"label": None}, "no label: 'label' is missing or null"),
         ("boolq", {"label": [True]}, "expected one label in 'label', found a list: [True]"),
         ("boolq", {"label": " "}, "no label: 'label' is empty"),

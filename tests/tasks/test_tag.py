@@ -174,7 +174,7 @@ def test_what_is_no_tag_names_the_settings(where: str, tag: str, column: bool, s
     assert ("; task.tagging.scheme=io takes types without a prefix" in str(caught.value)) is scheme
 
 
-SPANS = "; spans by characters are not read, and docs/how-to/own-data.md says how they become words and tags"
+SPANS = "; spans by characters are not read, and docs/how-to/other-files.md says how they become words and tags"
 TEXT = "Anna left"
 
 

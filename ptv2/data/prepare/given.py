@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ptv2.data.lines import BLANKS, Row, split_sentences
+from ptv2.data.lines import BLANKS, CONVERT, Row, split_sentences
 from ptv2.data.prepare.archives import ENDINGS, last_name, read_members, read_plain, unpack_gzip
 from ptv2.errors import DataError, enumerate_some
 
@@ -31,7 +31,7 @@ class Given:
             try:
                 yield where, line.decode("utf-8-sig" if number == 1 else "utf-8").strip(BLANKS)
             except UnicodeDecodeError as error:
-                found = f"found the byte 0x{line[error.start]:02X}; `iconv -f LATIN1 -t UTF-8 FILE` converts Latin-1"
+                found = f"found the byte 0x{line[error.start]:02X}; {CONVERT}"
                 raise DataError(f"{where}: expected UTF-8 text, {found}") from error
 
     def sentences(self, marks: tuple[str, ...] = ()) -> Iterator[list[Row]]:
