@@ -75,7 +75,7 @@ def no_utf8(folder: Path) -> Fault:
 
 def no_training_file(folder: Path) -> Fault:
     (write_entities(folder) / "train.txt").unlink()
-    names = "train.txt, train.conll, train.bio, train.tsv, train.jsonl, train.json"
+    names = "train.txt, train.conll, train.bio, train.tsv, train.jsonl, train.json, train.parquet"
     return "ner", [], f"{folder}: no train file; expected {names}; found: dev.txt"
 
 

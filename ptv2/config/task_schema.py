@@ -114,8 +114,8 @@ class HubSource(Frozen):
 class FilesSource(Frozen):
     """Local files: `folder` below `data.dir`, and for each split the file names to try in that order.
 
-    Formats: `auto` (by the file's name), `records` (.jsonl, .csv, .tsv), `columns` (CoNLL: one token per line), `props`
-    (CoNLL-2005), `conll12` (CoNLL-2012, also folders of such files), `squad` (the official JSON).
+    Formats: `auto` (by the file's name), `records` (.jsonl, .json, .parquet, .csv, .tsv), `columns` (CoNLL: one token
+    per line), `props` (CoNLL-2005), `conll12` (CoNLL-2012, also folders of such files), `squad` (the official JSON).
     """
 
     format: Literal["auto", "records", "columns", "props", "conll12", "squad"] = "auto"  # auto: by the file's name

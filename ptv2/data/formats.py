@@ -19,10 +19,10 @@ Format = Literal["records", "columns", "props", "conll12", "squad"]
 def format_of(path: Path, task: TaskConfig) -> Format:
     """Find the format of a file: the task's, or where that is `auto` the one that the file's name tells.
 
-    JSON is `records` whatever the task says, but for SQuAD's: examples of every task may come in JSON. So are tables of
-    questions.
+    JSON is `records` whatever the task says, but for SQuAD's: examples of every task may come in JSON. So are Parquet
+    files, and tables of questions.
     """
-    rows = (".jsonl", ".csv", ".tsv") if task.shape == "extract" else (".jsonl", ".json")
+    rows = (".jsonl", ".parquet", ".csv", ".tsv") if task.shape == "extract" else (".jsonl", ".parquet", ".json")
     if path.suffix in rows:
         return "records"
     named = task.sources.files.format if task.sources.files else "auto"

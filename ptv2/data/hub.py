@@ -16,6 +16,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.utils import filter_repo_objects, httpx
 
 from ptv2.config.task_schema import HubSource, Split
+from ptv2.data.parquet import name_class
 from ptv2.errors import DataError, DiskFullError, causes_of, first_line, has_full_disk, shorten
 from ptv2.hub.fetch import check_content, fetching
 
@@ -145,15 +146,8 @@ def _named_records(source: HubSource, dataset: Dataset) -> Iterator[Record]:
     for number, record in enumerate(record for table in tables for record in table.to_pylist()):
         for column, classes in classes_of.items():
             try:
-                record[column] = _name(record[column], classes)
+                record[column] = name_class(record[column], classes)
             except IndexError:
                 fault = f"row {number}: {column} is {record[column]}, but there are {len(classes)} classes"
                 raise DataError(f"{where(source)}: {fault}") from None
         yield record
-
-
-def _name(value: Any, names: list[str]) -> Any:
-    """Replace a class number, or each one in nested lists, by its name; -1 is how hidden labels are written."""
-    if isinstance(value, list):
-        return [_name(item, names) for item in value]
-    return None if value is None or value < 0 else names[value]

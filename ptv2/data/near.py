@@ -10,7 +10,6 @@ from ptv2.config.task_schema import FilesSource, Split
 
 # Tables of other programs, by the ending of their names, and what reads them.
 PANDAS = {
-    ".parquet": "pandas.read_parquet",
     ".feather": "pandas.read_feather",
     ".xlsx": "pandas.read_excel",
     ".xls": "pandas.read_excel",
@@ -20,19 +19,22 @@ PACKED = {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd", "
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` of the library datasets writes, beside Arrow files
 # What data sets call a split in the names of its files. CoNLL-2003's testa is its dev set.
 WORDS: dict[str, str] = {"train": "train", "dev": "dev|val|testa", "test": "test(?!a)"}
-SHARD = re.compile(r"-\d{5}-of-\d{5}")  # in the names of the hub's files
-PLAIN = re.compile(r"[\w.+-]+", re.ASCII)  # needs no quotation marks on a command line
+PLAIN = re.compile(r"[\w.+/-]+", re.ASCII)  # needs no quotation marks on a command line
+PART = re.compile(r"(.*)-\d{5}-of-(?!00001)\d{5}\.parquet")  # one of several files of the hub
 
 
 def convert(path: Path) -> str:
     """Say how a file of a known kind that is not read becomes one that is; empty for any other."""
     ending = path.suffix.lower()
     if function := PANDAS.get(ending):
-        lines = f"{SHARD.sub('', path.stem)}.jsonl"
+        lines = path.with_suffix(".jsonl").name
         call = f"{function}({path.name!r}).to_json({lines!r}, orient='records', lines=True)"
         return f"; pandas makes JSON lines of it: {call}"
     if program := PACKED.get(ending):
         return f"; packed files are not read: {program} {path.name}"
+    if part := PART.fullmatch(path.name):
+        files = f"load_dataset('parquet', data_files='{part[1]}-*.parquet', split='train')"
+        return f"; parts of a set are not read: datasets.{files}.to_json('{part[1]}.jsonl') joins them"
     if ending == ".arrow" or path.name in SAVED:
         return (
             "; of datasets' save_to_disk: load_from_disk(DIR)['train'].to_json('train.jsonl') makes a file that is read"
@@ -55,20 +57,21 @@ def suggest(below: Path, source: FilesSource, missing: Sequence[Split]) -> str:
         return f"; {holder.name} has one: data.dir={holder}"
     if hint := next(filter(None, map(convert, (one for one in entries if one.suffix != ".txt"))), ""):
         return hint
-    found = {split: _candidate(entries, split) for split in missing}
+    below_those = sorted(below.glob("*/*"))
+    found = {split: _candidate(entries, split, below) or _candidate(below_those, split, below) for split in missing}
     settings = [f"task.sources.files.files.{split}=[{name}]" for split, name in found.items() if name]
     return f"; to read another: {' '.join(settings)}" if settings else ""
 
 
-def _candidate(entries: Sequence[Path], split: Split) -> str | None:
-    """The first file whose name has a word for the split, and none for another split."""
+def _candidate(entries: Sequence[Path], split: Split, below: Path) -> str | None:
+    """The first file whose name has a word for the split, and none for another split, relative to `below`."""
     if split not in WORDS:
         return None
     others = "|".join(word for name, word in WORDS.items() if name != split)
     for entry in entries:
-        name = entry.name
-        if PLAIN.fullmatch(name) and entry.is_file() and re.search(WORDS[split], name) and not re.search(others, name):
-            return name
+        name, path = entry.name, entry.relative_to(below).as_posix()
+        if re.search(WORDS[split], name) and not re.search(others, name) and PLAIN.fullmatch(path) and entry.is_file():
+            return path
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ptv2.config.task_schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
 from ptv2.data.near import convert, suggest
+from ptv2.data.parquet import read_parquet
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
 
@@ -76,7 +77,7 @@ def _expected(split: Split, source: FilesSource, *, trains: bool, most: int) -> 
 def read_file(
     path: Path, note: Callable[[str], None] = lambda text: None, columns: Sequence[str] | None = None
 ) -> Iterator[Record]:
-    """Read a .jsonl, .json, .csv or .tsv file; the first line of the latter two names the fields.
+    """Read a .jsonl, .json, .parquet, .csv or .tsv file; the first line of the latter two names the fields.
 
     Args:
         note: called with each guess about the file.
@@ -129,6 +130,7 @@ Reader = Callable[[Path, Callable[[str], None], Sequence[str] | None], Iterator[
 READERS: dict[str, Reader] = {
     ".jsonl": lambda path, note, columns: read_json_lines(path),
     ".json": lambda path, note, columns: read_json_rows(path),
+    ".parquet": lambda path, note, columns: read_parquet(path),
     ".csv": read_csv,
     ".tsv": read_tsv,
 }

@@ -42,6 +42,8 @@ def read_new(path: Path, task: AnyTask, note: Callable[[str], None] = lambda tex
 
 def ending_of(data: bytes, shape: str) -> str:
     """Guess the format of a file's content, as the ending of its name."""
+    if data.startswith(b"PAR1"):
+        return ".parquet"
     text = data.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     first = text.partition("\n")[0]
     if text.startswith(("{", "[")):

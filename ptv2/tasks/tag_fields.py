@@ -79,7 +79,7 @@ def hint_at_setting(record: Record, given: Sequence[str]) -> str:
         return ""
     bare = not any(tag[:2] in PREFIXED for tag in given)
     scheme = "; task.tagging.scheme=io takes types without a prefix" if bare else ""
-    of_rows = record.where.rpartition(":")[0].endswith((".json", ".jsonl"))
+    of_rows = record.where.rpartition(":")[0].endswith((".json", ".jsonl", ".parquet"))
     if of_rows or ":" not in record.where:
         return scheme
     return f"; task.tagging.tags is the column of the tags: its number from 0, or -1 for the last{scheme}"

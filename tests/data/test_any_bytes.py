@@ -21,6 +21,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "x.jsonl": read_file,
     "x.json": read_file,
     "x.csv": read_file,
+    "x.parquet": read_file,
     "x.tsv": read_file,
     "squad.json": read_squad,
     "x.txt": lambda path: read_columns(path, 0, -1, None),

@@ -123,7 +123,12 @@ def test_questions(tmp_path: Path) -> None:
         ("conll05", "dev.props", "Oh -\n", "{file}: the file has no predicates"),
         ("squad", "dev.json", '{"data": []}', "{file}: the file has no records"),
         ("ner", "new.jsonl", "\n", "{file}: the file has no records"),
-        ("classification", "dev.txt", "x", r"{file}: unknown format '.txt'; known: .csv, .json, .jsonl, .tsv"),
+        (
+            "classification",
+            "dev.txt",
+            "x",
+            r"{file}: unknown format '.txt'; known: .csv, .json, .jsonl, .parquet, .tsv",
+        ),
     ],
 )
 def test_nothing_to_read(task: str, name: str, text: str, message: str, tmp_path: Path) -> None:

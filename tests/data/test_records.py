@@ -163,10 +163,10 @@ def test_no_records(tmp_path: Path, content: str) -> None:
 
 
 def test_other_formats_and_missing_files(tmp_path: Path) -> None:
-    told = "a.xml: unknown format '.xml'; known: .csv, .json, .jsonl, .tsv"
+    told = "a.xml: unknown format '.xml'; known: .csv, .json, .jsonl, .parquet, .tsv"
     assert fault(tmp_path / "a.xml", "[]").endswith(told)
-    converted = "pandas.read_parquet('a.parquet').to_json('a.jsonl', orient='records', lines=True)"
-    assert fault(tmp_path / "a.parquet", "PAR1").endswith(f"{told[-28:]}; pandas makes JSON lines of it: {converted}")
+    converted = "pandas.read_excel('a.xlsx').to_json('a.jsonl', orient='records', lines=True)"
+    assert fault(tmp_path / "a.xlsx", "PK").endswith(f"{told[-38:]}; pandas makes JSON lines of it: {converted}")
     with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'b.csv'}: No such file or directory")):
         list(read_file(tmp_path / "b.csv"))
     (tmp_path / "c.csv").mkdir()
@@ -285,8 +285,9 @@ def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -
         (["SST-2/train.csv", "RTE/a.csv"], "; SST-2 has one: data.dir={folder}/SST-2; found: RTE, SST-2"),
         (["train.csv.gz"], "; packed files are not read: gunzip train.csv.gz; found: train.csv.gz"),
         (["dataset_dict.json", "train/a.arrow"], "; of datasets' save_to_disk: load_from_disk(DIR)['train'].to_json("),
-        (["train.parquet"], "; pandas makes JSON lines of it: pandas.read_parquet('train.parquet').to_json('train.j"),
-        (["train-00000-of-00001.parquet"], "('train-00000-of-00001.parquet').to_json('train.jsonl', orient='records'"),
+        (["train.xlsx"], "; pandas makes JSON lines of it: pandas.read_excel('train.xlsx').to_json('train.jsonl'"),
+        (["data/train-00000-of-00001.parquet"], "read another: {key}.train=[data/train-00000-of-00001.parquet]; found"),
+        (["train-00000-of-00002.parquet"], "data_files='train-*.parquet', split='train').to_json('train.jsonl') joins"),
     ],
 )  # fmt: skip
 def test_files_by_other_names_are_found_for_the_message(names: list[str], hint: str, tmp_path: Path) -> None:
@@ -304,7 +305,7 @@ def test_the_folder_of_a_task_itself_and_a_table_by_another_name(tmp_path: Path)
     told = f"expected the folder Task; data.dir is the folder that holds it: {tmp_path}; found: "
     with pytest.raises(DataError, match=re.escape(told)):
         find_files(SOURCE, str(tmp_path / "Task"))
-    told = "a.txt: unknown format '.txt'; known: .csv, .json, .jsonl, .tsv"
+    told = "a.txt: unknown format '.txt'; known: .csv, .json, .jsonl, .parquet, .tsv"
     assert fault(tmp_path / "a.txt", "a b\tc\n").endswith(
         f"{told}; a table with tabs is read where its name ends in .tsv: a.tsv"
     )

@@ -1,0 +1,84 @@
+"""Read Parquet files: tables of typed columns, as the hub and pandas write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptv2.errors import DataError, first_line
+from ptv2.files import LFS_POINTER, is_lfs_pointer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 1000  # that are read at once
+
+
+def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row of a Parquet file: "FILE: row N", from 0, and its fields.
+
+    Where the library datasets wrote the file, class numbers become the names that the file has for them, and -1, which
+    stands for no class, becomes None.
+
+    Raises:
+        DataError: the file cannot be read, or a class has no name.
+    """
+    import pyarrow as pa  # takes a second
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with path.open("rb") as stream:
+            if is_lfs_pointer(stream.read(100)):
+                raise DataError(f"{path}: {LFS_POINTER}")
+        with ParquetFile(path) as file:
+            classes = _class_names(file.schema_arrow)
+            batches = file.iter_batches(batch_size=ROWS)
+            for number, fields in enumerate(row for batch in batches for row in batch.to_pylist()):
+                yield f"{path}: row {number}", _with_names(fields, classes, f"{path}: row {number}")
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected a Parquet file ({first_line(error)})") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or first_line(error)}") from error
+
+
+def name_class(value: Any, names: list[str]) -> Any:
+    """Replace a class number, or each one in nested lists, by its name; -1 is how hidden labels are written.
+
+    Raises:
+        IndexError: there is no such class.
+    """
+    if isinstance(value, list):
+        return [name_class(item, names) for item in value]
+    return None if value is None or value < 0 else names[value]
+
+
+def _with_names(fields: dict[str, Any], classes: dict[str, list[str]], where: str) -> dict[str, Any]:
+    for column, names in classes.items():
+        try:
+            fields[column] = name_class(fields[column], names)
+        except (IndexError, TypeError):
+            raise DataError(f"{where}: {column} is {fields[column]}, but there are {len(names)} classes") from None
+    return fields
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of classes by column, as the library datasets keeps them in a file; of others none are known."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        found = {column: _names_of(feature) for column, feature in features.items() if column in schema.names}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+    return {column: names for column, names in found.items() if names}
+
+
+def _names_of(feature: Any) -> list[str]:
+    """The class names of a column, also of one that holds lists of classes; empty for any other."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return _names_of(feature[0])
+    if not isinstance(feature, dict):
+        return []
+    if feature.get("_type") == "ClassLabel":
+        return [str(name) for name in feature["names"]]
+    return _names_of(feature.get("feature"))
