@@ -45,7 +45,7 @@ def read_csv(path: Path, note: Callable[[str], None], columns: Sequence[str] | N
     if len(header) > 1 and all(name[:1] == " " for name in header[1:]):
         dialect["skipinitialspace"] = True  # `text, "label"`: the quotation marks would be part of the value
         note(f"{path.name}: blanks behind separators were left out, since its first line has them too")
-    yield from _records(path, dialect, columns)
+    yield from _records(path, dialect, _without_header(path, dialect, columns, note))
 
 
 def read_tsv(path: Path, note: Callable[[str], None], columns: Sequence[str] | None = None) -> Rows:
@@ -65,7 +65,7 @@ def read_tsv(path: Path, note: Callable[[str], None], columns: Sequence[str] | N
     if any('"' in line for line in read_lines_with_ends(path)) and _is_quoted(read_text(path)):
         dialect = {"delimiter": "\t", "strict": True}
         note(f"{path.name}: quotation marks around cells were taken off, as a table writer (pandas) puts them there")
-    yield from _records(path, dialect, columns)
+    yield from _records(path, dialect, _without_header(path, dialect, columns, note))
 
 
 def _records(path: Path, dialect: dict[str, Any], columns: Sequence[str] | None) -> Rows:
@@ -75,8 +75,8 @@ def _records(path: Path, dialect: dict[str, Any], columns: Sequence[str] | None)
         header = _header(path, rows) if columns is None else list(columns)
         last = rows.line_num
         for row in rows:
-            is_first, last = last == 0, rows.line_num
-            if not row or (is_first and _names(row) == header):  # a header all the same
+            last = rows.line_num
+            if not row:
                 continue
             where = f"{path}:{last}"
             if len(row) != len(header):
@@ -84,6 +84,24 @@ def _records(path: Path, dialect: dict[str, Any], columns: Sequence[str] | None)
             yield where, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise DataError(_describe(error, path, last + 1, rows.line_num)) from error
+
+
+def _without_header(
+    path: Path, dialect: dict[str, Any], columns: Sequence[str] | None, note: Callable[[str], None]
+) -> Sequence[str] | None:
+    """Return the names of the columns; None where the first line has them all the same.
+
+    That is so if it has these names, or some of them and another number of cells, as CoLA's test file.
+    """
+    if columns is None:
+        return None
+    first = _names(_first_row(path, dialect))
+    if first == list(columns):
+        return None
+    if len(first) != len(columns) and set(first) & set(columns):
+        note(f"{path.name}: its first line names the fields, and not task.sources.files.columns")
+        return None
+    return columns
 
 
 def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:

@@ -206,8 +206,18 @@ def test_columns_that_are_named_by_a_setting(name: str, text: str, tmp_path: Pat
     (tmp_path / name).write_text(text, newline="")
     found = [record.fields for record in read_file(tmp_path / name, columns=["n", "text"])]
     assert found == [{"n": "1", "text": "so, it"}, {"n": "2", "text": "b"}]
-    with pytest.raises(DataError, match=r":1: expected 3 columns \(n, text, more\), found 2$"):
-        list(read_file(tmp_path / name, columns=["n", "text", "more"]))
+    with pytest.raises(DataError, match=r":1: expected 3 columns \(number, words, more\), found 2$"):
+        list(read_file(tmp_path / name, columns=["number", "words", "more"]))
+
+
+def test_a_file_with_a_header_of_other_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("index\ttext\n0\tb\n")
+    notes: list[str] = []
+    found = [record.fields for record in read_file(tmp_path / "a.tsv", notes.append, ["n", "mark", "text"])]
+    assert (found, notes) == (
+        [{"index": "0", "text": "b"}],
+        ["a.tsv: its first line names the fields, and not task.sources.files.columns"],
+    )
 
 
 def test_no_rows_below_columns_that_are_named(tmp_path: Path) -> None:
