@@ -23,6 +23,9 @@ NAMES = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
 FIRST_NUMBER = re.compile(r"[01]|1-[2-9]|0\.1")
 NO_WORD = re.compile(r"\d+[-.]\d+")
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")  # WikiANN's files have one before each word
+# Names of the columns of words and of tags, by which a header line shows.
+WORD_NAMES = {"word", "words", "token", "tokens", "form", "text"}
+TAG_NAMES = {"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity"}
 ENOUGH = 20  # sentences that show what a column holds
 
 
@@ -34,6 +37,7 @@ class _Layout:
     width: int
     token: int
     tag: int | None
+    header: int  # the number of a line that names the columns; 0: there is none
     numbered: bool  # whether the first column numbers the words, which are in another
 
     def cells(self, line: str) -> tuple[str, ...]:
@@ -153,7 +157,7 @@ def read_columns(
         elif len(cells) == layout.width or not layout.is_comment(line, cells, leads=not sentence):
             if len(cells) != layout.width:
                 raise DataError(f"{path}:{number}: expected {layout.width} columns as above, found {len(cells)}")
-            if layout.is_no_word(cells):
+            if layout.is_no_word(cells) or number == layout.header:
                 continue
             first = first if sentence else number
             sentence.append(cells)
@@ -173,7 +177,7 @@ def _record(sentence: Sequence[Sequence[str]], layout: _Layout, where: str, doub
 def _layout(
     path: Path, tokens: int | str, tags: int | str | None, names: Sequence[str] | None
 ) -> tuple[_Layout, _Doubts] | None:
-    """Find the layout in the first line of tokens; None if the file has no such line."""
+    """Find the layout in the first line of tokens, or in a header line; None if the file has no such line."""
     for number, line in read_lines(path):
         line = line.strip(BLANKS)
         if match := NAMES.match(line):
@@ -190,9 +194,15 @@ def _layout(
         token = _column(tokens, names, width, where)
         tag = None if tags is None else _column(tags, names, width, where)
         numbered = token > 0 and FIRST_NUMBER.fullmatch(cells[0]) is not None
-        layout = _Layout(separator, width, token, tag, numbered)
+        header = number if tag is not None and _is_header(cells[token], cells[tag]) else 0
+        layout = _Layout(separator, width, token, tag, header, numbered)
         return layout, _Doubts(path, layout, names)
     return None
+
+
+def _is_header(token: str, tag: str) -> bool:
+    """Whether the first cells of words and tags are names of columns."""
+    return token.strip(BLANKS).lower() in WORD_NAMES and tag.strip(BLANKS).lower() in TAG_NAMES
 
 
 def _column(wanted: int | str, names: Sequence[str] | None, width: int, where: str) -> int:

@@ -6,12 +6,14 @@
 | iob1   | I- I- I- | I- | B- |
 | bioes  | B- I- E- | S- | B- or S- |
 
-BILOU is BIOES with L- for E- and U- for S-; both spellings are read as `bioes`. In `io` tags are bare types, and a span
-is a stretch of one type. Tags that are bare prefixes (B, I, O) are spans of one type, `SPAN`.
+BILOU is BIOES with L- for E- and U- for S-; BMES and BMEWO have M- for I-, and W- for S-. All are read as `bioes`. In
+`io` tags are bare types, and a span is a stretch of one type. Tags that are bare prefixes (B, I, O) are spans of one
+type, `SPAN`.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -30,9 +32,11 @@ PREFIXES: dict[Scheme, tuple[str, ...]] = {
     "io": ("I",),
 }
 UNTYPED = "SPAN"  # the type of spans whose tags have no type
-BILOU = {"L": "E", "U": "S"}
+BILOU = {"L": "E", "U": "S", "M": "I", "W": "S"}  # and BMES, BMEWO
 PREFIXED = {f"{prefix}-" for prefix in ("B", "I", "E", "S", *BILOU)}
-BARE = {"B", "I", "O", "E", "S", *BILOU}
+BARE = {"B", "I", "O", "E", "S", "L", "U"}
+# B_PER, B:PER, PER-B, PER_B: a prefix behind another sign, or at the end
+ODD_PREFIX = re.compile(r"[BIESLUMW][_:./|](?P<behind>.+)|(?P<before>.+)[-_:./|][BIESLUMW]")
 
 
 def with_types(tags: Sequence[str]) -> list[str]:
@@ -51,6 +55,16 @@ def are_bare_types(tags: Iterable[str]) -> bool:
     distinct = set(tags)
     others = distinct - {"O"}
     return others < distinct and bool(others) and not any(tag in BARE or tag[:2] in PREFIXED for tag in others)
+
+
+def odd_prefixes(tags: Iterable[str]) -> list[str]:
+    """Two tags whose prefixes are written in another way than `B-PER`, if all but `O` are so; else an empty list."""
+    types: dict[str, list[str]] = {}
+    for tag in sorted(set(tags) - {"O"}):
+        if (match := ODD_PREFIX.fullmatch(tag)) is None:
+            return []
+        types.setdefault(match["behind"] or match["before"], []).append(tag)
+    return next((same[:2] for same in types.values() if len(same) > 1), [])
 
 
 class TagPairs:
@@ -168,7 +182,8 @@ def _in_bio(before: str, tag: str, scheme: Scheme) -> str | None:
 def _fault(before: str, tag: str, scheme: Scheme, position: str) -> str:
     """Say what was expected instead of `tag` at this position; empty if it is right."""
     prefix, kind = _parts(tag)
-    if tag != "O" and (prefix not in PREFIXES[scheme] or not kind):
+    foreign = scheme != "bioes" and tag.partition("-")[0] in BILOU
+    if tag != "O" and (prefix not in PREFIXES[scheme] or not kind or foreign):
         valid = ", ".join(f"{one}-TYPE" for one in PREFIXES[scheme])
         return f": expected O, {valid} (scheme {scheme})"
     previous, inside = _parts(before)

@@ -20,6 +20,7 @@ from ptv2.data.tags import (
     TagPairs,
     are_bare_prefixes,
     are_bare_types,
+    odd_prefixes,
     odd_starts,
     scheme_of,
     to_bio,
@@ -303,6 +304,11 @@ def read_scheme(read: Callable[[], Iterable[Record]], config: TaskConfig) -> tup
     bare = are_bare_prefixes(pairs.tags)
     if scheme == "auto":
         scheme = "io" if are_bare_types(pairs.tags) else (pairs.with_types() if bare else pairs).scheme()
+        if scheme == "io" and (odd := odd_prefixes(pairs.tags)):
+            raise DataError(
+                f"{next(iter(read())).where}: tags such as {' and '.join(odd)} have their prefix in an unknown form; "
+                "expected B-TYPE and I-TYPE, or task.tagging.scheme=io where they are types as they stand"
+            )
     if config.labels:
         return scheme, _given_types(config)
     if scheme != "io" and bare:

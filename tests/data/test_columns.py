@@ -148,6 +148,14 @@ def test_words_that_begin_with_their_language() -> None:
         assert read(text)
 
 
+def test_a_header_line_is_no_word() -> None:
+    expected = [(2, {"tokens": ["Ada", "met"], "tags": ["PER", "O"]}), (5, {"tokens": ["tag"], "tags": ["O"]})]
+    for header in ("word\ttag", "Token\tNER", "text\tlabels"):
+        assert read(f"{header}\nAda\tPER\nmet\tO\n\ntag\tO\n") == expected
+    assert read("word O\ntag PER\n")[0][1]["tokens"] == ["word", "tag"]
+    assert read("Ada PER\nword tag\n")[0][1]["tokens"] == ["Ada", "word"]
+
+
 def test_tokens_alone() -> None:
     assert read("# a comment\nOslo\n#wins\n", tags=None) == [(2, {"tokens": ["Oslo", "#wins"]})]
     assert read("Oslo B-LOC\n", tags=None) == [(1, {"tokens": ["Oslo"]})]

@@ -22,6 +22,9 @@ QUICK = settings(deadline=None)  # the first call imports the metric's libraries
 SENTENCE = st.lists(st.tuples(st.sampled_from(["", "PER", "LOC", "a-b"]), st.integers(1, 4)), max_size=6)
 
 
+BIOES = ("bioes", "bilou", "bmes", "bmewo")
+
+
 def written(sentence: list[tuple[str, int]], scheme: str) -> list[str]:
     """The sentence's tags, from the table of the module that is tested."""
     tags: list[str] = []
@@ -35,19 +38,19 @@ def written(sentence: list[tuple[str, int]], scheme: str) -> list[str]:
         elif scheme == "bio":
             prefixes = ["B"] + ["I"] * (length - 1)
         else:
-            last, alone = ("E", "S") if scheme == "bioes" else ("L", "U")
-            prefixes = [alone] if length == 1 else ["B", *["I"] * (length - 2), last]
+            inside, last, alone = {"bioes": "IES", "bilou": "ILU", "bmes": "MES", "bmewo": "MEW"}[scheme]
+            prefixes = [alone] if length == 1 else ["B", *[inside] * (length - 2), last]
         tags += [f"{prefix}-{kind}" for prefix in prefixes]
     return tags
 
 
 @QUICK
-@given(st.lists(SENTENCE, min_size=1, max_size=4), st.sampled_from(["bio", "iob1", "bioes", "bilou"]))
+@given(st.lists(SENTENCE, min_size=1, max_size=4), st.sampled_from(["bio", "iob1", *BIOES]))
 def test_every_scheme_is_recognised_and_read_alike(sentences: list[list[tuple[str, int]]], scheme: str) -> None:
     tags = [written(sentence, scheme) for sentence in sentences]
     found = scheme_of(tags)
     has_spans = any(kind for sentence in sentences for kind, _ in sentence)
-    assert found == ({"bilou": "bioes"}.get(scheme, scheme) if has_spans else "bio")
+    assert found == (("bioes" if scheme in BIOES else scheme) if has_spans else "bio")
     assert [to_bio(one, found) for one in tags] == [written(sentence, "bio") for sentence in sentences]
 
 
@@ -72,7 +75,9 @@ def test_spans_of_odd_sequences_are_conllevals() -> None:
 
 @QUICK
 @given(
-    st.lists(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "I-Y", "X", "-", ""]), max_size=4), max_size=3)
+    st.lists(
+        st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "M-X", "I-Y", "X", "-", ""]), max_size=4), max_size=3
+    )
 )
 def test_pairs_fit_a_scheme_where_all_sentences_do(sentences: list[list[str]]) -> None:
     for scheme in SCHEMES:
@@ -118,6 +123,7 @@ def test_iob1_by_hand() -> None:
         ("o", "bio", "tag 1 is 'o'"),
         ("S-PER", "bio", "tag 1 is 'S-PER'"),
         ("B-PER L-PER", "bio", "tag 2 is 'L-PER'"),
+        ("B-PER M-PER", "bio", "tag 2 is 'M-PER': expected O, B-TYPE, I-TYPE"),
         ("NN", "bioes", "tag 1 is 'NN': expected O, B-TYPE, I-TYPE, E-TYPE, S-TYPE"),
         ("B-PER", "iob1", "tag 1 is 'B-PER' at the sentence's start: expected B- only after a tag of the same type"),
         ("I-LOC B-PER", "iob1", "tag 2 is 'B-PER' after 'I-LOC': expected B- only after"),

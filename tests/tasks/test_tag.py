@@ -174,6 +174,22 @@ def test_what_is_no_tag_names_the_settings(where: str, tag: str, column: bool, s
     assert ("; task.tagging.scheme=io takes types without a prefix" in str(caught.value)) is scheme
 
 
+@pytest.mark.parametrize("form", ["{}_PER", "{}:PER", "PER-{}", "PER_{}"])
+def test_prefixes_in_another_form_are_no_types(form: str) -> None:
+    tags = [form.format("B"), form.format("I"), "O"]
+    rows = records({"tokens": ["Anna", "Berg", "left"], "tags": tags})
+    with pytest.raises(DataError) as caught:
+        task_of("ner", rows)
+    told = (
+        f"train.txt:1: tags such as {tags[0]} and {tags[1]} have their prefix in an unknown form; expected B-TYPE and"
+    )
+    assert str(caught.value).startswith(told)
+    assert task_of("ner", rows, "task.tagging.scheme=io").types == tags[:2]
+    # Types that only look like it, one alone or beside others.
+    for others in (["O", "U.S", "I.E"], ["O", tags[0], tags[1], "LOC"], ["O", "PER", "E_mail", "S_tar"]):
+        assert task_of("ner", records({"tokens": ["a"] * len(others), "tags": others})).scheme == "io"
+
+
 SPANS = "; spans by characters are not read, and docs/how-to/other-files.md says how they become words and tags"
 TEXT = "Anna left"
 
