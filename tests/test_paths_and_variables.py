@@ -22,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ROWS = "expected a file whose name ends in .csv, .json, .jsonl, .tsv"
+ROWS = "expected a file whose name ends in .csv, .json, .jsonl, .parquet, .tsv"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,10 @@ ROWS = "expected a file whose name ends in .csv, .json, .jsonl, .tsv"
         ("predict RUN --input missing", f"--input missing: no such file; {ROWS}"),
         ("predict RUN --input ./a//b.csv", f"--input ./a//b.csv: no such file; {ROWS}"),
         ("predict RUN --input HERE/empty", f"--input HERE/empty: a folder; {ROWS}"),
-        ("predict RUN --input HERE/data.xyz", "HERE/data.xyz: unknown format '.xyz'; known: .csv, .json, .jsonl, .tsv"),
+        (
+            "predict RUN --input HERE/data.xyz",
+            "HERE/data.xyz: unknown format '.xyz'; known: .csv, .json, .jsonl, .parquet, .tsv",
+        ),
         ("predict RUN --input HERE/no-ending", "HERE/no-ending: its name has no ending that says its format; known:"),
         ("predict RUN --input=", "--input: expected a path, found nothing"),
         (

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         "--input",
         type=a_path,
         required=True,
-        help="a file as the task reads it (.jsonl, .csv, .tsv, ...), or - for standard input; labels are not needed",
+        help="a file as the task reads it (.jsonl, .csv, ...), or - for standard input; labels are not needed",
     )
     parser.add_argument(
         "--output",

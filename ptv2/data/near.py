@@ -19,6 +19,7 @@ PACKED = {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd", "
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` of the library datasets writes, beside Arrow files
 # What data sets call a split in the names of its files. CoNLL-2003's testa is its dev set.
 WORDS: dict[str, str] = {"train": "train", "dev": "dev|val|testa", "test": "test(?!a)"}
+OTHERS = "docs/how-to/other-files.md says how files in other shapes become such"
 PLAIN = re.compile(r"[\w.+/-]+", re.ASCII)  # needs no quotation marks on a command line
 PART = re.compile(r"(.*)-\d{5}-of-(?!00001)\d{5}\.parquet")  # one of several files of the hub
 
@@ -51,16 +52,25 @@ def suggest(below: Path, source: FilesSource, missing: Sequence[Split]) -> str:
         below: where the files were looked for.
     """
     entries = sorted(below.iterdir())
+    if found := _settings(entries, missing, below):
+        return found
     names = source.files.get(missing[0], [])
-    holder = next((one for one in entries if one.is_dir() and any((one / name).is_file() for name in names)), None)
-    if holder is not None and source.folder == ".":
-        return f"; {holder.name} has one: data.dir={holder}"
-    if hint := next(filter(None, map(convert, (one for one in entries if one.suffix != ".txt"))), ""):
+    holders = [one for one in entries if one.is_dir() and any((one / name).is_file() for name in names)]
+    if holders and source.folder == ".":
+        folder = holders[0] if len(holders) == 1 else below / "NAME"
+        return f"; in the folder {' or '.join(one.name for one in holders[:4])}: data.dir={folder}"
+    if hint := next(filter(None, map(convert, entries)), ""):
         return hint
-    below_those = sorted(below.glob("*/*"))
-    found = {split: _candidate(entries, split, below) or _candidate(below_those, split, below) for split in missing}
+    if found := _settings(sorted(below.glob("*/*")), missing, below):
+        return found
+    return f"; {OTHERS}" if any(one.is_dir() for one in entries) else ""
+
+
+def _settings(entries: Sequence[Path], missing: Sequence[Split], below: Path) -> str:
+    """Name the files that may be those of the splits, and the settings; empty if none may be the first split's."""
+    found = {split: _candidate(entries, split, below) for split in missing}
     settings = [f"task.sources.files.files.{split}=[{name}]" for split, name in found.items() if name]
-    return f"; to read another: {' '.join(settings)}" if settings else ""
+    return f"; to read another: {' '.join(settings)}" if found[missing[0]] else ""
 
 
 def _candidate(entries: Sequence[Path], split: Split, below: Path) -> str | None:
@@ -70,7 +80,8 @@ def _candidate(entries: Sequence[Path], split: Split, below: Path) -> str | None
     others = "|".join(word for name, word in WORDS.items() if name != split)
     for entry in entries:
         name, path = entry.name, entry.relative_to(below).as_posix()
-        if re.search(WORDS[split], name) and not re.search(others, name) and PLAIN.fullmatch(path) and entry.is_file():
+        is_named = re.search(WORDS[split], name) and not re.search(others, name) and PLAIN.fullmatch(path)
+        if is_named and entry.is_file() and (entry.suffix == ".txt" or not convert(entry)):
             return path
     return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ptv2.config.task_schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
-from ptv2.data.near import convert, suggest
+from ptv2.data.near import OTHERS, convert, suggest
 from ptv2.data.parquet import read_parquet
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
@@ -89,7 +89,7 @@ def read_file(
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
-        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{convert(path)}")
+        raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{convert(path) or f'; {OTHERS}'}")
     rows = (Record(fields, where) for where, fields in reader(path, note, columns))
     has_header = path.suffix.lower() in (".csv", ".tsv") and columns is None
     yield from require_some(

@@ -14,6 +14,7 @@ from ptv2.config.compose import compose
 from ptv2.config.task_schema import TaskConfig
 from ptv2.data import superglue
 from ptv2.data.formats import format_of, read_file
+from ptv2.data.near import OTHERS
 from ptv2.errors import DataError
 
 
@@ -127,7 +128,7 @@ def test_questions(tmp_path: Path) -> None:
             "classification",
             "dev.txt",
             "x",
-            r"{file}: unknown format '.txt'; known: .csv, .json, .jsonl, .parquet, .tsv",
+            "{file}: unknown format '.txt'; known: .csv, .json, .jsonl, .parquet, .tsv; {OTHERS}",
         ),
     ],
 )
@@ -135,7 +136,7 @@ def test_nothing_to_read(task: str, name: str, text: str, message: str, tmp_path
     file = written(tmp_path, name, text)
     with pytest.raises(DataError) as caught:
         list(read_file(file, on_files(task)))
-    assert str(caught.value) == message.format(file=file)
+    assert str(caught.value) == message.format(file=file, OTHERS=OTHERS)
 
 
 @pytest.mark.parametrize("task", ["ner", "conll05", "srl", "squad", "classification"])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ptv2.config.compose import compose
 from ptv2.config.task_schema import FilesSource
 from ptv2.data.labels import LabelSet
+from ptv2.data.near import OTHERS
 from ptv2.data.records import find_files, fingerprint, read_file
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, DataError
@@ -164,7 +165,7 @@ def test_no_records(tmp_path: Path, content: str) -> None:
 
 def test_other_formats_and_missing_files(tmp_path: Path) -> None:
     told = "a.xml: unknown format '.xml'; known: .csv, .json, .jsonl, .parquet, .tsv"
-    assert fault(tmp_path / "a.xml", "[]").endswith(told)
+    assert fault(tmp_path / "a.xml", "[]").endswith(f"{told}; {OTHERS}")
     converted = "pandas.read_excel('a.xlsx').to_json('a.jsonl', orient='records', lines=True)"
     assert fault(tmp_path / "a.xlsx", "PK").endswith(f"{told[-38:]}; pandas makes JSON lines of it: {converted}")
     with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'b.csv'}: No such file or directory")):
@@ -292,7 +293,11 @@ def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -
         (["train.csv", "dev_matched.csv", "test.csv"], "; to read another: {key}.dev=[dev_matched.csv]; found: "),
         (["x_train.jsonl", "validation of x.jsonl"], "; to read another: {key}.train=[x_train.jsonl]; found: "),
         (["train.jsonl", "test.jsonl"], "the training examples; found: test.jsonl, train.jsonl"),
-        (["SST-2/train.csv", "RTE/a.csv"], "; SST-2 has one: data.dir={folder}/SST-2; found: RTE, SST-2"),
+        (["SST-2/train.csv", "RTE/a.csv"], "; in the folder SST-2: data.dir={folder}/SST-2; found: RTE, SST-2"),
+        (["SST-2/train.csv", "RTE/train.csv"], "; in the folder RTE or SST-2: data.dir={folder}/NAME; found: "),
+        (["x_train.csv", "more/train.csv"], "; to read another: {key}.train=[x_train.csv]; found: more, x_train.csv"),
+        (["x_train.csv", "more/x_dev.csv"], "; to read another: {key}.train=[x_train.csv]; found: more, x_train.csv"),
+        (["pos/1.txt", "neg/1.txt"], "; docs/how-to/other-files.md says how files in other shapes become such; found"),
         (["train.csv.gz"], "; packed files are not read: gunzip train.csv.gz; found: train.csv.gz"),
         (["dataset_dict.json", "train/a.arrow"], "; of datasets' save_to_disk: load_from_disk(DIR)['train'].to_json("),
         (["train.xlsx"], "; pandas makes JSON lines of it: pandas.read_excel('train.xlsx').to_json('train.jsonl'"),
@@ -319,7 +324,7 @@ def test_the_folder_of_a_task_itself_and_a_table_by_another_name(tmp_path: Path)
     assert fault(tmp_path / "a.txt", "a b\tc\n").endswith(
         f"{told}; a table with tabs is read where its name ends in .tsv: a.tsv"
     )
-    assert fault(tmp_path / "a.txt", "a b\n").endswith(told)
+    assert fault(tmp_path / "a.txt", "a b\n").endswith(f"{told}; {OTHERS}")
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
