@@ -41,6 +41,7 @@ from ptv2.cli import COMMANDS
         (["table"], "no finished run with dev scores in runs/"),
         (["-sc"], "-sc: expected install=SHELL"),
         (["train", "task=rt"], "unknown task 'rt'; did you mean rte? known: boolq, cb, "),
+        (["predict", "--inptu=x"], "unknown option '--inptu'; did you mean --input? known: "),
         (["train", "model=minilmm"], "unknown model 'minilmm'; did you mean minilm? known: bert-base-cased, "),
         (["train", "method=ptuning"], "unknown method 'ptuning'; did you mean p-tuning-v2? known: "),
         (["train", "prompt.lenght=3"], "unknown config key 'prompt.lenght'; did you mean prompt.length? known below "),

@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from ptv2.errors import ConfigError
 from ptv2.run_folders.processes import is_alone
+from ptv2.sweeps.launching import compose_jobs
 
 
 class FusedLauncher(Launcher):
@@ -41,8 +42,7 @@ class FusedLauncher(Launcher):
         from ptv2.sweeps.fusing import choose_groups, settings_of
 
         setup_globals()
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        composed = {n: self._composed(list(words), n) for n, words in zip(numbers, job_overrides, strict=True)}
+        composed = compose_jobs(self._context, self._config, job_overrides, initial_job_idx)
         groups, alone = choose_groups({n: settings_of(config) for n, config in composed.items()}, self._together)
         for reason, jobs in alone.items():
             tell(f"trained alone: job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}: {reason}")
@@ -65,14 +65,7 @@ class FusedLauncher(Launcher):
             err.is_interactive = False  # one bar for each would take the screen
             Group(tell).run([work(number) for number in group])
             HydraConfig.instance().cfg, err.is_interactive = before, interactive
-        return [returned[number] for number in numbers]
-
-    def _composed(self, words: list[str], number: int) -> DictConfig:
-        config = self._context.config_loader.load_sweep_config(self._config, words)
-        with open_dict(config):
-            config.hydra.job.id = str(number)
-            config.hydra.job.num = number
-        return config
+        return [returned[number] for number in composed]
 
     def _run(self, config: DictConfig) -> JobReturn:
         return run_job(

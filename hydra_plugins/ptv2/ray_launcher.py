@@ -15,10 +15,11 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from ptv2.config.plugins import broken_plugins
 from ptv2.errors import ConfigError, RunError, first_line
+from ptv2.sweeps.launching import compose_jobs
 
 TRIES = 3  # to start Ray, which waits for itself for 30 seconds; too short on a busy machine
 STOPPING = 60  # seconds that jobs have to save their state when the sweep is stopped
@@ -50,10 +51,8 @@ class RayLauncher(Launcher):
         setup_globals()
         job, state = ray.remote(**self._remote)(_run), Singleton.get_state()
         jobs = [
-            job.options(name=f"job {number}").remote(
-                self._context, self._composed(list(words), number), self._task, state, os.getcwd()
-            )
-            for number, words in enumerate(job_overrides, start=initial_job_idx)
+            job.options(name=f"job {number}").remote(self._context, config, self._task, state, os.getcwd())
+            for number, config in compose_jobs(self._context, self._config, job_overrides, initial_job_idx).items()
         ]
         try:
             return ray.get(jobs)
@@ -76,13 +75,6 @@ class RayLauncher(Launcher):
                 ray.shutdown()
                 if tries == TRIES - 1:
                     raise RunError(f"hydra/launcher=ray: Ray did not start ({first_line(error)})") from error
-
-    def _composed(self, words: list[str], number: int) -> DictConfig:
-        config = self._context.config_loader.load_sweep_config(self._config, words)
-        with open_dict(config):
-            config.hydra.job.id = str(number)
-            config.hydra.job.num = number
-        return config
 
 
 def _run(

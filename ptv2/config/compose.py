@@ -197,8 +197,7 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     text = f"{error} {cause}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return ConfigError(unknown(group or "config", name, set(error.options) | set(paths.choices(group, config_dir))))
+        return ConfigError(_unknown_choice(str(error.missing_cfg_file), error.options, config_dir))
     if match := re.search(r"In '([\w/.-]+)': Could not load '([\w/. -]+)'", text):
         group, _, name = match[2].rpartition("/")
         return ConfigError(f"{match[1]}.yaml: defaults: {unknown(group, name, paths.choices(group, config_dir))}")
@@ -224,6 +223,15 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if _LIBRARY.search(str(error)) or not str(error).strip():
         return ConfigError("the settings cannot be read together; `ptv2 train --help` shows each with its choices")
     return ConfigError(shorten(" ".join(str(error).split()), 250))
+
+
+def _unknown_choice(file: str, options: Sequence[str], config_dir: str | None) -> str:
+    """Name the file GROUP/NAME that a group does not have, and what it has."""
+    group, _, name = file.partition("/") if file.startswith("model/") else file.rpartition("/")
+    if group == "model" and "/" in name:
+        path, known = shorten(name), "no model of `ptv2 list models`"
+        return f"model={path}: {known}; a folder or a name of the hub is given as model.path={path}"
+    return unknown(group or "config", name, set(options) | set(paths.choices(group, config_dir)))
 
 
 def _unreadable(word: str) -> str:

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -91,6 +92,7 @@ class Parser(argparse.ArgumentParser):
         """`keys` are read by the command itself as KEY=VALUE; `several` may be given more than once."""
         super().__init__(**details)
         self._keys, self._several = keys, several
+        self._words: list[str] = []
 
     def parse_args(self, words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         """Parse the words of a command; options may stand between the other words.
@@ -100,7 +102,7 @@ class Parser(argparse.ArgumentParser):
         """
         options = [name for name, action in self._option_string_actions.items() if action.nargs != 0]
         appended = [action.dest for action in self._actions if isinstance(action, argparse._AppendAction)]
-        spelled = in_one_grammar(words, self._keys, options, [*self._several, *appended])
+        self._words = spelled = in_one_grammar(words, self._keys, options, [*self._several, *appended])
         mixed = any(action.nargs == "*" for action in self._actions)
         return self.parse_intermixed_args(spelled) if mixed else super().parse_args(spelled)
 
@@ -143,9 +145,16 @@ class Parser(argparse.ArgumentParser):
             name, value, known = match.groups()
             start = f"{name}: " if name.startswith("-") else ""
             message = start + unknown(name.lstrip("-"), value, [word.strip("'") for word in known.split(", ")])
+        if message.startswith("the following arguments are required") and (other := self._unknown_option()):
+            message = unknown("option", other, [name for name in self._option_string_actions if name.startswith("--")])
         if message.startswith("argument -"):
             message = message.removeprefix("argument ")
         raise ConfigError(f"{message} ({self.prog} --help says what there is)")
+
+    def _unknown_option(self) -> str | None:
+        """The first typed option that there is not, which argparse does not name where a needed one is missing."""
+        typed = (word.partition("=")[0] for word in takewhile("--".__ne__, self._words) if word.startswith("--"))
+        return next((name for name in typed if not any(o.startswith(name) for o in self._option_string_actions)), None)
 
 
 def in_one_grammar(

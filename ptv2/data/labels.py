@@ -23,6 +23,10 @@ _TRUTH = {"false": "0", "true": "1", "0": "false", "1": "true"}
 _SPELLINGS = {"False": ("no", "off", "n"), "True": ("yes", "on", "y")}
 
 
+class TooFewLabelsError(DataError):
+    """The records have one label, or none."""
+
+
 class LabelSet:
     """Class numbers by the names that files and the hub use."""
 
@@ -63,7 +67,8 @@ class LabelSet:
         """Collect the labels of `records`, sorted.
 
         Raises:
-            DataError: a record without a label, fewer than two labels in all, too many, or measured numbers.
+            TooFewLabelsError: fewer than two labels in all.
+            DataError: a record without a label, too many labels, or measured numbers.
         """
         where, count = "", 0
         values: set[str] = set()
@@ -73,7 +78,8 @@ class LabelSet:
             values.add(read_label(record.fields.get(field), record, field))
         names = _without_doubles(values)
         if len(names) < 2:
-            raise DataError(f"{where}: expected two or more labels in '{field}', found only {enumerate_some(names)}")
+            found = enumerate_some(names)
+            raise TooFewLabelsError(f"{where}: expected two or more labels in '{field}', found only {found}")
         if len(names) > MOST_LABELS:
             raise DataError(
                 f"{where}: {len(names)} different labels in '{field}'; is it a label? (at most {MOST_LABELS})"

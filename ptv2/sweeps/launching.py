@@ -1,11 +1,18 @@
-"""Say in the user's words why Hydra refuses a launcher or sweeper."""
+"""What our launchers share: the settings of each job, and why Hydra refuses one or a sweeper, in a user's words."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, open_dict
 
 from ptv2.config.plugins import broken_plugins
 from ptv2.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext
 
 LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # extras of ptv2
 
@@ -27,3 +34,16 @@ def explain_launching(message: str) -> ConfigError | None:
     if "INTERVAL_SWEEP" in message:
         return ConfigError("an interval has no end of values to combine; expected hydra/sweeper=optuna, or values")
     return None
+
+
+def compose_jobs(
+    context: HydraContext, config: DictConfig, overrides: Sequence[Sequence[str]], first: int
+) -> dict[int, DictConfig]:
+    """The composed settings of the jobs of a sweep, by number from `first`, each with its own overrides."""
+    jobs = {}
+    for number, words in enumerate(overrides, start=first):
+        jobs[number] = context.config_loader.load_sweep_config(config, list(words))
+        with open_dict(jobs[number]):
+            jobs[number].hydra.job.id = str(number)
+            jobs[number].hydra.job.num = number
+    return jobs

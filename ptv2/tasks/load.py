@@ -6,7 +6,7 @@ from typing import Any
 
 from ptv2.config.task_schema import TaskConfig
 from ptv2.data.cloze import Reading
-from ptv2.data.labels import LabelSet, spell_truth
+from ptv2.data.labels import LabelSet, TooFewLabelsError, spell_truth
 from ptv2.data.sources import Source
 from ptv2.errors import ConfigError, DataError
 from ptv2.tasks.choose import Choose
@@ -70,7 +70,7 @@ def _label_names(config: TaskConfig, source: Source | None) -> list[Any]:
     if not config.labels:
         try:
             return LabelSet.of_data(source.naming(), config.label).names
-        except DataError as error:
+        except TooFewLabelsError as error:
             raise DataError(f"{error} ({source.cut})" if source.cut else str(error)) from error
     if source.label_names or not any(isinstance(name, bool) for name in config.labels):
         return list(config.labels)

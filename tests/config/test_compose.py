@@ -115,6 +115,8 @@ def test_the_default_is_the_embedded_one() -> None:
         ("prompt.lenght=3", "unknown config key 'prompt.lenght'; did you mean prompt.length? known below ", ["form, "]),
         ("task.maxlength=3", "unknown config key 'task.maxlength'; did you mean task.max_length?", ["text,"]),
         ("data.limit.tets=3", "unknown config key 'data.limit.tets'; did you mean data.limit.test?", []),
+        ("model=./mine/x", "model=./mine/x: no model of `ptv2 list models`; ", ["model.path=./mine/x"]),
+        ("model=my/model", "model=my/model: no model of `ptv2 list models`; ", ["hub"]),
         ("data.limit=3", "data.limit=3: expected a split: data.limit.train=3, data.limit.dev or data.limit.test", []),
         ("data.limits.test=3", "unknown config key 'data.limits'", ["did you mean data.limit?", "dir,"]),
         ("optm.lr=3", "unknown config key 'optm'; did you mean optim? known: ", ["prompt", "trainer"]),

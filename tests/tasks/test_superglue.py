@@ -6,6 +6,7 @@ All sentences here are made up.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,11 @@ def test_own_single_sentences_and_pairs() -> None:
 def test_own_labels_have_to_be_labels() -> None:
     with pytest.raises(DataError, match=r"^dev\.jsonl:1: expected two or more labels in 'topic', found only a$"):
         task_of("classification", "task.label=topic", source=own_source("a", "a"))
+    cut = replace(own_source("a", "a"), cut="data.limit.train=2")
+    with pytest.raises(DataError, match=r"found only a \(data\.limit\.train=2\)$"):
+        task_of("classification", "task.label=topic", source=cut)
+    with pytest.raises(DataError, match=r"'mood' is missing; .*topic \(task.label names the field\)$"):
+        task_of("classification", "task.label=mood", source=cut)  # more examples would not help
     with pytest.raises(DataError, match=r"1001 different labels in 'topic'; is it a label\?"):
         task_of("classification", "task.label=topic", source=own_source(*map(str, range(1001))))
     with pytest.raises(DataError, match=r"'topic' holds 30 different numbers with fractions \(.*make classes of them"):
