@@ -11,7 +11,7 @@ import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ Scale = Literal["linear", "log", "category"]
 
 WIDTH = 3.4  # inches: one of two columns
 DPI = 300
+MOST_ACROSS = 6  # names of a category axis that have room beside each other
 # Okabe and Ito's colours, which differ for colour-blind readers too, in an order in which neighbours differ in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -116,20 +117,27 @@ def draw_curves(
     """Draw means as lines over a band of one standard deviation; on a category axis as dots with error bars and seeds.
 
     Args:
-        scale: `linear` and `log` need numbers as x; `category` takes anything and keeps the order of first appearance.
+        scale: `linear` and `log` need numbers as x; `category` takes anything and keeps the order of first appearance,
+            from top to bottom where the names have no room beside each other.
         paper: curves of published numbers, dotted and with other markers, in the colour of ours; not for `category`.
     """
-    with drawing(words, 3.4 if paper else 2.6) as (figure, axes):  # longer caption and legend
+    names = list(dict.fromkeys(str(mark.x) for curve in curves for mark in curve.marks)) if scale == "category" else []
+    down = len(names) > MOST_ACROSS
+    height = 1.6 + 0.17 * len(names) if down else 3.4 if paper else 2.6  # longer caption and legend of the paper's
+    if down:
+        words = replace(words, x=words.y, y=words.x)
+    with drawing(words, height, 38 if down else 60) as (figure, axes):
         if scale == "category":
-            _draw_dots(axes, curves)
+            _draw_dots(axes, curves, names, down)
         else:
             _draw_paper(axes, paper, [curve.name for curve in curves])
             _draw_lines(axes, curves, scale, paper)
+        line, band = (axes.axvline, axes.axvspan) if down else (axes.axhline, axes.axhspan)
         for i, level in enumerate(levels):
             mark = Mark("", level.values)
-            axes.axhline(mark.mean, color=GREY, linestyle=(0, (1, 1 + i)), linewidth=1.1, label=level.name, zorder=1.5)
+            line(mark.mean, color=GREY, linestyle=(0, (1, 1 + i)), linewidth=1.1, label=level.name, zorder=1.5)
             if mark.spread:
-                axes.axhspan(mark.mean - mark.spread, mark.mean + mark.spread, color=GREY, alpha=0.1, linewidth=0)
+                band(mark.mean - mark.spread, mark.mean + mark.spread, color=GREY, alpha=0.1, linewidth=0)
         add_legend(figure, axes, [*(curve.name for curve in (*curves, *paper)), *(level.name for level in levels)])
         return figure
 
@@ -179,8 +187,8 @@ def _new_figure(width: float, height: float, title: str) -> Iterator[Figure]:
 
 
 @contextmanager
-def drawing(words: Words, height: float = 2.6) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes in our style, titled and labelled; `height` in inches.
+def drawing(words: Words, height: float = 2.6, letters: int = 60) -> Iterator[tuple[Figure, Axes]]:
+    """A figure with one pair of axes in our style; `height` in inches, the width of the caption in letters.
 
     What is drawn within the context has the style; `save` computes the layout.
     """
@@ -188,7 +196,7 @@ def drawing(words: Words, height: float = 2.6) -> Iterator[tuple[Figure, Axes]]:
         axes = figure.add_subplot()
         axes.set_xlabel(words.x)
         axes.set_ylabel(words.y)
-        axes.set_title(textwrap.fill(words.caption, 60), color=GREY, loc="left")
+        axes.set_title(textwrap.fill(words.caption, letters), color=GREY, loc="left")
         yield figure, axes
 
 
@@ -268,18 +276,28 @@ def _apart(ticks: Sequence[float], scale: Scale) -> list[float]:
     return [ticks[i] for i in reversed(chosen)]
 
 
-def _draw_dots(axes: Axes, curves: Sequence[Curve]) -> None:
-    names = list(dict.fromkeys(str(mark.x) for curve in curves for mark in curve.marks))
+def _draw_dots(axes: Axes, curves: Sequence[Curve], names: Sequence[str], down: bool) -> None:
+    """Draw dots with error bars and seeds at the numbers of `names`, which lie on the y axis if `down`."""
     step = min(0.22, 0.7 / max(1, len(curves)))
     for i, curve in enumerate(curves):
         shift = (i - (len(curves) - 1) / 2) * step
-        x = [names.index(str(mark.x)) + shift for mark in curve.marks]
+        places = [names.index(str(mark.x)) + shift for mark in curve.marks]
         colour = COLOURS[i % len(COLOURS)]
-        for centre, mark in zip(x, curve.marks, strict=True):
-            axes.plot([centre + 0.06] * len(mark.values), mark.values, ".", color=colour, markersize=2, alpha=0.6)
+        for place, mark in zip(places, curve.marks, strict=True):
+            beside = [place + 0.06] * len(mark.values)
+            across = (mark.values, beside) if down else (beside, mark.values)
+            axes.plot(*across, ".", color=colour, markersize=2, alpha=0.6)
         means, spreads = zip(*((mark.mean, mark.spread) for mark in curve.marks), strict=True)
-        axes.errorbar(x, means, spreads, **_look(i, curve.name), linestyle="none", capsize=2.5, elinewidth=0.9)
-    width = max(8, 44 // len(names))
-    axes.set_xticks(range(len(names)), [textwrap.fill(name, width) for name in names])
-    axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.grid(False, axis="x")
+        look: dict[str, Any] = {**_look(i, curve.name), "linestyle": "none", "capsize": 2.5, "elinewidth": 0.9}
+        if down:
+            axes.errorbar(means, places, xerr=spreads, **look)
+        else:
+            axes.errorbar(places, means, spreads, **look)
+    ends = (-0.6, len(names) - 0.4)
+    if down:
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(*reversed(ends))
+    else:
+        axes.set_xticks(range(len(names)), [textwrap.fill(name, max(8, 44 // len(names))) for name in names])
+        axes.set_xlim(*ends)
+    axes.grid(False, axis="y" if down else "x")

@@ -74,6 +74,14 @@ def test_the_axis_shows_the_values_that_were_tried() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1.01", "50", "100"]
     (axes,) = draw_curves(NAMED, [], WORDS, "category").axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["normal", "vocabulary"]
+    changes = [drawn("a", *((f"change {i}", i, i + 1) for i in range(7)))]  # no room beside each other
+    figure = draw_curves(changes, [Level("line", (4.0, 5.0))], WORDS, "category")
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"change {i}" for i in range(7)]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first one is on top
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (WORDS.y, WORDS.x)
+    (level,) = [line for line in axes.get_lines() if line.get_label() == "line"]
+    assert list(level.get_xdata()) == [4.5, 4.5]
 
 
 def test_the_legend_names_every_series_then_every_line() -> None:

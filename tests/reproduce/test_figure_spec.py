@@ -66,7 +66,9 @@ def test_a_faulty_figure_is_answered_with_what_is_expected(changes: list[str], s
 
 
 def test_an_unknown_figure_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown figure 'dept'; did you mean depth\\? known: depth, dropout, head, "):
+    with pytest.raises(
+        ConfigError, match="unknown figure 'dept'; did you mean depth\\? known: changes, depth, dropout, "
+    ):
         read_figure("dept")
 
 
