@@ -74,7 +74,7 @@ def test_an_unknown_figure_is_answered_with_the_known_ones() -> None:
 
 def test_every_shipped_figure_is_one_that_trains() -> None:
     names = sorted(paths.choices("figure"))
-    assert names == ["depth", "dropout", "head", "initialisation", "learning", "length", "scale"]
+    assert names == ["changes", "depth", "dropout", "head", "initialisation", "learning", "length", "scale"]
     runs = 0
     for name in names:
         spec = read_figure(name)
@@ -87,7 +87,7 @@ def test_every_shipped_figure_is_one_that_trains() -> None:
         for cell in cells:
             compose(list(cell.overrides))
         runs += len({cell.overrides for cell in cells})
-    assert runs == (3 + 1) + (5 + 1) + 4 + (3 + 1) + 3 + (14 + 1) + 4
+    assert runs == (13 + 1) + (3 + 1) + (5 + 1) + 4 + (3 + 1) + 3 + (14 + 1) + 4
 
 
 @pytest.mark.parametrize(
