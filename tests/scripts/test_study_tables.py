@@ -1,4 +1,4 @@
-"""scripts/trials.py: the tables of results/defaults.md are what it prints of the comparison beside them."""
+"""The scripts that print tables of a study: those of results/defaults.md are what they print."""
 
 from __future__ import annotations
 
@@ -33,4 +33,23 @@ def test_trials_that_two_digits_do_not_tell_apart_have_rows_of_their_own(tmp_pat
         ["optim.lr 0.0121", "70.0", "70.0"],
         ["optim.lr 0.0124", "80.0", "80.0"],
         ["lr 0.02", "75.0", "75.0"],
+    ]
+
+
+def test_changes_of_several_tasks_are_one_table(tmp_path: Path) -> None:
+    head = "task,model,split,metric,series,x,seed,value,trained,trained_percent,run"
+    for task, scores in {"sick": (70, 72, 74), "rte": (50, 60, 57)}.items():
+        marks = [("p-tuning-v2", "nothing"), ("p-tuning-v2", "batch 8"), ("p-tuning-v2", "batch 8")]
+        rows = [
+            f"{task},m,dev,f1,{a},{x},{i},{s},1,1,r" for i, ((a, x), s) in enumerate(zip(marks, scores, strict=True))
+        ]
+        level = [f"{task},m,dev,f1,fine-tuning,,1,80,1,1,r"] if task == "sick" else []
+        (tmp_path / f"{task}.csv").write_text("\n".join([head, *level, *rows]) + "\n", encoding="utf-8")
+    command = [sys.executable, "scripts/changes.py", str(tmp_path / "sick.csv"), str(tmp_path / "rte.csv")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[2:]]
+    assert rows == [
+        ["nothing", "70.0", "50.0", "60.0", ""],
+        ["batch 8", "73.0", "58.5", "65.8", "+5.8"],
+        ["fine-tuning", "80.0", "", "", ""],
     ]
