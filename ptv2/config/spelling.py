@@ -30,7 +30,7 @@ CHOICES = {"--cfg": _SHOWN, "-c": _SHOWN, "--info": _INFORMED, "-i": _INFORMED}
 _READ_AS_IT_IS = re.compile(r"[A-Za-z0-9_./:@%+-]+")
 _WRITTEN_OUT = re.compile(r"""['"\[{]|\w+\(.*\)$|.*\$\{""")  # quoted, a list, a sweep's choice(...), an interpolation
 _DASHED_SETTING = re.compile(r"--(seed|task|model|method|out|[a-z_]+(\.[a-z_]+)+)")
-_FIELD = re.compile(r"[\w.-]+")
+_FIELD = re.compile(r"[\w.-]+( [\w.-]+)*")
 
 
 def refuse_sweeps(words: Sequence[str], instead: str) -> None:
@@ -140,7 +140,7 @@ def _spelled(word: str, sweep: bool) -> str:
     if setting in PATHS:
         return f"{key}={_folder(value, sweep)}"
     if setting in FIELDS and all(_FIELD.fullmatch(field) for field in value.split(",")) and value != "null":
-        return f"{key}=[{value}]"
+        return f"{key}=[{','.join(field if ' ' not in field else in_override(field) for field in value.split(','))}]"
     if setting in LISTS and "," in value:
         return f"{key}=[{value}]"
     if setting in TEXTS and re.fullmatch(r"[\w.+-]+", value) and value != "null":

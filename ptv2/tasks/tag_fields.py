@@ -36,7 +36,8 @@ def given_tags(record: Record, config: TaskConfig) -> list[str]:
     field = tag_field(record, config)
     tags = record.fields.get(field)
     if not isinstance(tags, list) or _has_spans(record):
-        raise DataError(f"{record.where}: expected 'tags', a list with a tag for each token; {_instead(record, field)}")
+        name = field if _is_own(config) else "tags"
+        raise DataError(f"{record.where}: expected '{name}', a list with a tag for each token; {_instead(record, field)}")
     names = tag_names(config)
     if names is None and all(type(tag) is str for tag in tags):
         return tags
@@ -69,8 +70,15 @@ def _tag_text(tag: Any, names: Sequence[str] | None, where: str) -> str:
 
 
 def tag_field(record: Record, config: TaskConfig) -> str:
-    """Name the field of the tags; `tags` where the record has none."""
+    """Name the field of the tags: `task.label`, or if that is a usual name, the usual one that the record has."""
+    if _is_own(config):
+        return config.label
     return next((name for name in (config.label, *TAG_FIELDS) if name in record.fields), "tags")
+
+
+def _is_own(config: TaskConfig) -> bool:
+    """Whether `task.label` names a field that only these data have."""
+    return config.label not in ("label", *TAG_FIELDS)
 
 
 def hint_at_setting(record: Record, given: Sequence[str]) -> str:

@@ -106,7 +106,16 @@ def test_folders_of_a_sweep_are_several() -> None:
     assert spelled(["data.dir=a b,c"]) == ["data.dir='a b,c'"]
 
 
-@pytest.mark.parametrize(("given", "fields"), [("review", ["review"]), ("a,b", ["a", "b"]), ("[a,b]", ["a", "b"])])
+FIELDS = [
+    ("review", ["review"]),
+    ("Review Text", ["Review Text"]),
+    ("Review Text,b", ["Review Text", "b"]),
+    ("a,b", ["a", "b"]),
+    ("[a,b]", ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("given", "fields"), FIELDS)
 def test_fields_need_no_brackets(given: str, fields: list[str]) -> None:
     assert compose(["task=classification", "data.dir=d", f"task.text={given}"]).task.text == fields
 

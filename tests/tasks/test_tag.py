@@ -231,6 +231,13 @@ def test_nothing_to_learn_and_no_such_score() -> None:
         task_of("ner", TRAIN, "task.headline=f1_with_v")
 
 
+def test_tags_are_read_from_the_field_that_is_named() -> None:
+    train = records({"tokens": ["Ann"], "tags": ["O"], "mine": ["B-PER"]})
+    assert task_of("ner", train, "task.label=mine").types == ["PER"]
+    with pytest.raises(DataError, match=r"expected 'yours', .* has: tokens, tags, mine \(task.label names the field\)"):
+        task_of("ner", train, "task.label=yours")
+
+
 # Encoding and decoding
 
 
