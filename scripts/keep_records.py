@@ -100,7 +100,7 @@ def trial_seeds(folder: Path) -> set[tuple[str, int]]:
 
 
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:
-    """Draw deep prompts' gap to fine-tuning for tasks that several backbones were trained on, beside the paper's."""
+    """Draw deep prompts' gap to fine-tuning for every task, also those of one backbone, beside the paper's."""
     gaps, points = recorded_gaps(results, "p-tuning-v2")
     if not points:
         return []

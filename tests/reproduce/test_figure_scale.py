@@ -107,7 +107,7 @@ def test_a_gap_without_fine_tuning_is_named_and_never_drawn(scale: Options) -> N
     ]
     page = (lone.results / "figures/scale-mini-inference-tiny+wide.md").read_text(encoding="utf-8")
     assert "over 2 seeds" in page
-    assert "not drawn, for lack of runs or of fine-tuning: p-tuning-v2 wide" in page
+    assert "not drawn, for lack of comparable runs or of fine-tuning: p-tuning-v2 wide" in page
     assert "mean of BoolQ, CB, RTE: bert-large +2.0†" in page
 
 

@@ -93,6 +93,19 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
     assert "not drawn" not in picture
 
 
+def test_a_task_of_one_backbone_is_in_the_figure_of_scale() -> None:
+    results = [
+        result(method, seed, score, model=model, task=task, name=f"{task}-{model}-{method}-{seed}")
+        for task, models in {"made": ("small", "large"), "other": ("large",)}.items()
+        for model in models
+        for method, score in (("fine-tuning", 80.0), ("p-tuning-v2", 70.0))
+        for seed in (1, 2)
+    ]
+    gaps, points = recorded_gaps(results, "p-tuning-v2")
+    assert gaps.tasks == ("made", "other")
+    assert {(point.task, point.model) for point in points} == {("made", "small"), ("made", "large"), ("other", "large")}
+
+
 def on_other_data() -> list[Result]:
     """Two backbones on the same examples, and twice as many of their seeds on others."""
     made = []

@@ -104,7 +104,7 @@ def gap_points(gaps: Gaps, statuses: Iterable[JobStatus], split: str) -> list[Po
 
 
 def recorded_gaps(results: Iterable[Result], method: str) -> tuple[Gaps, list[Point]]:
-    """The gaps of finished runs of any settings, for tasks with runs of several backbones on the same examples.
+    """The gaps of finished runs of any settings, for every task with runs of a method and of fine-tuning.
 
     Of several sets of examples of a task the one with the most backbones is taken, of equal ones the largest: points on
     different ones say nothing together. Of several settings of a method the `most_certain` one is taken. Scores are on
@@ -117,9 +117,7 @@ def recorded_gaps(results: Iterable[Result], method: str) -> tuple[Gaps, list[Po
             of_models = group_by(of_data, lambda result: result.model)
             gaps = [point for runs in of_models.values() for point in _gaps_of_model(task, runs, method)]
             sets.append((len({point.model for point in gaps}), of_data[0].data["examples"]["train"], gaps))
-        models, _, gaps = max(sets, key=lambda one: one[:2])
-        if models > 1:
-            points += gaps
+        points += max(sets, key=lambda one: one[:2])[-1]
     tasks, names = (tuple(dict.fromkeys(getattr(point, name) for point in points)) for name in ("task", "model"))
     found = Gaps(tasks, names, (Series(name=method, overrides=(f"method={method}",)),))
     return found, [replace(point, series=found.label(point.task, method)) for point in points]
@@ -157,7 +155,7 @@ def label_gaps(gaps: Gaps, points: Sequence[Point], title: str, x: str, paper: S
     if paper:
         caption += "; dotted: the paper's published numbers, one value each"
     if missing:
-        caption += f"; not drawn, for lack of runs or of {BASELINE}: {', '.join(missing[:MOST])}"
+        caption += f"; not drawn, for lack of comparable runs or of {BASELINE}: {', '.join(missing[:MOST])}"
         caption += f" and {len(missing) - MOST} more" if len(missing) > MOST else ""
     return Words(
         title=": ".join(filter(None, (title, ", ".join((*shared, *methods))))),
