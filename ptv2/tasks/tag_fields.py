@@ -37,7 +37,8 @@ def given_tags(record: Record, config: TaskConfig) -> list[str]:
     tags = record.fields.get(field)
     if not isinstance(tags, list) or _has_spans(record):
         name = field if _is_own(config) else "tags"
-        raise DataError(f"{record.where}: expected '{name}', a list with a tag for each token; {_instead(record, field)}")
+        found = _instead(record, field)
+        raise DataError(f"{record.where}: expected '{name}', a list with a tag for each token; {found}")
     names = tag_names(config)
     if names is None and all(type(tag) is str for tag in tags):
         return tags
