@@ -180,7 +180,7 @@ LIBRARY_FIRST = f"from transformers import BertModel\nimport sys{IMPORTED}{SCRIP
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("new.csv", "first,scond\na,b\n", "new.csv:2 (example 0): field 'second' is missing (task.text names it); the"),
+        ("new.csv", "first,scond\na,b\n", "new.csv:2 (example 0): field 'second' is missing (task.text names it; task"),
         ("new.jsonl", '{"first": "a", "second": 3}\n', "new.jsonl:1 (example 0): expected text in field 'second'"),
         ("new.jsonl", '{"first": "a", "second": "b"\n', "new.jsonl:1: expected one JSON object on the line"),
         ("new.csv", "first,second\n", "new.csv: the file has no records below its first line"),
