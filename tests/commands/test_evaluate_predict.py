@@ -92,7 +92,7 @@ def test_evaluate_on_other_data(trained: dict[str, Path], data: Path, tmp_path: 
     (moved / "test.jsonl").unlink()
     done = run(["evaluate", str(folder), "--data-dir", str(moved), "--split", "test"], tmp_path)
     assert done.code == 2
-    assert done.error.startswith(f"{moved}: no test file; expected test.jsonl, test.json, test.csv, test.tsv; ")
+    assert done.error.startswith(f"{moved}: no test file; expected test.jsonl, test.json, test.csv, ")
 
 
 @pytest.mark.parametrize("method", METHODS)

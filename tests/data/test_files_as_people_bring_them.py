@@ -79,7 +79,11 @@ TASK = (
             "task/mine.yaml: defaults: unknown task 'nothere'; did you mean",
         ),
         ("task/mine.yaml", TASK + "yes: x\n", "task.1=True: expected a name in quotes, since YAML reads this one as a"),
-        ("task/mine.yaml", TASK, "{data}: no dev file; expected names for it in task.sources.files.files.dev; found:"),
+        (
+            "task/mine.yaml",
+            TASK,
+            "{data}: no dev file; expected names for it in task.sources.files.files.dev; to read another: ",
+        ),
         ("task/mine.yaml", TASK.replace("train.jsonl", ""), "{data}: no train file; expected names for it in task."),
     ],
 )
