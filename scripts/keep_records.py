@@ -6,7 +6,8 @@ RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.js
 table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records, and
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
-The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings.
+The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
+`figure=changes` (figures/changes-*.csv there), which try many settings of one method.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ptv2.errors import Ptv2Error, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.plots import Level
+from ptv2.report.points import read_points
 from ptv2.report.shares import shares_of, write_shares
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.figure.files import write_figure
@@ -99,6 +101,11 @@ def trial_seeds(folder: Path) -> set[tuple[str, int]]:
     return {(search["task"], tree["trial_seed"]) for tree in files for search in tree["searches"]}
 
 
+def studied_runs(folder: Path) -> set[str]:
+    """The names of the runs of `figure=changes`, by the files of such figures in `folder`."""
+    return {point.run for path in folder.glob("changes-*.csv") for point in read_points(path)}
+
+
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:
     """Draw deep prompts' gap to fine-tuning for every task, also those of one backbone, beside the paper's."""
     gaps, points = recorded_gaps(results, "p-tuning-v2")
@@ -125,8 +132,9 @@ def main() -> int:
                 path = options.records / f"{task}.md"
                 write_text_whole(path, page(task, results))
                 print(path)
-        chose = trial_seeds(options.records.parent)
-        drawn = [result for results in tasks.values() for result in results if (result.task, result.seed) not in chose]
+        chose, studied = trial_seeds(options.records.parent), studied_runs(options.records.parent / "figures")
+        every = (result for results in tasks.values() for result in results if result.name not in studied)
+        drawn = [result for result in every if (result.task, result.seed) not in chose]
         if panels := shares_of(drawn, METHODS):
             for path in write_shares(panels, options.records / "shares"):
                 print(path)

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from records import result
 
 from ptv2.report import tables
+from ptv2.report.points import comma_separated, point_of
 from ptv2.report.shares import shares_of
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.figure.scale import recorded_gaps
@@ -69,7 +70,7 @@ def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path) -> No
 
 
 def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Path) -> None:
-    """Without the seed that chose the settings."""
+    """Without the seed that chose the settings, and without runs that try changes of them."""
     gaps = {"small": (22_000_000, 100, -6.0), "large": (109_000_000, 100, -1.5), "elsewhere": (330_000_000, 500, 0.0)}
     for model, (size, examples, gap) in gaps.items():
         for method, score in (("fine-tuning", 80.0), ("p-tuning-v2", 80.0 + gap)):
@@ -80,6 +81,17 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
                 (tmp_path / "runs" / made.name).mkdir(parents=True)
                 (tmp_path / "runs" / made.name / "config.yaml").touch()
                 write_result(tmp_path / "runs" / made.name, made)
+    points = []
+    for seed in (1, 2, 3):  # more than of the others
+        made = result(
+            "p-tuning-v2", seed, 99.0, model="small", name=f"made-changed-{seed}", config={"optim": {"lr": 0.5}}
+        )
+        (tmp_path / "runs" / made.name).mkdir()
+        (tmp_path / "runs" / made.name / "config.yaml").touch()
+        write_result(tmp_path / "runs" / made.name, made)
+        points.append(point_of(made, "p-tuning-v2", "rate 0.5", 99.0, "dev"))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "changes-made-small.csv").write_text(comma_separated(points), encoding="utf-8")
     comparison = {"trial_seed": 11, "searches": [{"task": "made", "method": "fine-tuning"}]}
     (tmp_path / "compare-made-small.json").write_text(json.dumps(comparison), encoding="utf-8")
     done = keep_records(str(tmp_path / "runs"), "--records", str(tmp_path / "records"))
