@@ -31,9 +31,9 @@ def table(points: Sequence[Point]) -> Iterator[str]:
         cells = [f"{of[task]:.1f}" if task in of else "" for task in tasks]
         mean = over_tasks.get(name)
         cells.append("" if mean is None else f"{mean:.1f}")
-        cells.append("" if mean is None or name == first else f"{mean - over_tasks[first]:+.1f}")
+        cells.append("" if mean is None or name == first else f"{round(mean - over_tasks[first], 1) + 0:+.1f}")
         rows.append((name, *cells))
-    yield from format_markdown(("changed", *tasks, "mean", f"against {first}"), rows)
+    yield from format_markdown(("changed", *tasks, "mean", "difference"), rows)
 
 
 def main() -> None:

@@ -20,6 +20,15 @@ def test_the_page_of_defaults_has_the_tables_of_its_command() -> None:
     assert done.stdout in page
 
 
+def test_the_page_of_defaults_has_the_table_of_changes() -> None:
+    files = [f"results/figures/changes-{task}-minilm.csv" for task in ("sick", "sst2", "conll04")]
+    command = [sys.executable, "scripts/changes.py", *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    page = (ROOT / "results" / "defaults.md").read_text(encoding="utf-8")
+    assert " ".join(["python", *command[1:]]) in page.replace(" \\\n     ", "")
+    assert done.stdout in page
+
+
 def test_trials_that_two_digits_do_not_tell_apart_have_rows_of_their_own(tmp_path: Path) -> None:
     rates = {0.0121: 70.0, 0.0124: 80.0, 0.02: 75.0}
     trials = [{"settings": {"optim.lr": rate}, "state": "complete", "dev": dev} for rate, dev in rates.items()]
