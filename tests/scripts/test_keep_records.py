@@ -186,6 +186,9 @@ def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
         shutil.copytree(folder, copy / folder.name)
     for path in committed.parent.glob("compare-*.json"):
         shutil.copy(path, tmp_path)
+    (tmp_path / "figures").mkdir()
+    for path in committed.parent.glob("figures/changes-*.csv"):
+        shutil.copy(path, tmp_path / "figures")
     done = keep_records("--records", str(copy))
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_bytes() for pattern in same for path in copy.glob(pattern)} == pages
