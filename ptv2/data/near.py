@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def suggest(below: Path, source: FilesSource, missing: Sequence[Split]) -> str:
     if found := _settings(entries, missing, below):
         return found
     names = source.files.get(missing[0], [])
-    holders = [one for one in entries if one.is_dir() and any((one / name).is_file() for name in names)]
+    holders = [one for one in entries if one.is_dir() and any(os.path.isfile(one / name) for name in names)]
     if holders and source.folder == ".":
         folder = holders[0] if len(holders) == 1 else below / "NAME"
         return f"; in the folder {' or '.join(one.name for one in holders[:4])}: data.dir={folder}"
@@ -81,7 +82,7 @@ def _candidate(entries: Sequence[Path], split: Split, below: Path) -> str | None
     for entry in entries:
         name, path = entry.name, entry.relative_to(below).as_posix()
         is_named = re.search(WORDS[split], name) and not re.search(others, name) and PLAIN.fullmatch(path)
-        if is_named and entry.is_file() and (entry.suffix == ".txt" or not convert(entry)):
+        if is_named and os.path.isfile(entry) and (entry.suffix == ".txt" or not convert(entry)):
             return path
     return None
 

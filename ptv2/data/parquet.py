@@ -37,8 +37,12 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             batches = file.iter_batches(batch_size=ROWS)
             for number, fields in enumerate(row for batch in batches for row in batch.to_pylist()):
                 yield f"{path}: row {number}", _with_names(fields, classes, f"{path}: row {number}")
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a Parquet file ({first_line(error)})") from error
+    except (
+        pa.ArrowException,
+        ValueError,
+        OverflowError,
+    ) as error:  # dates that Python does not have, text not in UTF-8
+        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or first_line(error)}") from error
 
