@@ -36,7 +36,7 @@ def given_tags(record: Record, config: TaskConfig) -> list[str]:
     field = tag_field(record, config)
     tags = record.fields.get(field)
     if not isinstance(tags, list) or _has_spans(record):
-        name = field if _is_own(config) else "tags"
+        name = field if _is_own(record, config) else "tags"
         found = _instead(record, field)
         raise DataError(f"{record.where}: expected '{name}', a list with a tag for each token; {found}")
     names = tag_names(config)
@@ -72,14 +72,20 @@ def _tag_text(tag: Any, names: Sequence[str] | None, where: str) -> str:
 
 def tag_field(record: Record, config: TaskConfig) -> str:
     """Name the field of the tags: `task.label`, or if that is a usual name, the usual one that the record has."""
-    if _is_own(config):
+    if _is_own(record, config):
         return config.label
     return next((name for name in (config.label, *TAG_FIELDS) if name in record.fields), "tags")
 
 
-def _is_own(config: TaskConfig) -> bool:
-    """Whether `task.label` names a field that only these data have."""
-    return config.label not in ("label", *TAG_FIELDS)
+def _is_own(record: Record, config: TaskConfig) -> bool:
+    """Whether `task.label` names a field that only these data have; those of column files have no names."""
+    return config.label not in ("label", *TAG_FIELDS) and not _has_columns(record)
+
+
+def _has_columns(record: Record) -> bool:
+    """Whether a record is of a file of columns, by its place: `FILE:LINE`."""
+    file, colon, _ = record.where.rpartition(":")
+    return bool(colon) and not file.endswith((".json", ".jsonl", ".parquet"))
 
 
 def hint_at_setting(record: Record, given: Sequence[str]) -> str:
@@ -88,8 +94,7 @@ def hint_at_setting(record: Record, given: Sequence[str]) -> str:
         return ""
     bare = not any(tag[:2] in PREFIXED for tag in given)
     scheme = "; task.tagging.scheme=io takes types without a prefix" if bare else ""
-    of_rows = record.where.rpartition(":")[0].endswith((".json", ".jsonl", ".parquet"))
-    if of_rows or ":" not in record.where:
+    if not _has_columns(record):
         return scheme
     return f"; task.tagging.tags is the column of the tags: its number from 0, or -1 for the last{scheme}"
 

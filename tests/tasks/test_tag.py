@@ -13,14 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pairs import bert_like, roberta_like
-from sequences import SIZES, bio, bioes, entities, iob1, named, props, roles
+from sequences import SIZES, bio, bioes, entities, iob1, props, roles
+from tag_tasks import TRAIN, configured, records, tagged, task_of
 from transformers import PreTrainedTokenizerFast
 
-from ptv2.config.compose import compose
-from ptv2.config.task_schema import TaskConfig
 from ptv2.data.formats import read_file
 from ptv2.data.props import read_props
-from ptv2.data.records import Record
 from ptv2.data.sources import Source
 from ptv2.data.summary import Summary
 from ptv2.data.tags import to_bio
@@ -40,30 +38,6 @@ def tokenizers() -> dict[str, PreTrainedTokenizerFast]:
 
 
 TOKENIZERS = tokenizers()
-
-
-def configured(name: str, *overrides: str) -> TaskConfig:
-    files = [] if name.startswith("mini") else ["data.source=files", "data.dir=."]
-    return compose([f"task={name}", *files, *overrides]).task
-
-
-def records(*fields: dict[str, Any]) -> list[Record]:
-    return [Record(one, f"train.txt:{line}") for line, one in enumerate(fields, start=1)]
-
-
-def tagged(*texts: str) -> list[Record]:
-    """Records of the notation `[Anna Berg PER] left .` in BIO."""
-    found = [named(text) for text in texts]
-    return records(*({"tokens": tokens, "tags": bio(len(tokens), spans)} for tokens, spans in found))
-
-
-def task_of(name: str, train: list[Record], *overrides: str) -> Tag:
-    task = load_task(configured(name, *overrides), Source("", ("train",), lambda split: train))
-    assert isinstance(task, Tag)
-    return task
-
-
-TRAIN = tagged("[Anna Berg PER] left [Oslo LOC] .", "The [Lund Choir ORG] sang .")
 
 
 # Reading
@@ -153,89 +127,11 @@ def test_a_bad_record_is_named(name: str, fields: dict[str, Any], message: str) 
     assert str(caught.value).startswith(f"train.txt:1: {message}")
 
 
-@pytest.mark.parametrize(
-    ("where", "tag", "column", "scheme"),
-    [
-        ("train.txt:1", "NN", True, True),
-        ("train.txt:1", "S-PER", False, False),
-        ("a.jsonl:1", "NN", False, True),
-        ("hub 1", "_", False, True),
-    ],
-)
-@pytest.mark.parametrize("is_training", [False, True])
-def test_what_is_no_tag_names_the_settings(where: str, tag: str, column: bool, scheme: bool, is_training: bool) -> None:
-    rows = [Record({"tokens": ["Anna", "in"], "tags": [tag, "I-X"]}, where)]
-    with pytest.raises(DataError) as caught:
-        task_of("ner", rows) if is_training else task_of("ner", TRAIN, "task.labels=[PER,LOC]").read(rows)
-    assert ("; task.tagging.tags is the column of the tags" in str(caught.value)) is column
-    assert "task.tagging.scheme=io" not in str(caught.value)  # I-X has a prefix
-    with pytest.raises(DataError) as caught:
-        task_of("ner", TRAIN, "task.labels=[PER,LOC]").read([Record({"tokens": ["Anna"], "tags": [tag]}, where)])
-    assert ("; task.tagging.scheme=io takes types without a prefix" in str(caught.value)) is scheme
-
-
-@pytest.mark.parametrize("form", ["{}_PER", "{}:PER", "PER-{}", "PER_{}"])
-def test_prefixes_in_another_form_are_no_types(form: str) -> None:
-    tags = [form.format("B"), form.format("I"), "O"]
-    rows = records({"tokens": ["Anna", "Berg", "left"], "tags": tags})
-    with pytest.raises(DataError) as caught:
-        task_of("ner", rows)
-    told = (
-        f"train.txt:1: tags such as {tags[0]} and {tags[1]} have their prefix in an unknown form; expected B-TYPE and"
-    )
-    assert str(caught.value).startswith(told)
-    assert task_of("ner", rows, "task.tagging.scheme=io").types == tags[:2]
-    # Types that only look like it, one alone or beside others.
-    for others in (["O", "U.S", "I.E"], ["O", tags[0], tags[1], "LOC"], ["O", "PER", "E_mail", "S_tar"]):
-        assert task_of("ner", records({"tokens": ["a"] * len(others), "tags": others})).scheme == "io"
-
-
-SPANS = "; spans by characters are not read, and docs/how-to/other-files.md says how they become words and tags"
-TEXT = "Anna left"
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"text": TEXT, "label": [[0, 4, "PER"]]},  # doccano
-        {"text": TEXT, "labels": []},
-        {"text": TEXT, "entities": [{"label": "PER", "start_offset": 0, "end_offset": 4}], "relations": []},
-        {"text": TEXT, "tokens": [{"text": "Anna", "start": 0, "end": 4}], "spans": [{"start": 0}]},  # Prodigy
-        {"data": {"text": TEXT}, "annotations": [{"result": []}]},  # Label Studio
-    ],
-)
-def test_spans_by_characters_are_named(fields: dict[str, Any]) -> None:
-    for read in (
-        lambda: task_of("ner", [Record(fields, "a.jsonl:1")]),
-        lambda: task_of("ner", TRAIN).read(records(fields)),
-    ):
-        with pytest.raises(DataError) as caught:
-            read()
-        assert str(caught.value).endswith(SPANS)
-
-
-def test_lists_in_a_table_are_named() -> None:
-    rows = [Record({"tokens": "['Anna']", "ner_tags": "[1]"}, "a.csv:2")]
-    with pytest.raises(
-        DataError, match=r"found in 'ner_tags' a text: '\[1\]'; a table holds no lists, but JSON lines do$"
-    ):
-        task_of("ner", rows)
-    with pytest.raises(DataError, match=r"has: tokens, ner_tags; a table holds no lists, but JSON lines do$"):
-        task_of("ner", TRAIN).read(rows)
-
-
 def test_nothing_to_learn_and_no_such_score() -> None:
     with pytest.raises(DataError, match=r"^train\.txt:1: expected tags such as B-PER, found only O$"):
         task_of("ner", tagged("Nobody came ."))
     with pytest.raises(ConfigError, match=r"^task\.headline='f1_with_v': unknown score of metric entities 'f1_with_v'"):
         task_of("ner", TRAIN, "task.headline=f1_with_v")
-
-
-def test_tags_are_read_from_the_field_that_is_named() -> None:
-    train = records({"tokens": ["Ann"], "tags": ["O"], "mine": ["B-PER"]})
-    assert task_of("ner", train, "task.label=mine").types == ["PER"]
-    with pytest.raises(DataError, match=r"expected 'yours', .* has: tokens, tags, mine \(task.label names the field\)"):
-        task_of("ner", train, "task.label=yours")
 
 
 # Encoding and decoding
