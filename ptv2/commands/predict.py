@@ -106,7 +106,7 @@ def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
 def _note(text: str, name: str, path: Path) -> None:
     """Print a note about the input called `name`; nobody knows the folder of a stream's copy."""
     if is_main_process():
-        tell(f"note: {text.replace('' if name == str(path) else f'{path.parent}/', '')}")
+        tell(f"note: {text if name == str(path) else text.replace(f'{path.parent}/', '')}")
 
 
 def _write_official(files: dict[str, str], stem: str) -> None:
