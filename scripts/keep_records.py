@@ -7,7 +7,7 @@ table reads, with a checksum of its own. Then RECORDS/TASK.md is written for eve
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
-`figure=changes` (figures/changes-*.csv there), which try many settings of one method.
+`figure=changes` and `figure=batches` (figures/ there), which try many settings of one method.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from ptv2.run_folders.record import Result
 
 ROOT = Path(__file__).parents[1]
 METHODS = 3  # fewest of a task in the figure of shares
+STUDIES = ("batches", "changes")  # figures that try many settings of one method
 UNREAD = ("labels", "longest")  # keys of `data` that no table reads
 
 
@@ -102,8 +103,9 @@ def trial_seeds(folder: Path) -> set[tuple[str, int]]:
 
 
 def studied_runs(folder: Path) -> set[str]:
-    """The names of the runs of `figure=changes`, by the files of such figures in `folder`."""
-    return {point.run for path in folder.glob("changes-*.csv") for point in read_points(path)}
+    """The names of the runs of the figures STUDIES, by their files in `folder`."""
+    files = (path for figure in STUDIES for path in folder.glob(f"{figure}-*.csv"))
+    return {point.run for path in files for point in read_points(path)}
 
 
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:

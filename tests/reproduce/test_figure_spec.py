@@ -67,14 +67,14 @@ def test_a_faulty_figure_is_answered_with_what_is_expected(changes: list[str], s
 
 def test_an_unknown_figure_is_answered_with_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match="unknown figure 'dept'; did you mean depth\\? known: changes, depth, dropout, "
+        ConfigError, match="unknown figure 'dept'; did you mean depth\\? known: batches, changes, depth, "
     ):
         read_figure("dept")
 
 
 def test_every_shipped_figure_is_one_that_trains() -> None:
     names = sorted(paths.choices("figure"))
-    assert names == ["changes", "depth", "dropout", "head", "initialisation", "learning", "length", "scale"]
+    assert names == ["batches", "changes", "depth", "dropout", "head", "initialisation", "learning", "length", "scale"]
     runs = 0
     for name in names:
         spec = read_figure(name)
@@ -87,7 +87,7 @@ def test_every_shipped_figure_is_one_that_trains() -> None:
         for cell in cells:
             compose(list(cell.overrides))
         runs += len({cell.overrides for cell in cells})
-    assert runs == (14 + 1) + (3 + 1) + (5 + 1) + 4 + (3 + 1) + 3 + (14 + 1) + 4
+    assert runs == (11 + 2) + (14 + 1) + (3 + 1) + (5 + 1) + 4 + (3 + 1) + 3 + (14 + 1) + 4
 
 
 @pytest.mark.parametrize(

@@ -81,17 +81,16 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
                 (tmp_path / "runs" / made.name).mkdir(parents=True)
                 (tmp_path / "runs" / made.name / "config.yaml").touch()
                 write_result(tmp_path / "runs" / made.name, made)
-    points = []
-    for seed in (1, 2, 3):  # more than of the others
+    (tmp_path / "figures").mkdir()
+    for seed, study in ((1, "changes"), (2, "batches"), (3, "changes")):  # more than of the others
         made = result(
             "p-tuning-v2", seed, 99.0, model="small", name=f"made-changed-{seed}", config={"optim": {"lr": 0.5}}
         )
         (tmp_path / "runs" / made.name).mkdir()
         (tmp_path / "runs" / made.name / "config.yaml").touch()
         write_result(tmp_path / "runs" / made.name, made)
-        points.append(point_of(made, "p-tuning-v2", "rate 0.5", 99.0, "dev"))
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "changes-made-small.csv").write_text(comma_separated(points), encoding="utf-8")
+        points = [point_of(made, "p-tuning-v2", "rate 0.5", 99.0, "dev")]
+        (tmp_path / "figures" / f"{study}-made-{seed}.csv").write_text(comma_separated(points), encoding="utf-8")
     comparison = {"trial_seed": 11, "searches": [{"task": "made", "method": "fine-tuning"}]}
     (tmp_path / "compare-made-small.json").write_text(json.dumps(comparison), encoding="utf-8")
     done = keep_records(str(tmp_path / "runs"), "--records", str(tmp_path / "records"))
@@ -187,7 +186,7 @@ def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
     for path in committed.parent.glob("compare-*.json"):
         shutil.copy(path, tmp_path)
     (tmp_path / "figures").mkdir()
-    for path in committed.parent.glob("figures/changes-*.csv"):
+    for path in committed.parent.glob("figures/*.csv"):
         shutil.copy(path, tmp_path / "figures")
     done = keep_records("--records", str(copy))
     assert done.returncode == 0, done.stderr
