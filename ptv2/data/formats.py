@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from ptv2.data import records
 from ptv2.data.columns import read_columns
 from ptv2.data.props import read_conll12, read_props
 from ptv2.data.records import Record, require_some
+from ptv2.data.shards import SplitFiles
 from ptv2.data.squad import read_squad
 
 Format = Literal["records", "columns", "props", "conll12", "squad"]
@@ -59,15 +61,46 @@ def read_file(
     """
     kind = format_of(path, task)
     if kind == "records":
-        files = task.sources.files
-        yield from records.read_file(path, note, files.columns if files else None)
-    elif kind == "columns":
-        tagging = task.tagging
-        assert tagging is not None
-        tags = tagging.tags if labelled else None
-        yield from require_some(read_columns(path, tagging.tokens, tags, tagging.columns), path)
-    elif kind == "squad":
-        yield from require_some(read_squad(path), path)
+        yield from records.read_file(path, note, _columns(task))
     else:
-        read = {"props": read_props, "conll12": read_conll12}[kind]
-        yield from require_some(read(path, labelled=labelled), path, "predicates")
+        what = "predicates" if kind in ("props", "conll12") else "records"
+        yield from require_some(_rows(path, task, labelled, note), path, what)
+
+
+def read_split(
+    files: SplitFiles, task: TaskConfig, note: Callable[[str], None] = lambda text: None
+) -> Iterator[Record]:
+    """Read the records of a split: of its file or folder, or of its shards one after the other.
+
+    Args:
+        note: called with each guess; what is guessed alike about several shards names all of them.
+
+    Raises:
+        DataError: as `read_file`; of several shards some may have no records.
+    """
+    if len(files.paths) == 1:
+        yield from read_file(files.paths[0], task, note=note)
+        return
+
+    def rows(path: Path) -> Iterator[Record]:
+        return _rows(path, task, True, lambda text: note(text.replace(path.name, files.place.name)))
+
+    yield from require_some(chain.from_iterable(map(rows, files.paths)), files.place)
+
+
+def _rows(path: Path, task: TaskConfig, labelled: bool, note: Callable[[str], None]) -> Iterator[Record]:
+    """Read the records of a file, of which there may be none."""
+    kind = format_of(path, task)
+    if kind == "records":
+        return records.read_rows(path, note, _columns(task))
+    if kind == "columns":
+        assert task.tagging is not None
+        tagging = task.tagging
+        return read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+    if kind == "squad":
+        return read_squad(path)
+    return {"props": read_props, "conll12": read_conll12}[kind](path, labelled=labelled)
+
+
+def _columns(task: TaskConfig) -> list[str] | None:
+    return task.sources.files.columns if task.sources.files else None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptv2.config.task_schema import FilesSource, Split
+from ptv2.data.shards import ShardFinder, set_name
 
 # Tables of other programs, by the ending of their names, and what reads them.
 PANDAS = {
@@ -22,7 +23,6 @@ SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` of the librar
 WORDS: dict[str, str] = {"train": "train", "dev": "dev|val|testa", "test": "test(?!a)"}
 OTHERS = "docs/how-to/other-files.md says how files in other shapes become such"
 PLAIN = re.compile(r"[\w.+/-]+", re.ASCII)  # needs no quotation marks on a command line
-PART = re.compile(r"(.*)-\d{5}-of-(?!00001)\d{5}\.parquet")  # one of several files of the hub
 
 
 def convert(path: Path) -> str:
@@ -34,9 +34,6 @@ def convert(path: Path) -> str:
         return f"; pandas makes JSON lines of it: {call}"
     if program := PACKED.get(ending):
         return f"; packed files are not read: {program} {path.name}"
-    if part := PART.fullmatch(path.name):
-        files = f"load_dataset('parquet', data_files='{part[1]}-*.parquet', split='train')"
-        return f"; parts of a set are not read: datasets.{files}.to_json('{part[1]}.jsonl') joins them"
     if ending == ".arrow" or path.name in SAVED:
         return (
             "; of datasets' save_to_disk: load_from_disk(DIR)['train'].to_json('train.jsonl') makes a file that is read"
@@ -56,7 +53,9 @@ def suggest(below: Path, source: FilesSource, missing: Sequence[Split]) -> str:
     if found := _settings(entries, missing, below):
         return found
     names = source.files.get(missing[0], [])
-    holders = [one for one in entries if one.is_dir() and any(os.path.isfile(one / name) for name in names)]
+    finder = ShardFinder()
+    files = {one: [one / name for name in names] for one in entries if one.is_dir()}
+    holders = [one for one in files if any(os.path.isfile(file) or finder.has_shards(file) for file in files[one])]
     if holders and source.folder == ".":
         folder = holders[0] if len(holders) == 1 else below / "NAME"
         return f"; in the folder {' or '.join(one.name for one in holders[:4])}: data.dir={folder}"
@@ -75,12 +74,15 @@ def _settings(entries: Sequence[Path], missing: Sequence[Split], below: Path) ->
 
 
 def _candidate(entries: Sequence[Path], split: Split, below: Path) -> str | None:
-    """The first file whose name has a word for the split, and none for another split, relative to `below`."""
+    """The first file whose name has a word for the split, and none for another split, relative to `below`.
+
+    Shards are named as the file that they are of.
+    """
     if split not in WORDS:
         return None
     others = "|".join(word for name, word in WORDS.items() if name != split)
     for entry in entries:
-        name, path = entry.name, entry.relative_to(below).as_posix()
+        name, path = entry.name, entry.relative_to(below).with_name(set_name(entry.name)).as_posix()
         is_named = re.search(WORDS[split], name) and not re.search(others, name) and PLAIN.fullmatch(path)
         if is_named and os.path.isfile(entry) and (entry.suffix == ".txt" or not convert(entry)):
             return path

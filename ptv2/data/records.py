@@ -12,6 +12,7 @@ from ptv2.config.task_schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
 from ptv2.data.near import OTHERS, convert, suggest
 from ptv2.data.parquet import read_parquet
+from ptv2.data.shards import SHARD, ShardFinder, SplitFiles, set_name
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
 
@@ -29,8 +30,11 @@ def find_files(
     folder: str,
     needed: Sequence[Split] = ("train", "dev"),
     note: Callable[[str], None] = lambda text: None,
-) -> dict[Split, Path]:
-    """Find the file (or folder of files) of each split: the first that exists of the names that the source lists.
+) -> dict[Split, SplitFiles]:
+    """Find the file of each split: the first that exists of the names that the source lists.
+
+    A folder of files stands for one file, and so do all shards of it: `train-00000-of-00002.jsonl` and
+    `train-00001-of-00002.jsonl` for `train.jsonl`.
 
     Args:
         folder: `data.dir`; `~` is the user's home.
@@ -38,7 +42,7 @@ def find_files(
         note: called with further files of a split, which are not read.
 
     Raises:
-        DataError: no such folder, or no file for one of the splits that are needed.
+        DataError: no such folder, no file for one of the splits that are needed, or shards of a file are missing.
     """
     for name in (source.folder, *(name for names in source.files.values() for name in names)):
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
@@ -52,18 +56,22 @@ def find_files(
     if not below.is_dir():
         here = f"; data.dir is the folder that holds it: {base.parent}" if base.name == source.folder else ""
         raise DataError(f"{base}: expected the folder {source.folder}{here}; found: {_listing(base)}")
-    paths: dict[Split, Path] = {}
+    found: dict[Split, SplitFiles] = {}
+    finder = ShardFinder()
     for split, names in source.files.items():
-        present = [name for name in names if (below / name).exists()]
-        if present:
-            paths[split] = below / present[0]
+        present = [name for name in names if finder.is_there(below / name)]
+        if not present:
+            continue
+        files = found[split] = finder.find(below / present[0])
         if len(present) > 1:
             note(f"several files for {split}: {present[0]} was read, {', '.join(present[1:])} not")
-    if missing := [split for split in needed if split not in paths]:
+        if (shard := SHARD.fullmatch(files.paths[0].name)) and int(shard[3]) > len(files.paths):
+            note(f"{present[0]} is one of {int(shard[3])} shards; {set_name(present[0])} names all of them")
+    if missing := [split for split in needed if split not in found]:
         hint = suggest(below, source, missing)
         expected = _expected(missing[0], source, trains="train" in needed, most=4 if hint else 8)
         raise DataError(f"{below}: no {missing[0]} file; {expected}{hint}; found: {_listing(below)}")
-    return paths
+    return found
 
 
 def _expected(split: Split, source: FilesSource, *, trains: bool, most: int) -> str:
@@ -86,15 +94,19 @@ def read_file(
     Raises:
         DataError: with file, line number and what was expected.
     """
+    has_header = path.suffix.lower() in (".csv", ".tsv") and columns is None
+    what = "records below its first line, which names the fields" if has_header else "records"
+    yield from require_some(read_rows(path, note, columns), path, what)
+
+
+def read_rows(path: Path, note: Callable[[str], None], columns: Sequence[str] | None) -> Iterator[Record]:
+    """Read as `read_file` does; a file may have no records, as one of several shards may."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         fault = f"unknown format '{path.suffix}'" if path.suffix else "its name has no ending that says its format"
         raise DataError(f"{path}: {fault}; known: {', '.join(sorted(READERS))}{convert(path) or f'; {OTHERS}'}")
-    rows = (Record(fields, where) for where, fields in reader(path, note, columns))
-    has_header = path.suffix.lower() in (".csv", ".tsv") and columns is None
-    yield from require_some(
-        rows, path, "records below its first line, which names the fields" if has_header else "records"
-    )
+    for where, fields in reader(path, note, columns):
+        yield Record(fields, where)
 
 
 def require_some(records: Iterable[Record], path: Path, what: str = "records") -> Iterator[Record]:
@@ -110,13 +122,12 @@ def require_some(records: Iterable[Record], path: Path, what: str = "records") -
         raise DataError(f"{path}: the file has no {what}")
 
 
-def fingerprint(files: dict[Split, Path]) -> str:
+def fingerprint(files: dict[Split, SplitFiles]) -> str:
     """Hash the content of the files by split, with SHA-256; their names and folders do not matter."""
     digest = hashlib.sha256()
     for split in sorted(files):
         digest.update(split.encode())
-        path = files[split]
-        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        for file in files[split].files():
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]

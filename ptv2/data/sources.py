@@ -14,9 +14,10 @@ from typing import get_args
 
 from ptv2.config.schema import RunConfig
 from ptv2.config.task_schema import Split
-from ptv2.data.formats import read_file
+from ptv2.data.formats import read_split
 from ptv2.data.labels import read_label
 from ptv2.data.records import Record, find_files, fingerprint
+from ptv2.data.shards import SplitFiles
 from ptv2.data.split import choose_shots, split_records, take_fold
 from ptv2.errors import DataError
 
@@ -119,16 +120,16 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
     setting = f"data.split={share}" if share else f"data.folds={folds}" if folds else None  # takes dev from train
     files = find_files(described, config.data.dir, ("train",) if setting else needed, note)
     if setting and "dev" in files:
-        raise DataError(f"{files['dev']}: {setting} takes dev from the training file, but there is a dev file")
+        raise DataError(f"{files['dev'].place}: {setting} takes dev from the training file, but there is a dev file")
 
     def read(split: Split) -> Iterable[Record]:
         if setting is None or split not in ("train", "dev"):
-            return read_file(files[split], config.task, note=note)
-        train, dev = _split(list(read_file(files["train"], config.task, note=note)), config)
+            return read_split(files[split], config.task, note)
+        train, dev = _split(list(read_split(files["train"], config.task, note)), config)
         return train if split == "train" else dev
 
     def whole() -> Iterable[Record]:
-        return read_file(files["train"], config.task, note=note)
+        return read_split(files["train"], config.task, note)
 
     before = _states(files)
 
@@ -138,8 +139,8 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
             raise DataError(f"{changed[0]}: the file changed while it was read; the same command reads it again")
 
     base = Path(config.data.dir).expanduser()
-    named: dict[str, str] = {split: path.relative_to(base).as_posix() for split, path in files.items()}
-    provenance: dict[str, str] = {split: str(path) for split, path in files.items()}
+    named: dict[str, str] = {split: found.place.relative_to(base).as_posix() for split, found in files.items()}
+    provenance: dict[str, str] = {split: str(found.place) for split, found in files.items()}
     digest = fingerprint(files)
     if described.columns is not None:
         digest = f"{digest}, columns {json.dumps(described.columns)}"
@@ -162,13 +163,14 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
     )
 
 
-def _states(files: Mapping[Split, Path]) -> dict[Path, tuple[int, int]]:
+def _states(files: Mapping[Split, SplitFiles]) -> dict[Path, tuple[int, int]]:
     """Size and time of change, in nanoseconds, of each file that is there; a folder's files stand for it."""
     states: dict[Path, tuple[int, int]] = {}
-    for file in (file for path in files.values() for file in (path.rglob("*") if path.is_dir() else [path])):
-        with suppress(FileNotFoundError):
-            state = file.stat()
-            states[file] = state.st_size, state.st_mtime_ns
+    for path in (path for found in files.values() for path in found.paths):
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            with suppress(FileNotFoundError):
+                state = file.stat()
+                states[file] = state.st_size, state.st_mtime_ns
     return states
 
 

@@ -268,10 +268,10 @@ def release(folder: Path, *names: str) -> Path:
 
 def test_the_first_of_the_names_is_taken_and_test_may_lack(tmp_path: Path) -> None:
     release(tmp_path, "train.csv", "train.jsonl", "val.jsonl")
-    found = {split: path.name for split, path in find_files(SOURCE, str(tmp_path)).items()}
+    found = {split: files.place.name for split, files in find_files(SOURCE, str(tmp_path)).items()}
     assert found == {"train": "train.jsonl", "dev": "val.jsonl"}
     release(tmp_path, "test.jsonl")
-    assert find_files(SOURCE, str(tmp_path))["test"] == tmp_path / "Task" / "test.jsonl"
+    assert find_files(SOURCE, str(tmp_path))["test"].paths == (tmp_path / "Task" / "test.jsonl",)
 
 
 def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -> None:
@@ -301,8 +301,9 @@ def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -
         (["train.csv.gz"], "; packed files are not read: gunzip train.csv.gz; found: train.csv.gz"),
         (["dataset_dict.json", "train/a.arrow"], "; of datasets' save_to_disk: load_from_disk(DIR)['train'].to_json("),
         (["train.xlsx"], "; pandas makes JSON lines of it: pandas.read_excel('train.xlsx').to_json('train.jsonl'"),
-        (["data/train-00000-of-00001.parquet"], "read another: {key}.train=[data/train-00000-of-00001.parquet]; found"),
-        (["train-00000-of-00002.parquet"], "data_files='train-*.parquet', split='train').to_json('train.jsonl') joins"),
+        (["data/train-00000-of-00001.csv"], "; in the folder data: data.dir={folder}/data; found: data"),
+        (["data/train-00000-of-00002.json"], "; to read another: {key}.train=[data/train.json]; found: data"),
+        (["x_train-00001-of-00002.csv", "x_dev.csv"], "read another: {key}.train=[x_train.csv] {key}.dev=[x_dev.csv];"),
     ],
 )  # fmt: skip
 def test_files_by_other_names_are_found_for_the_message(names: list[str], hint: str, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _files(task: TaskData, folder: Path) -> set[Path]:
         files = find_files(task.files, str(folder))
     except DataError:
         return set()
-    return {files["train"].resolve(), files["dev"].resolve()}
+    return {path.resolve() for split in ("train", "dev") for path in files[split].paths}
 
 
 def _family(tree: dict[str, Any]) -> str:

@@ -159,11 +159,10 @@ def _tokens(config: RunConfig) -> float:
     most = float(config.data.most(sys.maxsize, classes) * config.task.max_length) if limited else math.inf
     if config.data.source == "files" and sources.files is not None and config.data.dir is not None:
         try:
-            path: Path = find_files(sources.files, config.data.dir)["train"]
+            found = find_files(sources.files, config.data.dir)["train"]
         except Ptv2Error:
             return most if limited else 1.0
-        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-        return min(most, sum(file.stat().st_size for file in files) / BYTES_A_TOKEN)
+        return min(most, sum(file.stat().st_size for file in found.files()) / BYTES_A_TOKEN)
     if config.data.source == "hub" and sources.hub is not None and sources.hub.examples is not None:
         return min(most, float(sources.hub.examples * config.task.max_length))
     return min(most, 1000.0 * config.task.max_length)
