@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.utils import filter_repo_objects, httpx
 
 from ptv2.config.task_schema import HubSource, Split
-from ptv2.data.parquet import name_class
+from ptv2.data.parquet import name_class, plain_rows
 from ptv2.errors import DataError, DiskFullError, causes_of, first_line, has_full_disk, shorten
 from ptv2.hub.fetch import check_content, fetching
 
@@ -143,7 +143,7 @@ def _named_records(source: HubSource, dataset: Dataset) -> Iterator[Record]:
     """Give the rows as plain dicts, class numbers replaced by names; few of them are in memory at once."""
     classes_of = {column: classes for column, feature in dataset.features.items() if (classes := class_names(feature))}
     tables: Iterator[pa.Table] = dataset.with_format("arrow").iter(batch_size=ROWS)
-    for number, record in enumerate(record for table in tables for record in table.to_pylist()):
+    for number, record in enumerate(record for table in tables for record in plain_rows(table)):
         for column, classes in classes_of.items():
             try:
                 record[column] = name_class(record[column], classes)

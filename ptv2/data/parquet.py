@@ -20,7 +20,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row of a Parquet file: "FILE: row N", from 0, and its fields.
 
     Where the library datasets wrote the file, class numbers become the names that the file has for them, and -1, which
-    stands for no class, becomes None.
+    stands for no class, becomes None. Times that Python cannot have are text.
 
     Raises:
         DataError: the file cannot be read, or a class has no name.
@@ -35,16 +35,40 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         with ParquetFile(path) as file:
             classes = _class_names(file.schema_arrow)
             batches = file.iter_batches(batch_size=ROWS)
-            for number, fields in enumerate(row for batch in batches for row in batch.to_pylist()):
+            for number, fields in enumerate(row for batch in batches for row in plain_rows(batch)):
                 yield f"{path}: row {number}", _with_names(fields, classes, f"{path}: row {number}")
-    except (
-        pa.ArrowException,
-        ValueError,
-        OverflowError,
-    ) as error:  # dates that Python does not have, text not in UTF-8
+    except (pa.ArrowException, ValueError) as error:  # such as text not in UTF-8
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or first_line(error)}") from error
+
+
+def plain_rows(table: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
+    """Each row; where the times of a column have a zone that this system lacks, or are too far, they are text."""
+    import pyarrow as pa
+
+    try:
+        return table.to_pylist()
+    except (pa.ArrowException, ValueError, OverflowError):
+        columns = list(table.columns)
+        for bare in (True, False):
+            columns = [column.cast(_without_times(column.type, bare)) for column in columns]
+        return type(table).from_arrays(columns, names=table.schema.names).to_pylist()
+
+
+def _without_times(kind: pa.DataType, bare: bool) -> pa.DataType:
+    """The type with times without their zone (`bare`) or with text for times, also inside of lists and structures."""
+    import pyarrow as pa
+
+    if pa.types.is_temporal(kind):
+        if not bare:
+            return pa.string()
+        return pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_without_times(field.type, bare)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_without_times(kind.value_type, bare))
+    return pa.large_list(_without_times(kind.value_type, bare)) if pa.types.is_large_list(kind) else kind
 
 
 def name_class(value: Any, names: list[str]) -> Any:

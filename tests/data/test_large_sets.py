@@ -20,6 +20,7 @@ from ptv2.config.schema import RunConfig
 from ptv2.data import array_files, joining
 from ptv2.data.arrays import flatten
 from ptv2.data.mapped import region_of
+from ptv2.data.shards import SplitFiles
 from ptv2.errors import DataError
 from ptv2.experiment import read
 from ptv2.experiment.data import EncodedData, encode_data
@@ -146,14 +147,14 @@ def without_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Refuse to read the training file any more; call the result to allow it again."""
     from ptv2.data import sources
 
-    read = sources.read_file
+    read = sources.read_split
 
-    def refuse(path: Path, *args: Any, **options: Any) -> Any:
-        assert "train" not in path.name
-        return read(path, *args, **options)
+    def refuse(files: SplitFiles, *args: Any, **options: Any) -> Any:
+        assert "train" not in files.place.name
+        return read(files, *args, **options)
 
-    monkeypatch.setattr(sources, "read_file", refuse)
-    return lambda: monkeypatch.setattr(sources, "read_file", read)
+    monkeypatch.setattr(sources, "read_split", refuse)
+    return lambda: monkeypatch.setattr(sources, "read_split", read)
 
 
 def test_the_training_examples_are_not_kept_nor_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
