@@ -118,6 +118,9 @@ def test_of_several_finalists_the_best_over_all_seeds_is_taken(data: Path, tmp_p
     asked = ("methods=head-only", "budget=6", "seeds=1,2", rates, "trainer.epochs=2", "finalists=2")
     planned = run([*words(data, tmp_path, *asked), "--plan"], tmp_path)
     assert "6 trials and 4 runs to make" in planned.out
+    together = run([*words(data, tmp_path, *asked[:-1]), "--plan", "fuse=4", "finalists=5"], tmp_path)
+    assert "6 trials and 6 runs to make" in together.out, "three settings make three finalists"
+    assert "fused: 6 runs in 2 groups of up to 3" in together.out, "one of each finalist; weights are drawn by seed"
     done = run(words(data, tmp_path, *asked), tmp_path)
     assert done.code == 0, done.err
     (search,) = record(tmp_path)["searches"]

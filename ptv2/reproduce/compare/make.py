@@ -144,7 +144,7 @@ def _jobs_to_come(search: Search, options: CompareOptions) -> list[Job]:
     """The runs of the settings that a search picks, or will pick."""
     picked = pick(search)
     if len(picked.trials) < search.budget:
-        return _jobs_of(picked, options) * min(options.finalists, search.budget)
+        return _jobs_of(picked, options) * search.most_finalists(options.finalists)
     if picked.best is None:
         return []
     return [job for one in picked.finalists(options.finalists) for job in _jobs_of(one, options)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -39,7 +40,7 @@ def show_plan(searches: Sequence[Search], runs: Sequence[Sequence[Job]], options
         trials = search.budget - len(search.trials)
         job = typical_job(search)
         open_jobs = [status.job for status in collect(jobs) if status.state != "finished"]
-        runs_left += [one if one.config else _with_seed(job, one.seed) for one in open_jobs]
+        runs_left += _with_settings(open_jobs, job)
         left = len(open_jobs)
         seconds = seconds_of(job, known) if trials or left else None
         counted = counted or (seconds is not None and known.expected(job) is None)
@@ -68,6 +69,13 @@ def _count(left: int, of: int) -> str:
     return f"{left} to make" if left else f"{of} finished"
 
 
-def _with_seed(job: Job, seed: int) -> Job:
-    assert job.config is not None
-    return replace(job, config=job.config.model_copy(update={"seed": seed}))
+def _with_settings(jobs: Sequence[Job], typical: Job) -> list[Job]:
+    """The jobs, with settings in place of those that a search will pick: other ones for each finalist."""
+    assert typical.config is not None
+    config, told, before = typical.config, list[Job](), Counter[int]()
+    for job in jobs:
+        before[job.seed] += 1
+        optim = config.optim.model_copy(update={"lr": config.optim.lr * before[job.seed]})
+        guessed = config.model_copy(update={"seed": job.seed, "optim": optim})
+        told.append(job if job.config else replace(typical, config=guessed))
+    return told

@@ -66,6 +66,12 @@ class Search:
     def distributions(self) -> dict[str, Distribution]:
         return split_space(OverridesParser.create().parse_overrides([f"{key}={v}" for key, v in self.space.items()]))[0]
 
+    def most_finalists(self, asked: int) -> int:
+        """How many different settings can be picked at most, where so many are asked for."""
+        values = [one.choices for one in self.distributions.values() if isinstance(one, CategoricalDistribution)]
+        listed = math.prod(map(len, values)) if len(values) == len(self.space) else self.budget
+        return min(asked, self.budget, listed)
+
     def is_listed(self, key: str) -> bool:
         """Whether the command lists the values of a setting, as `trainer.epochs=4,8`."""
         of_command = f"{key}={self.space.get(key)}" in self.words
