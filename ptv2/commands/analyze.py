@@ -14,6 +14,7 @@ from ptv2.console.output import out, tell
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.experiment.open import open_trained
 from ptv2.files import write_text_whole
+from ptv2.run_folders.record import read_result
 
 # In the order in which they are made, with their descriptions in the help.
 ANALYSES = {
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
     asked = None if options.only is None else _asked(options.only)
     folder, config = open_trained(options.run, options.out)
     if options.data_dir:
-        config = on_files(config, options.data_dir)
+        config = on_files(config, options.data_dir, read_result(folder))
     else:
         check_own_data(folder, config)
     names = _applying(asked, config.method)

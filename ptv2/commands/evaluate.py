@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from ptv2.collector import collector_paused
@@ -11,8 +12,8 @@ from ptv2.console.arguments import RUN_HELP, Parser
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.json_document import show_json
 from ptv2.console.output import out, tell
-from ptv2.data.sources import open_split
-from ptv2.errors import ConfigError, DataError
+from ptv2.data.sources import open_source, open_split
+from ptv2.errors import ConfigError, DataError, enumerate_some
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.report.classes import describe_classes
 from ptv2.run_folders.record import Result, read_result
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     result = read_result(folder)
 
     if options.data_dir:
-        config = on_files(config, options.data_dir)
+        config = on_files(config, options.data_dir, result)
     else:
         check_own_data(folder, config)
     source = open_split(config, options.split)
@@ -69,14 +70,33 @@ def check_own_data(folder: Path, config: RunConfig) -> None:
         )
 
 
-def on_files(config: RunConfig, folder: str) -> RunConfig:
-    """The configuration with the files in `folder` as its data."""
+def on_files(config: RunConfig, folder: str, result: Result | None) -> RunConfig:
+    """The configuration with the files in `folder` as its data.
+
+    Which examples are dev, and how many are used, is as in the run if the files are the run's own. Others are read
+    whole, and a note says so.
+    """
     if config.task.sources.files is None:
         raise ConfigError(f"--data-dir: task {config.task.name} does not say how to read it from files")
     if not Path(folder).is_dir():
         raise DataError(f"--data-dir {folder}: no such folder")
-    data = DataConfig(source="files", dir=folder)
-    return config.model_copy(update={"data": data})
+    plain = DataConfig(source="files", dir=folder)
+    moved = config.data.model_copy(update={"source": "files", "dir": folder})
+    chosen = [name for name in ("split", "folds", "shots") if getattr(moved, name)]
+    chosen += [f"limit.{name}" for name, most in moved.limit.items() if most]
+    if chosen and _are_of(result, own := config.model_copy(update={"data": moved})):
+        return own
+    if chosen:
+        settings = enumerate_some([f"data.{name}" for name in chosen])
+        tell(f"note: {folder} holds other files than those of the run: they are read whole, without its {settings}")
+    return config.model_copy(update={"data": plain})
+
+
+def _are_of(result: Result | None, config: RunConfig) -> bool:
+    """Whether the files that a configuration names have the content that a run was made of."""
+    with suppress(DataError):
+        return result is not None and open_source(config).fingerprint == result.data["fingerprint"]
+    return False
 
 
 def _recorded(result: Result, split: str, fingerprint: str, count: int) -> dict[str, float] | None:

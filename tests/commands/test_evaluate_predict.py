@@ -95,6 +95,32 @@ def test_evaluate_on_other_data(trained: dict[str, Path], data: Path, tmp_path: 
     assert done.error.startswith(f"{moved}: no test file; expected test.jsonl, test.json, test.csv, ")
 
 
+@pytest.mark.parametrize("settings", [["data.split=0.3"], ["data.folds=3", "data.fold=1", "data.limit.dev=9"]])
+def test_evaluate_takes_dev_from_the_training_file_where_the_run_did(
+    settings: list[str], data: Path, tmp_path: Path
+) -> None:
+    """Wherever that file is now; other files are read whole, and a note says so."""
+    own = shutil.copytree(data, tmp_path / "own", ignore=shutil.ignore_patterns("dev.jsonl"))
+    done = run(train_words(own, tmp_path / "out", "trainer.max_steps=1", *settings), tmp_path)
+    assert done.code == 0, done.err
+    folder = only_run(tmp_path / "out")
+    moved = own.rename(tmp_path / "moved")
+    words = ["evaluate", str(folder), "--data-dir", str(moved)]
+    done = run(words, tmp_path)
+    assert scores(done) == {name: [f"{value:.2f}"] * 2 for name, value in result_of(folder)["dev"].items()}
+    assert "note" not in done.err
+    with (moved / "train.jsonl").open("a") as file:
+        file.write('{"sentence": "one more", "label": "good"}\n')
+    done = run(words, tmp_path)
+    assert done.error.startswith(f"{moved}: no dev file; expected ")
+    names = ", ".join(word.partition("=")[0] for word in settings if "fold=" not in word)
+    told = f"note: {moved} holds other files than those of the run: they are read whole, without its {names}"
+    assert told in done.err
+    shutil.copy(data / "dev.jsonl", moved)
+    assert "dev, 40 examples" in (done := run(words, tmp_path)).out
+    assert told in done.err
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_predict_gives_the_run_s_labels(method: str, trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
     folder = trained[method]
