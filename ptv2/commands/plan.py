@@ -7,6 +7,7 @@ from functools import partial
 
 from ptv2.collector import collector_paused
 from ptv2.config.compose import compose
+from ptv2.config.identity import warn_of_unread
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> int:
     refuse_sweeps(options.settings, "a plan is of one run; expected settings of that")
     config = compose(options.settings, options.config_dir)
     check_package(config)
+    warn_of_unread(config, options.settings)
     plain = [word for word in options.settings if not word.startswith(("method=", "multitask.", "+multitask."))]
 
     from ptv2.models.checkpoints import check_folder, fetch_config, is_on_hub

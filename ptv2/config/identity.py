@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptv2.config.keys import flat
@@ -17,6 +18,7 @@ from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 
 Tree = dict[str, Any]
+log = logging.getLogger(__name__)
 
 # Settings that change where or how fast a run goes, or what was proposed to it, not what it computes.
 BOOKKEEPING = (
@@ -83,6 +85,14 @@ def unread(config: RunConfig) -> set[str]:
     if config.task.shape != "extract":
         read.pop("head.span_padding")
     return {*every.keys() - read.keys(), *_unused(config)}
+
+
+def warn_of_unread(config: RunConfig, words: Sequence[str]) -> None:
+    """Say which words of a command set what nothing in its run reads."""
+    keys = unread(config)
+    for word in words:
+        if word.lstrip("+~").partition("=")[0] in keys:
+            log.warning("%s: nothing in this run reads it (method=%s)", word, config.method)
 
 
 def _unused(config: RunConfig) -> list[str]:

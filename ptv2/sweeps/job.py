@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,8 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ptv2.collector import collector_paused
 from ptv2.config.compose import compose, to_run_config
-from ptv2.config.identity import unread
-from ptv2.config.schema import RunConfig
+from ptv2.config.identity import warn_of_unread
 from ptv2.config.spelling import options_first
 from ptv2.console.fault_log import answer
 from ptv2.console.listening import listen
@@ -30,8 +28,6 @@ from ptv2.streams import forgive_errors
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of
 from ptv2.sweeps.requeue import requeue_if_preempted
-
-log = logging.getLogger(__name__)
 
 TOGETHER, SEPARATOR = "--together", "--"  # for `ptv2 train` in a process that `ptv2 reproduce` starts
 
@@ -136,14 +132,7 @@ def _outcome(make: Callable[[], tuple[Result, Path, bool]], number: int, overrid
 def _run(config: DictConfig, overrides: list[str]) -> tuple[Result, Path, bool]:
     run_config = to_run_config(config, overrides, HydraConfig.get().runtime)
     if HydraConfig.get().mode != RunMode.MULTIRUN:  # a sweep may try what one of its methods reads
-        _warn_of_unread(run_config, overrides)
+        warn_of_unread(run_config, overrides)
     sweeper = HydraConfig.get().sweeper
     group = sweeper.get("study") or sweeper.get(outcomes.GROUP)
     return make_run(run_config, lambda: watch_of(HydraConfig.get(), run_config), group)
-
-
-def _warn_of_unread(config: RunConfig, overrides: list[str]) -> None:
-    keys = unread(config)
-    for word in overrides:
-        if word.lstrip("+~").partition("=")[0] in keys:
-            log.warning("%s: nothing in this run reads it (method=%s)", word, config.method)

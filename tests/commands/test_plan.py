@@ -101,6 +101,13 @@ def test_what_several_tasks_need_together(tmp_path: Path) -> None:
     assert {**found[method], "recipe": None} == {**found["p-tuning-v2"], "recipe": None}
 
 
+def test_settings_that_nothing_reads_are_named_as_before_a_training(tmp_path: Path) -> None:
+    done = plan(tmp_path, *SMALL, "task=boolq", "method=prompt-tuning", "prompt.dropout=0.5")
+    assert (done.code, done.err) == (0, "prompt.dropout=0.5: nothing in this run reads it (method=prompt-tuning)\n")
+    deep = plan(tmp_path, *SMALL, "task=boolq", "method=p-tuning-v2", "prompt.dropout=0.5")
+    assert (deep.code, deep.err) == (0, "")
+
+
 def test_a_refused_method_is_named_beside_the_others(tmp_path: Path) -> None:
     methods = planned(tmp_path, *SMALL, "task=boolq", "model.dtype=bfloat16")["methods"]
     assert "model.dtype=bfloat16" in methods["fine-tuning"]["refused"]
