@@ -10,6 +10,7 @@ from typing import Any
 
 from ptv2.config import paths
 from ptv2.config.keys import short_value
+from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
 from ptv2.console.arguments import Parser, a_count, a_folder, read_words
 from ptv2.console.columns import Column, Table, show_table
@@ -81,7 +82,7 @@ def _report(results: list[Result], settings: list[Setting], options: argparse.Na
             raise ConfigError(where)
         tell(f"no recipe: {where}")
         return record_ranking(settings, notes, None)
-    text = recipe_text(name, settings, RunConfig.model_validate(settings[0].runs[0].config), where, options.config_dir)
+    text = recipe_text(name, settings, read_settings(RunConfig, settings[0].runs[0].config), where, options.config_dir)
     if not options.json:
         out.print()
         out.print(text, end="", soft_wrap=True)

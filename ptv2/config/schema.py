@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ptv2.config.methods import METHODS, MULTITASK, Method
+from ptv2.config.rules import rule
 from ptv2.config.task_schema import (
     DataConfig,
     Folder,
@@ -22,6 +23,7 @@ from ptv2.config.task_schema import (
     SharedTask,
     TaskConfig,
     Whole,
+    check_folder,
     check_source,
     one_of,
 )
@@ -56,11 +58,10 @@ class ModelConfig(Frozen):
     trust_remote_code: bool = False
     scale: Literal["small", "base", "large", "xlarge"] = "base"  # the methods' defaults of rates and epochs ask it
 
-    @model_validator(mode="after")
-    def _random_weights_stay_whole(self) -> ModelConfig:
+    @rule
+    def _random_weights_stay_whole(self) -> None:
         if self.quantization != "none" and self.path == "config:":
             raise ValueError(f"quantization={self.quantization}: random weights are not quantized; expected none")
-        return self
 
 
 class PromptConfig(Frozen):
@@ -131,11 +132,10 @@ class TrainerConfig(Frozen):
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
     device: Literal["auto", "cpu"] = "auto"
 
-    @model_validator(mode="after")
-    def _parts_have_examples(self) -> TrainerConfig:
+    @rule
+    def _parts_have_examples(self) -> None:
         if self.accumulation > self.batch_size:
             raise ValueError(f"accumulation={self.accumulation}: expected at most batch_size={self.batch_size}")
-        return self
 
 
 def _as_list(value: Any) -> Any:
@@ -167,8 +167,8 @@ class MultitaskConfig(Frozen):
     patience: Positive | None = None  # evaluations without a better mean before this part stops
     only_shared: bool = False  # stop after this part
 
-    @model_validator(mode="after")
-    def _tasks_differ(self) -> MultitaskConfig:
+    @rule
+    def _tasks_differ(self) -> None:
         names = [entry.task.name for entry in self.tasks]
         if len(names) < 2:
             raise ValueError(
@@ -178,7 +178,6 @@ class MultitaskConfig(Frozen):
             raise ValueError(
                 f"tasks has {twice[0]} twice; expected each once (other data of its kind need a task.name of their own)"
             )
-        return self
 
 
 class RecipeRecord(Frozen):
@@ -215,8 +214,8 @@ class RunConfig(Frozen):
         method = METHODS[self.method]
         return METHODS["p-tuning-v2"] if method.several_tasks else method
 
-    @model_validator(mode="after")
-    def _prompt_settings_fit(self) -> RunConfig:
+    @rule
+    def _prompt_settings_fit(self) -> None:
         prompt = self.prompt
         shared = prompt.reparameterization.startswith("glm-")
         if self.tuning.prompts == "deep" and shared and prompt.form == "key-value":
@@ -224,17 +223,15 @@ class RunConfig(Frozen):
                 f"prompt.reparameterization={prompt.reparameterization} computes hidden vectors; expected "
                 "prompt.form=hidden or memory with it"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _attention_has_its_precision(self) -> RunConfig:
+    @rule
+    def _attention_has_its_precision(self) -> None:
         whole = self.model.dtype == "float32" and self.trainer.precision not in HALF
         if self.model.attention == "flash_attention_2" and whole:
             raise ValueError(
                 "model.attention=flash_attention_2 computes in half precision only; expected trainer.precision=bf16 or "
                 "fp16, or model.dtype=bfloat16"
             )
-        return self
 
     @model_validator(mode="after")
     def _verbalizer_is_there(self) -> RunConfig:
@@ -242,17 +239,24 @@ class RunConfig(Frozen):
             raise ValueError(
                 f"head.kind=verbalizer: task {self.task.name} has none; expected task.verbalizer.text and words"
             )
+        return self
+
+    @rule
+    def _head_is_trained(self) -> None:
         if self.head.kind == "verbalizer" and self.tuning.prompts is None and self.tuning.backbone is None:
             raise ValueError(
                 f"head.kind=verbalizer is the backbone's own head, and method={self.method} trains nothing else; "
                 "expected head.kind=linear"
             )
-        return self
 
     @model_validator(mode="after")
     def _source_is_there(self) -> RunConfig:
         check_source(self.task, self.data)
         return self
+
+    @rule
+    def _folder_is_read(self) -> None:
+        check_folder(self.task, self.data)
 
     @model_validator(mode="after")
     def _multitask_fits(self) -> RunConfig:

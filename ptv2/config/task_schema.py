@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from ptv2.config.rules import rule
 from ptv2.errors import ConfigError, unknown
 from ptv2.metrics import find_score, known_metrics
 
@@ -160,11 +161,10 @@ class ExtractionConfig(Frozen):
     null_threshold: float = 0.0  # nothing is answered where "no answer" scores higher than the best answer by more
     tune_null_threshold: bool = False  # choose the threshold on dev instead
 
-    @model_validator(mode="after")
-    def _nothing_to_tune(self) -> ExtractionConfig:
+    @rule
+    def _nothing_to_tune(self) -> None:
         if self.tune_null_threshold and not self.unanswerable:
             raise ValueError("tune_null_threshold needs unanswerable=true: other tasks have no threshold")
-        return self
 
 
 class VerbalizerConfig(Frozen):
@@ -252,7 +252,6 @@ class TaskConfig(Frozen):
         if self.verbalizer is not None and self.shape != "classify":
             raise ValueError("shape classify, and no other, may have a verbalizer")
         if self.shape in ("tag", "extract"):
-            self._check_fixed_fields()
             return self
         if not 1 <= len(self.segments) <= 2:
             raise ValueError("text needs one or two templates or field names")
@@ -264,22 +263,25 @@ class TaskConfig(Frozen):
             raise ValueError("shape choose takes one template in text; the second segment is the choice")
         return self
 
-    @model_validator(mode="after")
-    def _metric_fits(self) -> TaskConfig:
+    @rule
+    def _metric_fits(self) -> None:
         """Refuse a metric of other predictions: it would fail after the first epoch."""
         fitting = METRICS[self.shape]
         if self.shape == "classify" and self.reader in GROUPED_METRICS:
             fitting = (*fitting, self.reader)
         if self.metric in fitting:
-            return self
+            return
         needs = f" with reader={self.metric}" if self.metric in GROUPED_METRICS else ""
         own = ", ".join(shape for shape, metrics in METRICS.items() if self.metric in metrics) or "classify"
         raise ValueError(
             f"metric={self.metric} is for shape {own}{needs}; expected one for shape {self.shape}: {', '.join(fitting)}"
         )
 
-    def _check_fixed_fields(self) -> None:
+    @rule
+    def _fields_are_fixed(self) -> None:
         """Refuse settings that a task of shape tag or extract would not look at."""
+        if self.shape not in ("tag", "extract"):
+            return
         if self.text or self.choices:
             raise ValueError(f"shape {self.shape} has no text and no choices: its fields have fixed names")
         if self.shape == "extract" and (self.label != "label" or self.labels is not None):
@@ -309,11 +311,10 @@ class DataConfig(Frozen):
     limit: dict[Split, Positive | None] = {}  # use only the first n examples of a split
     workers: Positive = 1  # processes that encode
 
-    @model_validator(mode="after")
-    def _shots_or_limit(self) -> DataConfig:
+    @rule
+    def _shots_or_limit(self) -> None:
         if self.shots is not None and self.limit.get("train") is not None:
             raise ValueError(f"data.shots={self.shots}: expected no data.limit.train beside it")
-        return self
 
     @model_validator(mode="after")
     def _one_fold(self) -> DataConfig:
@@ -346,9 +347,13 @@ class SharedTask(Frozen):
         check_source(self.task, self.data)
         return self
 
+    @rule
+    def _folder_is_read(self) -> None:
+        check_folder(self.task, self.data)
+
 
 def check_source(task: TaskConfig, data: DataConfig) -> None:
-    """Raise `ValueError` unless the task has such a source, with a folder if and only if it is files."""
+    """Raise `ValueError` unless the task has such a source, with a folder if it is files."""
     if getattr(task.sources, data.source) is None:
         have = [s for s in ("hub", "files", "mini") if getattr(task.sources, s) is not None]
         raise ValueError(f"data.source={data.source}: task {task.name} has no such source (it has: {', '.join(have)})")
@@ -356,6 +361,10 @@ def check_source(task: TaskConfig, data: DataConfig) -> None:
         raise ValueError(
             f"task {task.name} reads files (data.source=files); expected data.dir=DIR, the folder that holds them"
         )
+
+
+def check_folder(task: TaskConfig, data: DataConfig) -> None:
+    """Raise `ValueError` for settings of files where the data are none."""
     if data.source != "files" and data.split is not None:
         raise ValueError(f"data.split={data.split} is for files; source {data.source} has a dev set")
     if data.source != "files" and data.folds is not None:

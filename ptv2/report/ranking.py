@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, unknown
 from ptv2.report.folds import examples_of, pool_folds
@@ -30,7 +31,7 @@ class Setting:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The settings that decide their numbers, by key; without those that name task and model."""
-        return decisive(RunConfig.model_validate(self.runs[0].config))
+        return decisive(read_settings(RunConfig, self.runs[0].config))
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from ptv2.config.identity import same_but_seed
 from ptv2.config.keys import short_value
 from ptv2.config.methods import BASELINE, METHODS
+from ptv2.config.rules import read_settings
 from ptv2.config.schema import HALF, RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
@@ -89,7 +90,7 @@ def _tell_apart(table: Sequence[Row], groups: Sequence[Sequence[Result]]) -> lis
     told = list(table)
     for numbers in group_by(range(len(table)), described).values():
         if len(numbers) > 1:
-            settings = [decisive(RunConfig.model_validate(groups[number][0].config)) for number in numbers]
+            settings = [decisive(read_settings(RunConfig, groups[number][0].config)) for number in numbers]
             keys = varying(settings)
             for number, one in zip(numbers, settings, strict=True):
                 words = [f"{key} {short_value(one.get(key))}" for key in keys]
@@ -259,7 +260,7 @@ def _group(result: Result) -> str:
 
 def _what_decides(result: Result) -> str:
     try:
-        config = RunConfig.model_validate(result.config)  # settings newer than the run have the value it was made with
+        config = read_settings(RunConfig, result.config)  # settings newer than the run have the value it was made with
     except ValidationError as error:
         raise RunError(f"{result.name}: its configuration is not one of this version of ptv2") from error
     backbone: Any = [config.model.path, config.model.revision, config.model.sha256]

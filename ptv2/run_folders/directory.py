@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ptv2.config.identity import deciding, run_name, shared_deciding, shared_name
 from ptv2.config.multitask import shared_parts
+from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError, kind_of, unknown
 from ptv2.files import set_aside, write_json_whole, write_text_whole
@@ -171,7 +172,7 @@ def read_config(folder: Path) -> RunConfig:
     if isinstance(config, dict) and SHARED in config:
         raise RunError(f"{folder}: the shared part of several runs; expected one of these runs")
     try:
-        return RunConfig.model_validate(config)
+        return read_settings(RunConfig, config)
     except ValidationError as error:
         raise RunError(
             f"{path}: not the configuration of a run ({len(error.errors())} settings are not valid)"

@@ -18,7 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sequences import without_gold
 
+from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.directory import write_config
+from ptv2.run_folders.sharing import shareable_config
 from ptv2.run_folders.weights import FILE, HEADER
 
 METHODS: dict[str, tuple[str, ...]] = {
@@ -299,6 +301,34 @@ def test_a_run_of_a_version_that_counted_less(trained: dict[str, Path], tmp_path
     table = csv.DictReader(run(["table", *runs, "--format", "csv"], tmp_path).out.splitlines())
     assert Counter(row["method"] for row in table) == {"fine-tuning": 1, "p-tuning-v2": 3}
     assert run(["report", *runs, "--output", str(tmp_path / "page.html")], tmp_path).code == 0
+
+
+def test_a_run_whose_settings_were_allowed_is_read_where_new_ones_are_refused(
+    trained: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    """Rules are for what is to be trained: an earlier version may not have had them."""
+    folder = shutil.copytree(trained["p-tuning-v2"], tmp_path / "runs" / trained["p-tuning-v2"].name)
+    tree = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    tree["config"]["trainer"]["accumulation"] = 64
+    tree["config"]["data"] |= {"shots": 20, "limit": {"train": 60}}
+    write_config(folder, tree["config"], tree["deciding"])
+    result = {**result_of(folder), "config": shareable_config(tree["config"])}
+    del result["checksum"]
+    (folder / "result.json").write_text(json.dumps(with_checksum(result)), encoding="utf-8")
+    done = run(train_words(data, tmp_path / "new", "trainer.accumulation=64"), tmp_path)
+    assert "accumulation=64: expected at most batch_size=32" in done.error
+    out = ["--out", str(tmp_path / "runs")]
+    assert folder.name in run(["list", "runs", *out], tmp_path).out
+    for words in (
+        ["evaluate", str(folder)],
+        ["predict", str(folder), "--input", str(data / "test.jsonl")],
+        ["table", *out],
+        ["best", "task=classification", "model=tiny", "method=p-tuning-v2", *out],
+        ["report", *out, "--output", str(tmp_path / "page.html")],
+    ):
+        done = run(words, tmp_path)
+        assert (done.code, "left out" in done.err) == (0, False), done.err
+    assert "left out" not in (tmp_path / "page.html").read_text(encoding="utf-8").partition("<script")[0]
 
 
 @pytest.mark.parametrize("precision", ["fp16", "tf32"])

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from commandline import TIMEOUT
+from pydantic import ValidationError
 
 from ptv2.commands import list as list_command
 from ptv2.config import paths
 from ptv2.config.compose import compose
+from ptv2.config.rules import read_settings
+from ptv2.config.schema import RunConfig
 from ptv2.config.task_schema import GROUPED_METRICS, METRICS
 from ptv2.errors import ConfigError
 from ptv2.metrics import known_metrics
@@ -320,3 +324,35 @@ def test_a_model_of_ones_own_may_name_a_revision(my_dir: Path) -> None:
 
 def test_every_metric_has_its_shapes() -> None:
     assert {*sum(METRICS.values(), ()), *GROUPED_METRICS} == {*known_metrics()}
+
+
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        ("mini-inference", {"trainer": {"accumulation": 64}}),
+        ("mini-inference", {"data": {"shots": 4, "limit": {"train": 8}}}),
+        ("mini-inference", {"data": {"dir": "somewhere"}}),
+        ("mini-inference", {"data": {"split": 0.5}}),
+        ("mini-inference", {"task": {"metric": "squad", "headline": "f1"}}),
+        ("mini-inference", {"model": {"attention": "flash_attention_2"}}),
+        ("mini-inference", {"prompt": {"reparameterization": "glm-mlp"}}),
+        ("mini-entities", {"task": {"truncation": "only_first"}}),
+        ("mini-questions", {"task": {"label": "answer"}}),
+        ("mini-questions", {"task": {"extraction": {"tune_null_threshold": True}}}),
+    ],
+)
+def test_rules_are_for_new_runs(task: str, changes: dict[str, Any]) -> None:
+    """A run that was made before there was a rule is read as it is."""
+    tree = compose([f"task={task}"]).model_dump(mode="json")
+    for section, values in changes.items():
+        tree[section] |= values
+    with pytest.raises(ValidationError):
+        RunConfig.model_validate(tree)
+    read = read_settings(RunConfig, tree).model_dump(mode="json")
+    assert all(read[section] == tree[section] for section in changes if section != "task")
+
+
+@pytest.mark.parametrize("changes", [{"seed": -1}, {"warp": 9}, {"method": "later"}, {"task": {}}])
+def test_what_is_no_setting_at_all_is_refused_in_old_runs_too(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        read_settings(RunConfig, compose(["task=mini-inference"]).model_dump(mode="json") | changes)
