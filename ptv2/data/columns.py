@@ -6,7 +6,7 @@ CoNLL-2003, CoNLL-2004, OntoNotes and most files of users are of this kind.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ptv2.data.lines import ANY_BLANKS, BLANKS, read_lines
 from ptv2.data.records import Record
-from ptv2.errors import DataError, quote, unknown
+from ptv2.errors import DataError, enumerate_some, quote, unknown
 
 BOUNDARY = "-DOCSTART-"
 TABS = re.compile(r"\t+")
@@ -123,18 +123,23 @@ def _are_counting(words: Sequence[str]) -> bool:
 
 
 def read_columns(
-    path: Path, tokens: int | str = 0, tags: int | str | None = -1, columns: Sequence[str] | None = None
+    path: Path,
+    tokens: int | str = 0,
+    tags: int | str | None = -1,
+    columns: Sequence[str] | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Record]:
     """Read sentences as records `{"tokens": [str], "tags": [str]}`; a record's place is the line of its first token.
 
     Blanks and tabs separate columns; in a file whose first line of tokens has a tab only tabs do, so that tokens may
     hold blanks. Comments (`# ...`) and `-DOCSTART-` lines are left out; the latter also end a sentence. So are lines of
-    CoNLL-U that are no words (`2-3`, `3.1`).
+    CoNLL-U that are no words (`2-3`, `3.1`), and a first line that names the columns (`word tag`).
 
     Args:
         tokens: the tokens' column, by name or by number from 0 (negative from the end).
         tags: the tags' column; None to read tokens alone, which makes records without `tags`.
         columns: the columns' names; None: those of a line `# global.columns = ...`, if there is one.
+        note: called with a line that was taken for names of columns.
 
     Raises:
         DataError: with file and line: not UTF-8, unequal columns, a column that is not there; or no such file, or words
@@ -157,7 +162,10 @@ def read_columns(
         elif len(cells) == layout.width or not layout.is_comment(line, cells, leads=not sentence):
             if len(cells) != layout.width:
                 raise DataError(f"{path}:{number}: expected {layout.width} columns as above, found {len(cells)}")
-            if layout.is_no_word(cells) or number == layout.header:
+            if number == layout.header:
+                note(f"{path.name}: line {number} ({enumerate_some(cells)}) names the columns and was passed over")
+                continue
+            if layout.is_no_word(cells):
                 continue
             first = first if sentence else number
             sentence.append(cells)
@@ -194,15 +202,17 @@ def _layout(
         token = _column(tokens, names, width, where)
         tag = None if tags is None else _column(tags, names, width, where)
         numbered = token > 0 and FIRST_NUMBER.fullmatch(cells[0]) is not None
-        header = number if tag is not None and _is_header(cells[token], cells[tag]) else 0
+        others = [cells[tag]] if tag is not None else cells[:token] + cells[token + 1 :]
+        header = number if _is_header(cells[token], others) else 0
         layout = _Layout(separator, width, token, tag, header, numbered)
         return layout, _Doubts(path, layout, names)
     return None
 
 
-def _is_header(token: str, tag: str) -> bool:
-    """Whether the first cells of words and tags are names of columns."""
-    return token.strip(BLANKS).lower() in WORD_NAMES and tag.strip(BLANKS).lower() in TAG_NAMES
+def _is_header(token: str, others: Sequence[str]) -> bool:
+    """Whether the first cell of words, and one of others, are names of columns."""
+    tags = {tag.strip(BLANKS).lower() for tag in others}
+    return token.strip(BLANKS).lower() in WORD_NAMES and not TAG_NAMES.isdisjoint(tags)
 
 
 def _column(wanted: int | str, names: Sequence[str] | None, width: int, where: str) -> int:

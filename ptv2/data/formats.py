@@ -96,7 +96,7 @@ def _rows(path: Path, task: TaskConfig, labelled: bool, note: Callable[[str], No
     if kind == "columns":
         assert task.tagging is not None
         tagging = task.tagging
-        return read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns)
+        return read_columns(path, tagging.tokens, tagging.tags if labelled else None, tagging.columns, note)
     if kind == "squad":
         return read_squad(path)
     return {"props": read_props, "conll12": read_conll12}[kind](path, labelled=labelled)

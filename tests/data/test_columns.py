@@ -151,8 +151,14 @@ def test_words_that_begin_with_their_language() -> None:
 def test_a_header_line_is_no_word() -> None:
     expected = [(2, {"tokens": ["Ada", "met"], "tags": ["PER", "O"]}), (5, {"tokens": ["tag"], "tags": ["O"]})]
     for header in ("word\ttag", "Token\tNER", "text\tlabels"):
-        assert read(f"{header}\nAda\tPER\nmet\tO\n\ntag\tO\n") == expected
-    assert read("word O\ntag PER\n")[0][1]["tokens"] == ["word", "tag"]
+        notes: list[str] = []
+        assert read(f"{header}\nAda\tPER\nmet\tO\n\ntag\tO\n", note=notes.append) == expected
+        assert notes == [f"some.txt: line 1 ({', '.join(header.split())}) names the columns and was passed over"]
+    alone = read("word pos tag\nAda NNP O\n\nmet VB O\n", tags=None, note=notes.append)
+    assert [fields["tokens"] for _, fields in alone] == [["Ada"], ["met"]], "also where no tags are read"
+    assert notes[1:] == ["some.txt: line 1 (word, pos, tag) names the columns and was passed over"]
+    assert read("word O\ntag PER\n", note=notes.append)[0][1]["tokens"] == ["word", "tag"]
+    assert len(notes) == 2
     assert read("Ada PER\nword tag\n")[0][1]["tokens"] == ["Ada", "word"]
 
 

@@ -130,13 +130,16 @@ def test_training_says_it_first_and_records_it(tmp_path: Path) -> None:
 
 
 def test_most_frequent_answer_of_other_tasks(tmp_path: Path) -> None:
-    words = ["train", "task=ner", f"data.dir={write_entities(tmp_path / 'data')}", "model=tiny", "trainer.max_steps=1"]
+    train = write_entities(tmp_path / "data") / "train.txt"
+    train.write_text(f"word tag\n{train.read_text()}")
+    words = ["train", "task=ner", f"data.dir={train.parent}", "model=tiny", "trainer.max_steps=1"]
     done = run([*words, f"out={tmp_path / 'out'}"], tmp_path / "streams")
     assert done.code == 0, done.err
     overview = result_of(only_run(tmp_path / "out"))["data"]["overview"]
     assert overview["splits"]["dev"]["always"] is None
     assert overview["splits"]["dev"]["labels"].keys() == {"LOC", "ORG", "PER"}
-    (guess,) = overview["guesses"]
+    header, guess = overview["guesses"]
+    assert header == "train.txt: line 1 (word, tag) names the columns and was passed over"
     assert guess == "tag scheme bio, guessed from the training tags (task.tagging.scheme sets it)"
     folder = only_run(tmp_path / "out")
     shown = " ".join(f"{done.out} {done.err}".split())
