@@ -65,6 +65,8 @@ def find_files(
         files = found[split] = finder.find(below / present[0])
         if len(present) > 1:
             note(f"several files for {split}: {present[0]} was read, {', '.join(present[1:])} not")
+        if finder.has_shards(files.place):
+            note(f"{present[0]} was read, and not the shards of it that are beside it")
         if (shard := SHARD.fullmatch(files.paths[0].name)) and int(shard[3]) > len(files.paths):
             note(f"{present[0]} is one of {int(shard[3])} shards; {set_name(present[0])} names all of them")
     if missing := [split for split in needed if split not in found]:

@@ -90,7 +90,9 @@ def test_a_missing_shard_is_named(gone: list[int], told: str, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"(is|are) missing"):
         opened(tmp_path)
     write(tmp_path / "train.jsonl", ROWS[:2])  # the file itself goes before its shards
-    assert read(opened(tmp_path)) == ROWS[:2]
+    source = opened(tmp_path)
+    assert read(source) == ROWS[:2]
+    assert "train.jsonl was read, and not the shards of it that are beside it" in source.notes
 
 
 @pytest.mark.parametrize("more", ["train-00003-of-00004.csv", "train-00003-of-00003.csv", "train-0-of-00003.csv"])
