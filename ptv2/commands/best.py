@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     parser.add_config_dir()
     parser.add_json()
     options = parser.parse_args(arguments)
-    asked = read_words(options.words, (*CHOOSING, "out"), needed=("task", "model"))
+    asked = read_words(options.words, (*CHOOSING, "out"))
     folder = asked.pop("out", "runs")
     results, faults = usable_results(find_runs([folder]))
     warn_of_faults(faults)

@@ -199,22 +199,21 @@ def in_one_grammar(
     return spelled
 
 
-def read_words(words: Sequence[str], keys: Collection[str], needed: Sequence[str] = ()) -> dict[str, str]:
-    """Words of the form key=value, by key.
+def read_words(words: Sequence[str], keys: Collection[str]) -> dict[str, str]:
+    """Words of the form key=value, by key; one of the keys is `out`, the folder of the runs.
 
     Raises:
-        ConfigError: a word of another form, an unknown key, a key twice, or one of `needed` that is missing.
+        ConfigError: a word of another form, an unknown key, or a key twice.
     """
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
-            raise ConfigError(f"{word}: expected key=value")
+            meant = f"; the folder of the runs is out={word}" if not equals and Path(word).is_dir() else ""
+            raise ConfigError(f"{word}: expected key=value with one of {', '.join(keys)} as key{meant}")
         if key not in keys:
             raise ConfigError(unknown("key", key, keys))
         if key in values:
             raise ConfigError(f"{key}={values[key]} and {word}: expected one of them")
         values[key] = value
-    if missing := [key for key in needed if key not in values]:
-        raise ConfigError(f"expected {' and '.join(f'{key}=NAME' for key in missing)}")
     return values

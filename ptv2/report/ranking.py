@@ -11,7 +11,7 @@ from typing import Any
 
 from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
-from ptv2.errors import RunError, unknown
+from ptv2.errors import RunError, enumerate_some, unknown
 from ptv2.report.folds import examples_of, pool_folds
 from ptv2.report.formats import count_of, format_score, group_by
 from ptv2.report.settings import decisive
@@ -20,6 +20,7 @@ from ptv2.report.tables import same_settings
 from ptv2.run_folders.record import Result
 
 CHOOSING = ("task", "model", "method", "headline")  # fields of results by which runs are chosen
+NEEDED = ("task", "model")  # those of them without which nothing can be compared
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,16 @@ def choose_results(results: Sequence[Result], asked: Mapping[str, str], folder: 
     """Choose runs by their fields: those of `CHOOSING` that `asked` names.
 
     Raises:
-        RunError: there is none, or none has such a value; with those that runs in `folder` have.
+        RunError: there is none, one of `NEEDED` is not named, or no run has such a value; with those that runs in
+            `folder` have.
     """
     if not results:
         raise RunError(f"no finished run in {folder}/")
     chosen = list(results)
-    for key in (key for key in CHOOSING if key in asked):
+    for key in (key for key in CHOOSING if key in asked or key in NEEDED):
         known = {str(getattr(result, key)) for result in chosen}
+        if key not in asked:
+            raise RunError(f"expected {key}=NAME; known: {enumerate_some(sorted(known))} (finished runs in {folder}/)")
         if asked[key] not in known:
             raise RunError(f"{unknown(key, asked[key], known)} (finished runs in {folder}/)")
         chosen = [result for result in chosen if getattr(result, key) == asked[key]]

@@ -240,10 +240,15 @@ def test_several_tasks_together(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["model=tiny"], "expected task=NAME"),
-        ([], "expected task=NAME and model=NAME"),
+        (["model=tiny"], "expected task=NAME; known: conll04 (finished runs in "),
+        (["task=conll04"], "expected model=NAME; known: tiny (finished runs in "),
+        ([], "expected task=NAME; known: conll04 (finished runs in "),
         (["task=conll04", "model=tiny", "seed=1"], "unknown key 'seed'; known: headline, method, model, out, task"),
-        (["task=conll04", "tiny"], "tiny: expected key=value"),
+        (["task=conll04", "tiny"], "tiny: expected key=value with one of task, model, method, headline, out as key"),
+        (
+            ["."],
+            "expected key=value with one of task, model, method, headline, out as key; the folder of the runs is out=.",
+        ),
         (
             ["task=conll4", "model=tiny"],
             "unknown task 'conll4'; did you mean conll04? known: conll04 (finished runs in ",
