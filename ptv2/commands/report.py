@@ -8,6 +8,7 @@ from ptv2.console.arguments import Parser, a_file_of, a_folder
 from ptv2.console.output import tell
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
+from ptv2.report.formats import count_of
 from ptv2.run_folders.directory import chosen_runs
 
 POINTS = 200  # of each learning curve, about as many as fit into a chart
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     runs = [read_shown(folder, points) for folder in folders]
     write_text_whole(options.output, render(runs, figures, options.title))
     finished = sum(run.counted for run in runs)
-    tell(f"written: {options.output} ({len(runs)} runs, {finished} of them finished)")
+    tell(f"written: {options.output} ({count_of(len(runs), 'run')}, {finished} of them finished)")
     return 0
 
 

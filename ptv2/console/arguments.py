@@ -145,14 +145,19 @@ class Parser(argparse.ArgumentParser):
             name, value, known = match.groups()
             start = f"{name}: " if name.startswith("-") else ""
             message = start + unknown(name.lstrip("-"), value, [word.strip("'") for word in known.split(", ")])
-        if message.startswith("the following arguments are required") and (other := self._unknown_option()):
+        extra = message.startswith("unrecognized arguments")
+        if extra and {"-m", "--multirun"} & set(self._words):
+            message = "-m: only ptv2 train makes several runs of one command; expected one value of each key"
+        elif (extra or message.startswith("the following arguments are required")) and (
+            other := self._unknown_option()
+        ):
             message = unknown("option", other, [name for name in self._option_string_actions if name.startswith("--")])
         if message.startswith("argument -"):
             message = message.removeprefix("argument ")
         raise ConfigError(f"{message} ({self.prog} --help says what there is)")
 
     def _unknown_option(self) -> str | None:
-        """The first typed option that there is not, which argparse does not name where a needed one is missing."""
+        """The first typed option that there is not; argparse does not say which there are, or names a missing one."""
         typed = (word.partition("=")[0] for word in takewhile("--".__ne__, self._words) if word.startswith("--"))
         return next((name for name in typed if not any(o.startswith(name) for o in self._option_string_actions)), None)
 

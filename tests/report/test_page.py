@@ -276,7 +276,7 @@ def test_what_no_page_is_made_of(out: Path, tmp_path: Path, capsys: pytest.Captu
         (["--out", str(tmp_path / "empty")], f"no run in {tmp_path / 'empty'}/; expected folders with a config.yaml"),
         (["nothing", "--out", str(out)], "unknown run 'nothing'"),
         (["--out", str(out), "--figures", str(tmp_path / "empty")], "no .svg file there"),
-        (["--split", "dev"], "unrecognized arguments: --split"),
+        (["--split", "dev"], "unknown option '--split'; known: "),
     ):
         assert main(["report", *words, "--output", str(tmp_path / "page.html")]) == 2
         (line,) = capsys.readouterr().err.splitlines()
