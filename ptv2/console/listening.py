@@ -16,7 +16,8 @@ class _Teller(logging.Handler):
     """Prints the messages of one process; those of `ptv2.console.output` are printed where they are logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if is_main_process() and not (record.name == "ptv2" and record.levelno < logging.WARNING):
+        printed = record.name == "ptv2" and record.levelno < logging.WARNING
+        if is_main_process() and not printed and not hasattr(record, "file_only"):
             from ptv2.console.output import tell
 
             start = "" if record.name.startswith("ptv2") else f"{record.name}: "

@@ -46,6 +46,7 @@ LONGEST = 50  # letters of a name in a line about a run
 out = _Console(highlight=False, markup=False, emoji=False)
 err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 log = logging.getLogger("ptv2")
+FILE_ONLY = {"file_only": True}  # given to `log` as `extra`: for a run's log.txt, since the screen says it elsewhere
 
 
 def tell(message: str | Text, console: Console = err, *, indent: int = 2, width: int | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ptv2.config.schema import TrainerConfig
-from ptv2.console.output import log, log_file, tell
+from ptv2.console.output import FILE_ONLY, log, log_file, tell
 from ptv2.errors import Interrupted, Pruned
 from ptv2.experiment.data import EncodedData
 from ptv2.files import write_json_whole
@@ -41,7 +41,7 @@ def recording(run: RunDirectory) -> Iterator[None]:
             run.clear_states()
             raise
         except BaseException as error:
-            log.error("%s: %s", type(error).__name__, error)
+            log.error("%s: %s", type(error).__name__, error, extra=FILE_ONLY)  # the command or sweep says it itself
             with suppress(OSError):  # on a full disk the first error is the one to read
                 run.write_status("failed", f"{type(error).__name__}: {error}")
             raise

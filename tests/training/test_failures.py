@@ -48,7 +48,7 @@ def test_non_finite_job_fails_and_the_sweep_goes_on(data: Path, undisturbed: Pat
     kept = "try a lower optim.lr or trainer.precision=fp32; the last good state is kept in "
     assert message.startswith("TrainingError: step 2: the loss or its gradient is not finite (loss ")
     assert message.endswith(kept + failed.name)  # a record says nothing of the machine's folders
-    assert f"{kept}{failed}" in done.err
+    assert done.err.count(f"{kept}{failed}") == 1  # the table of all jobs goes to standard output
     _, record = state.latest_state(failed) or pytest.fail("no state")
     assert record["step"] == 1
     assert not (failed / "result.json").exists()
@@ -66,6 +66,8 @@ def test_non_finite_without_a_sweep(data: Path, tmp_path: Path) -> None:
     assert done.code == 1
     assert done.error.startswith("step 2: the loss or its gradient is not finite")
     assert done.error.endswith("no state had been saved before")
+    assert done.err.count("is not finite") == 1  # the log has it too
+    assert "TrainingError: step 2: " in (only_run(tmp_path / "out") / "log.txt").read_text()
 
 
 def test_out_of_memory(data: Path, undisturbed: Path, tmp_path: Path) -> None:
