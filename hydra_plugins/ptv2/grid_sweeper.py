@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
 from ptv2.config.identity import BOOKKEEPING
+from ptv2.errors import ConfigError
 from ptv2.sweeps import outcomes
 
 
@@ -17,7 +18,14 @@ class GridSweeper(BasicSweeper):
     """Runs all combinations and shows how each ended."""
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the jobs of these overrides."""
+        """Run the jobs of these overrides.
+
+        Raises:
+            ConfigError: `hydra.sweeper.max_batch_size` is no number of jobs.
+        """
+        most: object = self.max_batch_size
+        if most is not None and not (type(most) is int and most > 0):
+            raise ConfigError(f"hydra.sweeper.max_batch_size={most}: expected a whole number from 1")
         try:
             named = [*arguments, f"+hydra.sweeper.{outcomes.GROUP}={_name(arguments)}"]
             with outcomes.launching():

@@ -37,12 +37,17 @@ class OptunaSweeper(Sweeper):
         """Keep what a sweep needs.
 
         Raises:
-            ConfigError: Optuna is not installed, or several processes of one training would each begin a study.
+            ConfigError: Optuna is not installed, several processes of one training would each begin a study, or a
+                number of trials is none.
         """
         if find_spec("optuna") is None:
             raise ConfigError("hydra/sweeper=optuna needs Optuna: pip install 'ptv2[optuna]'")
         if not is_alone():
             raise ConfigError("hydra/sweeper=optuna runs each trial in one process; expected no torchrun around it")
+        for name in ("trials", "jobs"):
+            number = config.hydra.sweeper[name]
+            if not (type(number) is int and number > 0) and not (name == "jobs" and number is None):
+                raise ConfigError(f"hydra.sweeper.{name}={number}: expected a whole number from 1")
         self._context, self._config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config

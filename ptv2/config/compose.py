@@ -31,6 +31,7 @@ from ptv2.errors import ConfigError, quote, shorten, unknown
 
 _LIBRARY = re.compile("hydra|omegaconf|pydantic|lexer|struct", re.IGNORECASE)  # words that say nothing to a user
 _SWEEP = "several values are a sweep; add -m"
+_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}  # OmegaConf's names
 # What Hydra and OmegaConf say, and what a user is told; {key} is the setting that the message is about.
 _ANSWERS = (
     (r"Missing mandatory value: .*full_key: (\S+)", "{0} has no default; expected {0}=VALUE"),
@@ -214,8 +215,10 @@ def explain(error: Exception, config_dir: str | None = None) -> ConfigError:
     if match := re.search(r"No match in the defaults list for '([^']+)'|Could not override '([^']+)'\.", text):
         return ConfigError(_unknown_key(match[1] or match[2]))
     if other := re.search(r"Error merging override (.+)", str(error)):
-        word = shorten(other[1], 60)
-        return ConfigError(f"{word}: expected another kind of value; `ptv2 train --help` shows each setting")
+        kind = re.search(r"could not be converted to (\w+)", text)
+        expected = _KINDS.get(kind[1] if kind else "", "another kind of value")
+        shows = "the same command with --cfg hydra" if other[1].startswith("hydra.") else "`ptv2 train --help`"
+        return ConfigError(f"{shorten(other[1], 60)}: expected {expected}; {shows} shows each setting")
     key = re.search(r"full_key: (\S+)", text)
     for pattern, answer in _ANSWERS:
         if match := re.search(pattern, text, re.DOTALL):

@@ -18,7 +18,7 @@ LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_s
 
 
 def explain_launching(message: str) -> ConfigError | None:
-    """Our error for Hydra's about a launcher that is not installed or a setting that it does not have; else None."""
+    """Our error for one about a launcher that is not installed, not for this machine, or not so set; else None."""
     if match := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", message):
         for plugin, reason in broken_plugins().items():
             if plugin.startswith(f"hydra_{match[2].partition('_')[0]}"):
@@ -31,6 +31,12 @@ def explain_launching(message: str) -> ConfigError | None:
         return ConfigError(
             f"{match[1]}: no setting of what is chosen; the same command with --cfg hydra shows those there are"
         )
+    if 'Could not detect "srun"' in message:
+        return ConfigError(
+            "hydra/launcher: srun, a command of SLURM, is not on this machine; hydra/launcher=joblib runs the jobs here"
+        )
+    if "n_jobs == 0" in message:
+        return ConfigError("hydra.launcher.n_jobs=0: expected a number of jobs from 1, or -1 for as many as cores")
     if "INTERVAL_SWEEP" in message:
         return ConfigError("an interval has no end of values to combine; expected hydra/sweeper=optuna, or values")
     return None

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,7 @@ from hydra.core.utils import JobReturn
 from ptv2.errors import Interrupted, RunError, first_line
 from ptv2.report.formats import count_of
 from ptv2.run_folders.processes import is_main_process
+from ptv2.sweeps.launching import explain_launching
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # whose own errors mean that a worker was lost
 GROUP = "group"  # key below hydra.sweeper: the name of a sweep, for trackers
@@ -68,16 +70,26 @@ def launching() -> Iterator[None]:
 
     Raises:
         Interrupted: on SIGTERM.
-        RunError: the launcher lost a worker.
+        ConfigError: the launcher is not for this machine, or has a setting that it does not take.
+        RunError: the launcher lost a worker, or cannot begin for another reason.
     """
+    stopped: list[Interrupted] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("the sweep was stopped; the same command goes on with it", number)
+        stopped.append(Interrupted("the sweep was stopped; the same command goes on with it", number))
+        raise stopped[-1]
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     except Exception as error:
+        if stopped:  # OmegaConf makes another error of what is raised while it reads a setting
+            raise stopped[0] from None
+        if _is_refusal(error):
+            known = explain_launching(str(error))
+            raise known or RunError(
+                f"the launcher cannot begin: {type(error).__name__}: {first_line(error)}"
+            ) from error
         if not is_breakdown(error):
             raise
         raise RunError(
@@ -90,6 +102,14 @@ def launching() -> Iterator[None]:
 def is_breakdown(error: Exception) -> bool:
     """Whether a launcher lost a worker, as when the system kills one for its memory."""
     return type(error).__module__.partition(".")[0] in LAUNCHERS
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a launcher's own code raised an error of Python, here: it did not get as far as a job."""
+    if is_breakdown(error) or error.__cause__ is not None:  # a cause: it happened in a worker
+        return False
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in LAUNCHERS
 
 
 def show(outcomes: list[Outcome]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,30 @@ def test_two_workers_of_joblib_for_a_study(data: Path, tmp_path: Path) -> None:
     best = max(result_of(path.parent)["dev"]["accuracy"] for path in out.glob("*/result.json"))
     assert re.search(rf"^best on dev: trial [01], {best:.2f}: optim.lr=", done.out, re.MULTILINE)
     assert f"ptv2 best task=classification model=tiny method=p-tuning-v2 out={out} --write DIR" in done.out
+
+
+REFUSED = [
+    ("joblib n_jobs=0", "hydra.launcher.n_jobs=0: expected a number of jobs from 1, or -1 for as many as cores"),
+    ("joblib n_jobs=x", "hydra.launcher.n_jobs=x: expected a whole number; the same command with --cfg hydra shows"),
+    ("joblib timeout=x", "hydra.launcher.timeout=x: expected a number; the same command with --cfg hydra shows"),
+    ("joblib batch_size=nil", "the launcher cannot begin: ValueError: batch_size must be 'auto' or a positive integer"),
+    (
+        "slurm cpus_per_task=1",
+        "hydra/launcher: srun, a command of SLURM, is not on this machine; hydra/launcher=joblib",
+    ),
+]
+
+
+@needs("hydra_plugins.hydra_joblib_launcher", "joblib")
+@needs("hydra_plugins.hydra_submitit_launcher", "submitit")
+@pytest.mark.parametrize(("asked", "expected"), REFUSED)
+def test_what_a_launcher_refuses_is_one_line(asked: str, expected: str, data: Path, tmp_path: Path) -> None:
+    launcher, setting = asked.split()
+    if launcher == "slurm" and shutil.which("srun"):
+        pytest.skip("SLURM is here")
+    words = [f"hydra/launcher={launcher}", f"hydra.launcher.{setting}", "seed=1,2", "-m"]
+    done = run([*train_words(data, tmp_path / "out"), *words], tmp_path)
+    assert (done.code, done.error.startswith(expected)) == (2, True), done.err
 
 
 @needs("ray", "ray")

@@ -169,6 +169,9 @@ def test_pruned_and_failing_trials(data: Path, tmp_path: Path) -> None:
         (["prompt.length=interval(2,8)"], "prompt.length="),
         (["optim.lr=1,2", "hydra.sweeper.trails=3"], "hydra.sweeper.trails: no setting of what is chosen"),
         (["optim.lr=1,2", "hydra.sweeper.sampler._target_=optuna.Nothing"], "hydra.sweeper.sampler: "),
+        (["optim.lr=1,2", "hydra.sweeper.jobs=0"], "hydra.sweeper.jobs=0: expected a whole number from 1"),
+        (["optim.lr=1,2", "hydra.sweeper.trials=x"], "hydra.sweeper.trials=x: expected a whole number from 1"),
+        (["optim.lr=1,2", "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size=0: "),
         (["optim.lr=interval(1,2)", "hydra/sweeper=basic"], "an interval has no end of values to combine"),
     ],
 )
