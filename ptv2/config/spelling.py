@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptv2.config.multitask import in_override
-from ptv2.errors import ConfigError, unknown
+from ptv2.errors import ConfigError, shorten, unknown
 
 PATHS = ("data.dir", "model.path", "out")  # settings whose value is a folder
 FIELDS = ("task.text", "task.choices")  # settings whose value is a list of a record's fields
@@ -68,8 +68,8 @@ def every_fold(words: Sequence[str]) -> list[str]:
     folds = values.get("data.folds", "null")
     if folds in ("", "null") or "data.fold" in values or {"--cfg", "-c", "--info", "-i", "--help", "-h"} & set(words):
         return list(words)
-    if not folds.isdigit() or not 2 <= int(folds) <= MOST_FOLDS:
-        raise ConfigError(f"data.folds={folds}: expected one number from 2 to {MOST_FOLDS}")
+    if not re.fullmatch("[0-9]{1,6}", folds) or not 2 <= int(folds) <= MOST_FOLDS:
+        raise ConfigError(f"data.folds={shorten(folds)}: expected one number from 2 to {MOST_FOLDS}")
     if values.get("+sweep", values.get("sweep")) == "optuna" or values.get("hydra/sweeper") == "optuna":
         raise ConfigError(f"data.folds={folds}: a trial of a search is one run; expected data.fold=0 beside it")
     sweep = [] if {*SWEEP} & set(words) else ["-m"]

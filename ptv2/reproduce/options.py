@@ -10,10 +10,11 @@ from typing import Any
 
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
-from ptv2.errors import ConfigError, unknown
+from ptv2.errors import ConfigError, shorten, unknown
 
 SHARES = ("family", "table")
 LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
+MOST_SEEDS = 1000
 OF_LAUNCHERS = {"hydra.launcher.together": "fuse", "hydra.launcher.n_jobs": "jobs"}  # words for the same
 MARGIN = 1.0  # points within which two methods count as equivalent
 
@@ -134,19 +135,22 @@ def parse_names(key: str, value: str) -> tuple[str, ...]:
 def _parse_seeds(key: str, value: str) -> tuple[int, ...]:
     """Parse numbers and ranges of them: `1,2,3` or `1-5`."""
     seeds: list[int] = []
-    for word in parse_names(key, value):
-        span = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+    for word in value.strip("[]").split(","):
+        span = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", word.strip())
         if span is None or (span[2] and int(span[2]) < int(span[1])):
-            raise ConfigError(f"{key}={value}: expected whole numbers, such as 1,2,3 or 1-3")
-        seeds += range(int(span[1]), int(span[2] or span[1]) + 1)
+            raise ConfigError(f"{key}={shorten(value)}: expected whole numbers, such as 1,2,3 or 1-3")
+        first, last = int(span[1]), int(span[2] or span[1])
+        if last - first >= MOST_SEEDS:
+            raise ConfigError(f"{key}={shorten(value)}: expected at most {MOST_SEEDS} seeds")
+        seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"{key}={value}: expected every seed once")
     return tuple(seeds)
 
 
 def _parse_count(key: str, value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise ConfigError(f"{key}={value}: expected a whole number from 1 on")
+    if not re.fullmatch("[0-9]{1,6}", value) or int(value) < 1:
+        raise ConfigError(f"{key}={shorten(value)}: expected a whole number from 1 on")
     return int(value)
 
 

@@ -123,7 +123,7 @@ def test_folds_without_a_number_are_a_sweep() -> None:
     assert every_fold(["-m", "data.folds=2", "seed=1,2"]) == ["-m", "data.folds=2", "seed=1,2", "data.fold=0,1"]
     for kept in (["data.folds=3", "data.fold=1"], ["data.folds=null"], ["--cfg", "job", "data.folds=3"], ["seed=1"]):
         assert every_fold(kept) == kept
-    for wrong in ("data.folds=1", "data.folds=2,3", "data.folds=x", "data.folds=1000"):
+    for wrong in ("data.folds=1", "data.folds=2,3", "data.folds=x", "data.folds=1000", "data.folds=²"):
         with pytest.raises(ConfigError, match="expected one number from 2 to 100"):
             every_fold([wrong])
     with pytest.raises(ConfigError, match="a trial of a search is one run"):
