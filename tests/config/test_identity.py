@@ -95,7 +95,7 @@ def test_the_folder_of_the_data_does_not_matter() -> None:
         {"optim__adamw": "transformers-4"},
         {"head__dropout": 0.2},
         {"trainer__epochs": 3},
-        {"trainer__batch_size": 8},
+        {"trainer__batch_size": 12},
         {"trainer__precision": "bf16"},
         {"data__limit": {"train": 100}},
         {"task__max_length": 48},
