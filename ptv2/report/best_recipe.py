@@ -19,6 +19,9 @@ from ptv2.report.settings import beyond, decisive
 from ptv2.report.statistics import spread_of
 from ptv2.run_folders.record import Result
 
+# A recipe says these even where they are the defaults, which another version may have otherwise.
+ALWAYS = ("prompt.length", "optim.lr", "trainer.epochs", "trainer.batch_size")
+
 
 def recipe_place(run: Result, config_dir: str | None) -> tuple[str, str, str] | str:
     """The names in conf/ of a run's task, model and method, by which a recipe is found; or why there can be none."""
@@ -39,7 +42,7 @@ def recipe_place(run: Result, config_dir: str | None) -> tuple[str, str, str] | 
 def recipe_text(
     name: str, settings: Sequence[Setting], config: RunConfig, where: tuple[str, str, str], config_dir: str | None
 ) -> str:
-    """The text of a recipe file: the settings of the best that differ from the defaults."""
+    """The text of a recipe file: the settings of the best that differ from the defaults, and those of ALWAYS."""
     best = settings[0]
     task, model, method = where
     # The shared part of multitask-p-tuning-v2 needs its tasks' data; the rest of its defaults are p-tuning-v2's.
@@ -47,12 +50,16 @@ def recipe_text(
     words += ["recipe=none", f"data.source={config.data.source}"]
     words += ["data.dir=."] if config.data.source == "files" else []
     differing = beyond(best.settings, decisive(compose(words, config_dir)))
-    differing = {key: value for key, value in differing.items() if key not in OF_A_MACHINE}
+    said = {
+        key: value
+        for key, value in best.settings.items()
+        if (key in differing or key in ALWAYS) and key not in OF_A_MACHINE
+    }
     seeds = f"seed{'s' if len(best.seeds) > 1 else ''} {', '.join(map(str, best.seeds))}"
     hashes = ", ".join(run.name.rpartition("-")[2] for run in best.runs)
     score = f"dev {best.runs[0].headline} {best.score_text} over {seeds}, first of {count_of(len(settings), 'setting')}"
     source = f"ptv2 best {name}: {score}; runs {hashes}"
-    tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(differing)}
+    tree: dict[str, Any] = {"recipe": {"kind": "ours", "source": source}, **nested(said)}
     # YAML folds the line only between words.
     return "# @package _global_\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=48)
 

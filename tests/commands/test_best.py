@@ -173,11 +173,13 @@ def test_the_words_of_labels_are_none_of_the_settings_of_a_linear_head() -> None
 # The recipe
 
 
-def test_the_recipe_is_what_differs_from_the_defaults(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_recipe_is_what_differs_from_the_defaults_and_what_a_version_may_default_otherwise(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, _ = best(capsys, "task=conll04", "model=tiny", "method=p-tuning-v2", f"out={out}")
     recipe = recipe_in(text)
     said = recipe.pop("recipe")
-    assert recipe == {"prompt": {"length": 16}, "optim": {"lr": 0.02}}  # bf16 is the machine's matter
+    defaults = compose(["task=conll04", "model=tiny", "data.source=files", "data.dir=D"]).trainer
+    steps = {"epochs": defaults.epochs, "batch_size": defaults.batch_size}
+    assert recipe == {"prompt": {"length": 16}, "optim": {"lr": 0.02}, "trainer": steps}  # bf16 is the machine's matter
     assert said["kind"] == "ours"
     hashes = ", ".join(made(seed, dev, *STEADY).name[-10:] for seed, dev in ((1, 80.0), (2, 82.0), (3, 81.0)))
     assert said["source"] == (
