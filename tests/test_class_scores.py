@@ -237,7 +237,7 @@ def test_cb_takes_the_name_that_other_tasks_have() -> None:
 
 
 def test_the_hint_names_the_rate_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    for optim, named in (({}, "optim.lr is 0.03"), ({"prompt_lr": 0.5, "head_lr": 0.1}, "optim.prompt_lr is 0.5")):
+    for optim, named in (({}, "optim.lr is 0.02"), ({"prompt_lr": 0.5, "head_lr": 0.1}, "optim.prompt_lr is 0.5")):
         made = record("p-tuning-v2", 1, 80.0, config={"optim": optim})
         made.data.update(predicted={"dev": {"yes": 10, "no": 0}}, labels={"dev": {"yes": 6, "no": 4}})
         summary(made, Path("runs/made"))

@@ -101,7 +101,7 @@ def test_the_composed_configuration_with_ones_own_task(tmp_path: Path) -> None:
     done = ptv2("train", "--config-dir", str(tmp_path), "task=mine", f"data.dir={tmp_path}", "--cfg", "job")
     assert (done.code, done.err) == (0, "")
     assert "name: headlines\n" in done.out
-    assert "lr: 0.03\n" in done.out
+    assert "lr: 0.02\n" in done.out
     assert not (tmp_path / "runs").exists()
 
 

@@ -49,7 +49,7 @@ def test_quiet_says_the_result_and_errors(flag: str, data: Path, tmp_path: Path)
     (tmp_path / "own" / "task").mkdir(parents=True)
     (tmp_path / "own" / "task" / "rte.yaml").write_text("defaults: [classification, _self_]\nname: rte\n")
     words = ["train", "--config-dir", str(tmp_path / "own"), "task=rte", f"data.dir={data}", "model=tiny"]
-    words += [f"out={tmp_path / 'runs'}", "trainer.max_steps=1"]
+    words += [f"out={tmp_path / 'runs'}", "trainer.max_steps=1", "trainer.batch_size=32"]
     environment = {"PTV2_VERBOSITY": "quiet"} if flag == "PTV2_VERBOSITY" else {}
     more = [] if environment else [flag]
     done = run([*words, *more], tmp_path, environment=environment)

@@ -316,7 +316,7 @@ def test_a_run_whose_settings_were_allowed_is_read_where_new_ones_are_refused(
     del result["checksum"]
     (folder / "result.json").write_text(json.dumps(with_checksum(result)), encoding="utf-8")
     done = run(train_words(data, tmp_path / "new", "trainer.accumulation=64"), tmp_path)
-    assert "accumulation=64: expected at most batch_size=32" in done.error
+    assert "accumulation=64: expected at most batch_size=8" in done.error
     out = ["--out", str(tmp_path / "runs")]
     assert folder.name in run(["list", "runs", *out], tmp_path).out
     for words in (

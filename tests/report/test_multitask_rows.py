@@ -24,7 +24,7 @@ def test_a_row_beside_the_others() -> None:
     assert [(row.method, row.seeds) for row in rows] == [("fine-tuning", 1), ("p-tuning-v2", 1), (TOGETHER, 2)]
     assert rows[-1].mean("accuracy") == 73.0
     names = "mini-entities+mini-inference+mini-questions+mini-roles"
-    assert f"after {names} (lr 0.03, 10 epochs, T 2)" in rows[-1].settings
+    assert f"after {names} (lr 0.02, 10 epochs, T 2)" in rows[-1].settings
     assert "after" not in rows[1].settings
     assert any(TOGETHER in line and "+1.0" in line for line in tables.markdown(rows, "dev").splitlines())
 

@@ -235,7 +235,7 @@ def test_settings_are_what_is_common_and_what_is_not(out: Path) -> None:
     run, usual = run_of(tree, "made-tiny-p-tuning-v2-0000000004"), data(tree)["common"]["made"]["p-tuning-v2"]
     assert run["differing"] == {"optim.lr": 0.0123456789, "prompt.length": 7, "seed": 4}
     assert run["lacking"] == []
-    assert usual["optim.lr"] == 0.03
+    assert usual["optim.lr"] == 0.02
     assert not [key for key in data(tree)["common"]["made"]["fine-tuning"] if key.startswith("prompt.")]
 
 

@@ -50,4 +50,4 @@ def test_a_fault_of_onednn_is_one_of_memory_where_that_is_short(tmp_path: Path) 
     assert "a fault of ptv2" in (fault := run(words, tmp_path, before=fail_in_onednn)).error
     short = run(words, tmp_path, before=fail_in_onednn_with_little_memory)
     assert (fault.code, short.code) == (70, 1)
-    assert short.error.startswith("step 1: out of memory with 32 examples a pass")
+    assert short.error.startswith("step 1: out of memory with 8 examples a pass")
