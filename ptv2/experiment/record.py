@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -91,19 +91,24 @@ def training_notes(trainer: Trainer) -> list[str]:
     return remarks
 
 
-def describe_company() -> int | None:
-    """The jobs that began this training together, it included; None: it was alone."""
+def describe_company(name: str) -> dict[str, Any] | None:
+    """The jobs that began the training of the run `name` together; None: it was alone.
+
+    Returns:
+        `together`, how many they were, it included, and, where they shared passes, the names of the others.
+    """
     member = current_member()
     if member is None or not member.group.joined or member.group.company < 2:
         return None
-    return member.group.company
+    others = [other for other in member.group.names if other != name]
+    return {"together": member.group.company, **({"together_with": others} if others else {})}
 
 
-def company_notes(company: int | None) -> list[str]:
+def company_notes(company: Mapping[str, Any] | None) -> list[str]:
     """What a reader should know of a training together with other jobs."""
     if company is None:
         return []
-    others, member = count_of(company - 1, "other job"), current_member()
+    others, member = count_of(company["together"] - 1, "other job"), current_member()
     if member is not None and member.group.in_turn:
         return [f"trained in turn with {others} over one backbone"]
     return [f"trained together with {others} over one backbone: times include theirs"]

@@ -84,7 +84,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group
                 tracking(trackers, run.path, run.config, config.task.headline, group) as tracked,
             ):
                 if member is not None:
-                    member.join(model, accelerator)
+                    member.join(model, accelerator, run.path.name)
                 fit = Fit(config, run.path, model, accelerator, started + start.seconds)
                 result = _fit_and_record(fit, data, overview, run, start, watch, tracked.follow)
                 tracked.finish(result)
@@ -140,9 +140,9 @@ def _fit_and_record(
     def by_split(count: Callable[[Predictions, list[Any]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return {split: counts for split in scored if (counts := count(predictions[split], data.examples[split]))}
 
-    record, company = fit.record(), describe_company()
+    record, company = fit.record(), describe_company(run.path.name)
     if company is not None:
-        record["runtime"]["together"] = company
+        record["runtime"] |= company
         record["memory"] |= {"peak": None, "before_training": None, "what": "not measured: shared with other jobs"}
     result = Result(
         **record,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,7 +15,10 @@ from ptv2.config.compose import to_run_config
 from ptv2.config.identity import decisive, run_hash
 from ptv2.config.schema import RunConfig
 
-NO_OTHER = "no other with the same model, task, kind of prompts and trainer.precision (random weights: and seed)"
+NO_OTHER = (
+    "no other with the same model, task.shape, task.max_length, kind of prompts and trainer.precision "
+    "(random weights: and seed)"
+)
 
 
 def settings_of(composed: DictConfig) -> RunConfig | None:
@@ -55,7 +60,7 @@ def shared_settings(config: RunConfig) -> str:
     names = {"deep": ("form", "layers"), "shallow": ("embedding",)}.get(config.tuning.prompts or "", ())
     shared: dict[str, Any] = {
         "model": [tree["model"], config.model.trust_remote_code],
-        "task": tree["task"],
+        "task": [config.task.shape, config.task.max_length],
         "prompts": [config.tuning.prompts, *(tree["prompt"][name] for name in names)],
         "trainer": [config.trainer.precision, config.trainer.device],
         "seed": config.seed if config.model.path == "config:" else None,  # draws the weights
@@ -63,28 +68,54 @@ def shared_settings(config: RunConfig) -> str:
     return json.dumps(shared, sort_keys=True, default=str)
 
 
+@dataclass
+class _Group:
+    """Jobs that are trained together: their numbers, what they have in common, and what tells them apart."""
+
+    jobs: list[int]
+    shared: str
+    task: str
+    runs: set[str]
+
+    def take(self, other: _Group, together: int) -> bool:
+        """Take the jobs of another group, if they fit; equal jobs do not: the second finds the run finished."""
+        if self.shared != other.shared or len(self.jobs) + len(other.jobs) > together or self.runs & other.runs:
+            return False
+        self.jobs += other.jobs
+        self.runs |= other.runs
+        return True
+
+
 def choose_groups(jobs: Mapping[int, RunConfig | None], together: int) -> tuple[list[list[int]], dict[str, list[int]]]:
-    """Groups of at most `together` jobs, in order of their first ones, and which jobs are alone for what reason."""
-    groups: list[list[int]] = []
-    open_groups: dict[str, list[tuple[list[int], set[str]]]] = {}
+    """Groups of at most `together` jobs, in order of their first ones, and which jobs are alone for what reason.
+
+    Jobs of one task, whose texts are of similar length, go together before jobs of several.
+    """
+    alone: list[list[int]] = []
     reasons: dict[str, list[int]] = {}
+    single: list[_Group] = []
     for number, config in jobs.items():
         reason = None if config is None else why_alone(config)
         if config is None or reason is not None:
-            groups.append([number])
+            alone.append([number])
             if reason is not None:
                 reasons.setdefault(reason, []).append(number)
             continue
-        run, known = run_hash(config, "", ""), open_groups.setdefault(shared_settings(config), [])
-        for members, runs in known:
-            if len(members) < together and run not in runs:  # equal jobs are one run: the second finds it finished
-                members.append(number)
-                runs.add(run)
-                break
-        else:
-            groups.append([number])
-            known.append((groups[-1], {run}))
-    lonely = [known[0][0][0] for known in open_groups.values() if len(known) == len(known[0][0]) == 1]
-    if lonely and len(open_groups) > 1:
+        task = json.dumps(decisive(config)["task"], sort_keys=True, default=str)
+        single.append(_Group([number], shared_settings(config), task, {run_hash(config, "", "")}))
+    of_tasks = _join(single, together, lambda one, other: one.task == other.task)
+    groups = _join(of_tasks, together, lambda one, other: True)
+    alike = Counter(one.shared for one in single)
+    lonely = [one.jobs[0] for one in single if alike[one.shared] == 1]
+    if lonely and len(alike) > 1:
         reasons[NO_OTHER] = sorted(lonely)
-    return groups, reasons
+    return sorted([*alone, *(sorted(group.jobs) for group in groups)]), reasons
+
+
+def _join(groups: Sequence[_Group], together: int, fits: Callable[[_Group, _Group], bool]) -> list[_Group]:
+    """Put each group into the first before it that takes it."""
+    joined: list[_Group] = []
+    for group in groups:
+        if not any(fits(one, group) and one.take(group, together) for one in joined):
+            joined.append(group)
+    return joined

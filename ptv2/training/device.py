@@ -111,6 +111,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or has_no_memory(error)
 
 
+def empty_cache() -> None:
+    """Give a GPU's free memory back to it, so that it can be cut into other pieces."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def naming_memory(config: TrainerConfig) -> Iterator[None]:
     """Turn memory that runs out into a `TrainingError` that names the settings it depends on."""

@@ -22,6 +22,7 @@ from ptv2.models.attention import LayerPrompts
 from ptv2.models.backbones import Backbone, load_backbone, with_pooler_of
 from ptv2.models.build import PromptedModel
 from ptv2.models.together import JointPass, Rows, why_alone
+from ptv2.training.device import empty_cache
 from ptv2.training.state import random_state, restore_random_state
 from ptv2.training.stop import StopRequest
 
@@ -50,14 +51,16 @@ class Member:
         self.model: PromptedModel
         self.accelerator: Accelerator
         self.random: dict[str, Tensor] | None = None
+        self.name: str | None = None  # of the run; None: not in the group
         self._work = work
         self._turn, self._done = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)  # ends with the process on a second Ctrl-C
 
-    def join(self, model: PromptedModel, accelerator: Accelerator) -> None:
-        """Let `model`, which is to be trained, use the backbone together with the others."""
+    def join(self, model: PromptedModel, accelerator: Accelerator, name: str = "") -> None:
+        """Let `model`, which is to be trained as the run `name`, use the backbone together with the others."""
         if self.group.reason is None:
             self.group.joined += 1
+            self.name = name
             self.group.device = accelerator.device.type
             if not self.group.in_turn:
                 self.model, self.accelerator = model, accelerator
@@ -128,6 +131,7 @@ class Group:
         self._size = 0
         self._backbone: Backbone | None = None
         self._passes: dict[JointPass, list[Member]] = {}
+        self._members: list[Member] = []
 
     def backbone(self, config: RunConfig) -> Backbone | None:
         """The backbone of all, with the pooler that `config` alone would have; None: load another one."""
@@ -152,13 +156,18 @@ class Group:
         """The trainings that share the backbone; in turn, nobody knows which of the later ones are finished."""
         return self._size if self.in_turn else self.joined
 
+    @property
+    def names(self) -> list[str]:
+        """The runs whose rows go through the backbone in one pass; empty where one follows the other."""
+        return [] if self.in_turn else [member.name for member in self._members if member.name is not None]
+
     def run(self, works: Sequence[Callable[[], None]]) -> None:
         """Run all to their ends. A signal to stop is heeded by each training itself.
 
         Raises:
             BaseException: what ended one of `works`, which catch what shall not end the others.
         """
-        members = [Member(self, work) for work in works]
+        members = self._members = [Member(self, work) for work in works]
         self._size = len(works)
         with StopRequest():
             if "cpu" in SEPARATE and not torch.accelerator.is_available():
@@ -187,6 +196,16 @@ class Group:
         """Make one pass; where it fails, two with half the members each, so that who is at fault fails alone."""
         if not members:
             return
+        if self._make_pass(members):
+            return
+        # Not while the error is handled, which holds the memory that the failed pass took.
+        empty_cache()
+        half = len(members) // 2
+        self._go_forward(members[:half])
+        self._go_forward(members[half:])
+
+    def _make_pass(self, members: list[Member]) -> bool:
+        """Make one pass for members; false: it failed, and nobody was told, since there are several."""
         first = members[0]
         assert first.random is not None
         restore_random_state(first.random)  # dropout inside the backbone draws from the first member's
@@ -195,17 +214,15 @@ class Group:
                 rows = [member.rows for member in members if member.rows is not None]
                 done = JointPass(first.model.backbone, rows, first.model.config.pad_token_id)
         except Exception as error:
-            if len(members) == 1:
-                first.error = error
-                return
-            half = len(members) // 2
-            self._go_forward(members[:half])
-            self._go_forward(members[half:])
-            return
+            if len(members) > 1:
+                return False
+            first.error = error
+            return True
         first.random = random_state()
         self._passes[done] = members
         for member, hidden in zip(members, done.hidden, strict=True):
             member.hidden = hidden
+        return True
 
     def _go_back(self) -> None:
         for done, members in self._passes.items():

@@ -25,7 +25,7 @@ from ptv2.errors import Interrupted, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trained_by_name
 from ptv2.run_folders.metrics_log import MetricsLog
 from ptv2.training import state
-from ptv2.training.device import is_out_of_memory
+from ptv2.training.device import empty_cache, is_out_of_memory
 from ptv2.training.finite import FiniteCheck
 from ptv2.training.losses import UnreadLosses
 from ptv2.training.monitor import Monitor
@@ -171,8 +171,10 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                state.restore_random_state(before)
                 self._halve(error)
+            # Not above, where the error still holds what the failed pass had made.
+            empty_cache()
+            state.restore_random_state(before)
 
     def _accumulate(self, batch: list[int]) -> Tensor:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -219,8 +221,6 @@ class Trainer:
                 f"trainer.accumulation={self.at.accumulation}, trainer.precision={self.config.precision}); {GO_ON}"
             ) from error
         self.at.accumulation *= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         self.monitor.note(f"step {self.at.step + 1}: {failure}; accumulation is now {self.at.accumulation}")
 
     # Evaluation

@@ -25,7 +25,7 @@ from commandline import (
 )
 
 from ptv2.config.schema import RunConfig
-from ptv2.sweeps.fusing import choose_groups
+from ptv2.sweeps.fusing import NO_OTHER, choose_groups
 from ptv2.sweeps.job import SEPARATOR, TOGETHER
 
 FUSED = ("-m", "hydra/launcher=fused")
@@ -98,6 +98,8 @@ def test_different_seeds_and_lengths(data: Path, backbone: Path, tmp_path: Path)
     assert {result["steps"] for result in results} == {54}
     assert {result["runtime"]["together"] for result in results} == {4}
     assert all(any("together with 3 other jobs" in note for note in result["notes"]) for result in results)
+    names = {result["name"] for result in results}
+    assert all(set(result["runtime"]["together_with"]) == names - {result["name"]} for result in results)
     assert "alone" not in done.err
 
 
@@ -129,6 +131,15 @@ def test_heads(task: str, method: str, backbone: Path, tmp_path: Path) -> None:
     same_numbers(tmp_path / "alone", tmp_path / "fused")
 
 
+def test_tasks_with_other_labels_go_together(backbone: Path, tmp_path: Path) -> None:
+    """Heads of other sizes, and texts of other lengths."""
+    words = ["train", "task=mini-entities,mini-roles", "model=tiny", f"model.path={backbone}", *OFF, "optim.lr=0.01"]
+    words += ["trainer.max_steps=20", "trainer.evaluate_every=20", "trainer.batch_size=8", "data.limit.train=60"]
+    both([*words, "data.limit.dev=16", "data.limit.test=8"], tmp_path)
+    same_numbers(tmp_path / "alone", tmp_path / "fused")
+    assert [result_of(folder)["runtime"]["together"] for folder in runs(tmp_path / "fused").values()] == [2, 2]
+
+
 @pytest.mark.parametrize("before", [one_pass, own_passes])
 def test_one_fails_and_one_stops_early(before: Callable[[], None], data: Path, backbone: Path, tmp_path: Path) -> None:
     words = words_of(data, backbone, "optim.lr=0.01,1e29,0.02", "trainer.epochs=6", "trainer.patience=1", "seed=1")
@@ -147,6 +158,7 @@ def test_on_a_cpu_the_numbers_are_the_same_with_dropout_too(data: Path, backbone
         assert numbers(folder) == numbers(tmp_path / "fused" / name)
     results = [result_of(folder) for folder in runs(tmp_path / "fused").values()]
     assert [result["runtime"]["together"] for result in results] == [2] * 4
+    assert not any("together_with" in result["runtime"] for result in results)
 
 
 @pytest.mark.parametrize(("number", "before"), [(signal.SIGKILL, one_pass), (signal.SIGTERM, own_passes)])
@@ -259,6 +271,14 @@ def test_groups() -> None:
     )
     for alone in ({"model.compile": True}, {"track": ["tensorboard"]}, {"model.gradient_checkpointing": True}):
         assert groups(8, {"seed": 1}, alone, alone, {"seed": 2})[0] == [[0, 3], [1], [2]]
+
+
+def test_jobs_of_one_task_go_together_before_those_of_several() -> None:
+    tasks = [{"task.name": name, "seed": seed} for seed in (1, 2, 3) for name in ("a", "b")]
+    assert groups(2, *tasks)[0] == [[0, 2], [1, 3], [4, 5]]
+    assert groups(8, *tasks)[0] == [[0, 1, 2, 3, 4, 5]]
+    for other in ({"task.max_length": 7}, {"trainer.precision": "bf16"}, {"method": "prompt-tuning"}):
+        assert groups(8, {"seed": 1}, {"seed": 2}, other) == ([[0, 1], [2]], {NO_OTHER: [2]})
 
 
 def test_random_weights_of_other_seeds_are_other_backbones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ptv2.data.batches import epoch_batches
 from ptv2.errors import ConfigError, TrainingError
 from ptv2.models.build import PromptedModel, trainable_parameters
 from ptv2.training import state
+from ptv2.training import trainer as trainer_module
 from ptv2.training.optim import learning_rate_factor
 from ptv2.training.trainer import Trainer
 
@@ -275,6 +277,25 @@ def test_halving_ends_like_accumulation_by_hand(tmp_path: Path, monkeypatch: pyt
     Memory(0, monkeypatch)  # nothing is left to halve
     with pytest.raises(TrainingError, match="out of memory with 1 examples a pass"):
         make_trainer(tmp_path / "nothing", halve_on_oom=True, **settings).fit()
+
+
+def test_a_failed_pass_is_gone_before_a_smaller_one_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before the cache of a GPU is emptied, which frees nothing of what an error still holds."""
+    original = PromptedModel.forward
+    failed: list[weakref.ref[Tensor]] = []
+    left: list[bool] = []
+
+    def forward(model: PromptedModel, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        found = original(model, batch)
+        if len(batch["input_ids"]) > 2:
+            failed.append(weakref.ref(found["scores"]))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return found
+
+    monkeypatch.setattr(PromptedModel, "forward", forward)
+    monkeypatch.setattr(trainer_module, "empty_cache", lambda: left.append(failed[-1]() is not None))
+    make_trainer(tmp_path, batch_size=8, eval_batch_size=2, max_steps=1, halve_on_oom=True).fit()
+    assert left == [False, False]
 
 
 def test_there_is_something_to_learn(tmp_path: Path) -> None:
