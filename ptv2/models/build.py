@@ -366,7 +366,8 @@ def _initial_tokens(prompt: PromptConfig, model: ModelConfig, backbone: Backbone
 
 
 def _vocabulary_values(backbone: Backbone, token_ids: Tensor, layers: tuple[int, ...], form: str) -> Tensor:
+    embeddings = backbone.model.get_input_embeddings()  # type: ignore[operator]
+    token_ids = token_ids.to(embeddings.weight.device)  # where a quantized backbone is already
     if layers:
         return vocabulary_prompts(backbone.model, backbone.shape, token_ids, layers, form)
-    embeddings = backbone.model.get_input_embeddings()  # type: ignore[operator]
     return embeddings(token_ids).detach()

@@ -30,6 +30,7 @@ from ptv2.models.attention import LayerPrompts, eager_attention, projections, wi
 from ptv2.models.build import HeadSpec, build_model
 from ptv2.models.families import FAMILIES
 from ptv2.models.prompts import DeepPrompts
+from ptv2.training.transfer import send
 
 FAMILY_NAMES = sorted(FAMILY_CONFIGS)
 # Families whose attention is one of our registered functions, so that a test can put its own in their place.
@@ -299,3 +300,27 @@ def test_distributed_data_parallel_gives_the_same_gradients(tmp_path: Path) -> N
     assert gradients(model).keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(gradients(model)[name], gradient, atol=1e-6, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_the_mask_is_extended_once_a_pass(family: str, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in every layer: layers share it. An encoder without padding has none."""
+    model = tiny_model(family)
+    batch = tiny_batch(pad=model.config.pad_token_id or 0)
+    if not padded:
+        batch["attention_mask"] = torch.ones_like(batch["attention_mask"])
+        batch = send(batch, torch.device("cpu"))
+    made = []
+    original = LayerPrompts.extend_mask
+
+    def extend(prompts: LayerPrompts, *inputs: Any) -> Any:
+        result = original(prompts, *inputs)
+        made.append(None if result is None else prompts._mask)
+        return result
+
+    monkeypatch.setattr(LayerPrompts, "extend_mask", extend)
+    model(batch)
+    assert len(made) == LAYERS > 1
+    assert all(mask is made[0] for mask in made)
+    assert (made[0] is None) == (family == "bert" and not padded)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commandline import (
@@ -107,6 +109,57 @@ def test_two_processes_answer_as_one(tmp_path: Path) -> None:
         texts = [[row["prediction_text"] for row in predictions(folder, split)] for folder in (one, two)]
         assert texts[0] == texts[1]
         assert result_of(one)[split] == result_of(two)[split]
+
+
+collectives: list[str] = []
+of_turns: list[int] = []
+
+
+def count_collectives() -> None:
+    """Note every collective that Python begins (DDP's gradients are reduced below it) in each turn of the loop."""
+    import torch.distributed as processes
+
+    from ptv2.training.trainer import Trainer
+
+    def counted(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*words: Any, **options: Any) -> Any:
+            collectives.append(name)
+            return original(*words, **options)
+
+        return call
+
+    for name in ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "barrier", "reduce", "gather"):
+        setattr(processes, name, counted(name, getattr(processes, name)))
+    between, step = Trainer._between_steps, Trainer._train_step
+
+    def watched_between(trainer: Trainer) -> None:
+        collectives.clear()
+        between(trainer)
+        of_turns.append(len(collectives))
+
+    def watched_step(trainer: Trainer) -> None:
+        collectives.clear()  # an evaluation comes before, and asks as often as it needs
+        step(trainer)
+        of_turns[-1] += len(collectives)
+
+    Trainer._between_steps, Trainer._train_step = watched_between, watched_step  # type: ignore[method-assign]
+
+
+def tell_collectives() -> None:
+    print("collectives", *of_turns)
+
+
+def test_two_processes_ask_each_other_once_a_step_at_most(data: Path, tmp_path: Path) -> None:
+    """Besides the gradients: every tenth step sums the losses, and the next one begins with the question to stop."""
+    words = train_words(data, tmp_path / "out", *SETTINGS, "trainer.max_steps=25", "trainer.batch_size=8")
+    done = ended(start_two(words, tmp_path, before=count_collectives, after=tell_collectives))
+    assert [each.code for each in done] == [0, 0], done[0].err
+    for each in done:
+        (line,) = [line for line in each.out.splitlines() if line.startswith("collectives")]
+        counts = [int(word) for word in line.split()[1:]]
+        assert len(counts) == 26  # and the end
+        assert max(counts) == 1
+        assert 4 <= sum(counts) <= 6
 
 
 def losses(folder: Path) -> list[float]:
