@@ -22,8 +22,7 @@ from tiny import (
 
 from ptv2.errors import ConfigError, ModelError
 from ptv2.models.attention import projections
-from ptv2.models.backbones import load_backbone
-from ptv2.models.build import HeadSpec, _vocabulary_values, build_model
+from ptv2.models.build import HeadSpec, build_model
 from ptv2.models.families import FAMILIES
 from ptv2.models.prompts import DeepPrompts, ShallowPrompts, choose_layers
 
@@ -214,13 +213,3 @@ def test_hidden_vectors_go_through_the_layers_own_maps() -> None:
                 flat.prompts.prompt[layer, which] = rows.view(4, HEADS, -1).transpose(0, 1)  # type: ignore[union-attr,index]
     batch = tiny_batch()
     torch.testing.assert_close(flat(batch)["scores"], hidden(batch)["scores"], atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("layers", [(), (0, 1)])
-def test_real_tokens_are_read_where_the_backbone_is(layers: tuple[int, ...]) -> None:
-    """A quantized backbone is on its GPU when the prompts are made; here it is on a device without contents."""
-    backbone = load_backbone(run_config({**FAMILY_CONFIGS["bert"], "model_type": "bert"}).model, 1)
-    backbone.model.to("meta")
-    values = _vocabulary_values(backbone, torch.arange(5, 9), layers, "key-value")
-    assert values.device.type == "meta"
-    assert values.shape[:2] == ((2, 2) if layers else (4, HIDDEN))

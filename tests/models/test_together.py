@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from device_reads import Reads
+from one_device import ELSEWHERE, OneDevice
 from tiny import FAMILY_CONFIGS, LAYERS, NO_HIDDEN_DROPOUT, VOCABULARY, enlarge, run_config
 from torch import Tensor
 
@@ -155,3 +156,55 @@ def test_adapters_of_ours_stay_alone() -> None:
     reasons = {name: why_alone(family) for name, family in FAMILIES.items()}
     assert {name for name, reason in reasons.items() if reason} == {"deberta", "deberta-v2", "glm-2021", "mpnet"}
     assert "qwen9 numbers positions" in str(why_alone(family_of("qwen9")))
+
+
+class Caught(Exception):  # noqa: N818 - it is none
+    """What a model handed to the backbone of all."""
+
+
+class Catch:
+    """Keeps what is handed in, and stops there."""
+
+    def forward(self, inputs: dict[str, Any], prompts: LayerPrompts | None) -> Tensor:
+        raise Caught(Rows(inputs, prompts))
+
+    def backward(self) -> None:
+        """Nothing waits."""
+
+
+METHODS: list[tuple[str, dict[str, Any]]] = [
+    ("p-tuning-v2", {"init": "vocabulary"}),
+    ("p-tuning-v2", {"init": "normal", "reparameterization": "mlp"}),
+    ("prompt-tuning", {"init": "vocabulary"}),
+    ("head-only", {}),
+]
+# Deep prompts from tokens need a map for keys and one for values.
+ON_GPU = [
+    (family, *case) for family in TOGETHER for case in METHODS if case != METHODS[0] or not FAMILIES[family].fused
+]
+
+
+@pytest.mark.parametrize(("family", "method", "prompt"), ON_GPU)
+def test_the_second_model_is_built_on_a_backbone_that_is_on_the_gpu(
+    family: str, method: str, prompt: dict[str, Any]
+) -> None:
+    """The first one has put it there before; nothing then mixes the GPU and the CPU."""
+    sizes = {**FAMILY_CONFIGS[family], "model_type": family}
+    options = {"hidden_dropout": None} if family in NO_HIDDEN_DROPOUT else {}
+    backbone = load_backbone(run_config(sizes, **options).model, 3)
+    backbone.model.to(ELSEWHERE)
+    handed = []
+    with OneDevice():
+        for seed, length in enumerate(LENGTHS):
+            config = run_config(sizes, method, {**prompt, "length": length}, seed=seed, **options)
+            model = build_model(config, HEAD, backbone=with_pooler_of(backbone, seed)).to(ELSEWHERE).train()
+            model.together = Catch()
+            inputs = batch(2 + seed, 6 + seed, bool(seed), model.config.pad_token_id)
+            with pytest.raises(Caught) as caught:
+                model({name: tensor.to(ELSEWHERE) for name, tensor in inputs.items()})
+            handed.append(caught.value.args[0])
+        done = JointPass(model.backbone, handed, model.config.pad_token_id)
+        for states in done.hidden:
+            states.grad = torch.empty_like(states)
+        done.backward()
+    assert {states.device for states in done.hidden} == {ELSEWHERE}
