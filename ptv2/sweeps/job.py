@@ -86,6 +86,8 @@ def train_together(words: Sequence[str]) -> int:
     ended: list[outcomes.Outcome] = []
 
     def work(number: int) -> None:
+        if any(outcome.signal is not None for outcome in ended):
+            return
         outcome = _outcome(lambda: make_run(configs[number]), number, jobs[number])
         if outcome.state == "failed":
             tell(f"{error_start(number)}{outcome.message}")

@@ -20,8 +20,8 @@ class StopRequest:
     """While entered, the first SIGINT and the first SIGTERM only set `signal`; a second of its kind acts as usual.
 
     One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
-    SIGUSR1 and SIGUSR2 set it too, however often they come. In another thread, which Python allows no handlers, it is
-    the request that the main thread got.
+    SIGUSR1 and SIGUSR2 set it too, however often they come. What an outer one got, or in another thread, which Python
+    allows no handlers, that of the main thread, counts as well.
     """
 
     _of_main: ClassVar[StopRequest | None] = None
@@ -34,12 +34,11 @@ class StopRequest:
     @property
     def signal(self) -> int | None:
         """The signal that came; None: no request."""
-        return self._signal if self._outer is None else self._outer.signal
+        return self._signal or (None if self._outer is None else self._outer.signal)
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is not threading.main_thread():
-            self._outer = StopRequest._of_main
-        else:
+        self._outer = StopRequest._of_main
+        if threading.current_thread() is threading.main_thread():
             StopRequest._of_main = self
             for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
                 self._before[number] = signal.signal(number, self._request)
@@ -47,7 +46,7 @@ class StopRequest:
 
     def __exit__(self, *details: object) -> None:
         if StopRequest._of_main is self:
-            StopRequest._of_main = None
+            StopRequest._of_main = self._outer
         for number in list(self._before):
             self._restore(number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,52 @@ def test_goes_on_after_a_kill(
     assert (max(resumed), sum(resumed) >= begun) == (1, True)
 
 
+def stop_before_the_second_training(number: int) -> None:
+    """Send a signal while the second job reads its data."""
+    from ptv2.experiment import train
+
+    original, begun = train.encode_data, []
+
+    def encode(*words: Any, **options: Any) -> Any:
+        begun.append(True)
+        if len(begun) == 2:
+            os.kill(os.getpid(), number)
+        return original(*words, **options)
+
+    train.encode_data = encode
+
+
+def terminate() -> None:
+    stop_before_the_second_training(signal.SIGTERM)
+
+
+def terminate_in_one_pass() -> None:
+    one_pass()
+    terminate()
+
+
+def press_ctrl_c() -> None:
+    stop_before_the_second_training(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "finished"), [(terminate, 143, 1), (press_ctrl_c, 130, 1), (terminate_in_one_pass, 143, 0)]
+)
+def test_a_signal_between_two_trainings_is_heeded(
+    before: Callable[[], None], code: int, finished: int, data: Path, backbone: Path, tmp_path: Path
+) -> None:
+    """By the next one, which would have its own ear for signals otherwise; the jobs after it are not begun."""
+    words = [*words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=2", "seed=1,2,3"), f"out={tmp_path / 'out'}"]
+    done = run([*words, *FUSED], tmp_path, before=before)
+    assert done.code == code, done.err
+    assert len(runs(tmp_path / "out")) == finished
+    states = [json.loads(path.read_text())["state"] for path in (tmp_path / "out").glob("*/status.json")]
+    assert states.count("finished") == finished
+    assert "interrupted" in states
+    assert run([*words, *FUSED], tmp_path).code == 0
+    assert len(runs(tmp_path / "out")) == 3
+
+
 def steps(path: Path) -> int:
     return int(path.stem.partition("-")[2])
 
@@ -209,6 +256,31 @@ def as_launched(words: list[str]) -> list[str]:
 def as_reproduced(words: list[str]) -> list[str]:
     first, *settings = words
     return [first, TOGETHER, *settings, SEPARATOR, *settings, "seed=1"]
+
+
+def stop_in_the_first_training() -> None:
+    from ptv2.training.trainer import Trainer
+
+    original = Trainer._train_step
+
+    def step(trainer: Trainer) -> None:
+        original(trainer)
+        if trainer.at.step == 3:
+            Trainer._train_step = original  # type: ignore[method-assign]
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Trainer._train_step = step  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("command", [as_launched, as_reproduced])
+def test_after_a_signal_no_further_job_is_begun(
+    command: Callable[[list[str]], list[str]], data: Path, backbone: Path, tmp_path: Path
+) -> None:
+    words = [*words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=2"), f"out={tmp_path / 'out'}"]
+    done = run(command(words), tmp_path, before=stop_in_the_first_training)
+    assert done.code == 143, done.err
+    assert "stopped at step 3 of 12; the same command goes on from there" in done.error
+    assert len([*(tmp_path / "out").glob("classification-*")]) == 1
 
 
 @pytest.mark.parametrize("command", [as_launched, as_reproduced])
