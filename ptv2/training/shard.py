@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -22,6 +23,8 @@ from ptv2.errors import ConfigError
 from ptv2.models.backbones import layers
 from ptv2.models.build import PromptedModel
 
+FIRST_TORCH = "2.7"  # whose `fully_shard` can leave parameters whole
+
 
 def build_spread(build: Callable[[], PromptedModel], shard: bool, accelerator: Accelerator) -> PromptedModel:
     """The model that `build` makes; with `shard` its backbone is spread over the processes, a part on each's device.
@@ -29,10 +32,15 @@ def build_spread(build: Callable[[], PromptedModel], shard: bool, accelerator: A
     A machine's processes build one after another, so that its memory need not hold several whole checkpoints at once.
 
     Raises:
-        ConfigError: one process, or a backbone that is trained as a whole or quantized.
+        ConfigError: one process, a backbone that is trained as a whole or quantized, or an older torch than it takes.
     """
     if not shard:
         return build()
+    if torch.__version__ < FIRST_TORCH:  # a TorchVersion, which compares as versions do
+        raise ConfigError(
+            f"trainer.shard=true needs torch {FIRST_TORCH} or later, and this is {torch.__version__}; expected "
+            "trainer.shard=false, or a newer torch"
+        )
     if accelerator.num_processes == 1:
         raise ConfigError(
             "trainer.shard=true spreads the backbone over processes, and there is one; "

@@ -8,8 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from accelerate import Accelerator
 from commandline import (
     TIMEOUT,
     ended,
@@ -20,9 +22,11 @@ from commandline import (
     start_two,
     train_words,
 )
+from torch.torch_version import TorchVersion
 
-from ptv2.errors import ModelError
-from ptv2.training.shard import in_turn
+from ptv2.errors import ConfigError, ModelError
+from ptv2.training import shard
+from ptv2.training.shard import build_spread, in_turn
 
 # 70 examples in batches of 23, 40 dev examples in batches of 16: the processes have unequal numbers of batches.
 SETTINGS = (
@@ -123,3 +127,15 @@ def test_one_process_has_nobody_to_share_with(data: Path, tmp_path: Path) -> Non
     done = run(train_words(data, tmp_path / "out", "trainer.shard=true"), tmp_path)
     assert done.code == 2
     assert "trainer.shard=true spreads the backbone over processes, and there is one" in done.error
+
+
+@pytest.mark.parametrize(("version", "takes"), [("2.6.0+cu124", False), ("2.7.0", True), ("2.13.0+cpu", True)])
+def test_a_torch_that_cannot_leave_parameters_whole_is_refused_before_anything_is_built(
+    version: str, takes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard.torch, "__version__", TorchVersion(version))
+    accelerator = cast(Accelerator, SimpleNamespace(num_processes=1))
+    with pytest.raises(ConfigError) as refusal:
+        build_spread(pytest.fail, True, accelerator)
+    expected = "and there is one" if takes else f"needs torch 2.7 or later, and this is {version}"
+    assert expected in str(refusal.value)
