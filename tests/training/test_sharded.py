@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import torch
 from accelerate import Accelerator
 from commandline import (
     TIMEOUT,
@@ -28,6 +29,8 @@ from ptv2.errors import ConfigError, ModelError
 from ptv2.training import shard
 from ptv2.training.shard import build_spread, in_turn
 
+takes_shards = pytest.mark.skipif(torch.__version__ < shard.FIRST_TORCH, reason="trainer.shard needs a newer torch")
+
 # 70 examples in batches of 23, 40 dev examples in batches of 16: the processes have unequal numbers of batches.
 SETTINGS = (
     "+model.config.initializer_range=0.3",
@@ -38,6 +41,7 @@ SETTINGS = (
 )
 
 
+@takes_shards
 @pytest.mark.parametrize(
     "settings",
     [
@@ -123,6 +127,7 @@ def test_the_processes_of_a_machine_load_one_after_another(machines: list[int]) 
     assert most == [1] * len(machines)
 
 
+@takes_shards
 def test_one_process_has_nobody_to_share_with(data: Path, tmp_path: Path) -> None:
     done = run(train_words(data, tmp_path / "out", "trainer.shard=true"), tmp_path)
     assert done.code == 2
