@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -150,6 +151,62 @@ def test_one_fails_and_one_stops_early(before: Callable[[], None], data: Path, b
     assert "finite" in done.out + done.err
     states = {json.loads(path.read_text())["state"] for path in (tmp_path / "fused").glob("*/status.json")}
     assert states == {"finished", "failed"}
+
+
+def prune_the_second_trial() -> None:
+    from ptv2.errors import Pruned
+    from ptv2.sweeps.pruning import TrialMonitor
+
+    original = TrialMonitor.evaluated
+
+    def evaluated(monitor: TrialMonitor, *words: Any, **options: Any) -> None:
+        original(monitor, *words, **options)
+        if monitor._storage.get_trial(monitor._trial).number == 1:
+            raise Pruned("ended; no result")
+
+    one_pass()
+    TrialMonitor.evaluated = evaluated  # type: ignore[method-assign]
+
+
+def test_a_pruned_trial_leaves_the_others(data: Path, backbone: Path, tmp_path: Path) -> None:
+    """Each trial reports its own scores, though their turns change within an epoch."""
+    pytest.importorskip("optuna")
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.trials=3", "optim.lr=tag(log,interval(1e-3,1e-1))", "seed=1"]
+    search += ["hydra/sweeper/pruner=none", "trainer.epochs=3", f"out={tmp_path / 'out'}", *FUSED]
+    done = run([*words_of(data, backbone), *search], tmp_path, before=prune_the_second_trial)
+    assert done.code == 0, done.err
+    results = [result_of(folder) for folder in runs(tmp_path / "out").values()]
+    assert [result["evaluations"] for result in results] == [3, 3]
+    assert [result["runtime"]["together"] for result in results] == [3, 3]
+    states = [json.loads(path.read_text())["state"] for path in (tmp_path / "out").glob("*/status.json")]
+    assert sorted(states) == ["finished", "finished", "pruned"]
+    again = run([*words_of(data, backbone), *search], tmp_path, before=prune_the_second_trial)
+    assert (again.code, len(runs(tmp_path / "out"))) == (0, 2), "no trial is left"
+
+
+def fill_the_disk_once() -> None:
+    """Let the second file of best weights find no room."""
+    from ptv2.training import state
+
+    original, written = state.save_best, []
+
+    def save(folder: Path, *words: Any) -> None:
+        written.append(folder)
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+        original(folder, *words)
+
+    one_pass()
+    state.save_best = save
+
+
+def test_a_full_disk_ends_the_job_that_met_it(data: Path, backbone: Path, tmp_path: Path) -> None:
+    words = [*words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=2", "seed=1,2,3"), f"out={tmp_path / 'out'}"]
+    done = run([*words, *FUSED], tmp_path, before=fill_the_disk_once)
+    assert (done.code, len(runs(tmp_path / "out"))) == (1, 2)
+    assert done.out.count("No space left on device") == 1
+    assert run([*words, *FUSED], tmp_path).code == 0
+    assert len(runs(tmp_path / "out")) == 3
 
 
 def test_on_a_cpu_the_numbers_are_the_same_with_dropout_too(data: Path, backbone: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from trainers import make_trainer, random_examples
 
 from ptv2.config.schema import OptimConfig
 from ptv2.data.encode import TextSet
+from ptv2.data.mixture import HEAD
 from ptv2.data.tokens import Tokens
 from ptv2.errors import ModelError, TrainingError
 from ptv2.models.build import HeadSpec, PromptedModel
@@ -90,6 +91,13 @@ def test_a_batch_without_padding_scores_the_same_without_its_mask(family: str, m
     assert "attention_mask" not in sent
     assert "attention_mask" in send(batch, torch.device("cpu"))
     torch.testing.assert_close(model(sent)["scores"], model(whole)["scores"], atol=1e-6, rtol=1e-6)
+
+
+def test_the_number_of_a_head_stays_where_it_is_read() -> None:
+    """A step on several tasks asks for it; on the device it would wait."""
+    batch = {**tiny_batch(), HEAD: torch.tensor(1)}
+    sent = send(batch, torch.device("meta"))
+    assert {name for name, tensor in sent.items() if tensor.device.type == "cpu"} == {HEAD}
 
 
 @pytest.fixture
