@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> int:
     raised: list[Exception] = []
 
     def job(config: DictConfig) -> outcomes.Outcome | None:
+        if any(isinstance(error, Interrupted) for error in raised):  # by a signal between two jobs
+            return None
         try:
             return run_job(config)
         except Exception as error:

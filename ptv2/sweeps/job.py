@@ -60,10 +60,10 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
         changed = [word for word in overrides if word not in sys.argv]  # the user knows the others
         tell(Text.assemble((name, "bold"), f"  {' '.join(changed or overrides)}"))
     outcome = _outcome(lambda: _run(config, overrides), number, overrides)
+    outcomes.remember([outcome])
     gc.collect()  # a failed run's traceback may refer to itself, and thereby to the backbone
     if outcome.state in ("failed", "pruned"):
         tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
-    outcomes.remember([outcome])
     return outcome
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -338,6 +341,25 @@ def test_after_a_signal_no_further_job_is_begun(
     assert done.code == 143, done.err
     assert "stopped at step 3 of 12; the same command goes on from there" in done.error
     assert len([*(tmp_path / "out").glob("classification-*")]) == 1
+
+
+def terminate_after_the_first_job() -> None:
+    from ptv2.sweeps import job
+
+    def collect() -> None:
+        job.gc = gc  # type: ignore[attr-defined]
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    job.gc = SimpleNamespace(collect=collect)  # type: ignore[attr-defined]
+
+
+def test_a_signal_after_a_job_ends_the_sweep(data: Path, backbone: Path, tmp_path: Path) -> None:
+    """Hydra notes the exception as that job's and would go on with the next; what has finished is shown."""
+    words = [*words_of(data, backbone, "optim.lr=0.01", "trainer.epochs=1", "seed=1,2,3"), f"out={tmp_path / 'out'}"]
+    done = run([*words, "-m"], tmp_path, before=terminate_after_the_first_job)
+    assert done.code == 143, done.err
+    assert len([*(tmp_path / "out").glob("classification-*")]) == 1
+    assert re.findall(r"^[0-9] .*?(\w+)  dev", done.out, re.MULTILINE) == ["finished"]
 
 
 @pytest.mark.parametrize("command", [as_launched, as_reproduced])
