@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 # Two workers with a thread each are faster than one with two on what the tests do.
 WORKERS ?= 2
 
-# The extras that the targets below need, and the torch that every environment gets. Where the usual package index has
-# only a CUDA build of it (Linux: several GB), name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL.
+# The extras that the targets below need, and the torch that every environment gets; make test-oldest TORCH=2.6.0 takes
+# the oldest one. Where the usual package index has only a CUDA build of it (Linux: several GB), name PyTorch's index of
+# CPU builds in PIP_EXTRA_INDEX_URL.
 EXTRAS := dev,joblib
 comma  := ,
 TORCH  ?= $(shell sed -n 's/^torch==//p' constraints.txt)
