@@ -1,6 +1,6 @@
-"""Print `figure=changes` of several tasks as one Markdown table: a row for each change, a column for each task.
+"""Print a figure of several tasks as one Markdown table: a row for each value of each series, a column for each task.
 
-    python scripts/changes.py results/figures/changes-TASK-MODEL.csv ...
+    python scripts/changes.py results/figures/FIGURE-TASK-MODEL.csv ...
 
 Scores are means over seeds. The mean over tasks, which may choose a default for all of them, and its difference to the
 first row are taken where every task has a score.
@@ -21,8 +21,10 @@ def table(points: Sequence[Point]) -> Iterator[str]:
     """The lines of the table; lines across the figures, such as fine-tuning, come last."""
     tasks = list(dict.fromkeys(point.task for point in points))
     scores: dict[str, dict[str, list[float]]] = {}
+    several = len({point.series for point in points if point.x}) > 1
     for point in sorted(points, key=lambda point: not point.x):
-        scores.setdefault(point.x or point.series, {}).setdefault(point.task, []).append(point.value)
+        name = ", ".join(filter(None, (point.series, point.x))) if several else point.x or point.series
+        scores.setdefault(name, {}).setdefault(point.task, []).append(point.value)
     means = {name: {task: fmean(values) for task, values in of.items()} for name, of in scores.items()}
     over_tasks = {name: fmean(of.values()) for name, of in means.items() if len(of) == len(tasks)}
     first = next(iter(means))
@@ -39,7 +41,7 @@ def table(points: Sequence[Point]) -> Iterator[str]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path, help="CSV files that ptv2 reproduce figure=changes wrote")
+    parser.add_argument("files", nargs="+", type=Path, help="CSV files that ptv2 reproduce figure=NAME wrote")
     print("\n".join(table([point for path in parser.parse_args().files for point in read_points(path)])))
 
 

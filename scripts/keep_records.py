@@ -7,7 +7,7 @@ table reads, with a checksum of its own. Then RECORDS/TASK.md is written for eve
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
-`figure=changes` and `figure=batches` (figures/ there), which try many settings of one method.
+`figure=changes`, `batches` and `epochs` (figures/ there), which try many settings of one method.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ptv2.config.methods import BASELINE
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
+from ptv2.report.formats import count_of
 from ptv2.report.plots import Level
 from ptv2.report.points import read_points
 from ptv2.report.shares import shares_of, write_shares
@@ -36,7 +37,7 @@ from ptv2.run_folders.record import Result
 
 ROOT = Path(__file__).parents[1]
 METHODS = 3  # fewest of a task in the figure of shares
-STUDIES = ("batches", "changes")  # figures that try many settings of one method
+STUDIES = ("batches", "changes", "epochs")  # figures that try many settings of one method
 UNREAD = ("labels", "longest")  # keys of `data` that no table reads
 
 
@@ -90,7 +91,11 @@ def read_records(folder: Path) -> list[Result]:
 def page(task: str, results: list[Result]) -> str:
     """The tables of a task's records: a section for each set that all have scores on."""
     splits = [split for split in ("dev", "test", "test-brown") if all(split in r.splits for r in results)]
-    lines = [f"# Records of {task}", "", f"Made by `make results` from the {len(results)} records in `{task}/`."]
+    lines = [
+        f"# Records of {task}",
+        "",
+        f"Made by `make results` from {count_of(len(results), 'record')} in `{task}/`.",
+    ]
     for split in splits:
         lines += ["", f"## {split}", "", tables.markdown(tables.rows(results, split), split).rstrip("\n")]
     return "\n".join(lines) + "\n"

@@ -108,7 +108,7 @@ def test_rows_that_are_described_alike_say_what_differs() -> None:
         for seed, decay in ((1, 0.0), (2, 0.01))
     )
     tuned = result("fine-tuning", 1, 80.0, config={"optim": {"weight_decay": 0.01}})
-    usual = "P 20, lr 0.02, 10 epochs, batch 8"
+    usual = "P 20, lr 0.02, 20 epochs, batch 8"
     table = tables.rows([plain, decayed, tuned])
     assert [row.settings for row in table] == [
         "lr 0.0002, 10 epochs",

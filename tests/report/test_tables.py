@@ -100,7 +100,7 @@ def test_methods_come_in_the_order_of_the_paper(results: list[Result]) -> None:
 
 def test_settings_are_told() -> None:
     deep = result("p-tuning-v2", 1, 70.0, config={"prompt": {"layers": "last-1", "form": "hidden"}})
-    assert cell([deep], "p-tuning-v2")["settings"] == "P 20, lr 0.02, 10 epochs, last-1, hidden, batch 8"
+    assert cell([deep], "p-tuning-v2")["settings"] == "P 20, lr 0.02, 20 epochs, last-1, hidden, batch 8"
     assert cell([result("fine-tuning", 1, 70.0)], "fine-tuning")["settings"] == "lr 0.0002, 10 epochs"
     # Shallow prompts have no dropout, but may have an MLP.
     prompt = {"dropout": 0.0, "form": "hidden", "reparameterization": "mlp"}
@@ -108,7 +108,7 @@ def test_settings_are_told() -> None:
     assert cell([apart], "prompt-tuning")["settings"] == "P 20, lr 0.005, 10 epochs, mlp, head lr 0.001"
     more = {"prompt": {"positions": "unshifted", "init": "vocabulary", "dropout": 0.0}, "trainer": {"batch_size": 16}}
     far = result("p-tuning-v2", 1, 70.0, config={**more, "model": {"hidden_dropout": 0.2}})
-    told = "P 20, lr 0.02, 10 epochs, unshifted, vocabulary init, prompt dropout 0, dropout 0.2, batch 16"
+    told = "P 20, lr 0.02, 20 epochs, unshifted, vocabulary init, prompt dropout 0, dropout 0.2, batch 16"
     assert cell([far], "p-tuning-v2")["settings"] == told
 
 

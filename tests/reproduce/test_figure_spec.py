@@ -74,7 +74,18 @@ def test_an_unknown_figure_is_answered_with_the_known_ones() -> None:
 
 def test_every_shipped_figure_is_one_that_trains() -> None:
     names = sorted(paths.choices("figure"))
-    assert names == ["batches", "changes", "depth", "dropout", "head", "initialisation", "learning", "length", "scale"]
+    assert names == [
+        "batches",
+        "changes",
+        "depth",
+        "dropout",
+        "epochs",
+        "head",
+        "initialisation",
+        "learning",
+        "length",
+        "scale",
+    ]
     runs = 0
     for name in names:
         spec = read_figure(name)

@@ -65,3 +65,18 @@ def test_changes_of_several_tasks_are_one_table(tmp_path: Path) -> None:
         ["batch 8", "73.0", "58.5", "65.8", "+5.8"],
         ["fine-tuning", "80.0", "", "", ""],
     ]
+
+
+def test_values_of_two_series_are_rows_of_their_own(tmp_path: Path) -> None:
+    lines = [
+        "task,model,split,metric,series,x,seed,value,trained,trained_percent,run",
+        *(
+            f"sick,m,dev,f1,{series},{x},1,{score},1,1,r"
+            for series, x, score in (("a", 10, 70), ("a", 20, 72), ("b", 10, 75))
+        ),
+    ]
+    (tmp_path / "sick.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = [sys.executable, "scripts/changes.py", str(tmp_path / "sick.csv")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [line.strip("|").split("|")[0].strip() for line in done.stdout.splitlines()[2:]]
+    assert names == ["a, 10", "a, 20", "b, 10"]
