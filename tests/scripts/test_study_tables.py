@@ -22,9 +22,9 @@ def test_the_page_of_defaults_has_the_tables_of_its_command() -> None:
     assert done.stdout in page
 
 
-@pytest.mark.parametrize("figure", ["batches", "changes"])
-def test_the_page_of_defaults_has_the_table_of_its_figures(figure: str) -> None:
-    files = [f"results/figures/{figure}-{task}-minilm.csv" for task in ("sick", "sst2", "conll04")]
+@pytest.mark.parametrize(("figure", "more"), [("batches", []), ("changes", []), ("epochs", ["up_ewt"])])
+def test_the_page_of_defaults_has_the_table_of_its_figures(figure: str, more: list[str]) -> None:
+    files = [f"results/figures/{figure}-{task}-minilm.csv" for task in ("sick", "sst2", "conll04", *more)]
     command = [sys.executable, "scripts/changes.py", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     page = (ROOT / "results" / "defaults.md").read_text(encoding="utf-8")
