@@ -35,7 +35,8 @@ def build_spread(build: Callable[[], PromptedModel], shard: bool, accelerator: A
         ConfigError: one process, a backbone that is trained as a whole or quantized, or an older torch than it takes.
     """
     if not shard:
-        return build()
+        with in_turn(accelerator):
+            return build()
     if torch.__version__ < FIRST_TORCH:  # a TorchVersion, which compares as versions do
         raise ConfigError(
             f"trainer.shard=true needs torch {FIRST_TORCH} or later, and this is {torch.__version__}; expected "

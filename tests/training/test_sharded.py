@@ -26,8 +26,9 @@ from commandline import (
 from torch.torch_version import TorchVersion
 
 from ptv2.errors import ConfigError, ModelError
+from ptv2.models.build import PromptedModel
 from ptv2.training import shard
-from ptv2.training.shard import build_spread, in_turn
+from ptv2.training.shard import build_spread
 
 takes_shards = pytest.mark.skipif(torch.__version__ < shard.FIRST_TORCH, reason="trainer.shard needs a newer torch")
 
@@ -108,14 +109,18 @@ def test_the_processes_of_a_machine_load_one_after_another(machines: list[int]) 
         accelerator = SimpleNamespace(
             local_process_index=index, num_processes=sum(machines), wait_for_everyone=together.wait
         )
+
+        def build() -> PromptedModel:
+            loading[machine] += 1
+            most[machine] = max(most[machine], loading[machine])
+            time.sleep(0.05)
+            loading[machine] -= 1
+            if index == 0:
+                raise ModelError("cannot be loaded")
+            return cast(PromptedModel, None)
+
         try:
-            with in_turn(accelerator):  # type: ignore[arg-type]
-                loading[machine] += 1
-                most[machine] = max(most[machine], loading[machine])
-                time.sleep(0.05)
-                loading[machine] -= 1
-                if index == 0:
-                    raise ModelError("cannot be loaded")
+            build_spread(build, False, cast(Accelerator, accelerator))
         except ModelError:
             return "failed"
         return "loaded"
