@@ -19,7 +19,7 @@ usage: ptv2 COMMAND ...
   ptv2 train                               made-up task and small backbone, both
                                            embedded, with p-tuning-v2
   ptv2 train task=rte model=roberta-large  data and backbone from the hub
-  ptv2 train task=rte data.source=files data.dir=D    the official files
+  ptv2 train task=rte data.dir=DIR         the official files
   ptv2 train task=classification data.dir=D task.text=COLUMN task.label=COLUMN
                                            train.csv and dev.csv of your own
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m

@@ -183,7 +183,7 @@ def go_offline(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["task=rte", "model=tiny"], ["aps/super_glue@", "HF_HUB_OFFLINE is set", "data.source=files data.dir=DIR"]),
+        (["task=rte", "model=tiny"], ["aps/super_glue@", "HF_HUB_OFFLINE is set", "data.dir=DIR"]),
         (
             ["task=classification", "data.dir=DATA", "model=bert-base-cased"],
             ["google-bert/bert-base-cased: ", "model.path=FOLDER", "model=minilm"],

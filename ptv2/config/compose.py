@@ -173,7 +173,18 @@ def _to_tree(config: DictConfig) -> dict[str, Any]:
         raise explain(error) from error
     assert isinstance(composed, dict)
     _check_texts(composed)
+    _read_files_of_a_folder(composed, config)
     return {str(key): value for key, value in composed.items() if key != "ours"}
+
+
+def _read_files_of_a_folder(tree: dict[Any, Any], config: DictConfig) -> None:
+    """Make files the source where `data.dir` names a folder, the task reads files and no source was chosen."""
+    data, task = tree.get("data"), tree.get("task")
+    if not isinstance(data, dict) or not isinstance(task, dict) or data.get("dir") is None:
+        return
+    unchosen = OmegaConf.to_container(config["data"], resolve=False)["source"] == "${task.source}"  # as in config.yaml
+    if unchosen and isinstance(sources := task.get("sources"), dict) and sources.get("files") is not None:
+        data["source"] = "files"
 
 
 def _check_texts(value: Any, above: str = "") -> None:

@@ -18,7 +18,7 @@ ptv2 train: train and evaluate one run, or a sweep of runs (-m)
 
   ptv2 train                                 the embedded default
   ptv2 train task=rte model=roberta-large    data and backbone from the hub
-  ptv2 train task=rte data.source=files data.dir=DIR    the official files
+  ptv2 train task=rte data.dir=DIR           the official files
   ptv2 train task=classification data.dir=DIR task.text=COLUMN task.label=COLUMN
                                              train.csv and dev.csv of your own
   ptv2 train task=boolq method=fine-tuning,p-tuning-v2 seed=1,2,3 -m

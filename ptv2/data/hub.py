@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 NAMED = 12  # files listed in a message
 ROWS = 1000  # that are read at once
-OTHER_SOURCES = "or use local files (data.source=files data.dir=DIR) or a made-up task (task=mini-inference)"
+OTHER_SOURCES = "or use local files (data.dir=DIR) or a made-up task (task=mini-inference)"
 
 
 def load_hub(source: HubSource, split: Split, cache_dir: str | Path | None = None) -> tuple[Iterator[Record], str]:

@@ -43,6 +43,14 @@ def convert(path: Path) -> str:
     return ""
 
 
+def holder_of(base: Path, folder: str) -> Path | None:
+    """The folder that holds `folder` where `base` does not: the one above if `base` is it, or the only one below."""
+    if base.name == folder:
+        return base.parent
+    holders = [one for one in base.iterdir() if (one / folder).is_dir()]
+    return holders[0] if len(holders) == 1 else None
+
+
 def suggest(below: Path, source: FilesSource, missing: Sequence[Split]) -> str:
     """Name what in a folder may be the files of `missing` splits, and the setting that takes it; empty if nothing may.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ptv2.config.task_schema import FilesSource, Split
 from ptv2.data.json_rows import read_json_lines, read_json_rows
-from ptv2.data.near import OTHERS, convert, suggest
+from ptv2.data.near import OTHERS, convert, holder_of, suggest
 from ptv2.data.parquet import read_parquet
 from ptv2.data.shards import SHARD, ShardFinder, SplitFiles, set_name
 from ptv2.data.tables import read_csv, read_tsv
@@ -54,7 +54,7 @@ def find_files(
         )
     below = base / source.folder
     if not below.is_dir():
-        here = f"; data.dir is the folder that holds it: {base.parent}" if base.name == source.folder else ""
+        here = f"; data.dir is the folder that holds it: {holder}" if (holder := holder_of(base, source.folder)) else ""
         raise DataError(f"{base}: expected the folder {source.folder}{here}; found: {_listing(base)}")
     found: dict[Split, SplitFiles] = {}
     finder = ShardFinder()

@@ -192,6 +192,15 @@ def test_a_source_that_a_task_has_not() -> None:
     assert "data.dir=DIR" in fault("task=rte", "data.source=files")
 
 
+def test_a_folder_alone_makes_its_files_the_source() -> None:
+    """Unless a source is chosen, with the same run and so the same name as when it is files."""
+    folder = "data.dir=/x"
+    assert compose(["task=rte", folder]) == compose(["task=rte", folder, "data.source=files"])
+    assert compose(["task=rte"]).data.source == "hub"
+    assert fault("task=rte", folder, "data.source=hub").startswith("data.dir is set but data.source=hub; expected")
+    assert fault("task=rte", "data.dir=''").startswith("data.dir")
+
+
 def test_every_fault_is_reported_not_only_the_first() -> None:
     message = fault("prompt.length=-1", "optim.lr=0", "seed=-1", "+task.foo=1")
     assert [part.partition("=")[0] for part in message.split("; ") if "=" in part] == [

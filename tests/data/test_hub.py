@@ -204,7 +204,7 @@ def test_offline_reads_the_cache_and_asks_nobody(online: dict[str, Any], server:
     answers = ask(server.url, cache, (PAIRS, "train"), (converted, "train"), (fresh, "train"), HF_HUB_OFFLINE="1")
     assert answers[:2] == [online["train"], online["converted"]]
     assert "HF_HUB_OFFLINE is set" in answers[2]
-    assert "data.source=files" in answers[2]
+    assert "data.dir=DIR" in answers[2]
     assert server.requests[before:] == []
 
 
@@ -217,7 +217,7 @@ def test_unreachable_reads_the_cache_or_says_so(online: dict[str, Any], cache: P
     for message in (missing, part):
         assert nobody in message
         assert "not reachable" in message
-        assert "data.source=files data.dir=DIR" in message
+        assert "data.dir=DIR" in message
         assert "\n" not in message
 
 

@@ -317,10 +317,15 @@ def test_files_by_other_names_are_found_for_the_message(names: list[str], hint: 
 
 
 def test_the_folder_of_a_task_itself_and_a_table_by_another_name(tmp_path: Path) -> None:
-    release(tmp_path, "train.jsonl", "val.jsonl")
-    told = f"expected the folder Task; data.dir is the folder that holds it: {tmp_path}; found: "
-    with pytest.raises(DataError, match=re.escape(told)):
-        find_files(SOURCE, str(tmp_path / "Task"))
+    (holder := tmp_path / "above" / "holder").mkdir(parents=True)
+    release(holder, "train.jsonl", "val.jsonl")
+    told = f"expected the folder Task; data.dir is the folder that holds it: {holder}; found: "
+    for named in (holder / "Task", holder.parent):
+        with pytest.raises(DataError, match=re.escape(told)):
+            find_files(SOURCE, str(named))
+    (holder.parent / "other" / "Task").mkdir(parents=True)
+    with pytest.raises(DataError, match="expected the folder Task; found: "):  # which of the two is not known
+        find_files(SOURCE, str(holder.parent))
     told = "a.txt: unknown format '.txt'; known: .csv, .json, .jsonl, .parquet, .tsv"
     assert fault(tmp_path / "a.txt", "a b\tc\n").endswith(
         f"{told}; a table with tabs is read where its name ends in .tsv: a.tsv"
