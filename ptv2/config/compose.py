@@ -182,8 +182,9 @@ def _read_files_of_a_folder(tree: dict[Any, Any], config: DictConfig) -> None:
     data, task = tree.get("data"), tree.get("task")
     if not isinstance(data, dict) or not isinstance(task, dict) or data.get("dir") is None:
         return
-    unchosen = OmegaConf.to_container(config["data"], resolve=False)["source"] == "${task.source}"  # as in config.yaml
-    if unchosen and isinstance(sources := task.get("sources"), dict) and sources.get("files") is not None:
+    written = OmegaConf.to_container(config["data"], resolve=False)
+    is_chosen = not isinstance(written, dict) or written.get("source") != "${task.source}"  # as in config.yaml
+    if not is_chosen and isinstance(sources := task.get("sources"), dict) and sources.get("files") is not None:
         data["source"] = "files"
 
 
