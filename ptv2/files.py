@@ -180,10 +180,21 @@ def cache_folder() -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # the standard says to ignore relative ones
         return Path(base) / "ptv2"
+    home = home_folder()
+    return home and home / ".cache" / "ptv2"
+
+
+def home_folder() -> Path | None:
+    """Return the user's home; None without one, as for a number of a user that the system does not know."""
     try:
-        return Path.home() / ".cache" / "ptv2"
+        return Path.home()
     except RuntimeError:
         return None
+
+
+def from_home(path: str | Path) -> Path:
+    """Put the user's home for a `~` that begins a path; `~name` of nobody stays, where pathlib would fail."""
+    return Path(os.path.expanduser(path))
 
 
 def _umask() -> int:

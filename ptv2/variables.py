@@ -35,8 +35,12 @@ def check_variables() -> None:
     """Refuse values that would make libraries fail, or go to the network, and unset what is empty.
 
     Raises:
-        ConfigError: with the variable, its value and what was expected.
+        ConfigError: with the variable, its value and what was expected; or the current folder was deleted.
     """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ConfigError(f"the current folder: {error.strerror}; it was deleted or moved, `cd` to another") from error
     for name, value in list(os.environ.items()):
         others = (*PROCESSES, "MASTER_ADDR", "OMP_NUM_THREADS", VERBOSITY)
         if not value.strip() and (name.startswith(PREFIXES) or name in others):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from commandline import finish, numbers, only_run, python, run, train_words, write_sentences
+
+from ptv2.run_folders.sharing import shareable_text
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,9 @@ ROWS = "expected a file whose name ends in .csv, .json, .jsonl, .parquet, .tsv"
         ("best task=classification --write HERE/a-file", "--write: HERE/a-file is a file; expected a folder"),
         ("report --figures HERE/a-file", "--figures: HERE/a-file is a file; expected a folder"),
         ("import HERE/a-file", "argument adapter: HERE/a-file is a file; expected a folder"),
+        ("plan task=classification data.dir=./~nosuchuser/x", "data.dir: no folder ~nosuchuser/x"),
+        ("plan task=classification data.dir=~nosuchuser/x", "data.dir: no folder ~nosuchuser/x"),
+        ("reproduce table=2 data=~nosuchuser/x", "data: no folder ~nosuchuser/x"),
         ("best task=a model=b task=c", "task=a and task=c: expected one of them"),
         ("best task=a model=b --rows 0", "--rows: 0: expected a whole number from 1 on"),
         ("best task=a model=b --least-seeds -1", "--least-seeds: -1: expected a whole number from 1 on"),
@@ -110,6 +117,23 @@ def test_a_variable_that_cannot_be_used_is_named(variables: dict[str, str], mess
     done = run(train_words(write_sentences(tmp_path / "data"), tmp_path / "runs"), tmp_path, environment=variables)
     assert (done.code, done.out) == (2, "")
     assert done.error.startswith(message)
+
+
+def leave_a_folder_that_is_gone() -> None:
+    gone = tempfile.mkdtemp()
+    os.chdir(gone)
+    os.rmdir(gone)
+
+
+def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
+    done = run(["list", "tasks"], tmp_path, before=leave_a_folder_that_is_gone)
+    assert (done.code, done.error.partition(";")[0]) == (2, "the current folder: No such file or directory")
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that was started with a number of a user that it does not know."""
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
+    assert shareable_text("/somewhere/else: no such file") == "/somewhere/else: no such file"
 
 
 def test_a_screen_without_columns_shows_what_any_other_does(trained: Path, tmp_path: Path) -> None:

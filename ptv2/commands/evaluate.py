@@ -15,6 +15,7 @@ from ptv2.console.output import out, tell
 from ptv2.data.sources import open_source, open_split
 from ptv2.errors import ConfigError, DataError, enumerate_some
 from ptv2.experiment.open import open_trained, trained_task
+from ptv2.files import from_home
 from ptv2.report.classes import describe_classes
 from ptv2.run_folders.record import Result, read_result
 
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 def check_own_data(folder: Path, config: RunConfig) -> None:
     """Raise `DataError` where the folder of the run's data is not to be seen from here."""
-    if config.data.dir is not None and not Path(config.data.dir).expanduser().exists():
+    if config.data.dir is not None and not from_home(config.data.dir).exists():
         raise DataError(
             f"{folder.name}: no folder {config.data.dir}, where its data were; --data-dir DIR says where they are now"
         )

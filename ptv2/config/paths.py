@@ -15,6 +15,7 @@ import yaml
 
 from ptv2.config.own_files import check_files
 from ptv2.errors import ConfigError, first_line
+from ptv2.files import from_home
 
 if TYPE_CHECKING:
     from hydra.conf import RuntimeConf
@@ -67,7 +68,7 @@ def own_folders(config_dir: str | None = None) -> list[Path]:
     """
     places = [("--config-dir", Path(config_dir))] if config_dir is not None else []
     if given := os.environ.get(VARIABLE, "").strip():
-        places.append((VARIABLE, Path(given).expanduser()))
+        places.append((VARIABLE, from_home(given)))
     elif os.path.exists(folder := _of_user()):  # not Path.exists, which fails where a home cannot be entered
         places.append(("", folder))
     distinct: dict[Path, Path] = {}

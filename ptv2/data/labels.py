@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,8 @@ from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
 
 # More classes than any classification task has; with more the field is probably free text.
 MOST_LABELS = 1000
+# How data sets and programs (R, pandas, Excel, SQL, Python) write that there is none, in these capitals.
+NO_LABEL = ("-", "NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None")
 _FRACTION = re.compile(r"(-?(?:0|[1-9]\d*))\.(\d*?)0*")
 # Other spellings of a truth value; YAML also reads `no` and `yes` as one.
 _TRUTH = {"false": "0", "true": "1", "0": "false", "1": "true"}
@@ -144,9 +147,9 @@ def spell_truth(names: Sequence[Any], records: Iterable[Record], field: str) -> 
 
 
 def _are_measured(names: Sequence[str], records: int) -> bool:
-    """Whether labels are numbers that were measured, and no classes: with fractions, and hardly one twice."""
+    """Whether labels are numbers that were measured, and no classes: with fractions (0.5 or 0,5), hardly one twice."""
     try:
-        fractions = sum(not float(name).is_integer() for name in names)
+        fractions = sum(not float(name.replace(",", ".")).is_integer() for name in names)
     except (ValueError, OverflowError):  # a word
         return False
     return 2 * fractions > len(names) and (len(names) > 20 or (len(names) > 5 and 2 * len(names) > records))
@@ -166,11 +169,11 @@ def is_hidden(value: Any) -> bool:
 
 
 def absent_labels(counts: dict[str, int]) -> str | None:
-    """Warn of a label that often stands for none: `-` (SNLI), or a rare -1 beside 0, 1, ...; None if there is none."""
+    """Warn of a label that often stands for none: `-` (SNLI), `NA` (R), a rare -1 beside 0, 1, ...; else None."""
     others = sorted(counts.keys() - {"-1"})
     is_rare = counts.get("-1", 0) * 20 < sum(counts.values())
-    if "-" in counts:
-        label = "-"
+    if found := next((name for name in NO_LABEL if name in counts), None):
+        label = found
     elif "-1" in counts and is_rare and others == sorted(map(str, range(len(others)))):
         label = "-1"
     else:
@@ -181,12 +184,23 @@ def absent_labels(counts: dict[str, int]) -> str | None:
 
 
 def similar_labels(names: Iterable[str]) -> str | None:
-    """Warn of labels that differ in capitals, blanks or Unicode forms only; None if there are none."""
+    """Warn of labels that differ in capitals, blanks, Unicode forms, or as numbers in spelling only; else None."""
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+        alike.setdefault(_folded(name), []).append(name)
     doubles = [" and ".join(map(quote, same)) for same in alike.values() if len(same) > 1]
     return f"labels that may be two spellings of one: {enumerate_some(doubles)}" if doubles else None
+
+
+def _folded(name: str) -> str:
+    """What spellings of one label have in common; of a number (01, 1e0, +1) its value, where that is exact."""
+    seen = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    try:
+        if len(seen) <= 20:  # with Decimal's 28 digits
+            return str(Decimal(seen).normalize() + 0)
+    except ArithmeticError:  # a word
+        pass
+    return " ".join(seen.casefold().split())
 
 
 def _plain(value: Any) -> str:

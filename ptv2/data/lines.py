@@ -28,6 +28,17 @@ WIDE = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 
+# Files of other kinds under the name of a text file, by their first bytes.
+OTHER_KINDS = {
+    b"PK\3\4": "a zip file, as Excel's are; save it as CSV there, or unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save it as CSV there",
+    b"\x1f\x8b": "a packed file; `gunzip -c OLD > NEW` unpacks it",
+    b"BZh": "a packed file; `bunzip2 -c OLD > NEW` unpacks it",
+    b"\xfd7zXZ": "a packed file; `unxz -c OLD > NEW` unpacks it",
+    b"\x28\xb5\x2f\xfd": "a packed file; `unzstd -c OLD > NEW` unpacks it",
+    b"PAR1": "a Parquet file; its name has to end in .parquet",
+}
+
 
 def read_text(path: Path) -> str:
     """Read the whole text of a UTF-8 file, without a byte order mark.
@@ -96,6 +107,8 @@ def _read_pieces(path: Path) -> Iterator[str]:
             for data in iter(partial(file.read, PIECE), b""):
                 if start == 0 and is_lfs_pointer(data):
                     raise DataError(f"{path}: {LFS_POINTER}")
+                if start == 0 and (kind := _other_kind(data)):
+                    raise _faulty(path, 0, f", found {kind}")
                 if start == 0 and (wide := _wide_encoding(data)):
                     raise _faulty(path, 0, f", found {wide}; `iconv -f {wide} -t UTF-8 FILE` converts it")
                 if 0 in data:
@@ -161,6 +174,13 @@ def check_widths(rows: list[Row]) -> None:
             raise DataError(
                 f"{row.where}: expected {width} columns as in the sentence's first line, found {len(row.cells)}"
             )
+
+
+def _other_kind(data: bytes) -> str:
+    """Recognize a file that is no text by its first bytes; else empty. Plain text may begin with such letters too."""
+    if data.isascii() and 0 not in data and not data.startswith(b"PK\3\4"):
+        return ""
+    return next((kind for start, kind in OTHER_KINDS.items() if data.startswith(start)), "")
 
 
 def _wide_encoding(data: bytes) -> str:

@@ -91,7 +91,8 @@ def _candidate(entries: Sequence[Path], split: Split, below: Path) -> str | None
     others = "|".join(word for name, word in WORDS.items() if name != split)
     for entry in entries:
         name, path = entry.name, entry.relative_to(below).with_name(set_name(entry.name)).as_posix()
-        is_named = re.search(WORDS[split], name) and not re.search(others, name) and PLAIN.fullmatch(path)
+        words = name.lower()
+        is_named = re.search(WORDS[split], words) and not re.search(others, words) and PLAIN.fullmatch(path)
         if is_named and os.path.isfile(entry) and (entry.suffix == ".txt" or not convert(entry)):
             return path
     return None

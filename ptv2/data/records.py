@@ -15,6 +15,7 @@ from ptv2.data.parquet import read_parquet
 from ptv2.data.shards import SHARD, ShardFinder, SplitFiles, set_name
 from ptv2.data.tables import read_csv, read_tsv
 from ptv2.errors import DataError, enumerate_some, shorten
+from ptv2.files import from_home
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def find_files(
     for name in (source.folder, *(name for names in source.files.values() for name in names)):
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"task.sources.files: '{shorten(name)}'; expected names of files below data.dir")
-    base = Path(folder).expanduser()
+    base = from_home(folder)
     if not base.is_dir():
         raise DataError(
             f"data.dir: {'a file, expected the folder that holds it:' if base.exists() else 'no folder'} {base}"

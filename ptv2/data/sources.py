@@ -20,6 +20,7 @@ from ptv2.data.records import Record, find_files, fingerprint
 from ptv2.data.shards import SplitFiles
 from ptv2.data.split import choose_shots, split_records, take_fold
 from ptv2.errors import DataError
+from ptv2.files import from_home
 
 ORDER: tuple[Split, ...] = get_args(Split)
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -138,7 +139,7 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
         if changed := [path for path in {**before, **after} if before.get(path) != after.get(path)]:
             raise DataError(f"{changed[0]}: the file changed while it was read; the same command reads it again")
 
-    base = Path(config.data.dir).expanduser()
+    base = from_home(config.data.dir)
     named: dict[str, str] = {split: found.place.relative_to(base).as_posix() for split, found in files.items()}
     provenance: dict[str, str] = {split: str(found.place) for split, found in files.items()}
     digest = fingerprint(files)

@@ -113,6 +113,10 @@ def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
     header = _names(next(rows, []))
     if not any(header) and not any(line.strip() for line in read_lines_with_ends(path)):
         raise DataError(f"{path}: the file is empty; expected a header line that names the fields")
+    if header and header[0].lower().startswith("sep="):
+        raise DataError(
+            f"{path}:1: expected the header line, found {quote(header[0])}, which Excel alone reads; delete it"
+        )
     if not any(header) or len(set(header)) != len(header):
         names = enumerate_some(map(repr, header)) or "nothing"
         raise DataError(f"{path}:1: expected a header line with distinct field names, found {names}; {NO_HEADER}")

@@ -35,8 +35,8 @@ UNTYPED = "SPAN"  # the type of spans whose tags have no type
 BILOU = {"L": "E", "U": "S", "M": "I", "W": "S"}  # and BMES, BMEWO
 PREFIXED = {f"{prefix}-" for prefix in ("B", "I", "E", "S", *BILOU)}
 BARE = {"B", "I", "O", "E", "S", "L", "U"}
-# B_PER, B:PER, PER-B, PER_B: a prefix behind another sign, or at the end
-ODD_PREFIX = re.compile(r"[BIESLUMW][_:./|](?P<behind>.+)|(?P<before>.+)[-_:./|][BIESLUMW]")
+# B_PER, B:PER, PER-B, PER_B, b-per: a prefix behind another sign, at the end, or in small letters
+ODD_PREFIX = re.compile(r"(?:[BIESLUMW][_:./|]|[bieslumw]-)(?P<behind>.+)|(?P<before>.+)[-_:./|][BIESLUMW]")
 
 
 def with_types(tags: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, shorten, unknown
+from ptv2.files import from_home
 
 SHARES = ("family", "table")
 LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
@@ -171,7 +172,7 @@ def _parse_share(key: str, value: str) -> str:
 
 
 def _parse_folder(key: str, value: str) -> Path:
-    path = Path(_parse_text(key, value)).expanduser()
+    path = from_home(_parse_text(key, value))
     if key == "data" and not path.is_dir():
         raise ConfigError(f"data: no folder {path}")
     return path

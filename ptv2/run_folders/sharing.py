@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ptv2.files import home_folder
+
 # Settings that hold a path on this machine; fingerprints identify data and weights.
 PATHS = {"out", "dir", "path"}
 # An absolute path in a sentence, if its first folders exist: "/people/person" is a label.
@@ -39,8 +41,8 @@ def without_paths(value: Any) -> Any:
 
 def shareable_text(text: str) -> str:
     """Remove absolute paths of this machine and the name of the home folder from a message."""
-    for folder in (Path.cwd(), Path.home()):
-        if len(folder.parts) > 1:
+    for folder in (Path.cwd(), home_folder()):
+        if folder is not None and len(folder.parts) > 1:
             text = text.replace(f"{folder}/", "")
     return _ABSOLUTE.sub(lambda match: _shareable_match(match.group()), text)
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptv2.config.task_schema import TaggingConfig, TaskConfig
+from ptv2.data.labels import similar_labels
 from ptv2.data.records import Record
 from ptv2.data.summary import Summary
 from ptv2.data.tags import (
+    PREFIXED,
     UNTYPED,
     Scheme,
     TagPairs,
@@ -27,7 +29,7 @@ from ptv2.data.tags import (
     with_types,
 )
 from ptv2.data.words import IGNORED, TaggedSet, encode_words
-from ptv2.errors import DataError, unknown_in_data
+from ptv2.errors import DataError, quote, unknown_in_data
 from ptv2.tasks.tag_fields import given_tags, has_words, hint_at_setting, read_words, tag_field, tag_names
 from ptv2.tasks.task import MetricInput, Prediction, Predictions, Task, count_by_split, in_percent
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 BLANK = "a blank word"
 MENDED = "spans that began with I- and now begin with B-"
+MANY_WORDS = 1000
+LONG = f"sentences of more than {MANY_WORDS} words (in a file of columns an empty line ends a sentence)"
 WordsItem = tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...] | None]  # place, words, suffix, tag numbers
 # The published code writes this between the sentence and its predicate, for every tokenizer (FINDINGS 26).
 PUBLISHED_SEPARATOR = "[SEP]"
@@ -97,7 +101,7 @@ class Tag(Task[Sentence, TaggedSet]):
         tags = record.fields.get(tag_field(record, self.config))
         if not isinstance(tags, list) or tags == record.fields.get("tokens"):
             return False
-        return self.scheme != "io" or not self.types or any(tag in self.types for tag in map(str, tags))
+        return self.scheme != "io" or not self.types or any({tag, tag[2:]} & {*self.types} for tag in map(str, tags))
 
     def guesses(self) -> list[str]:
         """Scheme and fields, where the settings leave them open."""
@@ -180,14 +184,16 @@ class Tag(Task[Sentence, TaggedSet]):
         return {"conlleval.txt" if has_gold else "columns.txt": text}
 
     def oddities(self, example: Sentence) -> Iterator[str]:
-        """Blank words, and mended spans."""
+        """Blank words, mended spans, and a sentence that may be a whole file."""
         yield from (BLANK for word in example.words if not word.strip())
         yield from (MENDED for _ in range(example.mended))
+        if len(example.words) > MANY_WORDS:
+            yield LONG
 
     def notes(self, splits: Mapping[str, Summary]) -> list[str]:
-        """Count blank words, mended spans, and spans of types that were not in training."""
+        """Count what `oddities` found and spans of types that were not in training, and name types that look alike."""
         notes = []
-        for oddity, note in ((BLANK, "blank words, which nothing is read from"), (MENDED, MENDED)):
+        for oddity, note in ((BLANK, "blank words, which nothing is read from"), (MENDED, MENDED), (LONG, LONG)):
             if counts := count_by_split({name: split.oddities[oddity] for name, split in splits.items()}):
                 notes.append(f"{note}: {counts}")
         unseen: Counter[str] = Counter()
@@ -196,6 +202,8 @@ class Tag(Task[Sentence, TaggedSet]):
         if unseen:
             counts = ", ".join(f"{kind} {count}" for kind, count in sorted(unseen.items()))
             notes.append(f"spans of types that the training set lacks, which count as missed: {counts}")
+        if self.config.labels is None and (alike := similar_labels(self.types)):
+            notes.append(alike)
         return notes
 
     def state(self) -> dict[str, Any]:
@@ -229,6 +237,8 @@ class Tag(Task[Sentence, TaggedSet]):
                 self._guessed[f"tags are those of the field '{field}' (task.label sets it)"] = None
             if len(given) != len(words):
                 raise DataError(f"{record.where}: {len(given)} tags, expected one for each of its {len(words)} tokens")
+            if scheme == "io" and self.tagging.scheme == "auto":
+                self._check_bare(given, record.where)
             try:
                 tags = tuple(to_bio(given, scheme))
             except ValueError as error:
@@ -242,6 +252,17 @@ class Tag(Task[Sentence, TaggedSet]):
             raise DataError(f"{record.where}: expected 'predicate', the number of one of its {len(words)} tokens")
         name = fields.get("id", fields.get("idx", number))
         return Sentence(str(name), words, tags, predicate, fields.get("sentence"), mended, record.where)
+
+    def _check_bare(self, given: Sequence[str], where: str) -> None:
+        """Refuse `B-PER` where the training tags are bare types, `PER`: it would be another type, always missed."""
+        odd = next(
+            (tag for tag in given if tag not in self.types and tag[:2] in PREFIXED and tag[2:] in self.types), None
+        )
+        if odd is not None:
+            raise DataError(
+                f"{where}: expected types without a prefix, as in the training set, found {quote(odd)}; "
+                "write the tags of all files in one form (task.tagging.scheme=io would make it a type of its own)"
+            )
 
     def _counts(self, rows: Iterable[Sequence[str]]) -> dict[str, int]:
         counts = Counter(tag.removeprefix("B-") for tags in rows for tag in tags if not tag.startswith("I-"))

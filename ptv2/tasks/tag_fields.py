@@ -92,7 +92,7 @@ def hint_at_setting(record: Record, given: Sequence[str]) -> str:
     """Name the settings that may be meant where what was read is no tag; empty where it is one of another scheme."""
     if all(tag in BARE or "-" in tag for tag in given):
         return ""
-    bare = not any(tag[:2] in PREFIXED for tag in given)
+    bare = not any(tag[:2].upper() in PREFIXED for tag in given)
     scheme = "; task.tagging.scheme=io takes types without a prefix" if bare else ""
     if not _has_columns(record):
         return scheme

@@ -76,7 +76,7 @@ class Case:
     expected: str | dict[str, Any]  # what the one line has ({} is the folder), or what data.overview says of training
 
 
-def both(ending: str, text: str, dev: str | None = None, below: str = "") -> dict[str, str | bytes]:
+def both(ending: str, text: str | bytes, dev: str | None = None, below: str = "") -> dict[str, str | bytes]:
     second = "val" if below else "dev"
     return {f"{below}train{ending}": text, f"{below}{second}{ending}": text if dev is None else dev}
 
@@ -109,6 +109,33 @@ REFUSED = {
     ),
     "zero byte among tags": Case(
         NER, both(".txt", tagged("Il\0se/B-PER met/O")), "{}/train.txt:1: expected UTF-8 text"
+    ),
+    "Excel's line of the separator": Case(
+        OWN,
+        both(".csv", "sep=;\n" + table("up", "down", gap=";", head="text;label")),
+        "{}/train.csv:1: expected the head",
+    ),
+    "Excel's file by another name": Case(
+        OWN, both(".csv", b"PK\3\4\x14\0\6\0" + bytes(90)), "found a zip file, as Exc"
+    ),
+    "packed by another name": Case(
+        OWN, both(".jsonl", b"\x1f\x8b\x08\0"), "found a packed file; `gunzip -c OLD > NEW`"
+    ),
+    "Parquet by another name": Case(NER, both(".txt", b"PAR1\x15\0\x15"), "found a Parquet file; its name has to end"),
+    "numbers with decimal commas": Case(
+        OWN,
+        both(".tsv", table(*(f"0,{n}" for n in range(11, 41)), gap="\t", head="text\tlabel")),
+        "holds 30 different numbers with fractions",
+    ),
+    "prefixes in small letters": Case(
+        NER,
+        both(".txt", tagged("Ilse/b-per Berg/i-per met/O")),
+        "such as b-per and i-per have their prefix in an unknown",
+    ),
+    "prefixes where train has none": Case(
+        NER,
+        both(".txt", tagged("Ilse/PER met/O"), tagged("Ilse/O", "Otto/B-PER met/O")),
+        "{}/dev.txt:3: expected types without a prefix, as in the training set, found 'B-PER'; write the tags of all",
     ),
     "empty list of questions": Case(["task=squad", FILES], both(".json", "[]"), "{}/train.json: the file has no rec"),
     "no room for text": Case(
@@ -150,6 +177,27 @@ READ = {
         OWN,
         both(".jsonl", rated("caf\u00e9", "cafe\u0301", "Caf\u00e9", "b")),
         {"examples": 4, "notes": ["labels that may be two spellings of one: "]},
+    ),
+    "spellings of labels that look alike": Case(
+        OWN,
+        both(".jsonl", rated("1", "01", "1e0", "up", "up\u200b")),
+        {
+            "examples": 5,
+            "notes": ["labels that may be two spellings of one: '01' and '1' and '1e0', 'up' and 'up\\u200b'"],
+        },
+    ),
+    "labels that stand for none": Case(
+        OWN, both(".csv", table("up", "down", "NA")), {"examples": 3, "notes": ["label 'NA' is a class like others"]}
+    ),
+    "types that look alike": Case(
+        NER,
+        both(".txt", tagged("Ilse/B-PER met/O Otto/B-Per")),
+        {"examples": 1, "notes": ["labels that may be two spellings of one: 'PER' and 'Per'"]},
+    ),
+    "a file without empty lines": Case(
+        NER,
+        both(".txt", tagged("Ilse/B-PER met/O " * 501), PAIR),
+        {"examples": 1, "notes": ["sentences of more than 1000 words (in a file of columns an empty line ends a sent"]},
     ),
     "one idx of two records": Case(
         OWN,

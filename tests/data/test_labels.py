@@ -26,6 +26,9 @@ NOTE = "label '{}' is a class like others; if it means that there is none, take 
         ({"-1": 1, "1": 90}, None),
         ({"-2": 1, "-1": 1, "0": 50, "1": 50}, None),
         ({"no": 1, "yes": 50}, None),
+        ({"none": 20, "against": 50, "nan": 3}, None),  # a stance
+        ({"NA": 1, "yes": 50}, "NA"),
+        ({"None": 1, "yes": 50}, "None"),
         ({}, None),
     ],
 )

@@ -291,6 +291,7 @@ def test_missing_folders_and_files_are_told_with_what_is_there(tmp_path: Path) -
     [
         (["eng.train", "eng.testa", "eng.testb"], "{key}.train=[eng.train] {key}.dev=[eng.testa]; found: eng.testa,"),
         (["train.csv", "dev_matched.csv", "test.csv"], "; to read another: {key}.dev=[dev_matched.csv]; found: "),
+        (["Train.csv", "Dev.CSV"], "; to read another: {key}.train=[Train.csv] {key}.dev=[Dev.CSV]; found: "),
         (["x_train.jsonl", "validation of x.jsonl"], "; to read another: {key}.train=[x_train.jsonl]; found: "),
         (["train.jsonl", "test.jsonl"], "the training examples; found: test.jsonl, train.jsonl"),
         (["SST-2/train.csv", "RTE/a.csv"], "; in the folder SST-2: data.dir={folder}/SST-2; found: RTE, SST-2"),

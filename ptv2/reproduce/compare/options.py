@@ -15,6 +15,7 @@ from ptv2.config import paths
 from ptv2.config.methods import METHODS
 from ptv2.config.spelling import refuse_sweeps, spelled
 from ptv2.errors import ConfigError, unknown
+from ptv2.files import from_home
 from ptv2.reproduce.options import LAUNCHER, PARSERS, Options, split_words
 
 SEEDS = (1, 2, 3)
@@ -57,7 +58,7 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
         raise ConfigError("expected task=NAME, or several with commas (ptv2 list tasks)")
     _check_names(values, flags.get("config_dir"))  # before Optuna is imported
     if files:
-        values["file"] = Path(files[0].removeprefix("out=")).expanduser()
+        values["file"] = from_home(files[0].removeprefix("out="))
     if len(values["tasks"]) > 1 and (given := [word for word in others if word.startswith("data.dir=")]):
         raise ConfigError(f"{given[0]}: expected data=DIR, the folder that holds a folder for each of several tasks")
     keys = {word.partition("=")[0] for word in others}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ptv2.config import paths
 from ptv2.config.multitask import in_override
+from ptv2.files import home_folder
 from ptv2.report.statistics import LEVEL, RESAMPLES
 from ptv2.reproduce.options import MARGIN, Options
 from ptv2.reproduce.table.cells import TableRequest
@@ -194,7 +195,9 @@ def clean(text: str, options: Options) -> str:
     if options.data is not None:
         for folder in (options.data.resolve(), options.data):
             text = text.replace(in_override(str(folder)), "DIR").replace(str(folder), "DIR")
-    return shareable_text(text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/"))
+    text = text.replace(f"{Path.cwd()}/", "")
+    home = home_folder()
+    return shareable_text(text.replace(f"{home}/", "~/") if home else text)
 
 
 def shareable_word(word: str, options: Options) -> str:
