@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import traceback
 
 from ptv2.errors import ConfigError, shorten
@@ -41,6 +42,10 @@ def check_variables() -> None:
         os.getcwd()
     except OSError as error:
         raise ConfigError(f"the current folder: {error.strerror}; it was deleted or moved, `cd` to another") from error
+    if sys.flags.optimize > 1:
+        raise ConfigError(
+            "python -OO (PYTHONOPTIMIZE=2) drops docstrings, which transformers reads; expected -O, or none"
+        )
     for name, value in list(os.environ.items()):
         others = (*PROCESSES, "MASTER_ADDR", "OMP_NUM_THREADS", VERBOSITY)
         if not value.strip() and (name.startswith(PREFIXES) or name in others):

@@ -144,6 +144,12 @@ def test_a_screen_without_columns_shows_what_any_other_does(trained: Path, tmp_p
     assert only_run(trained / "runs").name in shown[0].out
 
 
+def test_python_without_docstrings_is_refused() -> None:
+    done = finish(python("-OO", "-m", "ptv2", "list", "tasks"))
+    assert (done.code, done.out) == (2, "")
+    assert done.error.startswith("python -OO (PYTHONOPTIMIZE=2) drops docstrings, which transformers reads")
+
+
 def test_torch_is_told_to_log_what_it_does_not_know() -> None:
     done = finish(
         python("-c", "import sys; from ptv2.cli import main; sys.exit(main())", "plan", TORCH_LOGS="everything")

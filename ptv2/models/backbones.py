@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig
-from ptv2.errors import ModelError, first_line
+from ptv2.errors import ModelError, first_line, quote
 from ptv2.models.attention import Form, LayerPrompts
 from ptv2.models.checkpoints import file_of_weight, hash_weights, resolve
 from ptv2.models.configs import (
@@ -51,6 +53,12 @@ class Identity:
     revision: str | None
     sha256: str
 
+
+log = logging.getLogger(__name__)
+# A weight of a numbered layer; of those that a checkpoint holds besides, buffers of older versions are none.
+_OF_LAYER = re.compile(
+    r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.(?!.*(?:inv_freq|masked_bias|attn\.bias|attention\.bias)$)"
+)
 
 # A model of transformers, whose weights it has, and whether these lack the pooler.
 Loaded = tuple[Any, Identity, bool]
@@ -201,11 +209,30 @@ def _pretrained_model(cfg: ModelConfig, language_model: bool) -> Loaded:
             f"{cfg.path}: the checkpoint lacks the language-model head that head.kind=verbalizer needs: "
             f"{', '.join(sorted(lacking)[:3])}; use head.kind=linear"
         )
+    unread = {str(key) for key in info["unexpected_keys"]}
     if missing != pooler:
-        raise ModelError(f"{cfg.path}: the checkpoint lacks weights of the backbone: {', '.join(sorted(missing)[:5])}")
+        raise ModelError(
+            f"{cfg.path}: the checkpoint lacks weights of the backbone{_common_start(missing, unread)}: "
+            f"{', '.join(sorted(missing)[:5])}"
+        )
+    if of_layers := sorted(filter(_OF_LAYER.search, unread)):
+        log.warning(
+            "%s: %d weights of layers are in the checkpoint that the backbone of its config.json has not, and are not "
+            "read: %s, ...",
+            cfg.path,
+            len(of_layers),
+            of_layers[0],
+        )
     _check_finite(model, folder, cfg.path)
     name = cfg.path if revision or cfg.path.startswith("embedded:") else folder.resolve().name
     return model, Identity(name, revision, sha256), bool(pooler)
+
+
+def _common_start(missing: Iterable[str], there: Iterable[str]) -> str:
+    """Say what stands before the names of the missing weights in the checkpoint, as `module.` of DDP; perhaps empty."""
+    name = next(iter(sorted(missing)))
+    start = next((key.removesuffix(name) for key in sorted(there) if key.endswith(f".{name}")), "")
+    return f", or has them under names that begin with {quote(start)}" if start else ""
 
 
 def _check_finite(model: Any, folder: Path, path: str) -> None:

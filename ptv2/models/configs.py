@@ -108,7 +108,11 @@ def _main_input(config: PreTrainedConfig) -> str:
 
 
 def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
-    """`config` with the dropout rates that `cfg` asks for, under the names that this family gives them."""
+    """`config` with the dropout rates that `cfg` asks for, under the names that this family gives them.
+
+    What it says of the form of outputs is undone: the folder of a checkpoint keeps what its maker's script asked for.
+    """
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
     for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"):
         if (size := getattr(config, name, 1)) is not None and (not isinstance(size, int) or size < 1):
             raise ModelError(f"{cfg.name}: {name} is {shorten(str(size))} in its configuration; expected 1 or more")
@@ -120,6 +124,16 @@ def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
         raise ModelError(
             f"{cfg.name}: {config.model_type} is no model of texts alone; "
             "expected an encoder or a decoder of texts as backbone"
+        )
+    if (positions := str(getattr(config, "position_embedding_type", None))).startswith("relative_key"):
+        raise ModelError(
+            f"{cfg.name}: position_embedding_type={positions} in its config.json, which transformers no longer "
+            "computes: its positions would be read as absolute ones; expected another backbone"
+        )
+    if getattr(config, "is_decoder", False) and type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        raise ModelError(
+            f"{cfg.name}: is_decoder=true in its config.json: the first token, at which a {config.model_type} is read, "
+            "would see no other; expected is_decoder=false"
         )
     for option, rate, names in (
         ("hidden_dropout", cfg.hidden_dropout, HIDDEN_DROPOUTS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from ptv2.models.foreign import naming_fault
 from ptv2.models.glm import is_glm_tokenizer, load_glm_tokenizer
 from ptv2.models.seeding import seeded
 
+log = logging.getLogger(__name__)
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
@@ -49,6 +51,13 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
             raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
         tokenizer.encode("☃", add_special_tokens=False)  # fails if the token for what is unknown is missing
         complete(tokenizer)
+        if tokenizer.cls_token is not None and tokenizer.num_special_tokens_to_add() == 0:
+            log.warning(
+                "%s: its tokenizer does not put %s before a text (post_processor in tokenizer.json); the score of a "
+                "text is read at its first word",
+                cfg.path,
+                tokenizer.cls_token,
+            )
         if split_words:
             mark_word_starts(tokenizer)
     return tokenizer

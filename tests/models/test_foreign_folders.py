@@ -52,6 +52,14 @@ def change(name: str, **values: Any) -> Callable[[Path], None]:
     return damage
 
 
+def rename(start: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        save_file({start + name: weight for name, weight in weights.items()}, folder / "model.safetensors")
+
+    return damage
+
+
 def halve(name: str) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         content = (folder / name).read_bytes()
@@ -124,6 +132,54 @@ def test_a_padding_token_without_an_embedding_is_refused(data: Path, tmp_path: P
     done = train(model, data, tmp_path)
     assert done.code == 2
     assert f"token number {len(WORDS)}" in done.error
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            change("config.json", position_embedding_type="relative_key"),
+            "position_embedding_type=relative_key in its conf",
+        ),
+        (change("config.json", is_decoder=True), "would see no other; expected is_decoder=false"),
+        (rename("module."), ", or has them under names that begin with 'module.': embeddings.LayerNorm.bias"),
+    ],
+)
+def test_a_model_that_would_be_read_as_another_is_refused(
+    damage: Callable[[Path], None], message: str, whole: Path, data: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(whole, tmp_path / "model")
+    damage(model)
+    done = train(model, data, tmp_path)
+    assert done.code == 2
+    assert message in done.error
+
+
+def test_the_form_of_outputs_that_a_folder_asks_for_is_not_ours(whole: Path, data: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(whole, tmp_path / "whole")
+    change("config.json", return_dict=False, output_hidden_states=True, output_attentions=True)(model)
+    assert train(model, data, tmp_path).code == 0
+    assert train(whole, data, tmp_path / "other").code == 0
+    of_both = [result_of(only_run(out)) for out in (tmp_path / "out", tmp_path / "other" / "out")]
+    assert of_both[0]["dev"] == of_both[1]["dev"]
+
+
+def test_weights_of_layers_that_are_not_read_are_counted(whole: Path, data: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(whole, tmp_path / "model")
+    change("config.json", num_hidden_layers=1)(model)
+    done = train(model, data, tmp_path)
+    assert done.code == 0, done.err
+    told = "16 weights of layers are in the checkpoint that the backbone of its config.json has not, and are not read"
+    assert f"{model}: {told}: encoder.layer.1." in done.err
+    assert "weights of layers" not in train(whole, data, tmp_path / "other").err
+
+
+def test_a_tokenizer_that_puts_nothing_before_a_text_is_named(whole: Path, data: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(whole, tmp_path / "model")
+    change("tokenizer.json", post_processor=None)(model)
+    done = train(model, data, tmp_path)
+    assert done.code == 0, done.err
+    assert f"{model}: its tokenizer does not put [CLS] before a text (post_processor in tokenizer.json)" in done.err
 
 
 # Checkpoints in several files
