@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +12,7 @@ from ptv2.console.output import RichMonitor
 from ptv2.data.batches import TrainingSet
 from ptv2.experiment.record import runtime_record, time_record
 from ptv2.models.build import PromptedModel, describe
+from ptv2.training.clock import working_seconds
 from ptv2.training.device import MemoryMeter, naming_memory
 from ptv2.training.monitor import Chain, Monitor, Silent
 from ptv2.training.shard import held_bytes
@@ -33,7 +33,7 @@ class Fit:
         Args:
             config: of the run, or of one of the tasks that are trained together.
             folder: of the run.
-            started: `time.perf_counter()` when the run began, without what has a record of its own.
+            started: `working_seconds()` when the run began, without what has a record of its own.
         """
         self.config, self.folder, self.model, self.accelerator = config, folder, model, accelerator
         self._started = started
@@ -102,7 +102,7 @@ class Fit:
             "steps_planned": self.trainer.total,
             "evaluations": at.evaluations,
             "parameters": describe(self.model),
-            "time": time_record(at, time.perf_counter() - self._started),
+            "time": time_record(at, working_seconds() - self._started),
             "memory": {**self._meter.record(), "weights": held_bytes(self.model)},
             "runtime": runtime_record(self.accelerator, at),
             "backbone": self.model.identity_record(),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from ptv2.models.gpu_attention import check_gpu
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.run_folders.directory import SHARED, SharedDirectory
 from ptv2.run_folders.record import Result, write_result
+from ptv2.training.clock import working_seconds
 from ptv2.training.device import make_accelerator, release
 from ptv2.training.shard import build_spread
 
@@ -83,9 +83,9 @@ def begin(shared: Shared | None, longest: int, group: str | None = None) -> Star
     """
     if shared is None:
         return Start()
-    before = time.perf_counter()
+    before = working_seconds()
     result = train_shared(shared, longest, group)
-    return Start(result, shared.run.path / "artifact", time.perf_counter() - before)
+    return Start(result, shared.run.path / "artifact", working_seconds() - before)
 
 
 def train_shared(shared: Shared, longest: int = 0, group: str | None = None) -> Result:
@@ -121,7 +121,7 @@ def train_shared(shared: Shared, longest: int = 0, group: str | None = None) -> 
                         recording(shared.run) if main else nullcontext(),
                         tracking(trackers, shared.run.path, shared.run.config, HEADLINE, group) as tracked,
                     ):
-                        fit = Fit(config, shared.run.path, model, accelerator, time.perf_counter())
+                        fit = Fit(config, shared.run.path, model, accelerator, working_seconds())
                         _fit_and_record(shared, task_data, overviews, fit, tracked)
         finally:
             release(model)

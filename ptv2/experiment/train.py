@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,6 +27,7 @@ from ptv2.models.gpu_attention import check_gpu
 from ptv2.models.tokenizers import prompt_tokens
 from ptv2.run_folders.directory import RunDirectory
 from ptv2.run_folders.record import Result, write_result
+from ptv2.training.clock import working_seconds
 from ptv2.training.device import make_accelerator, release
 from ptv2.training.monitor import Monitor
 from ptv2.training.shard import build_spread
@@ -51,7 +51,7 @@ def train(opened: Opened, read: Read | None, watch: Monitor | None = None, group
         Pruned: `watch` ended the training; the run has no result.
         Ptv2Error: anything a user can mend; what was complete stays in the run's directory.
     """
-    started = time.perf_counter()
+    started = working_seconds()
     quieten_transformers()
     config, run, shared = opened.config, opened.run, opened.shared
     accelerator = make_accelerator(config.trainer)

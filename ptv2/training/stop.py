@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from ptv2.interruption import end_at_next
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
+from ptv2.training import clock
 
 # What clusters warn with before they take a machine back; nobody sends these twice in impatience.
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
@@ -21,7 +22,7 @@ class StopRequest:
 
     One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
     SIGUSR1 and SIGUSR2 set it too, however often they come. What an outer one got, or in another thread, which Python
-    allows no handlers, that of the main thread, counts as well.
+    allows no handlers, that of the main thread, counts as well. A process that was stopped and goes on tells the clock.
     """
 
     _of_main: ClassVar[StopRequest | None] = None
@@ -42,6 +43,7 @@ class StopRequest:
             StopRequest._of_main = self
             for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
                 self._before[number] = signal.signal(number, self._request)
+            self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, clock.continued)
         return self
 
     def __exit__(self, *details: object) -> None:

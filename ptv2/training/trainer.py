@@ -25,6 +25,7 @@ from ptv2.errors import Interrupted, RunError, TrainingError
 from ptv2.models.build import PromptedModel, trained_by_name
 from ptv2.run_folders.metrics_log import MetricsLog
 from ptv2.training import state
+from ptv2.training.clock import working_seconds
 from ptv2.training.device import empty_cache, is_out_of_memory
 from ptv2.training.finite import FiniteCheck
 from ptv2.training.losses import UnreadLosses
@@ -124,7 +125,7 @@ class Trainer:
     # One step
 
     def _train_step(self) -> None:
-        started = time.perf_counter()
+        started = working_seconds()
         epoch, number = divmod(self.at.step, self.steps_per_epoch)
         if self._order[0] != epoch:
             self._order = (epoch, self.train.epoch_batches(self.config.batch_size, self.seed, epoch))
@@ -140,7 +141,7 @@ class Trainer:
         due = self._is_tenth() or self.at.step == self.total or self.total < 2 * LOG_EVERY
         if due or self._unread.at_once:
             self._read_losses()
-        self.at.train_seconds += time.perf_counter() - started
+        self.at.train_seconds += working_seconds() - started
         if due:
             self._log_loss()
         self.monitor.stepped(self.at.step, self._loss, self._rate())
@@ -230,7 +231,7 @@ class Trainer:
         return at.step > at.evaluated_at and (at.step % self.every == 0 or at.step == self.total)
 
     def _evaluate(self) -> None:
-        started = time.perf_counter()
+        started = working_seconds()
         self._read_losses()
         self.finite.weights(self.at.step)
         try:
@@ -251,7 +252,7 @@ class Trainer:
             if self.accelerator.is_main_process:
                 state.save_best(self.folder, at.best_file, dict(self.parameters), {"step": at.step})
             self.accelerator.wait_for_everyone()
-        at.evaluate_seconds += time.perf_counter() - started
+        at.evaluate_seconds += working_seconds() - started
         epoch = at.step / self.steps_per_epoch
         self.log.add({"step": at.step, "epoch": round(epoch, 4), "dev": metrics, "best": better})
         self.monitor.evaluated(at.step, epoch, metrics, best=better)
