@@ -1,6 +1,6 @@
 """Runs made by earlier versions are still found: the hashes of `pinned_runs.tsv`, computed at 771ac9f, never change.
 
-A line that must change, because a number changed, is changed by hand, and the changelog says that such runs are new.
+A line that must change, because a number changed, is changed by hand; CHANGELOG.md says how earlier runs are found.
 """
 
 from __future__ import annotations
