@@ -135,17 +135,18 @@ def is_memory_short() -> bool:
 LINE = 300  # characters of an error's line
 
 
-def unknown(kind: str, name: str, known: Iterable[str], below: str = "") -> str:
+def unknown(kind: str, name: str, known: Iterable[str], below: str = "", near: str | None = None) -> str:
     """Say that `name` is no known `kind`, with the nearest and the valid choices, as many as fit into a line.
 
     Args:
         below: a prefix of all names, which the list has once.
+        near: what is probably meant, where that is known better than by its letters.
 
     Returns a sentence such as ``unknown task 'rt'; did you mean rte? known: boolq, cb, rte``.
     """
     choices = sorted(set(known))
-    near = get_close_matches(name[:80], choices, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]}?" if near else ";"
+    near = near or next(iter(get_close_matches(name[:80], choices, n=1, cutoff=0.6)), None)
+    hint = f"; did you mean {near}?" if near else ";"
     scope = f" below {below.rstrip('.')}" if below else ""
     start = f"unknown {kind} '{shorten(name)}'{hint} known{scope}: "
     return start + _list([choice.removeprefix(below) for choice in choices], LINE - len(start))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -58,6 +58,16 @@ _ANSWERS = (
         "{0}.yaml: a list, mapping or single value where another of these is expected",
     ),
 )
+# What other programs call a setting, by the last part of its name here.
+_OTHER_NAMES = {
+    "learning_rate": "lr",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "batch": "batch_size",
+    "per_device_train_batch_size": "batch_size",
+    "max_seq_length": "max_length",
+    "steps": "max_steps",
+}
 # Sections of settings that are no group, whose name alone would choose a file.
 _SECTIONS = frozenset(
     name
@@ -270,14 +280,29 @@ def _unknown_key(key: str) -> str:
         if not known and get_origin(kind) is dict:
             return f"{key}: does not exist yet; +{key}=VALUE adds it"
         if word not in known:
-            names = [prefix + name for name in known]
-            return unknown("config key", prefix + word, names or [prefix.rstrip(".")], below=prefix if names else "")
+            names, near = [prefix + name for name in known], _elsewhere(word)
+            below = prefix if names else ""
+            return unknown("config key", prefix + word, names or [prefix.rstrip(".")], below, near=near)
         kind, prefix = known[word], f"{prefix}{word}."
     if key.startswith("multitask."):
         return f"{key}: {MULTITASK_ONLY}"
     if key.startswith("task.sources.files."):
         return f"{key}: the task's file does not have it yet; +{key}=VALUE adds it"
     return f"config key '{key}' cannot be set here"
+
+
+def _elsewhere(word: str) -> str | None:
+    """The settings whose last part is `word`, or what other programs call by it; None if there are none."""
+    name = _OTHER_NAMES.get(word, word)
+    keys = [key for key in _all_keys(RunConfig) if not key.startswith("multitask.") and key.rpartition(".")[2] == name]
+    return " or ".join(keys[:3]) or None
+
+
+def _all_keys(kind: Any, prefix: str = "") -> Iterator[str]:
+    """The names of all settings of this type."""
+    for name, inner in _below(kind).items():
+        yield prefix + name
+        yield from _all_keys(inner, f"{prefix}{name}.")
 
 
 def _below(kind: Any) -> dict[str, Any]:

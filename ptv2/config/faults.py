@@ -13,7 +13,7 @@ from ptv2.errors import shorten
 EXPECTED = {
     "greater_than": "expected more than {gt:g}",
     "greater_than_equal": "expected {ge:g} or more",
-    "less_than": "expected less than {lt:g}",
+    "less_than": "expected less than {lt:.12g}",
     "less_than_equal": "expected at most {le:g}",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "expected a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),

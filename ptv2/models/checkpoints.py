@@ -46,7 +46,9 @@ def fetch_config(path: str, revision: str | None) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
-    instead = "or give model.path=FOLDER with a config.json, or the sizes as +model.config.model_type=..."
+    instead = (
+        f"{_no_folder(path)}or give model.path=FOLDER with a config.json, or the sizes as +model.config.model_type=..."
+    )
     with fetching(path, ModelError, instead):
         return Path(hf_hub_download(path, "config.json", revision=revision)).parent
 
@@ -65,7 +67,7 @@ def _fetch(path: str, revision: str | None, with_code: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     name = _named(path, revision)
-    with fetching(name, ModelError, WITHOUT_HUB) as bars:
+    with fetching(name, ModelError, _no_folder(path) + WITHOUT_HUB) as bars:
         snapshot = snapshot_download(
             path,
             revision=revision,
@@ -79,6 +81,11 @@ def _fetch(path: str, revision: str | None, with_code: bool) -> Path:
         if file.suffix != ".safetensors":  # these are hashed when they are loaded
             check_content(name, file)
     return folder
+
+
+def _no_folder(path: str) -> str:
+    """Say that a name without a slash, as few models of the hub have, is no folder here; else empty."""
+    return "" if "/" in path else f"there is no folder {shorten(path)} here; "
 
 
 def _named(path: str, revision: str | None) -> str:

@@ -289,7 +289,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         examples=first.data["examples"]["train"],
         trained_percent=first.parameters["percent"],
         seconds=statistics.fmean(result.time["train"] for result in group),
-        one_class=sum(result.only_answer(split) is not None for result in group),
+        one_class=len({result.seed for result in group if result.only_answer(split) is not None}),
         processors=_processors(group),
         runs={result.seed: result.name for result in group},
         repeats=tuple(dict.fromkeys(note for result in group for note in result.notes_on_repeats)),

@@ -145,6 +145,17 @@ def test_predict_gives_the_run_s_labels(method: str, trained: dict[str, Path], d
     assert predictions(written.read_text(encoding="utf-8")) == without_gold(expected)
 
 
+def test_predictions_do_not_replace_their_input(trained: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes((data / "test.jsonl").read_bytes())
+    (tmp_path / "link.jsonl").symlink_to(rows)
+    for output in ("rows.jsonl", "link.jsonl", "./rows.jsonl"):
+        words = ["predict", str(trained["p-tuning-v2"]), "--input", str(rows), "--output", f"{tmp_path}/{output}"]
+        done = run(words, tmp_path)
+        assert (done.code, done.error) == (2, f"--output: {tmp_path}/{output} is the input too; expected another file")
+    assert rows.read_bytes() == (data / "test.jsonl").read_bytes()
+
+
 def test_a_run_whose_data_went_elsewhere(trained: dict[str, Path], tmp_path: Path) -> None:
     moved = tmp_path / trained["p-tuning-v2"].name
     shutil.copytree(trained["p-tuning-v2"], moved)

@@ -144,7 +144,7 @@ def test_data(refused: dict[str, Done], server: HubServer, name: str) -> None:
     _, code, parts = FAULTS[name]
     text = message(refused[f"data {name}"], code)
     assert text.startswith(f"someone/{name}@main: ")
-    assert [part for part in [*parts, server.url, "data.source=files", "task=mini-inference"] if part not in text] == []
+    assert [part for part in [*parts, server.url, "data.dir=DIR", "task=mini-inference"] if part not in text] == []
 
 
 def test_a_file_with_another_checksum_is_removed(refused: dict[str, Done]) -> None:

@@ -168,6 +168,8 @@ def test_a_model_that_gives_one_answer_is_marked() -> None:
     stuck.data["predicted"] = {"dev": {"yes": 10, "no": 0}}
     line = cell([stuck, result("prompt-tuning", 2, 60.0)], "prompt-tuning")
     assert line["score"] == "55.0 ± 7.1 (one class: 1 of 2)"
+    line = cell([stuck, stuck, result("prompt-tuning", 2, 60.0)], "prompt-tuning")  # a copy of its folder
+    assert line["score"] == "55.0 ± 7.1 (one class: 1 of 2)"
 
 
 def test_test_scores_are_their_own_table(results: list[Result]) -> None:
