@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:  # this process is ours
         interruption.install()
+        _leave_out_current_folder()
     words = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
     try:
@@ -128,6 +129,20 @@ def _fail(message: str, code: int) -> int:
     with suppress(OSError):  # nobody can be told where standard error takes nothing
         print(line, file=sys.stderr)
     return code
+
+
+def _leave_out_current_folder() -> None:
+    """Let no file of the user's (datasets.py, random.py) be imported in a library's place, here and in processes below.
+
+    `python -m` and the workers of joblib look into the current folder first. Where that holds ptv2 itself, it stays.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with suppress(OSError):  # the folder is gone
+        here = os.getcwd()
+        if package != os.path.realpath(here):
+            if not sys.flags.safe_path and sys.path[:1] == [here]:  # by `python -m`; not one of PYTHONPATH
+                del sys.path[0]
+            os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 
 def _open_closed_streams() -> None:

@@ -117,6 +117,20 @@ def test_a_sweep_goes_on_after_a_failing_job_and_says_so(tmp_path: Path) -> None
     assert len(list(out.glob("*/result.json"))) == 1
 
 
+@pytest.mark.parametrize("name", ["random", "datasets", "tokenizers"])
+def test_files_of_the_user_stand_for_no_library(name: str, tmp_path: Path) -> None:
+    write(tmp_path, train=good(), dev=good())
+    (tmp_path / f"{name}.py").write_text("raise SystemExit(77)\n")
+    words = ["train", "-m", "task=classification", "data.dir=.", "model=tiny", "trainer=smoke", "trainer.max_steps=1"]
+    joblib = ["seed=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"] if name == "random" else ["seed=1"]
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-m", "ptv2", *words, *joblib], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == len(joblib[0].split(","))
+
+
 # Output that nobody reads or that has no room
 
 
