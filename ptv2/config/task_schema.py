@@ -76,6 +76,13 @@ def _has_fields(template: str) -> None:
         raise ValueError("expected {FIELD} with the name of a field, or the name alone")
 
 
+def _fields_of(template: str) -> set[str]:
+    """The fields of a template, which may be the name of one."""
+    if "{" not in template:
+        return {template}
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
 def one_of(kind: str, names: Collection[str]) -> AfterValidator:
     """Accept only one of `names`; else the message names the nearest."""
 
@@ -276,6 +283,13 @@ class TaskConfig(Frozen):
         raise ValueError(
             f"metric={self.metric} is for shape {own}{needs}; expected one for shape {self.shape}: {', '.join(fitting)}"
         )
+
+    @rule
+    def _right_answer_is_no_text(self) -> None:
+        """Refuse texts that hold the right answer: a model that reads it is always right."""
+        for template in (*self.segments, *self.choices):
+            if self.shape not in ("tag", "extract") and self.label in _fields_of(template):
+                raise ValueError(f"text has the field {self.label}, which is the right answer (label); expected others")
 
     @rule
     def _fields_are_fixed(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ptv2.data.records import Record
 from ptv2.data.tables import hint_at_header
-from ptv2.errors import DataError, enumerate_some, quote, unknown_in_data
+from ptv2.errors import DataError, enumerate_some, kind_of, quote, unknown_in_data
 
 # More classes than any classification task has; with more the field is probably free text.
 MOST_LABELS = 1000
@@ -104,6 +104,8 @@ def read_label(value: Any, source: str | Record, field: str) -> str:
     Raises:
         DataError: it is missing, empty, not a number (NaN, infinity), or not a single value.
     """
+    if isinstance(value, Decimal):  # of a database, by Parquet
+        value = f"{value:f}"
     if isinstance(value, str) and (name := _name_of(value)) is not None:
         return name
     where = source.where if isinstance(source, Record) else source
@@ -117,7 +119,7 @@ def read_label(value: Any, source: str | Record, field: str) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{where}: no label: '{field}' is {value}")
     if not isinstance(value, int | float) and not (isinstance(value, str) and not _is_structure(value)):
-        kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "several values"
+        kind = "several values" if isinstance(value, str) else kind_of(value)
         raise DataError(f"{where}: expected one label in '{field}', found {kind}: {quote(value)}")
     name = _plain(value)
     if isinstance(value, str):

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 
-from ptv2.run_folders.record import IN_TRAIN
+from ptv2.run_folders.record import IN_DEV, IN_TRAIN
 
 UNKNOWN = -(2**63)  # stands for the answer of an example whose right answer is not known, or one of several
 
@@ -42,11 +42,23 @@ class Seen:
 
 
 def describe_repeats(splits: Mapping[str, Seen]) -> list[str]:
-    """Note equal inputs, one sentence each: examples of other splits that are in train too, and contradictions there.
+    """Note equal inputs, one sentence each: examples of other splits in train, contradictions there, test's in dev.
 
     Args:
         splits: by name.
     """
+    return [*_repeats_of_train(splits), *_repeats_of_dev(splits)]
+
+
+def _repeats_of_dev(splits: Mapping[str, Seen]) -> list[str]:
+    """Count the examples of test splits that are in dev too, by which epoch and settings are chosen."""
+    chosen_by = splits.get("dev", Seen()).inputs
+    counts = {name: int(np.isin(splits[name].inputs, chosen_by).sum()) for name in sorted(splits) if "test" in name}
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    return [f"{IN_DEV} {told}"] if told else []
+
+
+def _repeats_of_train(splits: Mapping[str, Seen]) -> list[str]:
     train = splits.get("train", Seen())
     if not len(train.inputs):
         return []

@@ -19,7 +19,9 @@ from ptv2.run_folders.altered import altered_files, hash_files, is_altered, with
 from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable_text
 
 SCHEMA = 1
-IN_TRAIN = "examples that also stand in train, word for word:"  # how a note on them begins
+# How notes on repeated examples begin.
+IN_TRAIN = "examples that also stand in train, word for word:"
+IN_DEV = "examples that also stand in dev, which chooses, word for word:"
 AGAIN = "the same `ptv2 train` command makes it again"
 LOST_RESULT = f"result.json: missing, though the run finished; {AGAIN}"
 
@@ -88,8 +90,8 @@ class Result:
 
     @property
     def notes_on_repeats(self) -> list[str]:
-        """Those on examples that also stand in train."""
-        return [note for note in _overview_texts(self.data).get("notes", []) if note.startswith(IN_TRAIN)]
+        """Those on examples that also stand in train, or of test in dev."""
+        return [note for note in _overview_texts(self.data).get("notes", []) if note.startswith((IN_TRAIN, IN_DEV))]
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -139,6 +139,16 @@ def test_the_default_is_the_embedded_one() -> None:
         ("task.name=a/b", "task.name='a/b': ", ["letters"]),
         ("task.labels=[yes]", "task.labels=['yes']: ", ["two or more"]),
         ("task.labels=[yes,yes]", "task.labels=['yes', 'yes']: ", ["different"]),
+        (
+            "task=classification data.dir=d task.text=[sentence,label]",
+            "task: text has the field label, which is the right answer (label); expected others",
+            [],
+        ),
+        (
+            "task=classification data.dir=d task.label=sentence",
+            "task: text has the field sentence, which is the right answer (label); expected others",
+            [],
+        ),
         ("task.metric=acuracy", "task.metric='acuracy': unknown metric 'acuracy'; did you mean accuracy?", ["record"]),
         ("task.reader=plane", "task.reader='plane': unknown reader 'plane'; did you mean plain?", ["multirc"]),
         (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ptv2.config.compose import compose
-from ptv2.data.labels import absent_labels
+from ptv2.data.labels import absent_labels, read_label
 from ptv2.data.records import Record
 from ptv2.data.sources import Source
 from ptv2.errors import DataError
@@ -66,3 +68,24 @@ def test_a_test_file_is_left_alone_where_the_task_names_none(tmp_path: Path) -> 
     words = ["task=classification", f"data.dir={tmp_path}"]
     assert open_source(compose(words)).splits == ("train", "dev", "test")
     assert open_source(compose([*words, "task.sources.files.files.test=[]"])).splits == ("train", "dev")
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(Decimal("1.0"), "1"), (Decimal("-0.0"), "0"), (Decimal("1.50"), "1.5"), (Decimal(10) ** 20, "1" + "0" * 20)],
+)
+def test_a_number_of_a_database_is_a_label(value: Decimal, name: str) -> None:
+    assert read_label(value, "x.parquet: row 0", "label") == name
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (Decimal("nan"), "is 'NaN'"),
+        (datetime(2020, 1, 1), "found another kind of value: datetime"),
+        (b"x", "found ano"),
+    ],
+)
+def test_what_is_no_label(value: Any, kind: str) -> None:
+    with pytest.raises(DataError, match=kind):
+        read_label(value, "x.parquet: row 0", "label")

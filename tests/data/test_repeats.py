@@ -27,9 +27,14 @@ def test_counts() -> None:
     assert notes(given) == [
         "examples that also stand in train, word for word: dev 4 (1 with another answer there), other 1,200",
         "examples of train whose input has several right answers there: 3",
+        "examples that also stand in dev, which chooses, word for word: test 1",
     ]
     assert notes({"train": [("a", 0), ("a", 0)], "dev": [("b", 0)]}) == []
     assert notes({"test": [("b", 0)]}) == []
+    dev = [("a", 0), ("b", 1)]
+    assert notes({"dev": dev, "test": [("a", 1), ("x", 0), ("a", 0)], "test-brown": [("x", 0)]}) == [
+        "examples that also stand in dev, which chooses, word for word: test 2"
+    ]
 
 
 @given(st.dictionaries(st.sampled_from(["train", "dev", "test"]), st.lists(PAIRS, max_size=12)))
@@ -59,6 +64,9 @@ def test_counts_are_those_of_a_plain_loop(splits: dict[str, list[tuple[str, int 
         expected.append(f"examples that also stand in train, word for word: {', '.join(counts)}")
     if several:
         expected.append(f"examples of train whose input has several right answers there: {len(several)}")
+    in_dev = sum(text in dict(splits.get("dev", [])) for text, _ in splits.get("test", []))
+    if in_dev:
+        expected.append(f"examples that also stand in dev, which chooses, word for word: test {in_dev}")
     assert notes(splits) == expected
 
 
