@@ -14,7 +14,7 @@ from ptv2.config.compose import compose
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
-from ptv2.errors import ConfigError, DataError, RunError
+from ptv2.errors import ConfigError, DataError, RunError, first_line, kind_of, quote
 from ptv2.experiment.open import open_trained, trained_task
 from ptv2.run_folders.directory import find_run, find_runs, read_config, state_of
 from ptv2.run_folders.overview import COLUMNS, describe_run
@@ -92,22 +92,23 @@ class Run:
         """Answer new examples.
 
         Args:
-            examples: records with the task's fields. Tasks that read one or two texts also take a string, or a pair of
-                strings, for each example; tasks that tag take lists of words.
+            examples: records with the task's fields, as a list or a data frame of pandas. Tasks that read one or two
+                texts also take a string, or a pair of strings, for each example; tasks that tag take lists of words.
 
         Raises:
-            DataError: an example that the task cannot read; `example N` counts from 1.
+            DataError: an example that the task cannot read; `example N` counts from 1. Or what is no list of examples.
         """
         from ptv2.experiment.load import predict_examples
         from ptv2.tasks.new import read_new
 
-        records = [self._record(example, number) for number, example in enumerate(examples, 1)]
+        records = [self._record(example, number) for number, example in enumerate(_listed(examples), 1)]
         if not records:
             return Predictions([], None, [])
         trained = self._trained
         with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
             file = Path(folder) / "example.jsonl"
-            file.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+            lines = [f"{_as_json(record, number)}\n" for number, record in enumerate(records, 1)]
+            file.write_text("".join(lines), encoding="utf-8")
             try:
                 read = read_new(file, trained.task)
             except DataError as error:
@@ -145,6 +146,26 @@ class Run:
         texts_expected = f"{len(fields)} text{'' if len(fields) == 1 else 's'} of task {task.name}, or "
         expected = {"classify": texts_expected, "tag": "a list of words, or "}.get(task.shape, "")
         raise DataError(f"example {number}: expected {expected}a mapping with the fields of task {task.name}")
+
+
+def _listed(examples: Any) -> Iterable[Any]:
+    """The examples; of a data frame its rows.
+
+    Raises:
+        DataError: one example in the place of a list, whose letters or keys would be read as examples.
+    """
+    if hasattr(examples, "iterrows"):
+        return examples.to_dict("records")  # type: ignore[no-any-return]
+    if isinstance(examples, str | bytes | Mapping) or not isinstance(examples, Iterable):
+        raise DataError(f"expected a list of examples, found {kind_of(examples)}: {quote(examples)}")
+    return examples
+
+
+def _as_json(record: Mapping[str, Any], number: int) -> str:
+    try:
+        return json.dumps({key: value.tolist() if hasattr(value, "tolist") else value for key, value in record.items()})
+    except (TypeError, ValueError) as error:
+        raise DataError(f"example {number}: expected texts, numbers and lists of them; {first_line(error)}") from error
 
 
 def train(settings: Mapping[str, Any] | Sequence[str], *, config_dir: str | Path | None = None) -> Run:

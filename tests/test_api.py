@@ -66,6 +66,10 @@ def test_predict_answers_as_the_command_does(trained: tuple[ptv2.Run, list[str],
         assert labels == [row["label"] for row in expected]
         assert probabilities == [row["probabilities"] for row in expected]
     assert trained_run.predict([]).labels == []
+    frame = pytest.importorskip("pandas").DataFrame({field: TEXTS, "number": range(len(TEXTS))})
+    assert trained_run.predict(frame).rows == trained_run.predict(frame[field]).rows == expected
+    of_numpy = [{field: text, "more": np.array([1]), "number": np.int64(3)} for text in TEXTS]
+    assert trained_run.predict(of_numpy).rows == expected
 
 
 def test_the_model_is_a_torch_module(trained: tuple[ptv2.Run, list[str], Path]) -> None:
@@ -82,8 +86,15 @@ def test_the_model_is_a_torch_module(trained: tuple[ptv2.Run, list[str], Path]) 
         ([3], "example 1: expected 1 text of task "),
         (["a", {"nothing": "b"}], "example 2"),
         ([{}], "example 1"),
+        ("a text", "expected a list of examples, found a text: 'a text'"),
+        ({"sentence": "a text"}, "expected a list of examples, found an object: "),
+        (None, "expected a list of examples, found null"),
+        (
+            [{"sentence": "a", "more": {1, 2}}],
+            "example 1: expected texts, numbers and lists of them; Object of type set",
+        ),
     ],
-    ids=["two texts", "a number", "another field", "no field"],
+    ids=["two texts", "a number", "another field", "no field", "one text", "one mapping", "nothing", "a set"],
 )
 def test_examples_that_the_task_cannot_read(
     trained: tuple[ptv2.Run, list[str], Path], examples: list[Any], message: str
