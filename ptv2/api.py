@@ -155,7 +155,7 @@ def _listed(examples: Any) -> Iterable[Any]:
         DataError: one example in the place of a list, whose letters or keys would be read as examples.
     """
     if hasattr(examples, "iterrows"):
-        return examples.to_dict("records")  # type: ignore[no-any-return]
+        return examples.to_dict("records")
     if isinstance(examples, str | bytes | Mapping) or not isinstance(examples, Iterable):
         raise DataError(f"expected a list of examples, found {kind_of(examples)}: {quote(examples)}")
     return examples

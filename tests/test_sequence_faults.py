@@ -248,7 +248,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("task", "name", "text", "expected"),
     [
-        ("ner", "new.txt", "Rain\nfell hard\n", "{file}:2: expected 1 columns as above, found 2"),
+        (
+            "ner",
+            "new.txt",
+            "Rain\nfell hard\n",
+            "{file}:2: expected 1 column as above, found 2; a line holds one word of",
+        ),
         ("ner", "new.txt", "\n\n", "{file}: the file has no records"),
         ("ner", "new.txt", "\u200d\n\n\u200b\n", "task ner: the tokenizer makes nothing of the examples"),
         ("ner", "new.jsonl", '{"text": ["Rain"]}\n', "{file}:1: expected 'tokens', a list of words"),
@@ -300,5 +305,8 @@ def test_other_data_of_unknown_types(runs: dict[str, Path], tmp_path: Path) -> N
     done = run(words, tmp_path)
     assert done.code == 0, done.err
     assert done.out.splitlines()[2].split() == ["f1", "0.00"]
+    assert "note: spans of types that the training set lacks, which count as missed: DATE 1" in " ".join(
+        done.err.split()
+    )
     done = run([*words, "--split", "test-brown"], tmp_path)
     assert fault(done) == "task ner: no test-brown split; it has: train, dev, test"

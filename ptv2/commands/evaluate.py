@@ -41,6 +41,11 @@ def main(arguments: list[str]) -> int:
     source = open_split(config, options.split)
     task = trained_task(folder, config)
     examples = task.read(source.read(options.split))
+    if options.data_dir:
+        from ptv2.data.summary import Summary  # imports numpy
+
+        for note in task.notes({options.split: task.count(examples, Summary())}):
+            tell(f"note: {note}")
 
     with collector_paused():
         from ptv2.experiment.load import load_trained, predict_examples  # imports torch

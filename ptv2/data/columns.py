@@ -161,7 +161,10 @@ def read_columns(
             sentence = []
         elif len(cells) == layout.width or not layout.is_comment(line, cells, leads=not sentence):
             if len(cells) != layout.width:
-                raise DataError(f"{path}:{number}: expected {layout.width} columns as above, found {len(cells)}")
+                columns = "1 column" if layout.width == 1 else f"{layout.width} columns"
+                raise DataError(
+                    f"{path}:{number}: expected {columns} as above, found {len(cells)}; a line holds one word"
+                )
             if number == layout.header:
                 note(f"{path.name}: line {number} ({enumerate_some(cells)}) names the columns and was passed over")
                 continue
