@@ -7,6 +7,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ptv2.errors import DataError, enumerate_some, quote
 Rows = Iterator[tuple[str, dict[str, str]]]
 _IN_TABLE = re.compile(r"\.[ct]sv:\d", re.IGNORECASE)  # in the place of a record
 _AFTER_QUOTES = re.compile(r'"(?:[^"]|"")*"([;\t])')  # a separator behind a first cell in quotation marks
+LOOKED_AT = 200  # rows
 NO_HEADER = "task.sources.files.columns=[...] names the columns of a table without a header"
 
 
@@ -101,7 +103,23 @@ def _without_header(
     if len(first) != len(columns) and set(first) & set(columns):
         note(f"{path.name}: its first line names the fields, and not task.sources.files.columns")
         return None
+    if _may_be_header(path, dialect):
+        note(
+            f"{path.name}: line 1 ({enumerate_some(first)}) was read as an example, since task.sources.files.columns "
+            "names the columns; take it out of the file if it names them too"
+        )
     return columns
+
+
+def _may_be_header(path: Path, dialect: dict[str, Any]) -> bool:
+    """Whether nothing of the first row stands again in its column, in the next rows; a label does."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # said where the row is read
+        rows.extend(islice(_rows(read_lines_with_ends(path), dialect), LOOKED_AT))
+    if len(rows) < 4 or any(cell.strip().isdigit() for cell in rows[0]):
+        return False
+    columns = [{row[n].strip() for row in rows[1:] if n < len(row)} for n in range(len(rows[0]))]
+    return all(cell.strip() not in column for cell, column in zip(rows[0], columns, strict=True))
 
 
 def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:

@@ -186,6 +186,14 @@ READ = {
             "notes": ["labels that may be two spellings of one: '01' and '1' and '1e0', 'up' and 'up\\u200b'"],
         },
     ),
+    "names of columns, and a setting that names them": Case(
+        [*OWN, "task.sources.files.columns=[text,label]"],
+        both(".csv", table("up", "down", "up", "down", head="review,verdict")),
+        {
+            "examples": 5,
+            "notes": ["train.csv: line 1 (review, verdict) was read as an example, since task.sources.files"],
+        },
+    ),
     "labels that stand for none": Case(
         OWN, both(".csv", table("up", "down", "NA")), {"examples": 3, "notes": ["label 'NA' is a class like others"]}
     ),
