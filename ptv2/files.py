@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from ptv2.errors import ConfigError
+
 
 def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
     """Write the pieces of `data` as the whole file `path`; see `write_whole`."""
@@ -93,10 +95,20 @@ def set_aside(path: str | Path) -> bool:
     return False
 
 
-def check_writable(path: str | Path) -> None:
-    """Raise `PermissionError` where a file cannot be written, before there is anything to write."""
+def check_writable(path: str | Path, source: str | Path) -> None:
+    """See that a file can be written, before there is anything to write.
+
+    Args:
+        source: what is read to make it.
+
+    Raises:
+        PermissionError: it cannot be written.
+        ConfigError: it is what is read.
+    """
     if _is_stream(Path(path)):
         return
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise ConfigError(f"--output: {path} is the input too; expected another file")
     folder = Path(path).absolute().parent
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK):

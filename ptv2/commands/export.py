@@ -15,7 +15,7 @@ from ptv2.console.output import out, show_facts, tell
 from ptv2.errors import ConfigError, ModelError
 from ptv2.experiment.open import open_trained
 from ptv2.hub.push import check_access, check_repository, push_folder
-from ptv2.interchange.export_adapter import export_adapter
+from ptv2.interchange.export_adapter import check_folder, export_adapter
 
 LICENCES = "https://huggingface.co/docs/hub/repositories-licenses"
 
@@ -53,6 +53,8 @@ def main(arguments: list[str]) -> int:
         raise ModelError(
             f"{folder.name}: method {config.method} has neither prompts nor layers of PEFT; only these can be exported"
         )
+    if options.output:
+        check_folder(Path(options.output), is_pushed=bool(options.push))
     with ExitStack() as stack:
         output = Path(options.output or stack.enter_context(tempfile.TemporaryDirectory(prefix="ptv2-")))
         kind = export_adapter(

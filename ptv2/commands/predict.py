@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -50,10 +49,7 @@ def main(arguments: list[str]) -> int:
     folder, config = open_trained(options.run, options.out)
     for path in (options.output, options.official):
         if path and path != STANDARD:
-            check_writable(path)
-    is_file = options.output not in (None, STANDARD, os.devnull)
-    if is_file and os.path.realpath(options.output) == os.path.realpath(options.input):
-        raise ConfigError(f"--output: {options.output} is the input too; expected another file")
+            check_writable(path, options.input)
     task = trained_task(folder, config)
     with _input(options.input, task) as path:
         from ptv2.tasks.new import read_new  # imports numpy

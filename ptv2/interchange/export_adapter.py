@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ptv2.collector import collector_paused
 from ptv2.config.schema import ModelConfig, RunConfig
+from ptv2.errors import ConfigError, enumerate_some
 from ptv2.files import write_text_whole
 
 if TYPE_CHECKING:
@@ -66,3 +67,21 @@ def _base(config: ModelConfig, model: PromptedModel) -> tuple[str, str | None]:
 
 def _is_folder(config: ModelConfig) -> bool:
     return Path(config.path).is_dir()
+
+
+def check_folder(folder: Path, *, is_pushed: bool) -> None:
+    """Refuse a folder of something else: its README.md would be replaced, and all of it would be pushed.
+
+    Raises:
+        ConfigError: names what it holds.
+    """
+    from ptv2.interchange.peft_adapter import CONFIG, WEIGHTS
+
+    names = {path.name for path in folder.glob("*")}
+    if "README.md" in names and CONFIG not in names:
+        raise ConfigError(f"--output: {folder} holds a README.md, which would be replaced; expected another folder")
+    others = sorted(name for name in names - {"README.md", CONFIG, WEIGHTS} if not name.startswith("."))
+    if is_pushed and others:
+        raise ConfigError(
+            f"--output: {folder} holds {enumerate_some(others, 4)}, which would be pushed too; expected another folder"
+        )

@@ -149,13 +149,21 @@ def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None
 
 
 def _task(adapter: Adapter, config: RunConfig) -> AnyTask:
-    """The task, with the labels that the adapter was exported with, or else those of the task or its data."""
+    """The task, with the labels that the adapter was exported with, or else those of the task or its data.
+
+    An adapter's scores stand for its labels in their order, also where the task has another name here.
+    """
     from ptv2.data.sources import open_source
     from ptv2.tasks.load import load_task
 
-    if adapter.header.get("task") == config.task.name and adapter.header.get("labels"):
+    labels = adapter.header.get("labels")
+    if labels and adapter.header.get("task") == config.task.name:
         return load_task(config.task, state=adapter.header)
-    return load_task(config.task, open_source(config))
+    task = load_task(config.task, open_source(config))
+    own = task.state().get("labels")
+    if labels and own and own != labels and sorted(map(str, own)) == sorted(map(str, labels)):
+        return load_task(config.task, state=adapter.header)
+    return task
 
 
 def _yaml(path: Path) -> dict[str, Any]:

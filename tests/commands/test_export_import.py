@@ -120,6 +120,30 @@ def test_there_and_back(trained: Path, exported: Path, base: Path, data: Path, t
     assert "imported" in listed.out
 
 
+def test_labels_keep_their_order_under_another_name(
+    trained: Path, exported: Path, base: Path, data: Path, tmp_path: Path
+) -> None:
+    settings = ["task=classification", "task.name=other", "task.labels=[good,bad]", f"model.path='{base}'"]
+    done = import_run(exported, tmp_path, *settings, f"data.dir={data}")
+    assert done.code == 0, done.err
+    words = ["--input", str(data / "test.jsonl")]
+    answers = [run(["predict", str(one), *words], tmp_path).out for one in (trained, only_run(tmp_path / "imported"))]
+    assert answers[0] == answers[1] != ""
+
+
+def test_files_of_the_user_are_neither_replaced_nor_pushed(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("my notes")
+    export = ["export", str(trained), "--to", "peft", "--output", str(tmp_path)]
+    done = run(export, tmp_path / "streams")
+    assert (done.code, done.error) == (
+        2, f"--output: {tmp_path} holds a README.md, which would be replaced; expected another folder"
+    )  # fmt: skip
+    assert (tmp_path / "README.md").read_text() == "my notes"
+    (tmp_path / "README.md").rename(tmp_path / "data.csv")
+    done = run([*export, "--push", "me/mine"], tmp_path / "streams")
+    assert done.error.startswith(f"--output: {tmp_path} holds data.csv, streams, which would be pushed too")
+
+
 def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path: Path) -> None:
     assert import_run(tmp_path, tmp_path).error.endswith("no adapter of PEFT (it has no adapter_config.json)")
     here, mine = f"data.dir={data}", f"model.path={base}"
