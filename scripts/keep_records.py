@@ -42,11 +42,13 @@ UNREAD = ("labels", "longest")  # keys of `data` that no table reads
 
 
 def compact(result: Result) -> str:
-    """The record as one line of JSON, without scores by class and all but the notes of the data's overview."""
+    """The record as one line of JSON, without scores by class; of the data's overview only notes and single answers."""
     tree = {**asdict(result), "parts": {}, "confusion": {}}
     data = {key: value for key, value in tree["data"].items() if key not in UNREAD}
     if isinstance(overview := data.get("overview"), dict):
-        data["overview"] = {"notes": overview.get("notes", [])}
+        splits = overview.get("splits", {})
+        always = {split: {"always": facts["always"]} for split, facts in splits.items() if facts.get("always")}
+        data["overview"] = {"notes": overview.get("notes", [])} | ({"splits": always} if always else {})
     tree["data"] = data
     return json.dumps(with_checksum(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 

@@ -55,7 +55,7 @@ def render_encoded(overview: Mapping[str, Any], width: int = WIDTH) -> list[str]
     """Write what is known once the texts are tokenized, as lines of at most `width` characters.
 
     Args:
-        overview: `splits`: by name `examples`, `always` (the most frequent answer with its `metric` and `score`, or
+        overview: `splits`: by name `examples`, `always` (the best single answer with its `metric` and `score`, or
             None), `tokens` (see `token_lengths`), `cut` (how many examples) and `cut_means` (in words).
     """
     lengths: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -13,6 +13,7 @@ from ptv2.data.overview import render, render_encoded, render_read, token_length
 if TYPE_CHECKING:
     from ptv2.experiment.data import EncodedData
     from ptv2.experiment.read import Read
+    from ptv2.tasks.task import Task
 
 _shown: dict[str, list[str]] = {}  # what this process showed last: jobs of a sweep often read the same
 _held: list[str] = []  # lines for a pipe or a file, which wait until nothing can be refused any more
@@ -34,7 +35,7 @@ def show_read(read: Read) -> None:
 
 
 def show_encoded(overview: dict[str, Any]) -> None:
-    """Print how long the texts are, and what the most frequent answer would score."""
+    """Print how long the texts are, and what the best single answer would score."""
     _show("tokens", render_encoded(overview), None)
 
 
@@ -49,10 +50,11 @@ def log_overview(overview: dict[str, Any]) -> None:
 def describe_data(data: EncodedData) -> dict[str, Any]:
     """The overview that `ptv2.data.overview.render` shows; names of files are relative to `data.dir`."""
     overview = _describe_read(data)
+    gold = data.facts.gold["train"]
     for split, facts in overview["splits"].items():
         encoded = data.encoded[split]
         facts |= {
-            "always": None if split == "train" else _score_most_frequent(data, split),
+            "always": None if split == "train" else score_single_answer(data.task, gold, data.examples[split]),
             "tokens": token_lengths(encoded.tokens.lengths),
             "cut": encoded.truncated,
             "cut_means": data.task.truncated.format(data.task.config.max_length),
@@ -85,18 +87,26 @@ def _show(what: str, lines: Sequence[str], instead: str | None) -> None:
             _held.append(line)
 
 
-def _score_most_frequent(data: EncodedData, split: str) -> dict[str, Any] | None:
-    task = data.task
-    frequent = task.most_frequent(data.facts.gold["train"], data.examples[split])
-    if frequent is None:
-        return None
-    answer, predictions = frequent
+def score_single_answer(
+    task: Task[Any, Any], gold: Mapping[str, int], examples: Sequence[Any]
+) -> dict[str, Any] | None:
+    """The best single answer to all examples, with its score by the headline; None where there is none.
+
+    That is not always the most frequent one: an F1 of a rare class is 0 without it.
+
+    Args:
+        gold: how often each answer is right in the training set.
+    """
     headline = task.config.headline
-    given, references = task.for_metric(predictions, data.examples[split])
-    # Not all scores, and not by `evaluate`: the first step need not wait for the import of it and of scikit-learn.
-    alone = getattr(task.metric, headline, None)
-    score = alone(given, references) if alone else task.metric.score(given, references)[headline]
-    return {"answer": answer, "metric": headline, "score": 100 * float(score)}
+    best: dict[str, Any] | None = None
+    for answer, predictions in task.single_answers(gold, examples):
+        given, references = task.for_metric(predictions, examples)
+        # Not all scores, and not by `evaluate`: the first step need not wait for the import of it and of scikit-learn.
+        alone = getattr(task.metric, headline, None)
+        score = 100 * float(alone(given, references) if alone else task.metric.score(given, references)[headline])
+        if best is None or score > best["score"]:
+            best = {"answer": answer, "metric": headline, "score": score}
+    return best
 
 
 def _origin(data: Read | EncodedData) -> str:

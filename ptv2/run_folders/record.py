@@ -75,6 +75,17 @@ class Result:
         answers = [name for name, count in counts.items() if count > 0]
         return str(answers[0]) if len(counts) > 1 and len(answers) == 1 else None
 
+    def single_answer(self, split: str | None, metric: str) -> float | None:
+        """What the best single answer to everything scores on a split; None where the record does not say it."""
+        overview = self.data.get("overview")
+        splits = overview.get("splits") if isinstance(overview, dict) else None
+        facts = splits.get(split) if isinstance(splits, dict) else None
+        always = facts.get("always") if isinstance(facts, dict) else None
+        if not isinstance(always, dict) or always.get("metric") != metric:
+            return None
+        score = always.get("score")
+        return float(score) if isinstance(score, int | float) else None
+
     @cached_property
     def settings_hash(self) -> str:
         """The same for runs whose configurations have the same text but for a valid seed."""

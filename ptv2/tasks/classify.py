@@ -109,7 +109,7 @@ class ReCoRD(Classify):
         return given, references
 
     # The entity of highest score is the answer, whatever class it alone would have, and every query has other entities.
-    parts, confusion, most_frequent = Task.parts, Task.confusion, Task.most_frequent
+    parts, confusion, single_answers = Task.parts, Task.confusion, Task.single_answers
 
     def answers(self, predictions: Predictions) -> dict[str, int]:
         """Empty, as `parts`."""

@@ -159,13 +159,12 @@ class Extract(Task[Question, SpanSet]):
         """Count the questions that have an answer."""
         return _answered(bool(example.answers) for example in examples)
 
-    def most_frequent(
+    def single_answers(
         self, gold: Mapping[str, int], examples: Sequence[Question]
-    ) -> tuple[str, list[Prediction]] | None:
-        """No answer, where the task allows that: no one text answers many questions."""
-        if not self.extraction.unanswerable:
-            return None
-        return "nothing", [{"id": e.id, "prediction_text": ""} for e in examples]
+    ) -> Iterator[tuple[str, list[Prediction]]]:
+        """Yield no answer, where the task allows that: no one text answers many questions."""
+        if self.extraction.unanswerable:
+            yield "nothing", [{"id": e.id, "prediction_text": ""} for e in examples]
 
     def official(self, predictions: Predictions, examples: Sequence[Question], file: Path | None) -> dict[str, str]:
         """The text of each question by its id, as the official scripts read it."""

@@ -218,16 +218,13 @@ class Task(ABC, Generic[E, S]):
     def gold(self, examples: Iterable[E]) -> dict[str, int]:
         """Count how often each answer is right; counts of parts of a data set add up to those of the whole."""
 
-    def most_frequent(self, gold: Mapping[str, int], examples: Sequence[E]) -> tuple[str, list[Prediction]] | None:
-        """The most frequent answer, and predictions that give it to every example.
+    def single_answers(self, gold: Mapping[str, int], examples: Sequence[E]) -> Iterator[tuple[str, list[Prediction]]]:
+        """Yield answers that can be given to everything, with predictions that do so; the likeliest first.
 
         Args:
             gold: counts of the training set.
-
-        Returns:
-            None where no one answer can be given to everything.
         """
-        return None
+        return iter(())
 
     def official(self, predictions: Predictions, examples: Sequence[E], file: Path | None) -> dict[str, str]:
         """The files that the task's official scorer reads, by the ending of their names; empty without a scorer.

@@ -135,6 +135,18 @@ def test_a_seed_that_failed_is_named_and_its_pair_left_out(
     assert "failed: the loss is not finite at step 7: BERT-large RTE (PT)." in made[3].notes
 
 
+def test_numbers_no_better_than_one_answer_to_everything_are_named(tmp_path: Path) -> None:
+    request, options = request_of()
+    statuses = outcomes(request, FOUND, tmp_path)
+    always = {"answer": "yes", "metric": "accuracy", "score": 71.0}
+    for group in statuses.values():
+        for status in filter(lambda one: one.result is not None, group):
+            status.result.data["overview"] = {"splits": {"dev": {"always": always}}}  # type: ignore[union-attr]
+    said = lay_out(request, entries(request, statuses, options.margin), options).notes
+    start = "Not above the best single answer to everything, whose score stands in brackets: "
+    assert [note for note in said if note.startswith(start)] == [f"{start}BERT-large RTE (FT, PT) (71.0)."]
+
+
 def test_no_place_is_empty(made: tuple[TableRequest, Options, list[Entry], Document]) -> None:
     for grid in made[3].grids:
         assert all(cell for line in grid.lines if line.what == "ours" for cell in line.cells)

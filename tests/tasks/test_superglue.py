@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 from superglue_cases import CASES, MARKET, RIVER, Case
 
 from ptv2.config.compose import compose
@@ -20,6 +21,7 @@ from ptv2.data.labels import LabelSet
 from ptv2.data.records import Record
 from ptv2.data.sources import Source, open_source
 from ptv2.errors import ConfigError, DataError
+from ptv2.experiment.overview import score_single_answer
 from ptv2.tasks.load import load_task
 from ptv2.tasks.text import Example, TextTask
 
@@ -88,6 +90,25 @@ def test_both_formats_are_scored_alike(name: str) -> None:
         examples = task.read(records(*given))
         told.append(task.for_metric(task.decode(scores, examples, ANY), examples))
     assert told[0] == told[1]
+
+
+def test_the_best_single_answer_need_not_be_the_most_frequent() -> None:
+    """F1a counts the class 1 alone: without it the score is 0, though most answers are wrong ones."""
+    multirc = task_of("multirc")
+    examples = multirc.read(records(CASES["multirc"].official))
+    right = [example.label for example in examples]
+    best = score_single_answer(multirc, {"0": 9, "1": 4}, examples)
+    assert best == {
+        "answer": "1",
+        "metric": "f1a",
+        "score": pytest.approx(100 * f1_score(right, [1] * len(right))),
+    }
+    rte = task_of("rte")
+    names = rte.labels
+    told = score_single_answer(rte, {names[0]: 1, names[1]: 5}, rte.read(records(CASES["rte"].official)))
+    assert told is not None
+    assert told["score"] == 100.0  # of one example
+    assert score_single_answer(task_of("record"), {"0": 9, "1": 4}, []) is None
 
 
 def test_copa_has_another_word_for_an_effect() -> None:

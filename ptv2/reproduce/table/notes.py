@@ -55,6 +55,7 @@ def facts(request: TableRequest, entries: Sequence[Entry], options: Options) -> 
         shown = [(e, e.position.row.shown, e.position.column.shown, e.position.method.shown) for e in one]
         counts = {f"{' '.join(names)} ({e.one_answer} of {len(e.results)} seeds)" for e, *names in shown}
         yield f"Models that give one answer to every example: {', '.join(sorted(counts))}."
+    yield from _below_single_answers(entries, request)
     yield from _data(entries)
     yield from _costs(entries)
     for machine in in_words(_folders(entries)):
@@ -182,6 +183,19 @@ def _costs(entries: Sequence[Entry]) -> Iterator[str]:
         has_shared = any(cost.shared_seconds for cost in costs)
         shared = "; + time of the part that tasks share, once for all of them" if has_shared else ""
         yield f"Train time: mean over seeds, without evaluation{shared}.{memory}"
+
+
+def _below_single_answers(entries: Sequence[Entry], request: TableRequest) -> Iterator[str]:
+    """Name the numbers that are no better than one answer to everything: they show nothing of a method."""
+    below: dict[float, list[Entry]] = {}
+    for entry in entries:
+        scores = [result.single_answer(entry.split, entry.metric) for result in entry.results]
+        known = [score for score in scores if score is not None]
+        if entry.mean is not None and known and entry.mean <= max(known):
+            below.setdefault(max(known), []).append(entry)
+    if below:
+        shown = "; ".join(f"{_list_positions(group, request)} ({score:.1f})" for score, group in below.items())
+        yield f"Not above the best single answer to everything, whose score stands in brackets: {shown}."
 
 
 def _folders(entries: Sequence[Entry]) -> Iterator[Path]:
