@@ -156,6 +156,7 @@ def test_types_that_training_has_not_count_as_missed(tmp_path: Path) -> None:
         "spans that began with I- and now begin with B-: train 1",
         "spans of types that the training set lacks, which count as missed: DATE 4",
         "examples that also stand in train, word for word: dev 2, test 1",
+        "examples that also stand in dev, which chooses, word for word: test 2",
     ]
     for split in ("dev", "test"):
         assert result["parts"][split]["DATE"] == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "support": 2}
