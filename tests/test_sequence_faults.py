@@ -252,7 +252,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "ner",
             "new.txt",
             "Rain\nfell hard\n",
-            "{file}:2: expected 1 column as above, found 2; a line holds one word of",
+            "{file}:2: expected 1 column as above, found 2; a line holds one word",
         ),
         ("ner", "new.txt", "\n\n", "{file}: the file has no records"),
         ("ner", "new.txt", "\u200d\n\n\u200b\n", "task ner: the tokenizer makes nothing of the examples"),
