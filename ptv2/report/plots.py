@@ -26,6 +26,7 @@ Scale = Literal["linear", "log", "category"]
 
 WIDTH = 3.4  # inches: one of two columns
 DPI = 300
+USUAL_ROWS = 4  # of a legend; with more a figure is higher
 MOST_ACROSS = 6  # names of a category axis that have room beside each other
 # Okabe and Ito's colours, which differ for colour-blind readers too, in an order in which neighbours differ in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -124,6 +125,8 @@ def draw_curves(
     names = list(dict.fromkeys(str(mark.x) for curve in curves for mark in curve.marks)) if scale == "category" else []
     down = len(names) > MOST_ACROSS
     height = 1.6 + 0.17 * len(names) if down else 3.4 if paper else 2.6  # longer caption and legend of the paper's
+    labels = [*(curve.name for curve in (*curves, *paper)), *(level.name for level in levels)]
+    height += 0.17 * max(0, math.ceil(len(labels) / _legend_columns(labels)) - USUAL_ROWS)  # the axes keep their size
     if down:
         words = replace(words, x=words.y, y=words.x)
     with drawing(words, height, 38 if down else 60) as (figure, axes):
@@ -138,7 +141,7 @@ def draw_curves(
             line(mark.mean, color=GREY, linestyle=(0, (1, 1 + i)), linewidth=1.1, label=level.name, zorder=1.5)
             if mark.spread:
                 band(mark.mean - mark.spread, mark.mean + mark.spread, color=GREY, alpha=0.1, linewidth=0)
-        add_legend(figure, axes, [*(curve.name for curve in (*curves, *paper)), *(level.name for level in levels)])
+        add_legend(figure, axes, labels)
         return figure
 
 
@@ -206,9 +209,14 @@ def add_legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
         return
     labelled = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     handles = [labelled[name] for name in names]
-    longest = max(len(name) for name in names) + 6  # the line's sample is as wide as six letters
-    columns = max(1, min(len(names), 62 // longest))
+    columns = _legend_columns(names)
     figure.legend(handles, names, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.4)
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """As many columns as fit; at least one."""
+    longest = max(map(len, names), default=0) + 6  # the line's sample is as wide as six letters
+    return max(1, min(len(names), 62 // longest))
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
