@@ -90,6 +90,16 @@ def test_the_legend_names_every_series_then_every_line() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["embedding", "MLP", "fine-tuning"]
 
 
+def test_a_long_legend_leaves_the_axes_their_size() -> None:
+    def height_of_axes(series: int) -> float:
+        lines = [drawn(f"a series with a long name {i}", (1, 1.0, 2.0), (2, 2.0, 3.0)) for i in range(series)]
+        figure = draw_curves(lines, [], WORDS, "linear")
+        figure.draw_without_rendering()
+        return float(figure.axes[0].get_position().height * figure.get_size_inches()[1])
+
+    assert height_of_axes(30) > 0.9 * height_of_axes(6)
+
+
 def test_dollars_are_dollars(tmp_path: Path) -> None:
     words = Words("$rte_1$: 50 $", "$a$", "$x^$", "y")
     save(draw_curves([drawn("$\\broken$", (1, 2, 3))], [], words, "linear"), tmp_path / "figure")
