@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from trainers import make_trainer
 
 from ptv2.training.clock import working_seconds
 
@@ -45,3 +47,18 @@ def test_without_a_stop_all_the_time_counts() -> None:
     begun, worked = time.perf_counter(), working_seconds()
     time.sleep(0.2)
     assert working_seconds() - worked == pytest.approx(time.perf_counter() - begun, abs=0.01)
+
+
+def test_a_training_counts_no_stop(tmp_path: Path) -> None:
+    """Sleep stands for a stop here, which ends with the same signal."""
+
+    def evaluate(model: object, check: object) -> dict[str, float]:
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGCONT)
+        return {"accuracy": 50.0}
+
+    before = signal.getsignal(signal.SIGCONT)
+    at = make_trainer(tmp_path / "run", evaluate=evaluate, epochs=1).fit()
+    assert at.evaluations == 1
+    assert at.evaluate_seconds < 0.5
+    assert signal.getsignal(signal.SIGCONT) is before
