@@ -39,11 +39,11 @@ class FusedLauncher(Launcher):
         """Run jobs, those that can share a backbone together."""
         from ptv2.collector import collector_paused
         from ptv2.console.output import err, tell
-        from ptv2.sweeps.fusing import choose_groups, settings_of
+        from ptv2.sweeps.fusing import choose_groups, settings_if_right
 
         setup_globals()
         composed = compose_jobs(self._context, self._config, job_overrides, initial_job_idx)
-        groups, alone = choose_groups({n: settings_of(config) for n, config in composed.items()}, self._together)
+        groups, alone = choose_groups({n: settings_if_right(config) for n, config in composed.items()}, self._together)
         for reason, jobs in alone.items():
             tell(f"trained alone: job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}: {reason}")
         returned: dict[int, JobReturn] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
@@ -11,7 +12,12 @@ from hydra.core.plugins import Plugins
 
 from ptv2.config.identity import BOOKKEEPING
 from ptv2.errors import ConfigError
+from ptv2.report.formats import count_of
+from ptv2.run_folders.processes import is_main_process
 from ptv2.sweeps import outcomes
+from ptv2.sweeps.fusing import settings_of
+
+SHOWN = 5  # faults, and jobs of each, that a warning names
 
 
 class GridSweeper(BasicSweeper):
@@ -33,6 +39,49 @@ class GridSweeper(BasicSweeper):
                     outcomes.read_returned(jobs)
         finally:
             outcomes.show(outcomes.list_known())
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose all jobs before the first begins, and say now which of them will fail over their settings, and why.
+
+        The others run, as after any other failure.
+
+        Raises:
+            HydraException: a name or a key that does not exist.
+        """
+        assert self.hydra_context is not None
+        assert self.config is not None
+        assert self.overrides is not None
+        first = sum(len(jobs) for jobs in self.overrides[: self.batch_index - 1])
+        faults: dict[str, list[int]] = {}
+        for number, words in enumerate(batch, first):
+            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
+            try:
+                settings_of(composed)
+            except ConfigError as error:
+                faults.setdefault(str(error), []).append(number)
+        if is_main_process():
+            _warn(faults, len(batch))
+
+
+def _warn(faults: dict[str, list[int]], count: int) -> None:
+    """Print which jobs will fail, those with the same fault on one line; nothing if all of them do, and at once."""
+    from ptv2.console.output import tell
+
+    wrong = sum(map(len, faults.values()))
+    if wrong in (0, count):
+        return
+    lines = [f"  {_jobs(numbers)}: {fault}" for fault, numbers in faults.items()]
+    tell(f"warning: {wrong} of {count_of(count, 'job')} will fail")
+    for line in lines[:SHOWN]:
+        tell(line, indent=4)
+    if len(lines) > SHOWN:
+        tell(f"  and for {count_of(len(lines) - SHOWN, 'other reason')}")
+
+
+def _jobs(numbers: list[int]) -> str:
+    """For example "job 3", or "jobs 1, 4, 7"."""
+    listed = ", ".join(map(str, numbers[:SHOWN])) + (", ..." if len(numbers) > SHOWN else "")
+    return f"job {listed}" if len(numbers) == 1 else f"jobs {listed}"
 
 
 def _name(arguments: list[str]) -> str:

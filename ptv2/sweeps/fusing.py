@@ -21,15 +21,24 @@ NO_OTHER = (
 )
 
 
-def settings_of(composed: DictConfig) -> RunConfig | None:
-    """The settings of a job that Hydra composed; None if they are wrong, which the job itself says."""
+def settings_of(composed: DictConfig) -> RunConfig:
+    """The settings of a job that Hydra composed.
+
+    Raises:
+        ConfigError: they are wrong.
+    """
     config = copy.deepcopy(composed)
     runtime, words = config.hydra.runtime, [str(word) for word in config.hydra.overrides.task]
     with open_dict(config):
         del config["hydra"]
     OmegaConf.set_struct(config, False)
+    return to_run_config(config, words, runtime)
+
+
+def settings_if_right(composed: DictConfig) -> RunConfig | None:
+    """The settings of a job that Hydra composed; None if they are wrong, which the job itself says."""
     try:
-        return to_run_config(config, words, runtime)
+        return settings_of(composed)
     except Exception:
         return None
 
