@@ -3,7 +3,8 @@
     python scripts/keep_records.py [RUNS ...] [--records results/runs]
 
 RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.json: its result.json without what no
-table reads, with a checksum of its own. Then RECORDS/TASK.md is written for every task that has records, and
+table reads, with its versions and machine and what each example adds to its scores. Then the
+tables and figures are written whose commands stand in RECORDS/commands.txt, RECORDS/TASK.md for every task, and
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
@@ -15,16 +16,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
-from dataclasses import asdict
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from ptv2.commands.reproduce import from_records, reproduce
 from ptv2.config.methods import BASELINE
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.formats import count_of
+from ptv2.report.kept import as_runs, compact
 from ptv2.report.plots import Level
 from ptv2.report.points import read_points
 from ptv2.report.shares import shares_of, write_shares
@@ -32,27 +37,16 @@ from ptv2.report.usable import usable_results
 from ptv2.reproduce.figure.files import write_figure
 from ptv2.reproduce.figure.scale import label_gaps, paper_gaps, recorded_gaps
 from ptv2.reproduce.figure.spec import read_figure
-from ptv2.run_folders.altered import with_checksum
+from ptv2.reproduce.jobs.recorded import open_records
+from ptv2.reproduce.options import read_settings
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
 
 ROOT = Path(__file__).parents[1]
+COMMANDS = "commands.txt"  # of the tables and figures that the records make
 METHODS = 4  # fewest of a task in the figure of shares
 UNTELLING = ("cb", "copa", "multirc", "record", "wic", "wsc")  # tasks whose gaps are chance: results/README.md
 STUDIES = ("batches", "changes", "epochs")  # figures that try many settings of one method
-UNREAD = ("labels", "longest")  # keys of `data` that no table reads
-
-
-def compact(result: Result) -> str:
-    """The record as one line of JSON, without scores by class; of the data's overview only notes and single answers."""
-    tree = {**asdict(result), "parts": {}, "confusion": {}}
-    data = {key: value for key, value in tree["data"].items() if key not in UNREAD}
-    if isinstance(overview := data.get("overview"), dict):
-        splits = overview.get("splits", {})
-        always = {split: {"always": facts["always"]} for split, facts in splits.items() if facts.get("always")}
-        data["overview"] = {"notes": overview.get("notes", [])} | ({"splits": always} if always else {})
-    tree["data"] = data
-    return json.dumps(with_checksum(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def keep(runs: list[str], records: Path) -> int:
@@ -61,13 +55,15 @@ def keep(runs: list[str], records: Path) -> int:
     Raises:
         RunError: there is no finished run, or one is damaged.
     """
-    results, faults = usable_results(find_runs(runs))
+    folders = {folder.name: folder for folder in find_runs(runs)}
+    results, faults = usable_results(folders.values())
     if faults:
         raise RunError(f"{faults[0].folder}: {faults[0].reason}")
     if not results:
         raise RunError(f"no finished run in {', '.join(runs)}")
     for result in results:
-        write_text_whole(records / result.task / f"{result.name}.json", compact(result))
+        text = compact(result, folders[result.name])
+        write_text_whole(records / result.task / f"{result.name}.json", text)
     return len(results)
 
 
@@ -77,19 +73,27 @@ def read_records(folder: Path) -> list[Result]:
     Raises:
         RunError: one of them is damaged, or has another name than its file.
     """
-    with TemporaryDirectory() as scratch:
-        paths = sorted(folder.glob("*.json"))
-        for path in paths:
-            run = Path(scratch, path.stem)
-            run.mkdir()
-            (run / "result.json").write_bytes(path.read_bytes())
-        results, faults = usable_results([Path(scratch, path.stem) for path in paths])
-    if faults:
-        raise RunError(f"{folder / faults[0].folder.name}.json: {faults[0].reason.removeprefix('result.json: ')}")
-    for path, result in zip(paths, results, strict=True):
-        if (result.task, result.name) != (folder.name, path.stem):
-            raise RunError(f"{path}: the record of {result.name}, task {result.task}; expected its own name")
-    return results
+    with as_runs(folder.glob("*.json")) as runs:
+        return usable_results(find_runs([str(runs)]))[0]
+
+
+def write_pages(records: Path) -> list[str]:
+    """Write the tables and figures whose commands stand in RECORDS/commands.txt; return the commands.
+
+    Raises:
+        RunError: a record is damaged, or a figure has none.
+        ConfigError: a command is wrong.
+    """
+    path = records / COMMANDS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    commands = [line for line in lines if line.strip() and not line.startswith("#")]
+    if commands:
+        with open_records(records) as recorded:
+            for command in commands:
+                options = read_settings([*shlex.split(command), f"results={records.parent}"])
+                with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+                    reproduce(replace(from_records(options, recorded), records=records))
+    return commands
 
 
 def page(task: str, results: list[Result]) -> str:
@@ -137,6 +141,8 @@ def main() -> int:
     try:
         if options.runs:
             print(f"{keep(options.runs, options.records)} records in {options.records}")
+        for command in write_pages(options.records):
+            print(f"ptv2 reproduce {command}")
         tasks = {folder.name: read_records(folder) for folder in sorted(options.records.glob("*/"))}
         for task, results in tasks.items():
             if results:

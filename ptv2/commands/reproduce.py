@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from ptv2.config import paths
 from ptv2.console.arguments import Lists, Parser
-from ptv2.reproduce.options import MARGIN, PARSERS, read_settings
+from ptv2.reproduce.options import MARGIN, PARSERS, Options, read_settings
+
+if TYPE_CHECKING:
+    from ptv2.reproduce.jobs.recorded import RecordedRuns
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -19,6 +25,7 @@ EPILOG = """words:
   seeds=1,2,3 or 1-3       instead of the table's own
   jobs=N                   runs side by side (default: 1)
   fuse=K                   train up to K runs of each of them together over one frozen backbone (default: 1)
+  records=DIR              write from kept records (scripts/keep_records.py), without data and runs; run nothing
   out=DIR, results=DIR     where runs and tables go (default: runs, results)
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   share=family|table       which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)
@@ -47,6 +54,21 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_settings(given.words, **flags)
+    if options.records is None:
+        return reproduce(options)
+    from ptv2.reproduce.jobs.recorded import open_records
+
+    with open_records(options.records) as recorded:
+        return reproduce(from_records(options, recorded))
+
+
+def from_records(options: Options, recorded: RecordedRuns) -> Options:
+    """The options for writing from records that are laid out as runs; nothing is run."""
+    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
+
+
+def reproduce(options: Options) -> int:
+    """Reproduce a table or a figure; returns 0, or 1 if runs failed."""
     if options.figure is not None:
         from ptv2.reproduce.figure.make import reproduce_figure
 

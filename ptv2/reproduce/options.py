@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, shorten, unknown
 from ptv2.files import from_home
+
+if TYPE_CHECKING:
+    from ptv2.reproduce.jobs.recorded import RecordedRuns
 
 SHARES = ("family", "table")
 LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
@@ -37,6 +40,7 @@ class Options:
     fuse: int = 1  # runs that one process may train over one backbone
     out: str = "runs"
     results: Path = Path("results")
+    records: Path | None = None  # write from the records in this folder; run nothing
     margin: float = MARGIN
     overrides: tuple[str, ...] = ()  # of every run, as `ptv2 train` takes them
     plan: bool = False  # print runs and cost; run nothing
@@ -44,6 +48,7 @@ class Options:
     share: str | None = None  # which tasks train prompts together (MPT-2): family, table
     anyway: bool = False  # also run what looks too large for this machine
     config_dir: str | None = None
+    recorded: RecordedRuns | None = None  # those of `records`, while they are open
 
     @property
     def common(self) -> tuple[str, ...]:
@@ -173,8 +178,8 @@ def _parse_share(key: str, value: str) -> str:
 
 def _parse_folder(key: str, value: str) -> Path:
     path = from_home(_parse_text(key, value))
-    if key == "data" and not path.is_dir():
-        raise ConfigError(f"data: no folder {path}")
+    if key in ("data", "records") and not path.is_dir():
+        raise ConfigError(f"{key}: no folder {path}")
     return path
 
 
@@ -192,6 +197,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "fuse": _parse_count,
     "out": _parse_text,
     "results": _parse_folder,
+    "records": _parse_folder,
     "margin": _parse_points,
     "share": _parse_share,
 }

@@ -53,7 +53,7 @@ def write_page(
         *format_markdown(("series", words.x, words.y, "seeds", "trained %"), rows),
         "",
         f"- Command: `{command}`",
-        *(f"- {text}." for text in dict.fromkeys(settings)),
+        *(f"- {text.removesuffix('.')}." for text in dict.fromkeys(settings)),
         *(f"- Made with {machine}." for machine in in_words(runs)),
     ]
     path = stem.with_name(f"{stem.name}.md")

@@ -24,7 +24,7 @@ from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options, choose_names
-from ptv2.reproduce.table.notes import format_command
+from ptv2.reproduce.table.notes import format_command, from_records
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.metrics_log import read_lines
 from ptv2.run_folders.record import Result
@@ -66,7 +66,8 @@ def reproduce_figure(name: str, options: Options) -> int:
     """
     request = read_figure_request(name, options)
     jobs, looked_for = list_figure_jobs(request, options)
-    refuse_absent_split(request.split, jobs)
+    if options.recorded is None:
+        refuse_absent_split(request.split, jobs)
     if options.plan:
         show_plan(jobs, options)
         return 0
@@ -77,7 +78,7 @@ def reproduce_figure(name: str, options: Options) -> int:
     points = gather(request, everything, options)
     stem = _stem(request, options, jobs)
     table = stem.with_name(f"{stem.name}.csv")
-    if not points and options.collect and table.is_file():
+    if not points and options.collect and options.recorded is None and table.is_file():
         points, statuses = read_points(table), []
         tell(f"no finished run here; drawn again from {table}")
     if not points:
@@ -97,7 +98,8 @@ def reproduce_figure(name: str, options: Options) -> int:
         seeds = options.seeds or request.spec.seeds
         command = format_command(f"figure={name} task={options.task}", seeds, options)
         folders, recipes = _origins(everything)
-        paths.append(write_page(shown, words, stem, command, folders, [*published, *recipes]))
+        told = [*from_records(options), *published, *recipes]
+        paths.append(write_page(shown, words, stem, command, folders, told))
     show_figure(shown, paths, words)
     show_gaps(statuses)
     return 1 if any(status.state == "failed" for status in statuses) else 0
@@ -152,7 +154,14 @@ def list_figure_jobs(request: FigureRequest, options: Options) -> tuple[list[Job
     common = (*request.overrides, f"out={options.out}")
     seeds = options.seeds or request.spec.seeds
     jobs = list_jobs(
-        cells, seeds, common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
+        cells,
+        seeds,
+        common,
+        options.data,
+        options.config_dir,
+        anyway=options.anyway,
+        workers=options.jobs,
+        recorded=options.recorded,
     )
     unasked = {level.name for level in request.levels} - request.wanted
     return (

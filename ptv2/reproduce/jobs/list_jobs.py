@@ -22,6 +22,7 @@ from ptv2.reproduce.jobs.feasible import (
     why_no_weights,
     why_too_large,
 )
+from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot, RecordedRuns
 from ptv2.run_folders.directory import RunDirectory, state_of
 
 NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone cannot be had here
@@ -56,6 +57,7 @@ def list_jobs(
     *,
     anyway: bool = False,
     workers: int = 1,
+    recorded: RecordedRuns | None = None,
 ) -> list[Job]:
     """List the runs of all cells, cell by cell.
 
@@ -64,12 +66,13 @@ def list_jobs(
         data_root: folder that holds a folder for each task; None: each task's own source.
         anyway: whether to make also runs that look too large for this machine.
         workers: how many runs are made side by side, each with its share of the memory.
+        recorded: where the runs are looked for instead of making them; data and backbones are then not read.
 
     Raises:
         ConfigError: settings that are wrong in every cell, or an unknown task.
     """
     tasks = {name: describe_data(name, config_dir) for name in dict.fromkeys(map(_task, cells))}
-    root = DataRoot(data_root, list(tasks.values()))
+    root = DataRoot(data_root, list(tasks.values())) if recorded is None else RecordedRoot(recorded)
     known = _Fingerprints()
     jobs: list[Job] = []
     faults: list[ConfigError] = []
@@ -79,7 +82,7 @@ def list_jobs(
         if not any(word.startswith(("data.source=", "data.dir=")) for word in words):
             if folder := root.folder(task):
                 words += ["data.source=files", f"data.dir={in_override(str(folder))}"]
-            elif task.source == "files":
+            elif task.source == "files" and recorded is None:
                 jobs += impossible_jobs(cell, seeds, words, why_no_files(task, root))
                 continue
         try:
@@ -88,6 +91,9 @@ def list_jobs(
         except ConfigError as error:
             faults.append(error)
             jobs += impossible_jobs(cell, seeds, words, f"not available: {error}")
+            continue
+        if recorded is not None:
+            jobs += recorded_jobs(cell, seeds, words, config, recorded)
             continue
         why = _why_not(config, known, anyway, workers)
         leading = ("--config-dir", config_dir) if config_dir else ()
@@ -105,6 +111,19 @@ def list_jobs(
 def impossible_jobs(cell: Cell, seeds: Sequence[int], words: Sequence[str], why: str) -> list[Job]:
     """The jobs of a cell whose settings are wrong or whose data are missing."""
     return [Job(cell, seed, tuple(words), None, None, why) for seed in seeds]
+
+
+def recorded_jobs(
+    cell: Cell, seeds: Sequence[int], words: Sequence[str], config: RunConfig, recorded: RecordedRuns
+) -> list[Job]:
+    """The jobs of a cell whose runs are looked for among records."""
+    jobs = []
+    why = (why_no_language_model(config) if config.model.path.startswith("embedded:") else None) or NO_RECORD
+    for seed in seeds:
+        run = config.model_copy(update={"seed": seed})
+        folder = recorded.folder(run)
+        jobs.append(Job(cell, seed, tuple(words), run, folder, None if folder else why))
+    return jobs
 
 
 def _task(cell: Cell) -> str:

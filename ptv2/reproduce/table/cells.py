@@ -13,6 +13,7 @@ from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData, describe_data, why_no_files
 from ptv2.reproduce.jobs.feasible import why_no_hub_data
 from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_jobs
+from ptv2.reproduce.jobs.recorded import RecordedRoot
 from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant, read_table
 
@@ -70,7 +71,7 @@ def read_table_request(options: Options) -> TableRequest:
     task_data = {column.of_task: describe_data(column.of_task, options.config_dir) for column in [*known, *ad_hoc]}
     columns = list(spec.columns)
     if another:
-        root = DataRoot(options.data, list(task_data.values()))
+        root = _root(options, task_data.values())
         columns += [column for column in spec.extra if root.folder(task_data[column.of_task])]
     wanted = [*columns, *(c for c in spec.extra if c.name in options.columns and c not in columns), *ad_hoc]
     names = choose_names("column", options.columns, [column.name for column in wanted])
@@ -98,7 +99,7 @@ def list_table_jobs(request: TableRequest, options: Options) -> dict[tuple[str, 
     Raises:
         ConfigError: settings that are wrong for the whole table.
     """
-    root = DataRoot(options.data, list(request.task_data.values()))
+    root = _root(options, request.task_data.values())
     cells: list[Cell] = []
     jobs: dict[tuple[str, ...], list[Job]] = {position.key: [] for position in request.positions}
     for position in request.positions:
@@ -119,9 +120,14 @@ def list_table_jobs(request: TableRequest, options: Options) -> dict[tuple[str, 
         options.config_dir,
         anyway=options.anyway,
         workers=options.jobs,
+        recorded=options.recorded,
     ):
         jobs[job.cell.key].append(job)
     return jobs
+
+
+def _root(options: Options, tasks: Iterable[TaskData]) -> DataRoot:
+    return DataRoot(options.data, list(tasks)) if options.recorded is None else RecordedRoot(options.recorded)
 
 
 def _words(position: Position, request: TableRequest) -> list[str]:

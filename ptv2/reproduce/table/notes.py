@@ -41,6 +41,7 @@ def caption(request: TableRequest, entries: Sequence[Entry], options: Options) -
 def notes(request: TableRequest, entries: Sequence[Entry], options: Options) -> Iterator[str]:
     """The command, recipes, and what `facts` says."""
     yield f"Command: {format_command(f'table={request.name}', request.seeds, options)}"
+    yield from from_records(options)
     for text, group in _grouped(entries, _recipe).items():
         yield f"{text}: {_list_positions(group, request)}."
     yield from facts(request, entries, options)
@@ -70,7 +71,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     """
     words = [target]
     words += [f"model={options.model}"] if options.model else []
-    words += ["data=DIR"] if options.data else []
+    words += ["data=DIR"] if options.data or (options.recorded and options.recorded.from_files) else []
     for key in ("rows", "columns", "methods"):
         if names := getattr(options, key):
             words.append(f"{key}={','.join(names)}")
@@ -81,6 +82,13 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     words += [shlex.quote(shareable_word(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []
     return f"ptv2 reproduce {' '.join(words)}"
+
+
+def from_records(options: Options) -> Iterator[str]:
+    """Say of what is written from kept records how to write it again."""
+    if options.records is not None:
+        words = f"records={clean(str(options.records), options)}"
+        yield f"Written from kept records of the runs: with {words} the command writes it again and trains nothing."
 
 
 def margin_words(options: Options) -> list[str]:

@@ -1,0 +1,111 @@
+"""Records of finished runs as one compact file each, without predictions and weights, for keeping and for sharing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ptv2.errors import RunError
+from ptv2.files import write_json_whole, write_text_whole
+from ptv2.report.usable import usable_results
+from ptv2.run_folders.altered import with_checksum
+from ptv2.run_folders.record import Result, fault_of_files
+
+BESIDE = "beside"  # key of the files that lie beside result.json, by name
+ENVIRONMENT, FRACTIONS = "env.json", "fractions-*.json"  # what tables read besides the result
+UNREAD = ("labels", "longest")  # keys of `data` that no table reads
+
+
+def compact(result: Result, folder: Path) -> str:
+    """The record of the run in `folder` as one line of JSON: what tables and figures read, and nothing else.
+
+    It leaves out the scores by class and, of the data's overview, all but notes and single answers.
+
+    Raises:
+        RunError: a file beside the result is damaged.
+    """
+    if fault := fault_of_files(folder, result):
+        raise RunError(f"{folder}: {fault}")
+    tree = {**asdict(result), "parts": {}, "confusion": {}}
+    data = {key: value for key, value in tree["data"].items() if key not in UNREAD}
+    if isinstance(overview := data.get("overview"), dict):
+        splits = overview.get("splits", {})
+        always = {split: {"always": facts["always"]} for split, facts in splits.items() if facts.get("always")}
+        data["overview"] = {"notes": overview.get("notes", [])} | ({"splits": always} if always else {})
+    tree["data"] = data
+    if files := {path.name: _read(path) for path in _beside(folder)}:
+        tree[BESIDE] = files
+    return json.dumps(with_checksum(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+@contextmanager
+def as_runs(paths: Iterable[Path]) -> Iterator[Path]:
+    """Lay records out as folders of runs, FOLDER/NAME, for as long as the context is open.
+
+    Raises:
+        RunError: a record is damaged, or has another name than its file.
+    """
+    with TemporaryDirectory() as scratch:
+        by_folder = {Path(scratch, path.stem): path for path in sorted(paths)}
+        for folder, path in by_folder.items():
+            _lay_out(path, folder)
+        results, faults = usable_results(by_folder)
+        if faults:
+            raise RunError(f"{by_folder[faults[0].folder]}: {faults[0].reason.removeprefix('result.json: ')}")
+        for path, result in zip(by_folder.values(), results, strict=True):
+            if (result.task, result.name) != (path.parent.name, path.stem):
+                raise RunError(f"{path}: the record of {result.name}, task {result.task}; expected its own name")
+        yield Path(scratch)
+
+
+def _beside(folder: Path) -> list[Path]:
+    return [path for name in (ENVIRONMENT, FRACTIONS) for path in sorted(folder.glob(name))]
+
+
+def _read(path: Path) -> Any:
+    """The value in a file of JSON, with whole numbers for equal fractions, which `_lay_out` writes again."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    return value if path.name == ENVIRONMENT else _shortened(value)
+
+
+def _lay_out(path: Path, folder: Path) -> None:
+    """Write the files of a run from its record; the hashes in the result then hold for those beside it."""
+    folder.mkdir()
+    text = path.read_bytes()
+    (folder / "result.json").write_bytes(text)
+    (folder / "config.yaml").touch()
+    try:
+        files = json.loads(text).get(BESIDE, {})
+    except (ValueError, AttributeError, RecursionError):
+        return  # the reader of results says it better
+    for name, value in files.items():
+        if name == ENVIRONMENT:
+            write_json_whole(folder / name, value)
+        else:
+            write_text_whole(folder / name, json.dumps(_lengthened(value)))
+
+
+def _shortened(value: Any) -> Any:
+    """Whole numbers in place of fractions that equal them."""
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _shortened(inner) for key, inner in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _lengthened(value: Any) -> Any:
+    """Fractions in place of whole numbers."""
+    if isinstance(value, list):
+        return [_lengthened(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _lengthened(inner) for key, inner in value.items()}
+    return float(value) if type(value) is int else value

@@ -1,0 +1,95 @@
+"""Runs of a table or figure from kept records (`records=DIR`), where neither their data nor their folders are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from ptv2.config.identity import shared_hash
+from ptv2.config.multitask import shared_parts
+from ptv2.config.schema import ModelConfig, RunConfig
+from ptv2.errors import RunError
+from ptv2.models.fingerprint import fingerprint
+from ptv2.report.kept import as_runs
+from ptv2.report.usable import usable_results
+from ptv2.reproduce.jobs.data_root import DataRoot, TaskData
+from ptv2.run_folders.directory import RunDirectory, find_runs, is_run
+from ptv2.run_folders.record import Result
+
+NO_RECORD = "no record"
+
+
+@dataclass(frozen=True)
+class RecordedRuns:
+    """Records laid out as folders of runs, and what identified the data and backbones of these."""
+
+    out: Path
+    data: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # fingerprints by task
+    models: list[str] = field(default_factory=list)  # fingerprints of backbones
+    from_files: set[str] = field(default_factory=set)  # tasks whose data were files
+
+    def note(self, result: Result) -> None:
+        """Learn from a record what its task's data and its backbone are called in names of runs."""
+        for known, new in ((self.data[result.task], result.data["fingerprint"]), (self.models, _model_of(result))):
+            if new not in known:
+                known.append(new)
+        if (result.config.get("data") or {}).get("source") == "files":
+            self.from_files.add(result.task)
+
+    def folder(self, config: RunConfig) -> Path | None:
+        """The folder of the run with these settings; None without a record of it."""
+        for data, model in product(self.data.get(config.task.name, ()), self.models):
+            for shared in self._shared(config, model):
+                if is_run(path := RunDirectory(config, data, model, shared).path):
+                    return path
+        return None
+
+    def _shared(self, config: RunConfig, model: str) -> Iterator[str | None]:
+        """The hashes that the shared part of a run may have; None for one that has no such part."""
+        if config.multitask is None:
+            yield None
+            return
+        tasks = list(shared_parts(config))
+        for data in product(*(self.data.get(name, ()) for name in tasks)):
+            yield shared_hash(config, dict(zip(tasks, data, strict=True)), model)
+
+
+def _model_of(result: Result) -> str:
+    """The fingerprint of a run's backbone."""
+    settings, backbone = result.config["model"], result.backbone
+    if settings["path"] == "config:":
+        return fingerprint(ModelConfig.model_validate(settings))
+    return str(backbone["sha256"] or f"{backbone['name']}@{backbone['revision'] or 'main'}")
+
+
+class RecordedRoot(DataRoot):
+    """Stands for the folder of all data: it has those tasks of which there are records of runs on files."""
+
+    def __init__(self, runs: RecordedRuns) -> None:
+        super().__init__(None, [])
+        self._runs = runs
+
+    def folder(self, task: TaskData) -> Path | None:
+        """A folder that is nowhere, since nothing is read from it."""
+        return Path("DIR", task.name) if task.name in self._runs.from_files else None
+
+
+@contextmanager
+def open_records(folder: Path) -> Iterator[RecordedRuns]:
+    """Lay out all records below a folder, FOLDER/TASK/NAME.json, for as long as the context is open.
+
+    Raises:
+        RunError: there are none, or one is damaged.
+    """
+    paths: Iterable[Path] = sorted(folder.glob("*/*.json"))
+    if not paths:
+        raise RunError(f"records: no records in {folder}; expected {folder}/TASK/NAME.json")
+    with as_runs(paths) as out:
+        runs = RecordedRuns(out)
+        for result in usable_results(find_runs([str(out)]))[0]:
+            runs.note(result)
+        yield runs
