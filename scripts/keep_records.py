@@ -77,8 +77,8 @@ def read_records(folder: Path) -> list[Result]:
         return usable_results(find_runs([str(runs)]))[0]
 
 
-def write_pages(records: Path) -> list[str]:
-    """Write the tables and figures whose commands stand in RECORDS/commands.txt; return the commands.
+def write_pages(records: Path) -> list[Path]:
+    """Write the tables and figures whose commands stand in RECORDS/commands.txt, beside RECORDS; return their files.
 
     Raises:
         RunError: a record is damaged, or a figure has none.
@@ -87,13 +87,14 @@ def write_pages(records: Path) -> list[str]:
     path = records / COMMANDS
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     commands = [line for line in lines if line.strip() and not line.startswith("#")]
+    printed = StringIO()
     if commands:
         with open_records(records) as recorded:
             for command in commands:
                 options = read_settings([*shlex.split(command), f"results={records.parent}"])
-                with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+                with redirect_stdout(printed), redirect_stderr(StringIO()):
                     reproduce(replace(from_records(options, recorded), records=records))
-    return commands
+    return [Path(line) for line in printed.getvalue().splitlines() if line.startswith(f"{records.parent}/")]
 
 
 def page(task: str, results: list[Result]) -> str:
@@ -141,8 +142,8 @@ def main() -> int:
     try:
         if options.runs:
             print(f"{keep(options.runs, options.records)} records in {options.records}")
-        for command in write_pages(options.records):
-            print(f"ptv2 reproduce {command}")
+        for path in write_pages(options.records):
+            print(path)
         tasks = {folder.name: read_records(folder) for folder in sorted(options.records.glob("*/"))}
         for task, results in tasks.items():
             if results:

@@ -16,7 +16,10 @@ import pytest
 from commandline import Command, finish, holder, python, run, wait_until
 
 from ptv2.cli import main
+from ptv2.files import write_text_whole
+from ptv2.report.kept import compact
 from ptv2.run_folders.directory import state_of
+from ptv2.run_folders.record import read_result
 
 TABLE = """# A small table of made-up sentences.
 title: Made-up sentences
@@ -118,6 +121,22 @@ def test_a_table_killed_midway_and_run_again_is_the_same_table(own: Path, capsys
     assert main(words(own, "runs")) == 0
     assert "to make" not in capsys.readouterr().err
     assert files(own, "runs") == made, "byte for byte: nothing was run"
+
+    records = own / "records"
+    for folder in (own / "whole").glob("made-tiny-*"):
+        result = read_result(folder)
+        assert result is not None
+        write_text_whole(records / "made" / f"{folder.name}.json", compact(result, folder))
+    for folder in ("data", "whole", "runs"):
+        shutil.rmtree(own / folder)
+    (own / "kept-results").mkdir()
+    kept = ["table=small", f"records={records}", f"results={own}/kept-results", "--config-dir", f"{own}/conf"]
+    assert main(["reproduce", *kept]) == 0
+    pages = [found[".md"].decode() for found in (files(own, "kept"), files(own, "whole"))]
+    from_records, from_runs = (set(re.sub("no (data|record)", "none", page).splitlines()) for page in pages)
+    assert not [line for line in from_runs - from_records if not line.startswith("- none: expected train.txt")]
+    assert "Written from kept records of the runs" in pages[0]
+    assert "[" in pages[0].partition("## Comparisons")[2], "intervals too, which need what each example adds"
 
 
 def test_a_wrong_word_is_answered_in_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,8 +82,9 @@ def list_jobs(
         if not any(word.startswith(("data.source=", "data.dir=")) for word in words):
             if folder := root.folder(task):
                 words += ["data.source=files", f"data.dir={in_override(str(folder))}"]
-            elif task.source == "files" and recorded is None:
-                jobs += impossible_jobs(cell, seeds, words, why_no_files(task, root))
+            elif task.source == "files":
+                missing = why_no_files(task, root) if recorded is None else NO_RECORD
+                jobs += impossible_jobs(cell, seeds, words, missing)
                 continue
         try:
             config = compose(words, config_dir)
