@@ -101,9 +101,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_place(words: list[str], folder: Path) -> list[str]:
-    """The words with a run and a file of the folder for the pages' RUN and FILE."""
-    name = only_run(folder / "runs").name
-    return [{"RUN": name, "FILE": "DIR/test.jsonl"}.get(word, word) for word in words]
+    """The words with a run and a file of the folder for the pages' RUN and FILE, and with the records of this project."""
+    of_project = {word: f"records={ROOT}/{word.partition('=')[2]}" for word in words if word.startswith("records=")}
+    here = {"RUN": only_run(folder / "runs").name, "FILE": "DIR/test.jsonl", **of_project}
+    return [here.get(word, word) for word in words]
 
 
 def test_there_are_commands_to_try() -> None:
