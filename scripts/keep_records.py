@@ -45,7 +45,7 @@ from ptv2.run_folders.record import Result
 ROOT = Path(__file__).parents[1]
 COMMANDS = "commands.txt"  # of the tables and figures that the records make
 METHODS = 4  # fewest of a task in the figure of shares
-UNTELLING = ("cb", "copa", "multirc", "record", "wic", "wsc")  # tasks whose gaps are chance: results/README.md
+UNTELLING = ("boolq", "cb", "copa", "multirc", "record", "wic", "wsc")  # tasks whose gaps are chance: results/README.md
 STUDIES = ("batches", "changes", "epochs")  # figures that try many settings of one method
 
 
