@@ -101,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_place(words: list[str], folder: Path) -> list[str]:
-    """The words with a run and a file of the folder for the pages' RUN and FILE, and with the records of this project."""
+    """The words with a run and a file of the folder for the pages' RUN and FILE, and records of this project."""
     of_project = {word: f"records={ROOT}/{word.partition('=')[2]}" for word in words if word.startswith("records=")}
     here = {"RUN": only_run(folder / "runs").name, "FILE": "DIR/test.jsonl", **of_project}
     return [here.get(word, word) for word in words]
