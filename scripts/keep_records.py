@@ -19,11 +19,10 @@ import json
 import shlex
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-from ptv2.commands.reproduce import from_records, reproduce
+from ptv2.commands.reproduce import reproduce
 from ptv2.config.methods import BASELINE
 from ptv2.errors import Ptv2Error, RunError
 from ptv2.files import write_text_whole
@@ -34,10 +33,12 @@ from ptv2.report.plots import Level
 from ptv2.report.points import read_points
 from ptv2.report.shares import shares_of, write_shares
 from ptv2.report.usable import usable_results
+from ptv2.reproduce.compare.make import compare
+from ptv2.reproduce.compare.options import read_compare_settings
 from ptv2.reproduce.figure.files import write_figure
 from ptv2.reproduce.figure.scale import label_gaps, paper_gaps, recorded_gaps
 from ptv2.reproduce.figure.spec import read_figure
-from ptv2.reproduce.jobs.recorded import open_records
+from ptv2.reproduce.jobs.recorded import from_records, open_records
 from ptv2.reproduce.options import read_settings
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
@@ -91,9 +92,12 @@ def write_pages(records: Path) -> list[Path]:
     if commands:
         with open_records(records) as recorded:
             for command in commands:
-                options = read_settings([*shlex.split(command), f"results={records.parent}"])
+                name, *words = [*shlex.split(command), f"results={records.parent}", f"records={records}"]
                 with redirect_stdout(printed), redirect_stderr(StringIO()):
-                    reproduce(replace(from_records(options, recorded), records=records))
+                    if name == "compare":
+                        compare(from_records(read_compare_settings(words), recorded))
+                    else:
+                        reproduce(from_records(read_settings(words), recorded))
     return [Path(line) for line in printed.getvalue().splitlines() if line.startswith(f"{records.parent}/")]
 
 

@@ -28,6 +28,7 @@ EPILOG = """words:
   fuse=K                   train up to K runs of the table together over one frozen backbone (default: 1)
   out=DIR                  where runs and searches go (default: runs)
   out=FILE.md              write the table to this file too
+  records=DIR              write from kept records and the table's own JSON beside DIR; run nothing
   results=DIR              where tables go (default: results)
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   KEY=VALUE                any setting of ptv2 train, for all runs; a setting that would be searched is then fixed
@@ -66,4 +67,9 @@ def main(arguments: list[str]) -> int:
     options = read_compare_settings(given.words, **flags)
     from ptv2.reproduce.compare.make import compare
 
-    return compare(options)
+    if options.records is None:
+        return compare(options)
+    from ptv2.reproduce.jobs.recorded import from_records, open_records
+
+    with open_records(options.records) as recorded:
+        return compare(from_records(options, recorded))

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from ptv2.config import paths
 from ptv2.console.arguments import Lists, Parser
 from ptv2.reproduce.options import MARGIN, PARSERS, Options, read_settings
-
-if TYPE_CHECKING:
-    from ptv2.reproduce.jobs.recorded import RecordedRuns
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -56,15 +50,10 @@ def main(arguments: list[str]) -> int:
     options = read_settings(given.words, **flags)
     if options.records is None:
         return reproduce(options)
-    from ptv2.reproduce.jobs.recorded import open_records
+    from ptv2.reproduce.jobs.recorded import from_records, open_records
 
     with open_records(options.records) as recorded:
         return reproduce(from_records(options, recorded))
-
-
-def from_records(options: Options, recorded: RecordedRuns) -> Options:
-    """The options for writing from records that are laid out as runs; nothing is run."""
-    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
 
 
 def reproduce(options: Options) -> int:

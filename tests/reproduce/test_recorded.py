@@ -117,3 +117,16 @@ def test_where_there_are_no_records(
     keep(run, tmp_path / "kept")
     assert main(["reproduce", "figure=length", "task=mini-inference", "model=tiny", *words]) != 0
     assert expected in capsys.readouterr().err
+
+
+def test_a_comparison_needs_its_searches_too(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keep(run, tmp_path / "kept")
+    words = ["compare", "task=mini-inference", "model=tiny", "records=kept"]
+    assert main(words) != 0
+    assert "no compare-mini-inference-tiny.json, which has the trials" in capsys.readouterr().err
+    (tmp_path / "compare-mini-inference-tiny.json").write_text('{"searches": []}', encoding="utf-8")
+    assert main(words) != 0
+    assert "compare-mini-inference-tiny.json: damaged, or of another comparison" in capsys.readouterr().err

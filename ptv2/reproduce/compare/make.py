@@ -13,6 +13,7 @@ from ptv2.reproduce.compare.execute import make_searches
 from ptv2.reproduce.compare.finalists import Finalist, run_finalists
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.compare.plan import show_plan
+from ptv2.reproduce.compare.recorded import recorded_searches
 from ptv2.reproduce.compare.search import Pick, Search, fixed_of, list_searches, pick
 from ptv2.reproduce.compare.write import finish
 from ptv2.reproduce.jobs.data_root import describe_data
@@ -35,8 +36,11 @@ def compare(options: CompareOptions) -> int:
         Interrupted: stopped by a signal; the same command goes on.
     """
     request = request_of(options)
-    searches = list_searches(base_jobs(request, options), options)
-    if fixed := fixed_of(searches, options):
+    if options.recorded is None:
+        searches = list_searches(base_jobs(request, options), options)
+    else:
+        searches = recorded_searches(request, _cells(request), options)
+    if options.recorded is None and (fixed := fixed_of(searches, options)):
         tell(f"fixed for all methods, not searched: {' '.join(fixed)}")
     if options.plan:
         show_plan(searches, [_jobs_to_come(search, options) for search in searches], options)
@@ -91,13 +95,9 @@ def request_of(options: CompareOptions) -> TableRequest:
     )
 
 
-def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
-    """One run of each position with the settings that hold where its space says nothing.
-
-    Raises:
-        ConfigError: one cannot be made here; with the methods that can.
-    """
-    cells = [
+def _cells(request: TableRequest) -> list[Cell]:
+    """The settings of each position that no space has."""
+    return [
         Cell(
             position.key,
             (
@@ -108,6 +108,15 @@ def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
         )
         for position in request.positions
     ]
+
+
+def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
+    """One run of each position with the settings that hold where its space says nothing.
+
+    Raises:
+        ConfigError: one cannot be made here; with the methods that can.
+    """
+    cells = _cells(request)
     refuse_unable({cell.key: why for cell in cells if (why := _why_unable(cell, options)) is not None}, options)
     seeds = [options.trial_seed]
     jobs = list_jobs(
@@ -162,5 +171,12 @@ def _jobs_of(picked: Pick, options: CompareOptions, failures: dict[str, str] | N
         return impossible_jobs(cell, seeds, [], picked.why_none)
     chosen = replace(cell, overrides=(*cell.overrides, *picked.settings))
     return list_jobs(
-        [chosen], seeds, options.common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
+        [chosen],
+        seeds,
+        options.common,
+        options.data,
+        options.config_dir,
+        anyway=options.anyway,
+        workers=options.jobs,
+        recorded=options.recorded,
     )

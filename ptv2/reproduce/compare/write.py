@@ -26,7 +26,7 @@ from ptv2.reproduce.table.as_csv import as_records, comma_separated
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry, entries
 from ptv2.reproduce.table.layout import against_text, lay_out, score_text
-from ptv2.reproduce.table.notes import caption, clean, facts, margin_words, shareable_word
+from ptv2.reproduce.table.notes import caption, clean, data_words, facts, from_records, margin_words, shareable_word
 
 SCHEMA = 1  # of the JSON
 
@@ -118,6 +118,7 @@ def notes_of(
 ) -> Iterator[str]:
     """The command, how the search went, and what a table of `ptv2 reproduce` says of its runs."""
     yield f"Command: {format_command(options)}"
+    yield from from_records(options)
     seeds, most = ", ".join(map(str, options.seeds)), options.finalists
     best = f"the best by dev was run with seeds {seeds}"
     fewer = " (fewer where fewer have a score)" if any(len(picked.ranked) < most for picked in picks) else ""
@@ -143,7 +144,7 @@ def format_command(options: CompareOptions) -> str:
     words += [f"model={options.model}"] if options.model else []
     words += [f"methods={','.join(options.methods)}", f"budget={options.budget}"]
     words += [f"seeds={','.join(map(str, options.seeds))}", f"seed={options.trial_seed}"]
-    words += ["data=DIR"] if options.data else []
+    words += data_words(options)
     words += [f"finalists={options.finalists}"] if options.finalists > 1 else []
     words += [f"sweep={options.sweep}"] if options.sweep != "optuna" else []
     words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn

@@ -22,7 +22,7 @@ from ptv2.reproduce.jobs.feasible import (
     why_no_weights,
     why_too_large,
 )
-from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot, RecordedRuns
+from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot, RecordedRuns, without_path
 from ptv2.run_folders.directory import RunDirectory, state_of
 
 NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone cannot be had here
@@ -87,7 +87,7 @@ def list_jobs(
                 jobs += impossible_jobs(cell, seeds, words, missing)
                 continue
         try:
-            config = compose(words, config_dir)
+            config = compose(words if recorded is None else without_path(words), config_dir)
             check_trackers(config.track)
         except ConfigError as error:
             faults.append(error)

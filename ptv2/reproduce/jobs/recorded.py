@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import shared_parts
@@ -17,10 +18,12 @@ from ptv2.models.fingerprint import fingerprint
 from ptv2.report.kept import as_runs
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData
+from ptv2.reproduce.options import Options
 from ptv2.run_folders.directory import RunDirectory, find_runs, is_run
 from ptv2.run_folders.record import Result
 
 NO_RECORD = "no record"
+Chosen = TypeVar("Chosen", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,12 @@ class RecordedRoot(DataRoot):
         return Path("DIR", task.name) if task.name in self._runs.from_files else None
 
 
+def without_path(words: Sequence[str]) -> list[str]:
+    """The settings of a run without the folder of a backbone that has a name: the folder need not be here."""
+    is_named = any(word.startswith("model=") for word in words)
+    return [word for word in words if not (is_named and word.startswith("model.path="))]
+
+
 @contextmanager
 def open_records(folder: Path) -> Iterator[RecordedRuns]:
     """Lay out all records below a folder, FOLDER/TASK/NAME.json, for as long as the context is open.
@@ -93,3 +102,8 @@ def open_records(folder: Path) -> Iterator[RecordedRuns]:
         for result in usable_results(find_runs([str(out)]))[0]:
             runs.note(result)
         yield runs
+
+
+def from_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
+    """The options for writing from records that are laid out as runs; nothing is run."""
+    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)

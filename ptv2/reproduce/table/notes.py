@@ -71,7 +71,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     """
     words = [target]
     words += [f"model={options.model}"] if options.model else []
-    words += ["data=DIR"] if options.data or (options.recorded and options.recorded.from_files) else []
+    words += data_words(options)
     for key in ("rows", "columns", "methods"):
         if names := getattr(options, key):
             words.append(f"{key}={','.join(names)}")
@@ -89,6 +89,11 @@ def from_records(options: Options) -> Iterator[str]:
     if options.records is not None:
         words = f"records={clean(str(options.records), options)}"
         yield f"Written from kept records of the runs: with {words} the command writes it again and trains nothing."
+
+
+def data_words(options: Options) -> list[str]:
+    """The word of the folder of data, where runs read files of it."""
+    return ["data=DIR"] if options.data or (options.recorded and options.recorded.from_files) else []
 
 
 def margin_words(options: Options) -> list[str]:
