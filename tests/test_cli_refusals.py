@@ -224,12 +224,16 @@ def test_an_error_stays_short_however_it_is_written(tmp_path: Path) -> None:
 
 def test_a_setting_that_a_task_of_ones_own_lacks(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
-    (tmp_path / "task" / "mine.yaml").touch()
-    message = fault(run(["train", "--config-dir", str(tmp_path), "task=mine"], tmp_path))
+    (tmp_path / "task" / "mine.yaml").write_text("name: mine\n", encoding="utf-8")
+    command = ["train", "--config-dir", str(tmp_path), "task=mine"]
     assert (
-        message
-        == "data.source is taken from task.source, which has no value; expected it on the command line or in a file"
+        fault(run(command, tmp_path))
+        == "prompt.length is taken from task.shape, which has no value; expected it on the command line or in a file"
     )
+    whole = "name: mine\nshape: classify\ntext: [sentence]\nsources: {files: {files: {train: [a.csv], dev: [b.csv]}}}\n"
+    (tmp_path / "task" / "mine.yaml").write_text(whole, encoding="utf-8")
+    message = fault(run(command, tmp_path))
+    assert message == "task mine reads files (data.source=files); expected data.dir=DIR, the folder that holds them"
 
 
 @pytest.mark.parametrize(

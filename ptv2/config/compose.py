@@ -193,7 +193,9 @@ def _read_files_of_a_folder(tree: dict[Any, Any], config: DictConfig) -> None:
     if not isinstance(data, dict) or not isinstance(task, dict) or data.get("dir") is None:
         return
     written = OmegaConf.to_container(config["data"], resolve=False)
-    is_chosen = not isinstance(written, dict) or written.get("source") != "${task.source}"  # as in config.yaml
+    is_chosen = (
+        not isinstance(written, dict) or written.get("source") != "${oc.select:task.source,files}"
+    )  # as in config.yaml
     if not is_chosen and isinstance(sources := task.get("sources"), dict) and sources.get("files") is not None:
         data["source"] = "files"
 

@@ -214,7 +214,7 @@ class TaskConfig(Frozen):
 
     name: Name  # names the task in tables and runs
     shape: Literal["classify", "choose", "tag", "extract"]  # one text or pair; several choices; tags of words; a span
-    source: Source  # where the data come from, unless data.source says otherwise
+    source: Source = "files"  # where the data come from, unless data.source says otherwise
     sources: Sources
     text: list[Template] = Field(default=[], max_length=2)  # fields or templates of the text; two for a pair
     choices: list[Template] = []  # shape choose: one template per choice, its second segment
