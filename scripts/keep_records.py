@@ -3,12 +3,12 @@
     python scripts/keep_records.py [RUNS ...] [--records results/runs]
 
 RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.json: its result.json without what no
-table reads, with its versions and machine and what each example adds to its scores. Then the
-tables and figures are written whose commands stand in RECORDS/commands.txt, RECORDS/TASK.md for every task, and
+table reads, with its versions and machine and what each example adds to its scores. Then the tables, comparisons and
+figures of the commands in RECORDS/commands.txt are written, RECORDS/TASK.md for every task that has records, and
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
-`figure=changes`, `batches` and `epochs` (figures/ there), which try many settings of one method. The figure of the gap
+the figures of STUDIES (figures/ there), which try many settings of one method. The figure of the gap
 leaves out tasks that show nothing with so small a backbone and so few examples.
 """
 
@@ -47,7 +47,8 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = "commands.txt"  # of the tables and figures that the records make
 METHODS = 4  # fewest of a task in the figure of shares
 UNTELLING = ("boolq", "cb", "copa", "multirc", "record", "wic", "wsc")  # tasks whose gaps are chance: results/README.md
-STUDIES = ("batches", "changes", "epochs")  # figures that try many settings of one method
+STUDIES = ("batches", "changes", "depth", "epochs", "length")  # figures that try many settings of one method
+BORROWING = ("depth", "length")  # those whose horizontal lines are runs of other pages
 
 
 def keep(runs: list[str], records: Path) -> int:
@@ -122,8 +123,13 @@ def trial_seeds(folder: Path) -> set[tuple[str, int]]:
 
 def studied_runs(folder: Path) -> set[str]:
     """The names of the runs of the figures STUDIES, by their files in `folder`."""
-    files = (path for figure in STUDIES for path in folder.glob(f"{figure}-*.csv"))
-    return {point.run for path in files for point in read_points(path)}
+    return {
+        point.run
+        for figure in STUDIES
+        for path in folder.glob(f"{figure}-*.csv")
+        for point in read_points(path)
+        if point.x or figure not in BORROWING
+    }
 
 
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:
