@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 CODE = 130  # 128 + SIGINT, as in a shell
-_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # a bar hides it
+SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # a bar hides it
 
 
 def install() -> None:
@@ -66,13 +66,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     end_at_next()
     with contextlib.suppress(OSError):
         if os.isatty(2):
-            os.write(2, _SHOW_CURSOR)
+            os.write(2, SHOW_CURSOR)
     raise KeyboardInterrupt
 
 
 def _end(number: int, frame: FrameType | None) -> None:
     with contextlib.suppress(OSError):  # standard error may be closed or full
-        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + b"ptv2: error: stopped\n")
+        os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"ptv2: error: stopped\n")
     os._exit(CODE)
 
 

@@ -1,8 +1,9 @@
-"""Lose messages, not work, where standard error takes nothing (a full disk)."""
+"""Lose messages, not work, where standard error takes nothing (a full disk), or a terminal was closed."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,6 +48,14 @@ def forgive_errors() -> None:
     """Make standard error forgiving."""
     if not isinstance(sys.stderr, Forgiving):
         sys.stderr = Forgiving(sys.stderr)
+
+
+def leave_closed_terminal() -> None:
+    """Point standard streams to nothing where they are a terminal that is gone, at which every write is an error."""
+    for number in range(3):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
+                _point_to_nothing(number)
 
 
 def _point_to_nothing(number: int) -> None:

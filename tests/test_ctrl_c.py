@@ -95,34 +95,56 @@ def test_a_second_one_ends_at_once() -> None:
     assert interrupt(process) == (-signal.SIGINT, "")  # which a shell calls 130
 
 
-def test_a_sweep_says_that_it_stops_and_goes_on_later(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    words = [*train_words(write_sentences(tmp_path / "data"), out, "trainer.epochs=2000"), "seed=1,2", "-m"]
+def in_a_terminal(words: list[str]) -> tuple[int, int]:
+    """Start `ptv2 WORDS...` in a terminal of its own: the process, and the other end of the terminal."""
     child, terminal = pty.fork()
     if child == 0:
         environment = {**os.environ, "TERM": "xterm", "PTV2_CACHE": cache_folder(), "OMP_NUM_THREADS": "1"}
         os.execve(sys.executable, [sys.executable, "-m", "ptv2", *words], environment)
+    return child, terminal
+
+
+def read_until(terminal: int, awaited: bytes | None, seconds: float = 300) -> bytes:
+    """What is shown until `awaited` is; None: until the terminal's last process ends."""
     began, shown = time.monotonic(), b""
-    first, asked = None, False
-    while True:
+    while awaited is None or awaited not in shown:
         try:
-            part = os.read(terminal, 2**16)
+            shown += os.read(terminal, 2**16)
         except OSError:  # Linux's word for the end
             break
-        first = first or part
-        shown += part
-        if not asked and b"best so far" in shown:
-            asked = True
-            os.write(terminal, b"\x03")  # Ctrl-C, which a terminal sends to all of its processes
-        assert time.monotonic() - began < 300
-    _, status = os.waitpid(child, 0)
+        assert time.monotonic() - began < seconds
+    return shown
+
+
+def exit_code(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_sweep_says_that_it_stops_and_goes_on_later(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [*train_words(write_sentences(tmp_path / "data"), out, "trainer.epochs=2000"), "seed=1,2", "-m"]
+    child, terminal = in_a_terminal(words)
+    shown = read_until(terminal, b"best so far")
+    os.write(terminal, b"\x03")  # Ctrl-C, which a terminal sends to all of its processes
+    shown += read_until(terminal, None)
     os.close(terminal)
     text = shown.decode()
-    assert first is not None
-    assert first.startswith(b"start ")  # before anything heavy is imported
-    assert os.waitstatus_to_exitcode(status) == 130, text
+    assert shown.startswith(b"start ")  # before anything heavy is imported
+    assert exit_code(child) == 130, text
     assert "stopping after this step" in text
+    answered = text[text.index("stopping after this step") - 6 :]
+    assert answered.startswith("\x1b[?25h"), "after a second Ctrl-C nothing shows the cursor again"
     assert "the same command goes on from there" in " ".join(text.split())
     assert "Traceback" not in text
+    assert json.loads((only_run(out) / "status.json").read_text())["state"] == "interrupted"
+    assert list(only_run(out).glob("state-*"))
+
+
+def test_a_closed_terminal_loses_no_step(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    child, terminal = in_a_terminal(train_words(write_sentences(tmp_path / "data"), out, "trainer.epochs=2000"))
+    read_until(terminal, b"best so far")
+    os.close(terminal)
+    assert exit_code(child) == 128 + signal.SIGHUP
     assert json.loads((only_run(out) / "status.json").read_text())["state"] == "interrupted"
     assert list(only_run(out).glob("state-*"))

@@ -98,8 +98,10 @@ def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     """Describe all of a fast tokenizer that changes an encoding, which its last truncation and padding do not."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     backend |= {"truncation": None, "padding": None}
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    sides = [tokenizer.truncation_side, tokenizer.split_special_tokens]  # of tokenizer_config.json, beside the backend
     around = [type(tokenizer).__name__, tokenizer.model_input_names, tokenizer.pad_token_id, tokenizers.__version__]
-    return json.dumps([backend, around], sort_keys=True)
+    return json.dumps([backend, around, special, sides], sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

@@ -78,6 +78,7 @@ def encode_questions(
     """
     asked = [question.lstrip() for question in questions]
     _check_room(asked, contexts, tokenizer, max_length, stride, ids)
+    tokenizer.truncation_side = "right"  # windows are counted from the left, whatever a checkpoint cuts texts by
     encoded = tokenizer(
         asked,
         list(contexts),

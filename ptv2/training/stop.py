@@ -1,4 +1,7 @@
-"""Stopping at the next safe point when the user or the system asks: Ctrl-C, SIGTERM, a cluster's SIGUSR1 or SIGUSR2."""
+"""Stopping at the next safe point when the user or the system asks.
+
+That is Ctrl-C, SIGTERM, SIGHUP (a terminal that was closed), or a cluster's SIGUSR1 or SIGUSR2.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import ClassVar
 
-from ptv2.interruption import end_at_next
+from ptv2.interruption import SHOW_CURSOR, end_at_next
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
+from ptv2.streams import leave_closed_terminal
 from ptv2.training import clock
 
 # What clusters warn with before they take a machine back; nobody sends these twice in impatience.
@@ -18,11 +22,12 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopRequest:
-    """While entered, the first SIGINT and the first SIGTERM only set `signal`; a second of its kind acts as usual.
+    """While entered, the first SIGINT, SIGTERM and SIGHUP only set `signal`; a second of its kind acts as usual.
 
     One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
-    SIGUSR1 and SIGUSR2 set it too, however often they come. What an outer one got, or in another thread, which Python
-    allows no handlers, that of the main thread, counts as well. A process that was stopped and goes on tells the clock.
+    SIGUSR1 and SIGUSR2 set it too, however often they come. SIGHUP stays ignored where it is, as under nohup. What an
+    outer one got, or in another thread, which Python allows no handlers, that of the main thread, counts as well. A
+    process that was stopped and goes on tells the clock.
     """
 
     _of_main: ClassVar[StopRequest | None] = None
@@ -41,7 +46,8 @@ class StopRequest:
         self._outer = StopRequest._of_main
         if threading.current_thread() is threading.main_thread():
             StopRequest._of_main = self
-            for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
+            hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+            for number in (signal.SIGINT, signal.SIGTERM, *hangup, *WARNINGS):
                 self._before[number] = signal.signal(number, self._request)
             self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, clock.continued)
         return self
@@ -59,14 +65,19 @@ class StopRequest:
         if number == signal.SIGINT:
             end_at_next()
             _answer()
+        if number == signal.SIGHUP:
+            leave_closed_terminal()
 
     def _restore(self, number: int) -> None:
         signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
 
 
 def _answer() -> None:
-    """Say at once on a terminal that Ctrl-C was heard: the step, or the state to be saved, may take a while."""
+    """Say at once on a terminal that Ctrl-C was heard: the step, or the state to be saved, may take a while.
+
+    A bar hides the cursor, and after a second Ctrl-C nothing would show it again.
+    """
     if is_main_process() and is_started_by_user():
         with suppress(OSError):
             if os.isatty(2):  # sys.stderr may be a stand-in of Rich's, which says no in older versions
-                os.write(2, b"\r\x1b[Kstopping after this step (Ctrl-C again: at once, nothing more is saved)\n")
+                os.write(2, SHOW_CURSOR + b"stopping after this step (Ctrl-C again: at once, nothing more is saved)\n")

@@ -154,6 +154,9 @@ def test_a_tokenizer_is_known_by_what_it_does() -> None:
     assert tokenizer_key(tokenizer) == before == tokenizer_key(make())
     assert len({before, tokenizer_key(make("acb")), tokenizer_key(make(pad_token="b"))}) == 3
     assert tokenizer_key(make(model_input_names=["input_ids"])) != before
+    assert tokenizer_key(make(truncation_side="left")) != before
+    assert tokenizer_key(make(split_special_tokens=True)) != before
+    assert tokenizer_key(make(mask_token="b")) != tokenizer_key(make(cls_token="b"))
 
 
 @settings(max_examples=80, deadline=None)

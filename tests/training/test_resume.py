@@ -310,7 +310,7 @@ def test_other_number_of_processes_is_refused(tmp_path: Path) -> None:
         make_trainer(tmp_path, **settings).fit()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("when", ["step", "evaluation", "last evaluation"])
 def test_signal_stops_at_a_safe_point(number: signal.Signals, when: str, tmp_path: Path) -> None:
     settings = {"evaluate_every": 6, "dropout": 0.1}
@@ -329,17 +329,27 @@ def test_signal_stops_at_a_safe_point(number: signal.Signals, when: str, tmp_pat
             signal.raise_signal(number)
 
     steps = Steps(step)
-    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     first = make_trainer(tmp_path / "stopped", monitor=steps, tick=tick, **settings)
     with pytest.raises(Interrupted, match=r"stopped at step \d+ of 12; the same command goes on from there") as caught:
         first.fit()
     assert caught.value.exit_code == 128 + number
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
     again = make_trainer(tmp_path / "stopped", monitor=(rest := Steps()), **settings)
     found = outcome(again, again.fit())
     for part in ("position", "weights", "log"):
         assert found[part] == expected[part], part
     assert len(steps.losses) + len(rest.losses) == 12  # no step was done twice
+
+
+def test_a_closed_terminal_that_is_ignored_stops_nothing(tmp_path: Path) -> None:
+    """As under nohup."""
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        position = make_trainer(tmp_path, monitor=Steps(lambda: signal.raise_signal(signal.SIGHUP))).fit()
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+    assert position.step == 12
 
 
 def test_one_signal_of_each_kind_is_no_haste(tmp_path: Path) -> None:
