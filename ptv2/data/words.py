@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import normalizers
+from tokenizers import Tokenizer, normalizers
 
 from ptv2.data.arrays import ranges
 from ptv2.data.batches import to_tensors
@@ -114,11 +114,12 @@ def encode_words(
 
 
 def mark_word_starts(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make a byte-level tokenizer read each word it is given as if a blank preceded it.
+    """Make a tokenizer read each word it is given as if a blank preceded it, where it knows words by that.
 
-    These tokenizers (roberta, gpt2, llama 3) know the start of a word by the blank, which words given one by one lack.
-    `add_prefix_space=True` means this, but has an effect only on tokenizers with a class of their own; where a pattern
-    splits the text first, it would put a blank before each part. Other tokenizers are left as they are.
+    Byte-level tokenizers (roberta, gpt2, llama 3) know the start of a word by the blank, which words given one by one
+    lack. `add_prefix_space=True` means this, but has an effect only on tokenizers with a class of their own; where a
+    pattern splits the text first, it would put a blank before each part. That of gemma makes `▁` of a blank and puts
+    none before a text. Other tokenizers are left as they are.
     """
     backend = tokenizer.backend_tokenizer
     step = json.loads(backend.to_str())["pre_tokenizer"] or {"type": None}
@@ -127,6 +128,15 @@ def mark_word_starts(tokenizer: PreTrainedTokenizerBase) -> None:
     elif any(one["type"] == "ByteLevel" and not one["add_prefix_space"] for one in step.get("pretokenizers", [])):
         blank = normalizers.Prepend(" ")
         backend.normalizer = normalizers.Sequence([backend.normalizer, blank]) if backend.normalizer else blank
+    elif _marks_second(backend, "a a") and not _marks_second(backend, ["a", "a"]):
+        blank = normalizers.Prepend(" ")  # before the blanks are replaced
+        backend.normalizer = normalizers.Sequence([blank, backend.normalizer]) if backend.normalizer else blank
+
+
+def _marks_second(backend: Tokenizer, text: str | list[str]) -> bool:
+    """Whether the second of two words is read with `▁` before it, in a text or given as words."""
+    tokens = backend.encode(text, is_pretokenized=not isinstance(text, str), add_special_tokens=False).tokens
+    return any(token.startswith("▁") for token in tokens[1:])
 
 
 def _tokenize(

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedConfig
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError, first_line, quote
@@ -39,6 +39,7 @@ from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, Family, family_of
 from ptv2.models.foreign import naming_fault
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.language_model import LanguageModelHead, auto_class, fit_head, take_apart
+from ptv2.models.probe import can_be_read, is_causal, reads_padding
 from ptv2.models.prompts import Shape
 from ptv2.models.quantized import loading_options
 from ptv2.models.relative import use_relative_attention
@@ -117,11 +118,11 @@ def load_backbone(cfg: ModelConfig, seed: int, given: Loaded | None = None, lang
         if language_model:
             model, words = take_apart(model)
         pooler, from_checkpoint = _take_pooler(model)
-    family = _closer(family_of(model.config.model_type), model)
     model.config.use_cache = False
-    if model.config.pad_token_id is None:
+    if getattr(model.config, "pad_token_id", None) is None:
         end = getattr(model.config, "eos_token_id", None)  # decoders pad with it; llama 3 has several
         model.config.pad_token_id = (end[0] if isinstance(end, list) else end) or 0
+    family = _closer(family_of(model.config.model_type), model)
     if not family.shared_layers:
         _number_layers(model)
     if family.adapter == "relative":
@@ -278,10 +279,18 @@ def _take_pooler(model: Any) -> tuple[Pooler, bool]:
 
 
 def _closer(family: Family, model: Any) -> Family:
-    """`family`, or for a type without a row what its modules say: whether it is causal, and so takes positions."""
+    """`family`, or for a type without a row what its modules do: whether it is causal, and so takes positions."""
     if family.model_type in FAMILIES:
         return family
     causal = is_causal_type(model.config) or any(getattr(module, "is_causal", False) for module in model.modules())
+    if can_be_read(model):
+        causal = causal or (type(model.config) not in MODEL_FOR_MASKED_LM_MAPPING and is_causal(model))
+        if reads_padding(model):
+            log.warning(
+                "%s as backbone: padding changes what it makes of a text, so a score depends on the other texts of its "
+                "batch",
+                family.model_type,
+            )
     numbered = causal and "position_ids" in inspect.signature(model.forward).parameters
     return replace(family, causal=causal, positions="real" if numbered else "own")
 

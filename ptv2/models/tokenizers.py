@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import torch
 from tokenizers.processors import Sequence, TemplateProcessing
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import is_protobuf_available, is_sentencepiece_available
 
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.words import mark_word_starts
@@ -18,6 +16,7 @@ from ptv2.models.checkpoints import embedded_folder, resolve
 from ptv2.models.foreign import naming_fault
 from ptv2.models.glm import is_glm_tokenizer, load_glm_tokenizer
 from ptv2.models.seeding import seeded
+from ptv2.models.sentence_pieces import check_read_right, check_readable
 
 log = logging.getLogger(__name__)
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
@@ -41,12 +40,14 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
     if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
         # transformers would make up a tokenizer without words
         raise ModelError(f"{cfg.path}: has no tokenizer (none of {', '.join(_TOKENIZER_FILES)})")
-    _check_sentencepiece(folder, cfg.path)
+    check_readable(folder, cfg.path)
     with naming_fault(f"{cfg.path}: its tokenizer cannot be loaded"):
         if is_glm_tokenizer(folder):
             tokenizer = load_glm_tokenizer(folder)
         else:
             tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=cfg.trust_remote_code)
+            if tokenizer.is_fast:
+                check_read_right(tokenizer, folder, cfg.path)
         if not tokenizer.is_fast:
             raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
         tokenizer.encode("☃", add_special_tokens=False)  # fails if the token for what is unknown is missing
@@ -107,16 +108,6 @@ def complete(tokenizer: PreTrainedTokenizerBase) -> None:
     processor = backend.post_processor
     # One that adds tokens cannot stand before another that does.
     backend.post_processor = between if processor is None or alone else Sequence([processor, between])
-
-
-def _check_sentencepiece(folder: Path, path: str) -> None:
-    """Name the extra that a tokenizer without tokenizer.json needs: transformers asks for another package."""
-    readable = is_sentencepiece_available() and is_protobuf_available()
-    if not readable and any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file():
-        raise ModelError(
-            f"{path}: its tokenizer is a SentencePiece file; pip install 'ptv2[sentencepiece]', or give a folder with "
-            "tokenizer.json (model.path)"
-        )
 
 
 def around_text(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

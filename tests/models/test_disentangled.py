@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModel, DebertaConfig, DebertaForMaskedL
 
 from ptv2.config.schema import ModelConfig
 from ptv2.errors import ModelError
-from ptv2.models import tokenizers
+from ptv2.models import sentence_pieces
 from ptv2.models.backbones import load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model, describe, trainable_parameters
 from ptv2.models.disentangled import PromptedAttention, Surroundings
@@ -257,7 +257,7 @@ def test_a_tokenizer_of_v3_names_the_extra_that_it_needs(
 ) -> None:
     (tmp_path / "spm.model").write_bytes(b"")
     for name in ("is_sentencepiece_available", "is_protobuf_available"):
-        monkeypatch.setattr(tokenizers, name, lambda found=name == there: found)
+        monkeypatch.setattr(sentence_pieces, name, lambda found=name == there: found)
     with pytest.raises(ModelError, match=r"SentencePiece file; pip install 'ptv2\[sentencepiece\]', or"):
         load_tokenizer(ModelConfig(name="m", path=str(tmp_path)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from commandline import Done, only_run, result_of, run, write_sentences
 from model_folders import WORDS, write_model
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, T5Config
 
 from ptv2.errors import ModelError
 from ptv2.models.checkpoints import hash_weights
@@ -108,6 +109,36 @@ def test_a_whole_folder_is_trained(whole: Path, data: Path, tmp_path: Path) -> N
     done = train(whole, data, tmp_path)
     assert done.code == 0, done.err
     assert result_of(only_run(tmp_path / "out"))["steps"] == 1
+
+
+@pytest.mark.parametrize("below", ["checkpoint-500", "0_Transformer", "snapshots/0123abc"])
+def test_weights_in_a_folder_below_are_named(below: str, whole: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(whole, model / below)
+    with pytest.raises(ModelError, match=rf"a folder below has them: model\.path={re.escape(str(model / below))}"):
+        hash_weights(model, "m")
+
+
+@pytest.mark.parametrize("name", ["model-q4.gguf", "tf_model.h5", "onnx/model.onnx"])
+def test_weights_of_another_format_are_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(ModelError, match=rf"in other formats are not read \({Path(name).name}\)"):
+        hash_weights(tmp_path, "m")
+
+
+@pytest.mark.parametrize("encoder_decoder", [True, False])
+def test_an_encoder_decoder_is_named_before_its_tokenizer_is_read(
+    encoder_decoder: bool, whole: Path, data: Path, tmp_path: Path
+) -> None:
+    """Also where a folder has the encoder alone."""
+    model = shutil.copytree(whole, tmp_path / "model")
+    T5Config(is_encoder_decoder=encoder_decoder).save_pretrained(model)
+    if encoder_decoder:
+        (model / "tokenizer.json").write_text("{}", encoding="utf-8")
+    done = train(model, data, tmp_path)
+    assert done.code == 2
+    assert "is an encoder-decoder; expected an encoder or a decoder as backbone" in done.error
 
 
 @pytest.mark.parametrize("settings", [[], ["prompt.init=vocabulary"], ["method=fine-tuning"], ["method=prompt-tuning"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from ptv2.config.schema import ModelConfig
@@ -75,3 +75,16 @@ def test_a_saved_decoder_tokenizer_is_completed_when_loaded(tmp_path: Path, spli
     words = tokenizer(["ab", "c"], is_split_into_words=True) if split_words else tokenizer("ab", "c")
     expected = ["Ġ", "a", "b", "Ġ", "c"] if split_words else ["a", "b", END, "c"]
     assert tokenizer.convert_ids_to_tokens(words["input_ids"]) == expected
+
+
+def test_words_begin_with_the_mark_that_they_have_in_a_text(tmp_path: Path) -> None:
+    """Gemma's makes a mark of a blank, and puts none before a text."""
+    words = {word: number for number, word in enumerate(["<pad>", "<unk>", "a", "▁", "▁a", "b", "▁b"])}
+    backend = Tokenizer(models.BPE(words, [("▁", "a"), ("▁", "b")], unk_token="<unk>"))
+    backend.normalizer = normalizers.Replace(" ", "▁")
+    backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>").save_pretrained(tmp_path)
+    text, split = (load_tokenizer(ModelConfig(name="m", path=str(tmp_path)), given) for given in (False, True))
+    assert text.convert_ids_to_tokens(text("a b a")["input_ids"]) == ["a", "▁b", "▁a"]
+    read = split(["a", "b", "a"], is_split_into_words=True)
+    assert split.convert_ids_to_tokens(read["input_ids"]) == ["▁a", "▁b", "▁a"]
