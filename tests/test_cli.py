@@ -147,6 +147,13 @@ def test_a_reader_that_goes_away(words: list[str]) -> None:
     assert done.returncode == 141
 
 
+def test_a_standard_input_that_is_closed_is_empty() -> None:
+    """As of `ptv2 predict RUN --input -` in a job that has none."""
+    script = "import ptv2.cli as c, sys; c._open_closed_streams(); sys.exit(sys.stdin.buffer.read() != b'')"
+    words = ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, script]
+    assert subprocess.run(words, stderr=subprocess.PIPE, timeout=60).stderr == b""
+
+
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 2), ("<&- >&- 2>&-", 2)])
 def test_streams_that_are_closed(closed: str, code: int) -> None:
     words = "list tasks" if code == 0 else "train task=nowhere"

@@ -51,6 +51,7 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
         if not tokenizer.is_fast:
             raise ModelError(f"{cfg.path}: has no fast tokenizer (tokenizer.json), which word and span positions need")
         tokenizer.encode("☃", add_special_tokens=False)  # fails if the token for what is unknown is missing
+        tokenizer.truncation_side = "right"  # a long text loses its end, with every backbone
         complete(tokenizer)
         if tokenizer.cls_token is not None and tokenizer.num_special_tokens_to_add() == 0:
             log.warning(

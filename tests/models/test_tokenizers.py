@@ -77,6 +77,15 @@ def test_a_saved_decoder_tokenizer_is_completed_when_loaded(tmp_path: Path, spli
     assert tokenizer.convert_ids_to_tokens(words["input_ids"]) == expected
 
 
+def test_a_long_text_loses_its_end_whatever_the_checkpoint_cuts(tmp_path: Path) -> None:
+    tokenizer = byte_level()
+    tokenizer.truncation_side = "left"
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load_tokenizer(ModelConfig(name="m", path=str(tmp_path)))
+    ids = encode_texts([("x", (("abcdef", None),), 0)], loaded, 3, "longest_first").tokens.ids
+    assert loaded.convert_ids_to_tokens(ids.tolist()) == ["a", "b", "c"]
+
+
 def test_words_begin_with_the_mark_that_they_have_in_a_text(tmp_path: Path) -> None:
     """Gemma's makes a mark of a blank, and puts none before a text."""
     words = {word: number for number, word in enumerate(["<pad>", "<unk>", "a", "▁", "▁a", "b", "▁b"])}
