@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import torch
 from tokenizers.processors import Sequence, TemplateProcessing
@@ -13,7 +14,8 @@ from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.data.words import mark_word_starts
 from ptv2.errors import ConfigError, ModelError, quote
 from ptv2.models.checkpoints import embedded_folder, resolve
-from ptv2.models.foreign import naming_fault
+from ptv2.models.families import FAMILIES
+from ptv2.models.foreign import naming_fault, read_object
 from ptv2.models.glm import is_glm_tokenizer, load_glm_tokenizer
 from ptv2.models.seeding import seeded
 from ptv2.models.sentence_pieces import check_read_right, check_readable
@@ -53,13 +55,7 @@ def load_tokenizer(cfg: ModelConfig, split_words: bool = False) -> PreTrainedTok
         tokenizer.encode("☃", add_special_tokens=False)  # fails if the token for what is unknown is missing
         tokenizer.truncation_side = "right"  # a long text loses its end, with every backbone
         complete(tokenizer)
-        if tokenizer.cls_token is not None and tokenizer.num_special_tokens_to_add() == 0:
-            log.warning(
-                "%s: its tokenizer does not put %s before a text (post_processor in tokenizer.json); the score of a "
-                "text is read at its first word",
-                cfg.path,
-                tokenizer.cls_token,
-            )
+        _note_what_is_not_marked(tokenizer, folder, cfg.path)
         if split_words:
             mark_word_starts(tokenizer)
     return tokenizer
@@ -109,6 +105,29 @@ def complete(tokenizer: PreTrainedTokenizerBase) -> None:
     processor = backend.post_processor
     # One that adds tokens cannot stand before another that does.
     backend.post_processor = between if processor is None or alone else Sequence([processor, between])
+
+
+def _note_what_is_not_marked(tokenizer: PreTrainedTokenizerBase, folder: Path, path: str) -> None:
+    """Warn where the first word of a text stands for all of it, as nothing is put before it."""
+    if tokenizer.num_special_tokens_to_add():
+        return
+    if tokenizer.cls_token is not None:
+        log.warning(
+            "%s: its tokenizer does not put %s before a text (post_processor in tokenizer.json); the score of a "
+            "text is read at its first word",
+            path,
+            tokenizer.cls_token,
+        )
+    elif (folder / "config.json").is_file():
+        family = FAMILIES.get(str(read_object(folder / "config.json").get("model_type")))
+        if family is not None and not family.causal:
+            log.warning(
+                "%s: its tokenizer puts no token before a text, as %s is trained with; the score of a text is read at "
+                "its first word, and %s",
+                path,
+                family.model_type,
+                "nothing separates two texts" if tokenizer.eos_token is None else "two texts are separated by the end",
+            )
 
 
 def around_text(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

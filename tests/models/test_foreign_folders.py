@@ -213,6 +213,16 @@ def test_a_tokenizer_that_puts_nothing_before_a_text_is_named(whole: Path, data:
     assert f"{model}: its tokenizer does not put [CLS] before a text (post_processor in tokenizer.json)" in done.err
 
 
+def test_a_tokenizer_without_special_tokens_is_named(whole: Path, data: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(whole, tmp_path / "model")
+    change("tokenizer.json", post_processor=None)(model)
+    change("tokenizer_config.json", cls_token=None, sep_token=None)(model)
+    done = train(model, data, tmp_path)
+    assert done.code == 0, done.err
+    assert "puts no token before a text, as bert is trained with; the score of a text is read at its first" in done.err
+    assert "first word, and nothing separates two texts" in done.err
+
+
 # Checkpoints in several files
 
 
