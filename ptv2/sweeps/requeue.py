@@ -14,12 +14,13 @@ import subprocess
 def requeue_if_preempted(number: int) -> None:
     """Let submitit requeue this job after signal `number`; if it does, this does not return.
 
-    Nothing happens outside a job of submitit, on Ctrl-C, and when SIGTERM came because the user cancelled the job.
+    Nothing happens outside a job of submitit, on Ctrl-C or a closed terminal, and when SIGTERM came because the user
+    cancelled the job.
 
     Raises:
         submitit.core.utils.UncompletedJobError: submitit refuses, as after too many timeouts.
     """
-    if number == signal.SIGINT or "SUBMITIT_EXECUTOR" not in os.environ:
+    if number in (signal.SIGINT, signal.SIGHUP) or "SUBMITIT_EXECUTOR" not in os.environ:
         return
     if number == signal.SIGTERM and _was_cancelled():
         return

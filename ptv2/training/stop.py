@@ -17,17 +17,18 @@ from ptv2.run_folders.processes import is_main_process, is_started_by_user
 from ptv2.streams import leave_closed_terminal
 from ptv2.training import clock
 
-# What clusters warn with before they take a machine back; nobody sends these twice in impatience.
-WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+# What clusters warn with before they take a machine back, and what a closed terminal sends, also through a launcher of
+# processes; nobody sends these twice in impatience.
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 class StopRequest:
-    """While entered, the first SIGINT, SIGTERM and SIGHUP only set `signal`; a second of its kind acts as usual.
+    """While entered, the first SIGINT and the first SIGTERM only set `signal`; a second of its kind acts as usual.
 
     One of each is no haste: on Ctrl-C a launcher of several processes gets SIGINT as they do, and sends them SIGTERM.
-    SIGUSR1 and SIGUSR2 set it too, however often they come. SIGHUP stays ignored where it is, as under nohup. What an
-    outer one got, or in another thread, which Python allows no handlers, that of the main thread, counts as well. A
-    process that was stopped and goes on tells the clock.
+    `WARNINGS` set it too, however often they come; SIGHUP stays ignored where it is, as under nohup. What an outer one
+    got, or in another thread, which Python allows no handlers, that of the main thread, counts as well. A process that
+    was stopped and goes on tells the clock.
     """
 
     _of_main: ClassVar[StopRequest | None] = None
@@ -46,9 +47,9 @@ class StopRequest:
         self._outer = StopRequest._of_main
         if threading.current_thread() is threading.main_thread():
             StopRequest._of_main = self
-            hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
-            for number in (signal.SIGINT, signal.SIGTERM, *hangup, *WARNINGS):
-                self._before[number] = signal.signal(number, self._request)
+            for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
+                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._request)
             self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, clock.continued)
         return self
 

@@ -31,6 +31,7 @@ def test_a_warned_job_is_handed_to_submitit(number: int, requeued: list[int]) ->
 
 def test_ctrl_c_is_no_preemption(requeued: list[int]) -> None:
     requeue_if_preempted(signal.SIGINT)
+    requeue_if_preempted(signal.SIGHUP)
     assert requeued == []
 
 

@@ -364,6 +364,18 @@ def test_one_signal_of_each_kind_is_no_haste(tmp_path: Path) -> None:
     assert caught.value.exit_code == 130
 
 
+def test_a_closed_terminal_may_be_told_twice(tmp_path: Path) -> None:
+    """By the system, and by a launcher of processes, which hands on what it got."""
+
+    def step() -> None:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+
+    with pytest.raises(Interrupted, match="stopped at step 1 of 12") as caught:
+        make_trainer(tmp_path, monitor=Steps(step)).fit()
+    assert caught.value.exit_code == 128 + signal.SIGHUP
+
+
 def test_second_signal_of_a_kind_acts_at_once(tmp_path: Path) -> None:
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner's worker may ignore it
 
