@@ -12,7 +12,7 @@ from ptv2.reproduce.compare.options import (
     TRIAL_SEED,
     read_compare_settings,
 )
-from ptv2.reproduce.options import MARGIN
+from ptv2.reproduce.options import MARGIN, from_records
 
 EPILOG = """words:
   task=NAME, NAME,NAME     what is learned
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
 
     if options.records is None:
         return compare(options)
-    from ptv2.reproduce.jobs.recorded import from_records, open_records
+    from ptv2.reproduce.jobs.recorded import open_records
 
     with open_records(options.records) as recorded:
         return compare(from_records(options, recorded))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptv2.config import paths
 from ptv2.console.arguments import Lists, Parser
-from ptv2.reproduce.options import MARGIN, PARSERS, Options, read_settings
+from ptv2.reproduce.options import MARGIN, PARSERS, Options, from_records, read_settings
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     options = read_settings(given.words, **flags)
     if options.records is None:
         return reproduce(options)
-    from ptv2.reproduce.jobs.recorded import from_records, open_records
+    from ptv2.reproduce.jobs.recorded import open_records
 
     with open_records(options.records) as recorded:
         return reproduce(from_records(options, recorded))

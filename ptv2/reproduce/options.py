@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
@@ -54,6 +54,14 @@ class Options:
     def common(self) -> tuple[str, ...]:
         """The settings that all runs share."""
         return (*self.overrides, f"out={self.out}")
+
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+def from_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
+    """The options for writing from records that are laid out as runs; nothing is run."""
+    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
 
 
 def read_settings(words: Sequence[str], **flags: Any) -> Options:
