@@ -99,6 +99,7 @@ def in_a_terminal(words: list[str]) -> tuple[int, int]:
     """Start `ptv2 WORDS...` in a terminal of its own: the process, and the other end of the terminal."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
         environment = {**os.environ, "TERM": "xterm", "PTV2_CACHE": cache_folder(), "OMP_NUM_THREADS": "1"}
         os.execve(sys.executable, [sys.executable, "-m", "ptv2", *words], environment)
     return child, terminal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -310,6 +310,14 @@ def test_other_number_of_processes_is_refused(tmp_path: Path) -> None:
         make_trainer(tmp_path, **settings).fit()
 
 
+@pytest.fixture
+def _usual_hangup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored where the tests run under nohup
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_usual_hangup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("when", ["step", "evaluation", "last evaluation"])
 def test_signal_stops_at_a_safe_point(number: signal.Signals, when: str, tmp_path: Path) -> None:
@@ -364,6 +372,7 @@ def test_one_signal_of_each_kind_is_no_haste(tmp_path: Path) -> None:
     assert caught.value.exit_code == 130
 
 
+@pytest.mark.usefixtures("_usual_hangup")
 def test_a_closed_terminal_may_be_told_twice(tmp_path: Path) -> None:
     """By the system, and by a launcher of processes, which hands on what it got."""
 
