@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ptv2.errors import RunError
+from ptv2.errors import RunError, quote
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.altered import with_checksum
@@ -18,6 +19,7 @@ from ptv2.run_folders.record import Result, fault_of_files
 
 BESIDE = "beside"  # key of the files that lie beside result.json, by name
 ENVIRONMENT, FRACTIONS = "env.json", "fractions-*.json"  # what tables read besides the result
+NAMES = re.compile(r"env\.json|fractions-[\w-]+\.json")
 UNREAD = ("labels", "longest")  # keys of `data` that no table reads
 
 
@@ -83,10 +85,12 @@ def _lay_out(path: Path, folder: Path) -> None:
     (folder / "result.json").write_bytes(text)
     (folder / "config.yaml").touch()
     try:
-        files = json.loads(text).get(BESIDE, {})
-    except (ValueError, AttributeError, RecursionError):
+        files = dict(json.loads(text).get(BESIDE, {}))
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return  # the reader of results says it better
     for name, value in files.items():
+        if not NAMES.fullmatch(name):  # the file of a stranger may name any place
+            raise RunError(f"{path}: {quote(name)} beside the result; expected env.json or fractions-SPLIT.json")
         if name == ENVIRONMENT:
             write_json_whole(folder / name, value)
         else:

@@ -60,10 +60,10 @@ class RecordedRuns:
 
 def _model_of(result: Result) -> str:
     """The fingerprint of a run's backbone."""
-    settings, backbone = result.config["model"], result.backbone
-    if settings["path"] == "config:":
+    settings, backbone = result.config.get("model"), result.backbone
+    if isinstance(settings, dict) and settings.get("path") == "config:":
         return fingerprint(ModelConfig.model_validate(settings))
-    return str(backbone["sha256"] or f"{backbone['name']}@{backbone['revision'] or 'main'}")
+    return str(backbone.get("sha256") or f"{backbone.get('name')}@{backbone.get('revision') or 'main'}")
 
 
 class RecordedRoot(DataRoot):
