@@ -78,7 +78,6 @@ def encode_questions(
     """
     asked = [question.lstrip() for question in questions]
     _check_room(asked, contexts, tokenizer, max_length, stride, ids)
-    tokenizer.truncation_side = "right"  # windows are counted from the left, whatever a checkpoint cuts texts by
     encoded = tokenizer(
         asked,
         list(contexts),

@@ -127,17 +127,6 @@ def test_windows_hold_the_whole_context_and_what_the_tokenizer_makes(name: str) 
     assert len(found) == len(found.owners) == len(found.tokens)
 
 
-def test_windows_are_the_same_whatever_a_checkpoint_cuts_texts_by() -> None:
-    answer = (CONTEXT.index("café"), CONTEXT.index("café") + len("café"))
-    before = encode("bert", [CONTEXT], [answer], max_length=16, stride=3)
-    TOKENIZERS["bert"].truncation_side = "left"
-    after = encode("bert", [CONTEXT], [answer], max_length=16, stride=3)
-    assert len(before) > 2
-    np.testing.assert_array_equal(after.tokens.ids, before.tokens.ids)
-    np.testing.assert_array_equal(after.start_positions, before.start_positions)
-    np.testing.assert_array_equal(after.end_positions, before.end_positions)
-
-
 def test_windows_are_framed_as_a_pair() -> None:
     for name, frame in {
         "bert": (["[CLS]"], ["[SEP]"], ["[SEP]"]),
