@@ -8,8 +8,8 @@ figures of the commands in RECORDS/commands.txt are written, RECORDS/TASK.md for
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
-the figures of STUDIES (figures/ there), which try many settings of one method. The figure of the gap
-leaves out tasks that show nothing with so small a backbone and so few examples.
+the figures of STUDIES (figures/ there), which try many settings of one method. The figure of the gap leaves out tasks
+that show nothing with so small a backbone and so few examples.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ptv2.reproduce.figure.files import write_figure
 from ptv2.reproduce.figure.scale import label_gaps, paper_gaps, recorded_gaps
 from ptv2.reproduce.figure.spec import read_figure
 from ptv2.reproduce.jobs.recorded import open_records
-from ptv2.reproduce.options import from_records, read_settings
+from ptv2.reproduce.options import read_settings, use_records
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
 
@@ -96,9 +96,9 @@ def write_pages(records: Path) -> list[Path]:
                 name, *words = [*shlex.split(command), f"results={records.parent}", f"records={records}"]
                 with redirect_stdout(printed), redirect_stderr(StringIO()):
                     if name == "compare":
-                        compare(from_records(read_compare_settings(words), recorded))
+                        compare(use_records(read_compare_settings(words), recorded))
                     else:
-                        reproduce(from_records(read_settings(words), recorded))
+                        reproduce(use_records(read_settings(words), recorded))
     return [Path(line) for line in printed.getvalue().splitlines() if line.startswith(f"{records.parent}/")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptv2.console.arguments import Lists, Parser
+from ptv2.errors import ConfigError
 from ptv2.reproduce.compare.options import (
     ALL,
     BUDGET,
@@ -12,7 +13,7 @@ from ptv2.reproduce.compare.options import (
     TRIAL_SEED,
     read_compare_settings,
 )
-from ptv2.reproduce.options import MARGIN, from_records
+from ptv2.reproduce.options import MARGIN, use_records
 
 EPILOG = """words:
   task=NAME, NAME,NAME     what is learned
@@ -69,7 +70,9 @@ def main(arguments: list[str]) -> int:
 
     if options.records is None:
         return compare(options)
+    if options.plan:
+        raise ConfigError("records=: nothing is run from records; expected no --plan")
     from ptv2.reproduce.jobs.recorded import open_records
 
     with open_records(options.records) as recorded:
-        return compare(from_records(options, recorded))
+        return compare(use_records(options, recorded))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptv2.config import paths
 from ptv2.console.arguments import Lists, Parser
-from ptv2.reproduce.options import MARGIN, PARSERS, Options, from_records, read_settings
+from ptv2.reproduce.options import MARGIN, PARSERS, Options, read_settings, use_records
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     from ptv2.reproduce.jobs.recorded import open_records
 
     with open_records(options.records) as recorded:
-        return reproduce(from_records(options, recorded))
+        return reproduce(use_records(options, recorded))
 
 
 def reproduce(options: Options) -> int:

@@ -59,7 +59,7 @@ class Options:
 Chosen = TypeVar("Chosen", bound=Options)
 
 
-def from_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
+def use_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
     """The options for writing from records that are laid out as runs; nothing is run."""
     return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
 

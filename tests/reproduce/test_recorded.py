@@ -82,6 +82,19 @@ def test_a_run_whose_files_were_changed_is_not_kept(run: Path, tmp_path: Path) -
         keep(run, tmp_path)
 
 
+def test_a_record_writes_nowhere_else(run: Path, tmp_path: Path) -> None:
+    record = keep(run, tmp_path / "records")
+    tree = json.loads(record.read_text(encoding="utf-8"))
+    for beside in ({"../../stolen.json": {}}, {"fractions-../x.json": {}}, {"artifact.json": {}}):
+        record.write_text(json.dumps({**tree, "beside": beside}), encoding="utf-8")
+        with pytest.raises(RunError, match="beside the result; expected"), as_runs([record]):
+            pass
+    for beside in (3, ["env.json"], None):
+        record.write_text(json.dumps({**tree, "beside": beside}), encoding="utf-8")
+        with pytest.raises(RunError, match="checksum"), as_runs([record]):
+            pass
+
+
 def test_a_shared_part_is_found_by_the_data_of_all_its_tasks(tmp_path: Path) -> None:
     words = ["task=mini-inference", "model=tiny", "method=multitask-p-tuning-v2", f"out={tmp_path}"]
     config = compose([*words, "multitask.tasks=[mini-inference,mini-roles]"])
@@ -102,6 +115,7 @@ def test_a_shared_part_is_found_by_the_data_of_all_its_tasks(tmp_path: Path) -> 
         (["records=nowhere"], "records: no folder nowhere"),
         (["records=empty"], "records: no records in empty; expected empty/TASK/NAME.json"),
         (["records=kept"], "figure length: no finished run to draw (no record)"),
+        (["figure=learning", "records=kept"], "figure=learning shows every evaluation, and records have only"),
     ],
 )
 def test_where_there_are_no_records(
@@ -115,7 +129,8 @@ def test_where_there_are_no_records(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     keep(run, tmp_path / "kept")
-    assert main(["reproduce", "figure=length", "task=mini-inference", "model=tiny", *words]) != 0
+    figure = [] if words[0].startswith("figure=") else ["figure=length"]
+    assert main(["reproduce", *figure, "task=mini-inference", "model=tiny", *words]) != 0
     assert expected in capsys.readouterr().err
 
 
@@ -125,6 +140,8 @@ def test_a_comparison_needs_its_searches_too(
     monkeypatch.chdir(tmp_path)
     keep(run, tmp_path / "kept")
     words = ["compare", "task=mini-inference", "model=tiny", "records=kept"]
+    assert main([*words, "--plan"]) == 2
+    assert "nothing is run from records; expected no --plan" in capsys.readouterr().err
     assert main(words) != 0
     assert "no compare-mini-inference-tiny.json, which has the trials" in capsys.readouterr().err
     (tmp_path / "compare-mini-inference-tiny.json").write_text('{"searches": []}', encoding="utf-8")

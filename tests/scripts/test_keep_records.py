@@ -190,6 +190,11 @@ def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
     compared = [name for name in written if Path(name).suffix in endings]
     for name in compared:
         assert (tmp_path / name).read_bytes() == (REPOSITORY / name).read_bytes(), name
+    pages = [name for name in compared if name.endswith(".md")]
+    of_records = {path.relative_to(REPOSITORY).as_posix() for path in committed.glob("runs/*.md")}
+    assert of_records <= set(pages)
+    commands = (committed / "runs" / "commands.txt").read_text(encoding="utf-8").splitlines()
+    assert len(set(pages) - of_records) == sum(not line.startswith("#") for line in commands)
     some = ("table2-minilm.json", "compare-sst2-minilm.md", "figures/epochs-sick-minilm.csv", "runs/shares.csv")
     assert {f"results/{name}" for name in some} <= set(compared)
 

@@ -19,7 +19,7 @@ from ptv2.reproduce.compare.write import finish
 from ptv2.reproduce.jobs.data_root import describe_data
 from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.feasible import why_no_prompts
-from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_jobs
+from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_asked_jobs
 from ptv2.reproduce.table.cells import TableRequest, other_rows
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant
 from ptv2.variables import name_group
@@ -118,10 +118,7 @@ def base_jobs(request: TableRequest, options: CompareOptions) -> list[Job]:
     """
     cells = _cells(request)
     refuse_unable({cell.key: why for cell in cells if (why := _why_unable(cell, options)) is not None}, options)
-    seeds = [options.trial_seed]
-    jobs = list_jobs(
-        cells, seeds, options.common, options.data, options.config_dir, anyway=options.anyway, workers=options.jobs
-    )
+    jobs = list_asked_jobs(cells, [options.trial_seed], options)
     refuse_unable({job.cell.key: job.why for job in jobs if job.why is not None}, options)
     return jobs
 
@@ -170,13 +167,4 @@ def _jobs_of(picked: Pick, options: CompareOptions, failures: dict[str, str] | N
     if picked.best is None:
         return impossible_jobs(cell, seeds, [], picked.why_none)
     chosen = replace(cell, overrides=(*cell.overrides, *picked.settings))
-    return list_jobs(
-        [chosen],
-        seeds,
-        options.common,
-        options.data,
-        options.config_dir,
-        anyway=options.anyway,
-        workers=options.jobs,
-        recorded=options.recorded,
-    )
+    return list_asked_jobs([chosen], seeds, options)

@@ -26,7 +26,7 @@ from ptv2.reproduce.table.as_csv import as_records, comma_separated
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry, entries
 from ptv2.reproduce.table.layout import against_text, lay_out, score_text
-from ptv2.reproduce.table.notes import caption, clean, data_words, facts, from_records, margin_words, shareable_word
+from ptv2.reproduce.table.notes import caption, clean, data_words, describe_records, facts, margin_words, shareable_word
 
 SCHEMA = 1  # of the JSON
 
@@ -118,7 +118,7 @@ def notes_of(
 ) -> Iterator[str]:
     """The command, how the search went, and what a table of `ptv2 reproduce` says of its runs."""
     yield f"Command: {format_command(options)}"
-    yield from from_records(options)
+    yield from describe_records(options)
     seeds, most = ", ".join(map(str, options.seeds)), options.finalists
     best = f"the best by dev was run with seeds {seeds}"
     fewer = " (fewer where fewer have a score)" if any(len(picked.ranked) < most for picked in picks) else ""

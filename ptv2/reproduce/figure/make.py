@@ -21,10 +21,10 @@ from ptv2.reproduce.figure.files import label_figure, last_points, show_figure, 
 from ptv2.reproduce.figure.scale import Gaps, gap_cells, gap_points, label_gaps, paper_gaps, read_gaps
 from ptv2.reproduce.figure.spec import LAYERS, FigureSpec, Series, read_figure
 from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
-from ptv2.reproduce.jobs.list_jobs import Job, list_jobs
+from ptv2.reproduce.jobs.list_jobs import Job, list_asked_jobs
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options, choose_names
-from ptv2.reproduce.table.notes import format_command, from_records
+from ptv2.reproduce.table.notes import describe_records, format_command
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.metrics_log import read_lines
 from ptv2.run_folders.record import Result
@@ -68,6 +68,8 @@ def reproduce_figure(name: str, options: Options) -> int:
     jobs, looked_for = list_figure_jobs(request, options)
     if options.recorded is None:
         refuse_absent_split(request.split, jobs)
+    elif request.course:
+        raise ConfigError(f"figure={name} shows every evaluation, and records have only the best and the last one")
     if options.plan:
         show_plan(jobs, options)
         return 0
@@ -98,7 +100,7 @@ def reproduce_figure(name: str, options: Options) -> int:
         seeds = options.seeds or request.spec.seeds
         command = format_command(f"figure={name} task={options.task}", seeds, options)
         folders, recipes = _origins(everything)
-        told = [*from_records(options), *published, *recipes]
+        told = [*describe_records(options), *published, *recipes]
         paths.append(write_page(shown, words, stem, command, folders, told))
     show_figure(shown, paths, words)
     show_gaps(statuses)
@@ -153,16 +155,7 @@ def list_figure_jobs(request: FigureRequest, options: Options) -> tuple[list[Job
         cells += level_cells(request.spec, request.levels, request.base)
     common = (*request.overrides, f"out={options.out}")
     seeds = options.seeds or request.spec.seeds
-    jobs = list_jobs(
-        cells,
-        seeds,
-        common,
-        options.data,
-        options.config_dir,
-        anyway=options.anyway,
-        workers=options.jobs,
-        recorded=options.recorded,
-    )
+    jobs = list_asked_jobs(cells, seeds, options, common)
     unasked = {level.name for level in request.levels} - request.wanted
     return (
         [job for job in jobs if job.cell.key[0] not in unasked],

@@ -23,6 +23,7 @@ from ptv2.reproduce.jobs.feasible import (
     why_too_large,
 )
 from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot, RecordedRuns, without_path
+from ptv2.reproduce.options import Options
 from ptv2.run_folders.directory import RunDirectory, state_of
 
 NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone cannot be had here
@@ -112,6 +113,26 @@ def list_jobs(
 def impossible_jobs(cell: Cell, seeds: Sequence[int], words: Sequence[str], why: str) -> list[Job]:
     """The jobs of a cell whose settings are wrong or whose data are missing."""
     return [Job(cell, seed, tuple(words), None, None, why) for seed in seeds]
+
+
+def list_asked_jobs(
+    cells: Sequence[Cell], seeds: Sequence[int], options: Options, common: Sequence[str] | None = None
+) -> list[Job]:
+    """List the runs of a command's cells.
+
+    Args:
+        common: settings of every run (default: those of the command).
+    """
+    return list_jobs(
+        cells,
+        seeds,
+        options.common if common is None else common,
+        options.data,
+        options.config_dir,
+        anyway=options.anyway,
+        workers=options.jobs,
+        recorded=options.recorded,
+    )
 
 
 def recorded_jobs(

@@ -12,7 +12,7 @@ from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData, describe_data, why_no_files
 from ptv2.reproduce.jobs.feasible import why_no_hub_data
-from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_jobs
+from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_asked_jobs
 from ptv2.reproduce.jobs.recorded import RecordedRoot
 from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant, read_table
@@ -112,16 +112,7 @@ def list_table_jobs(request: TableRequest, options: Options) -> dict[tuple[str, 
             cells.append(cell)
         else:
             jobs[cell.key] = impossible_jobs(cell, request.seeds, words, why)
-    for job in list_jobs(
-        cells,
-        request.seeds,
-        options.common,
-        options.data,
-        options.config_dir,
-        anyway=options.anyway,
-        workers=options.jobs,
-        recorded=options.recorded,
-    ):
+    for job in list_asked_jobs(cells, request.seeds, options):
         jobs[job.cell.key].append(job)
     return jobs
 

@@ -41,7 +41,7 @@ def caption(request: TableRequest, entries: Sequence[Entry], options: Options) -
 def notes(request: TableRequest, entries: Sequence[Entry], options: Options) -> Iterator[str]:
     """The command, recipes, and what `facts` says."""
     yield f"Command: {format_command(f'table={request.name}', request.seeds, options)}"
-    yield from from_records(options)
+    yield from describe_records(options)
     for text, group in _grouped(entries, _recipe).items():
         yield f"{text}: {_list_positions(group, request)}."
     yield from facts(request, entries, options)
@@ -84,7 +84,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     return f"ptv2 reproduce {' '.join(words)}"
 
 
-def from_records(options: Options) -> Iterator[str]:
+def describe_records(options: Options) -> Iterator[str]:
     """Say of what is written from kept records how to write it again."""
     if options.records is not None:
         words = f"records={clean(str(options.records), options)}"
