@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from ptv2.errors import ConfigError
 from ptv2.run_folders.processes import is_alone
-from ptv2.sweeps.launching import compose_jobs
+from ptv2.sweeps.launching import compose_jobs, settings_if_right
 
 
 class FusedLauncher(Launcher):
@@ -39,7 +39,7 @@ class FusedLauncher(Launcher):
         """Run jobs, those that can share a backbone together."""
         from ptv2.collector import collector_paused
         from ptv2.console.output import err, tell
-        from ptv2.sweeps.fusing import choose_groups, settings_if_right
+        from ptv2.sweeps.fusing import choose_groups
 
         setup_globals()
         composed = compose_jobs(self._context, self._config, job_overrides, initial_job_idx)

@@ -15,7 +15,7 @@ from ptv2.errors import ConfigError
 from ptv2.report.formats import count_of
 from ptv2.run_folders.processes import is_main_process
 from ptv2.sweeps import outcomes
-from ptv2.sweeps.fusing import settings_of
+from ptv2.sweeps.launching import settings_of
 
 SHOWN = 5  # faults, and jobs of each, that a warning names
 

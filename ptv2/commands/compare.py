@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ptv2.console.arguments import Lists, Parser
-from ptv2.errors import ConfigError
 from ptv2.reproduce.compare.options import (
     ALL,
     BUDGET,
@@ -70,8 +69,6 @@ def main(arguments: list[str]) -> int:
 
     if options.records is None:
         return compare(options)
-    if options.plan:
-        raise ConfigError("records=: nothing is run from records; expected no --plan")
     from ptv2.reproduce.jobs.recorded import open_records
 
     with open_records(options.records) as recorded:

@@ -20,6 +20,7 @@ SHARES = ("family", "table")
 LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
 MOST_SEEDS = 1000
 OF_LAUNCHERS = {"hydra.launcher.together": "fuse", "hydra.launcher.n_jobs": "jobs"}  # words for the same
+OF_RUNS, OF_MAKING = ("data", "out", "jobs", "fuse"), ("plan", "anyway")  # words and flags without meaning for records
 MARGIN = 1.0  # points within which two methods count as equivalent
 
 
@@ -79,7 +80,16 @@ def read_settings(words: Sequence[str], **flags: Any) -> Options:
     if "table" in values and "task" in values:
         raise ConfigError(f"task={values['task']}: a table has columns; expected columns={values['task']}")
     refuse_sweeps(overrides, "a table or figure says itself which runs it has; ptv2 compare searches settings first")
+    refuse_beside_records(values, flags)
     return Options(**values, overrides=tuple(overrides), **flags)
+
+
+def refuse_beside_records(values: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for what makes or finds runs beside `records`, where it would do nothing."""
+    if "records" in values:
+        given = [f"{key}=" for key in OF_RUNS if key in values] + [f"--{name}" for name in OF_MAKING if flags.get(name)]
+        if given:
+            raise ConfigError(f"records=: nothing is run from records; expected no {given[0]}")
 
 
 def split_words(

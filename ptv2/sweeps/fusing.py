@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
-
-from ptv2.config.compose import to_run_config
 from ptv2.config.identity import decisive, run_hash
 from ptv2.config.schema import RunConfig
 
@@ -19,28 +15,6 @@ NO_OTHER = (
     "no other with the same model, task.shape, task.max_length, kind of prompts and trainer.precision "
     "(random weights: and seed)"
 )
-
-
-def settings_of(composed: DictConfig) -> RunConfig:
-    """The settings of a job that Hydra composed.
-
-    Raises:
-        ConfigError: they are wrong.
-    """
-    config = copy.deepcopy(composed)
-    runtime, words = config.hydra.runtime, [str(word) for word in config.hydra.overrides.task]
-    with open_dict(config):
-        del config["hydra"]
-    OmegaConf.set_struct(config, False)
-    return to_run_config(config, words, runtime)
-
-
-def settings_if_right(composed: DictConfig) -> RunConfig | None:
-    """The settings of a job that Hydra composed; None if they are wrong, which the job itself says."""
-    try:
-        return settings_of(composed)
-    except Exception:
-        return None
 
 
 def why_alone(config: RunConfig) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ptv2.config.compose import to_run_config
 from ptv2.config.plugins import broken_plugins
+from ptv2.config.schema import RunConfig
 from ptv2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,3 +56,25 @@ def compose_jobs(
             jobs[number].hydra.job.id = str(number)
             jobs[number].hydra.job.num = number
     return jobs
+
+
+def settings_of(composed: DictConfig) -> RunConfig:
+    """The settings of a job that Hydra composed.
+
+    Raises:
+        ConfigError: they are wrong.
+    """
+    config = copy.deepcopy(composed)
+    runtime, words = config.hydra.runtime, [str(word) for word in config.hydra.overrides.task]
+    with open_dict(config):
+        del config["hydra"]
+    OmegaConf.set_struct(config, False)
+    return to_run_config(config, words, runtime)
+
+
+def settings_if_right(composed: DictConfig) -> RunConfig | None:
+    """The settings of a job that Hydra composed; None if they are wrong, which the job itself says."""
+    try:
+        return settings_of(composed)
+    except Exception:
+        return None

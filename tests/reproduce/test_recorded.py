@@ -140,10 +140,19 @@ def test_a_comparison_needs_its_searches_too(
     monkeypatch.chdir(tmp_path)
     keep(run, tmp_path / "kept")
     words = ["compare", "task=mini-inference", "model=tiny", "records=kept"]
-    assert main([*words, "--plan"]) == 2
-    assert "nothing is run from records; expected no --plan" in capsys.readouterr().err
     assert main(words) != 0
     assert "no compare-mini-inference-tiny.json, which has the trials" in capsys.readouterr().err
     (tmp_path / "compare-mini-inference-tiny.json").write_text('{"searches": []}', encoding="utf-8")
     assert main(words) != 0
     assert "compare-mini-inference-tiny.json: damaged, or of another comparison" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("idle", ["data=.", "out=mine", "jobs=2", "fuse=2", "--plan", "--anyway"])
+@pytest.mark.parametrize("command", ["reproduce figure=length task=mini-inference", "compare task=mini-inference"])
+def test_what_makes_runs_is_refused_beside_records(
+    command: str, idle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "model=tiny", "records=.", idle]) == 2
+    expected = idle if idle.startswith("--") else f"{idle.partition('=')[0]}="
+    assert f"records=: nothing is run from records; expected no {expected}" in capsys.readouterr().err

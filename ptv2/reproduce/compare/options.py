@@ -16,7 +16,7 @@ from ptv2.config.methods import METHODS
 from ptv2.config.spelling import refuse_sweeps, spelled
 from ptv2.errors import ConfigError, unknown
 from ptv2.files import from_home
-from ptv2.reproduce.options import LAUNCHER, PARSERS, Options, split_words
+from ptv2.reproduce.options import LAUNCHER, PARSERS, Options, refuse_beside_records, split_words
 
 SEEDS = (1, 2, 3)
 BUDGET = 10
@@ -56,6 +56,7 @@ def read_compare_settings(words: Sequence[str], **flags: Any) -> CompareOptions:
     values, others = split_words([word for word in words if word not in files], COMPARE_PARSERS, INSTEAD)
     if "tasks" not in (values := {FIELDS.get(key, key): value for key, value in values.items()}):
         raise ConfigError("expected task=NAME, or several with commas (ptv2 list tasks)")
+    refuse_beside_records(values, flags)
     _check_names(values, flags.get("config_dir"))  # before Optuna is imported
     if files:
         values["file"] = from_home(files[0].removeprefix("out="))
