@@ -59,7 +59,10 @@ def take_fold(
     for members_of_groups in _strata(records, group, stratum):
         shuffled += draw.sample(members_of_groups, len(members_of_groups))
     if len(shuffled) < folds:
-        raise DataError(f"{records[0].where}: data.folds={folds}: too few examples for so many folds")
+        unit = "examples" if len(shuffled) == len(records) else "groups of examples that stay together"
+        raise DataError(
+            f"{records[0].where}: data.folds={folds}: only {len(shuffled)} {unit}; expected no more folds than these"
+        )
     return _sides(records, {number for members in shuffled[fold::folds] for number in members})
 
 

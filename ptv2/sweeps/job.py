@@ -54,8 +54,8 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
     if not is_started_by_user():
         err.is_interactive = False
     number = int(HydraConfig.get().job.num)
+    trial = trial_of(HydraConfig.get())
     if is_main_process():
-        trial = trial_of(HydraConfig.get())
         name = f"job {number}" if trial is None else f"trial {trial}"
         changed = [word for word in overrides if word not in sys.argv]  # the user knows the others
         tell(Text.assemble((name, "bold"), f"  {' '.join(changed or overrides)}"))
@@ -63,7 +63,10 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
     outcomes.remember([outcome])
     gc.collect()  # a failed run's traceback may refer to itself, and thereby to the backbone
     if outcome.state in ("failed", "pruned"):
-        tell(Text.assemble(outcomes.coloured(outcome.state), f"  {outcome.message}"))
+        again = outcomes.repeats(outcomes.faults(outcomes.list_known()))
+        same = again.get(number) if trial is None else None  # the other may be a trial of another number
+        why = outcome.message if same is None else f"as job {same}"
+        tell(Text.assemble(outcomes.coloured(outcome.state), f"  {why}"))
     return outcome
 
 

@@ -112,6 +112,17 @@ def _is_refusal(error: Exception) -> bool:
     return str(frame.f_globals.get("__name__")).partition(".")[0] in LAUNCHERS
 
 
+def repeats(faults: Iterable[tuple[int, str]]) -> dict[int, int]:
+    """Of failed jobs and why: those that failed as an earlier one did, and that one, so that it is read once."""
+    first: dict[str, int] = {}
+    return {job: first[why] for job, why in faults if why and first.setdefault(why, job) != job}
+
+
+def faults(outcomes: Iterable[Outcome]) -> Iterator[tuple[int, str]]:
+    """The jobs that failed, and why."""
+    return ((outcome.job, outcome.message) for outcome in outcomes if outcome.state == "failed")
+
+
 def show(outcomes: list[Outcome]) -> None:
     """Print a table with a row for each job."""
     if not outcomes or not is_main_process():
@@ -122,8 +133,12 @@ def show(outcomes: list[Outcome]) -> None:
     common, changed = common_settings([outcome.overrides for outcome in outcomes])
     columns = [Column("job"), settings_column, Column("state"), Column(""), Column("", below=True)]
     rows = []
+    again = repeats(faults(outcomes))
     for outcome, settings in zip(outcomes, changed, strict=True):
-        texts = ("", outcome.message) if outcome.score is None else (outcome.message, "")
+        if outcome.job in again:
+            texts = (f"as job {again[outcome.job]}", "")
+        else:
+            texts = ("", outcome.message) if outcome.score is None else (outcome.message, "")
         rows.append((str(outcome.job), " ".join(settings), coloured(outcome.state), *texts))
     count = count_of(len(outcomes), "job")
     show_table(Table(columns, rows, title=" ".join([f"{count}, all with", *common] if common else [count])))

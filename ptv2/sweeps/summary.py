@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -12,7 +13,7 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell, tell_command
 from ptv2.report.best_recipe import recipe_place
 from ptv2.run_folders.record import read_result
-from ptv2.sweeps.outcomes import coloured
+from ptv2.sweeps.outcomes import coloured, repeats
 from ptv2.sweeps.study import MESSAGE, OVERRIDES, RUN, Search
 
 STATES = {
@@ -36,7 +37,8 @@ def show_study(search: Search, fixed: list[str]) -> None:
     best = search.best
     settings = Column("settings", fold=24, least=24)
     columns = [Column("trial"), settings, Column("state"), Column("dev"), Column("", below=True)]
-    rows = [_row(trial, fixed, bold=best is not None and trial.number == best.number) for trial in trials]
+    again = repeats((trial.number, _message(trial)) for trial in trials if trial.state == TrialState.FAIL)
+    rows = [_row(trial, fixed, again, bold=best is not None and trial.number == best.number) for trial in trials]
     show_table(Table(columns, rows, title=f"study {search.name}, {len(trials)} trials"))
     if best is None:
         tell("no trial has a dev score yet", out)
@@ -51,9 +53,15 @@ def show_study(search: Search, fixed: list[str]) -> None:
         tell_command(f"ptv2 best {asked}{' --write DIR' if has_place else ''}", out)
 
 
-def _row(trial: FrozenTrial, fixed: list[str], *, bold: bool) -> list[Text]:
+def _message(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get(MESSAGE, ""))
+
+
+def _row(trial: FrozenTrial, fixed: list[str], again: Mapping[int, int], *, bold: bool) -> list[Text]:
     score = f"{trial.value:.2f}" if trial.state == TrialState.COMPLETE else ""
-    message = "" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get(MESSAGE, ""))
+    message = "" if trial.state == TrialState.COMPLETE else _message(trial)
+    if trial.number in again:
+        score, message = f"as trial {again[trial.number]}", ""
     style = "bold" if bold else ""
     texts = [Text(text, style) for text in (str(trial.number), " ".join(_searched(trial, fixed)), score, message)]
     return [*texts[:2], coloured(STATES[trial.state]), *texts[2:]]

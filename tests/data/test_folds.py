@@ -42,7 +42,7 @@ def test_every_record_is_in_dev_once_and_groups_stay_whole(
 ) -> None:
     records = [Record({"text": text, "label": label}, f"line {n}") for n, (text, label) in enumerate(content)]
     if len({text for text, _ in content}) < folds:
-        with pytest.raises(DataError, match="too few examples for so many folds"):
+        with pytest.raises(DataError, match="; expected no more folds than these"):
             fold(records, folds, 0, seed)
         return
     in_dev = []

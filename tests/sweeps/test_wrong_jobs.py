@@ -4,6 +4,8 @@ from pathlib import Path
 
 from commandline import run, train_words, write_sentences
 
+from ptv2.sweeps.outcomes import Outcome, faults, repeats
+
 
 def test_a_sweep_says_first_which_of_its_jobs_will_fail(tmp_path: Path) -> None:
     data = write_sentences(tmp_path / "data", 8, 4, 4)
@@ -25,3 +27,22 @@ def test_nothing_is_foretold_where_all_fail_at_once(tmp_path: Path) -> None:
     assert done.code == 1
     assert "will fail" not in done.err
     assert "failed  prompt.length='no': expected a whole number" in done.err
+
+
+def test_a_fault_of_several_jobs_is_said_once(tmp_path: Path) -> None:
+    rows = [f'{{"sentence": "the {n}th of them", "label": "{"ab"[n % 2]}"}}' for n in range(4)]
+    (tmp_path / "train.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    words = ["task=classification", "task.name=mine", f"data.dir={tmp_path}", "model=tiny", "data.folds=5"]
+    done = run(["train", *words], tmp_path)
+    assert done.code == 1
+    why = "data.folds=5: only 4 examples; expected no more folds than these"
+    for printed in (done.out, done.err):
+        assert " ".join(printed.split()).count(why) == 1
+        assert printed.count("as job 0") == 4
+
+
+def test_what_failed_otherwise_or_did_not_fail_stands_in_full() -> None:
+    ended = [("failed", "no file"), ("finished", "dev f1 80"), ("finished", "dev f1 80"), ("failed", "no disk")]
+    known = [Outcome(job, [], state, why) for job, (state, why) in enumerate([*ended, *ended])]
+    assert repeats(faults(known)) == {4: 0, 7: 3}
+    assert repeats([(0, ""), (1, "")]) == {}
