@@ -42,7 +42,7 @@ reproduce-table: $(VENV)/installed  ## a table of the paper: TABLE=2|3|4 [BACKBO
 	$(BIN)/ptv2 reproduce table=$(TABLE) $(if $(BACKBONE),model=$(BACKBONE)) $(if $(DATA),data=$(DATA)) $(ARGS)
 
 results: $(VENV)/installed  ## the tables and figures in results/, from the records in results/runs/
-	$(BIN)/python scripts/keep_records.py $(ARGS)
+	$(BIN)/python scripts/write_results.py $(ARGS)
 
 test: $(VENV)/installed-dev  ## own environment, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)

@@ -19,7 +19,7 @@ EPILOG = """words:
   seeds=1,2,3 or 1-3       instead of the table's own
   jobs=N                   runs side by side (default: 1)
   fuse=K                   train up to K runs of each of them together over one frozen backbone (default: 1)
-  records=DIR              write from kept records (scripts/keep_records.py), without data and runs; run nothing
+  records=DIR              write from kept records (ptv2 table --keep), without data and runs; run nothing
   out=DIR, results=DIR     where runs and tables go (default: runs, results)
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   share=family|table       which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ptv2.console.arguments import Parser, a_file
+from ptv2.console.arguments import Parser, a_file, a_folder
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.json_document import json_text
 from ptv2.console.output import tell, warn_of_faults
 from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
+from ptv2.report.formats import count_of
+from ptv2.report.kept import keep
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.directory import chosen_runs
 
@@ -37,12 +39,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--format", choices=kinds, help="default: text, or the output file's ending")
     parser.add_json()
     parser.add_argument("--output", type=a_file, help="write to this file instead")
+    parser.add_argument(
+        "--keep", type=a_folder, metavar="DIR", help="also keep a record of each run here, for reproduce records=DIR"
+    )
     options = parser.parse_args(arguments)
-    results, faults = usable_results(chosen_runs(options.runs, options.out))
+    folders = {folder.name: folder for folder in chosen_runs(options.runs, options.out)}
+    results, faults = usable_results(folders.values())
     warn_of_faults(faults)
-    rows = tables.rows([r for r in results if not options.task or r.task in options.task], options.split)
+    results = [r for r in results if not options.task or r.task in options.task]
+    rows = tables.rows(results, options.split)
     if not rows:
         raise RunError(f"no finished run with {options.split} scores in {', '.join(options.runs) or options.out + '/'}")
+    if options.keep:
+        tell(f"{count_of(keep(results, folders, Path(options.keep)), 'record')} in {options.keep}")
     if options.headline:
         rows = [replace(row, metrics={row.headline: row.metrics[row.headline]}) for row in rows]
     if options.json and options.format not in (None, "json"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +43,21 @@ def compact(result: Result, folder: Path) -> str:
     if files := {path.name: _read(path) for path in _beside(folder)}:
         tree[BESIDE] = files
     return json.dumps(with_checksum(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def keep(results: Iterable[Result], folders: Mapping[str, Path], records: Path) -> int:
+    """Write the records of finished runs to RECORDS/TASK/NAME.json; returns how many.
+
+    Args:
+        folders: of the runs, by name.
+
+    Raises:
+        RunError: a file beside a result is damaged.
+    """
+    texts = {f"{result.task}/{result.name}.json": compact(result, folders[result.name]) for result in results}
+    for place, text in texts.items():
+        write_text_whole(records / place, text)
+    return len(texts)
 
 
 @contextmanager

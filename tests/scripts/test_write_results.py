@@ -1,4 +1,4 @@
-"""scripts/keep_records.py: records make the tables that their runs make, byte for byte, and say it when they cannot."""
+"""scripts/write_results.py: records make the tables that their runs make, byte for byte, or say why not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 from records import result
 
+from ptv2.cli import main
 from ptv2.report import tables
 from ptv2.report.points import comma_separated, point_of
 from ptv2.report.shares import shares_of
@@ -27,9 +28,14 @@ REPOSITORY = Path(__file__).parents[2]
 NOTE = "examples that also stand in train, word for word: 3 of dev"
 
 
-def keep_records(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    script = str(REPOSITORY / "scripts" / "keep_records.py")
-    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False, cwd=cwd)
+def write_pages(records: Path | str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    words = [str(REPOSITORY / "scripts" / "write_results.py"), "--records", str(records)]
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def keep_records(runs: Path, records: Path) -> int:
+    """Keep the records of runs as their user does."""
+    return main(["table", str(runs), "--keep", str(records)])
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +54,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path) -> None:
+def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = tmp_path / "records"
-    done = keep_records(str(runs), "--records", str(records))
+    assert keep_records(runs, records) == 0
+    assert "6 records in" in capsys.readouterr().err
+    done = write_pages(records)
     assert done.returncode == 0, done.stderr
-    assert "6 records in" in done.stdout
     page = (records / "made.md").read_bytes()
     results, _ = usable_results(find_runs([str(runs)]))
     for split in ("dev", "test"):
@@ -63,10 +70,14 @@ def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path) -> No
         assert "private" not in record.read_text(encoding="utf-8")
         assert json.loads(record.read_text(encoding="utf-8"))["data"]["overview"] == {"notes": [NOTE]}
 
-    (records / "made.md").unlink()
-    again = keep_records("--records", str(records))  # as `make results` does, without the runs
-    assert again.returncode == 0, again.stderr
-    assert (records / "made.md").read_bytes() == page
+
+def test_only_the_runs_of_the_table_are_kept(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", str(runs), "--task", "other", "--keep", str(tmp_path / "records")]) != 0
+    assert main(["table", str(runs / "missing"), "--keep", str(tmp_path / "records")]) != 0
+    assert not (tmp_path / "records").exists()
+    (tmp_path / "file").touch()
+    assert main(["table", str(runs), "--keep", str(tmp_path / "file")]) == 2
+    assert "is a file; expected a folder" in capsys.readouterr().err
 
 
 def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Path) -> None:
@@ -93,7 +104,8 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
         (tmp_path / "figures" / f"{study}-made-{seed}.csv").write_text(comma_separated(points), encoding="utf-8")
     comparison = {"trial_seed": 11, "searches": [{"task": "made", "method": "fine-tuning"}]}
     (tmp_path / "compare-made-small.json").write_text(json.dumps(comparison), encoding="utf-8")
-    done = keep_records(str(tmp_path / "runs"), "--records", str(tmp_path / "records"))
+    assert keep_records(tmp_path / "runs", tmp_path / "records") == 0
+    done = write_pages(tmp_path / "records")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "records" / "scale.csv").read_text(encoding="utf-8")
     lines = list(csv.DictReader(text.splitlines()))
@@ -154,24 +166,19 @@ def test_data_with_as_many_examples_have_panels_of_their_own() -> None:
 
 
 def test_a_changed_or_misplaced_record_is_named(runs: Path, tmp_path: Path) -> None:
-    assert keep_records(str(runs), "--records", str(tmp_path)).returncode == 0
+    assert keep_records(runs, tmp_path) == 0
     path = sorted((tmp_path / "made").glob("*.json"))[0]
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace('"accuracy":81.0', '"accuracy":91.0'), encoding="utf-8")
-    done = keep_records("--records", str(tmp_path))
+    done = write_pages(tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {path}: ")
     assert "checksum" in done.stderr
     path.write_text(text, encoding="utf-8")
     path.rename(path.with_stem("other"))
-    done = keep_records("--records", str(tmp_path))
+    done = write_pages(tmp_path)
     assert done.returncode == 2
     assert "expected its own name" in done.stderr
-
-
-def test_there_must_be_finished_runs(tmp_path: Path) -> None:
-    done = keep_records(str(tmp_path), "--records", str(tmp_path / "records"))
-    assert (done.returncode, done.stderr) == (2, f"error: no finished run in {tmp_path}\n")
 
 
 def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
@@ -182,7 +189,7 @@ def test_the_pages_here_are_those_of_the_records_here(tmp_path: Path) -> None:
     for pattern in ("compare-*.json", "figures/*.csv"):
         for path in committed.glob(pattern):
             shutil.copy(path, tmp_path / "results" / path.relative_to(committed))
-    done = keep_records("--records", "results/runs", cwd=tmp_path)
+    done = write_pages("results/runs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written = [line.strip() for line in done.stdout.splitlines() if line.startswith("results/")]
     drawn_alike = f"matplotlib=={version('matplotlib')}" in (REPOSITORY / "constraints.txt").read_text().split()

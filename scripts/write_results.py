@@ -1,12 +1,11 @@
-"""Keep compact records of finished runs in results/runs/, and make the pages of their tables from these alone.
+"""Write the pages of results/ from the records in results/runs/ alone: what `make results` does.
 
-    python scripts/keep_records.py [RUNS ...] [--records results/runs]
+    python scripts/write_results.py [--records results/runs]
 
-RUNS are runs or folders of runs. Each finished one becomes RECORDS/TASK/NAME.json: its result.json without what no
-table reads, with its versions and machine and what each example adds to its scores. Then the tables, comparisons and
-figures of the commands in RECORDS/commands.txt are written, RECORDS/TASK.md for every task that has records, and
+A record is a file RECORDS/TASK/NAME.json (`ptv2 table RUNS --keep RECORDS`). From these come the tables, comparisons
+and figures of the commands in RECORDS/commands.txt, RECORDS/TASK.md for every task that has records, and
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
-the gap to fine-tuning against the size of the backbone; `make results` does only that. Equal records give equal bytes.
+the gap to fine-tuning against the size of the backbone. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
 the figures of STUDIES (figures/ there), which try many settings of one method. The figure of the gap leaves out tasks
 that show nothing with so small a backbone and so few examples.
@@ -24,11 +23,11 @@ from pathlib import Path
 
 from ptv2.commands.reproduce import reproduce
 from ptv2.config.methods import BASELINE
-from ptv2.errors import Ptv2Error, RunError
+from ptv2.errors import Ptv2Error
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.formats import count_of
-from ptv2.report.kept import as_runs, compact
+from ptv2.report.kept import as_runs
 from ptv2.report.plots import Level
 from ptv2.report.points import read_points
 from ptv2.report.shares import shares_of, write_shares
@@ -49,24 +48,6 @@ METHODS = 4  # fewest of a task in the figure of shares
 UNTELLING = ("boolq", "cb", "copa", "multirc", "record", "wic", "wsc")  # tasks whose gaps are chance: results/README.md
 STUDIES = ("batches", "changes", "depth", "epochs", "length")  # figures that try many settings of one method
 BORROWING = ("depth", "length")  # those whose horizontal lines are runs of other pages
-
-
-def keep(runs: list[str], records: Path) -> int:
-    """Write the records of finished runs; return how many.
-
-    Raises:
-        RunError: there is no finished run, or one is damaged.
-    """
-    folders = {folder.name: folder for folder in find_runs(runs)}
-    results, faults = usable_results(folders.values())
-    if faults:
-        raise RunError(f"{faults[0].folder}: {faults[0].reason}")
-    if not results:
-        raise RunError(f"no finished run in {', '.join(runs)}")
-    for result in results:
-        text = compact(result, folders[result.name])
-        write_text_whole(records / result.task / f"{result.name}.json", text)
-    return len(results)
 
 
 def read_records(folder: Path) -> list[Result]:
@@ -144,14 +125,11 @@ def draw_scale(results: list[Result], stem: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Keep the records of the runs that are named, and write the page of each task."""
+    """Write all pages."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", nargs="*", help="runs or folders of runs whose records are kept")
     parser.add_argument("--records", type=Path, default=ROOT / "results" / "runs", help="default: results/runs")
     options = parser.parse_args()
     try:
-        if options.runs:
-            print(f"{keep(options.runs, options.records)} records in {options.records}")
         for path in write_pages(options.records):
             print(path)
         tasks = {folder.name: read_records(folder) for folder in sorted(options.records.glob("*/"))}
