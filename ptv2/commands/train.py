@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from hydra_plugins.ptv2.grid_sweeper import make_default
 from ptv2.config import paths
-from ptv2.config.compose import COMPOSITION_ERRORS, explain, implied
+from ptv2.config.compose import implied
+from ptv2.config.explain import COMPOSITION_ERRORS, explain
 from ptv2.config.plugins import broken_plugins, plugin_at_fault
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import every_fold, options_first

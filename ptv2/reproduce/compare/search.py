@@ -17,7 +17,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ptv2.config import paths
-from ptv2.config.compose import compose_with_hydra, explain
+from ptv2.config.compose import compose_with_hydra
+from ptv2.config.explain import explain
 from ptv2.errors import ConfigError
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.jobs.children import ptv2
