@@ -27,11 +27,10 @@ from ptv2.errors import Ptv2Error
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.formats import count_of
-from ptv2.report.kept import as_runs
+from ptv2.report.kept import read_records
 from ptv2.report.plots import Level
 from ptv2.report.points import read_points
 from ptv2.report.shares import shares_of, write_shares
-from ptv2.report.usable import usable_results
 from ptv2.reproduce.compare.make import compare
 from ptv2.reproduce.compare.options import read_compare_settings
 from ptv2.reproduce.figure.files import write_figure
@@ -39,7 +38,6 @@ from ptv2.reproduce.figure.scale import label_gaps, paper_gaps, recorded_gaps
 from ptv2.reproduce.figure.spec import read_figure
 from ptv2.reproduce.jobs.recorded import open_records
 from ptv2.reproduce.options import read_settings, use_records
-from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
 
 ROOT = Path(__file__).parents[1]
@@ -48,16 +46,6 @@ METHODS = 4  # fewest of a task in the figure of shares
 UNTELLING = ("boolq", "cb", "copa", "multirc", "record", "wic", "wsc")  # tasks whose gaps are chance: results/README.md
 STUDIES = ("batches", "changes", "depth", "epochs", "length")  # figures that try many settings of one method
 BORROWING = ("depth", "length")  # those whose horizontal lines are runs of other pages
-
-
-def read_records(folder: Path) -> list[Result]:
-    """Read the records of a task, sorted by name.
-
-    Raises:
-        RunError: one of them is damaged, or has another name than its file.
-    """
-    with as_runs(folder.glob("*.json")) as runs:
-        return usable_results(find_runs([str(runs)]))[0]
 
 
 def write_pages(records: Path) -> list[Path]:
@@ -132,7 +120,7 @@ def main() -> int:
     try:
         for path in write_pages(options.records):
             print(path)
-        tasks = {folder.name: read_records(folder) for folder in sorted(options.records.glob("*/"))}
+        tasks = {folder.name: read_records(folder.glob("*.json")) for folder in sorted(options.records.glob("*/"))}
         for task, results in tasks.items():
             if results:
                 path = options.records / f"{task}.md"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from ptv2.errors import ConfigError, RunError
 from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.formats import count_of
-from ptv2.report.kept import keep
+from ptv2.report.kept import keep, read_records
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.directory import chosen_runs
+from ptv2.run_folders.record import Result
 
 # How columns fit a narrow screen.
 FITTED = {
@@ -32,6 +34,9 @@ def main(arguments: list[str]) -> int:
     """Print the table, or write it to a file."""
     parser = Parser(prog="ptv2 table", description="Metrics of finished runs, mean and spread over seeds.")
     parser.add_runs()
+    parser.add_argument(
+        "--records", type=a_folder, metavar="DIR", help="read kept records, DIR/TASK/NAME.json, not runs"
+    )
     parser.add_argument("--task", action="append", help="only this task (may be repeated)")
     parser.add_argument("--split", choices=["dev", "test", "test-brown"], default="dev", help="default: dev")
     parser.add_argument("--headline", action="store_true", help="only the metric that chose the weights")
@@ -43,15 +48,13 @@ def main(arguments: list[str]) -> int:
         "--keep", type=a_folder, metavar="DIR", help="also keep a record of each run here, for reproduce records=DIR"
     )
     options = parser.parse_args(arguments)
-    folders = {folder.name: folder for folder in chosen_runs(options.runs, options.out)}
-    results, faults = usable_results(folders.values())
-    warn_of_faults(faults)
-    results = [r for r in results if not options.task or r.task in options.task]
+    if options.records and (options.runs or options.keep):
+        raise ConfigError(f"--records: read in the place of runs; expected no {'runs' if options.runs else '--keep'}")
+    results = _read_records(options) if options.records else _read_runs(options)
     rows = tables.rows(results, options.split)
     if not rows:
-        raise RunError(f"no finished run with {options.split} scores in {', '.join(options.runs) or options.out + '/'}")
-    if options.keep:
-        tell(f"{count_of(keep(results, folders, Path(options.keep)), 'record')} in {options.keep}")
+        where = options.records or ", ".join(options.runs) or f"{options.out}/"
+        raise RunError(f"no finished run with {options.split} scores in {where}")
     if options.headline:
         rows = [replace(row, metrics={row.headline: row.metrics[row.headline]}) for row in rows]
     if options.json and options.format not in (None, "json"):
@@ -73,6 +76,22 @@ def main(arguments: list[str]) -> int:
     else:
         print(text, end="")
     return 0
+
+
+def _read_runs(options: Namespace) -> list[Result]:
+    """The results of the runs that the words name, whose records are then kept where that is asked for."""
+    folders = {folder.name: folder for folder in chosen_runs(options.runs, options.out)}
+    every, faults = usable_results(folders.values())
+    warn_of_faults(faults)
+    results = [result for result in every if not options.task or result.task in options.task]
+    if options.keep:
+        tell(f"{count_of(keep(results, folders, Path(options.keep)), 'record')} in {options.keep}")
+    return results
+
+
+def _read_records(options: Namespace) -> list[Result]:
+    paths = sorted(Path(options.records).glob("*/*.json"))
+    return read_records(path for path in paths if not options.task or path.parent.name in options.task)
 
 
 def _json(rows: list[tables.Row], split: str) -> str:

@@ -15,6 +15,7 @@ from ptv2.errors import RunError, quote
 from ptv2.files import write_json_whole, write_text_whole
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.altered import with_checksum
+from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result, fault_of_files
 
 BESIDE = "beside"  # key of the files that lie beside result.json, by name
@@ -60,15 +61,28 @@ def keep(results: Iterable[Result], folders: Mapping[str, Path], records: Path) 
     return len(texts)
 
 
+def read_records(paths: Iterable[Path]) -> list[Result]:
+    """The results in records, sorted by the names of their runs.
+
+    Raises:
+        RunError: a record is damaged, or has another name than its file.
+    """
+    with as_runs(paths) as runs:
+        return usable_results(find_runs([str(runs)]))[0]
+
+
 @contextmanager
 def as_runs(paths: Iterable[Path]) -> Iterator[Path]:
     """Lay records out as folders of runs, FOLDER/NAME, for as long as the context is open.
 
     Raises:
-        RunError: a record is damaged, or has another name than its file.
+        RunError: a record is damaged, has another name than its file, or is a run.
     """
+    paths = sorted(paths)
+    if run := next((path.parent for path in paths if path.name == "result.json"), None):
+        raise RunError(f"{run}: a run; expected a folder of records, as ptv2 table --keep makes it")
     with TemporaryDirectory() as scratch:
-        by_folder = {Path(scratch, path.stem): path for path in sorted(paths)}
+        by_folder = {Path(scratch, path.stem): path for path in paths}
         for folder, path in by_folder.items():
             _lay_out(path, folder)
         results, faults = usable_results(by_folder)

@@ -71,6 +71,25 @@ def test_records_make_the_tables_of_their_runs(runs: Path, tmp_path: Path, capsy
         assert json.loads(record.read_text(encoding="utf-8"))["data"]["overview"] == {"notes": [NOTE]}
 
 
+def test_a_table_of_records_is_that_of_their_runs(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keep_records(runs, tmp_path) == 0
+    of_runs = capsys.readouterr().out
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "damaged.json").write_text("{", encoding="utf-8")
+    assert main(["table", "--records", str(tmp_path), "--task", "made"]) == 0  # no other record is read
+    assert capsys.readouterr().out == of_runs
+    assert main(["table", "--records", str(tmp_path)]) == 2
+    assert "other/damaged.json: " in capsys.readouterr().err
+    assert main(["table", "--records", str(tmp_path), str(runs)]) == 2
+    assert "--records: read in the place of runs; expected no runs" in capsys.readouterr().err
+    assert main(["table", "--records", str(runs)]) == 2
+    assert ": a run; expected a folder of records, as ptv2 table --keep makes it" in capsys.readouterr().err
+    assert main(["table", "--records", str(tmp_path / "made")]) == 2
+    assert f"no finished run with dev scores in {tmp_path / 'made'}" in capsys.readouterr().err
+
+
 def test_only_the_runs_of_the_table_are_kept(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", str(runs), "--task", "other", "--keep", str(tmp_path / "records")]) != 0
     assert main(["table", str(runs / "missing"), "--keep", str(tmp_path / "records")]) != 0
