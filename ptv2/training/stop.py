@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import ClassVar
@@ -29,11 +30,15 @@ class StopRequest:
     `WARNINGS` set it too, however often they come; SIGHUP stays ignored where it is, as under nohup. What an outer one
     got, or in another thread, which Python allows no handlers, that of the main thread, counts as well. A process that
     was stopped and goes on tells the clock.
+
+    Args:
+        tell: called once, in the handler of the first signal: a second one may end the process before anything else is.
     """
 
     _of_main: ClassVar[StopRequest | None] = None
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+        self._tell = tell
         self._signal: int | None = None
         self._outer: StopRequest | None = None
         self._before: dict[int, object] = {}
@@ -60,7 +65,9 @@ class StopRequest:
             self._restore(number)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self._signal = self._signal or number
+        if self._signal is None:
+            self._signal = number
+            self._tell()
         if number not in WARNINGS:
             self._restore(number)
         if number == signal.SIGINT:

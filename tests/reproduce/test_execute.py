@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from commandline import python
 from filelock import FileLock
 from records import result
 
@@ -175,8 +176,47 @@ def test_a_signal_stops_the_children_at_their_next_step(tmp_path: Path, scripts:
     assert states(execute.execute(jobs, 1, "a table")) == [("finished", "")] * 2
 
 
-def when(path: Path, act: Callable[[], None]) -> None:
+HASTY = """
+import sys, pathlib
+from ptv2.reproduce.jobs.children import Task, make_all
+class One(Task):
+    is_taken = False
+    def begin(self):
+        return [sys.executable, "-S", "-c", sys.argv[1], sys.argv[2]], pathlib.Path(sys.argv[2] + ".log")
+    def look(self, child, *, ended):
+        pass
+make_all([One()], 1, 60)  # seconds between two looks
+"""
+PATIENT = """
+import sys, time, signal, pathlib
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir()
+def stop(number, frame):
+    signal.signal(number, signal.SIG_DFL)
+    (folder / "asked").touch()
+    time.sleep(1)
+    (folder / "saved").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+(folder / "began").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_two_signals_at_once_leave_no_child_behind(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "run"
+    with python("-c", HASTY, PATIENT, str(folder)) as parent:
+        when(folder / "began", lambda: parent.send_signal(number))
+        when(folder / "asked", lambda: parent.send_signal(number))
+        assert parent.wait(30) == -number
+    when(folder / "saved", lambda: None)
+
+
+def when(path: Path, act: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
     while not path.exists():
+        assert time.monotonic() < end
         time.sleep(0.01)
     act()
 

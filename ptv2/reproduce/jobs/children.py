@@ -29,6 +29,7 @@ class Child:
     log: Path
     began: float
     gpu: str | None = None  # the one that it has, where there are several
+    asked: bool = False  # to stop
 
     @property
     def ended(self) -> bool:
@@ -65,7 +66,7 @@ def make_all(tasks: Sequence[Task], workers: int, seconds: float, show: Callable
         Interrupted: Ctrl-C or SIGTERM; the children were stopped at a step and the same command goes on.
     """
     waiting, running = list(tasks), dict[Task, Child]()
-    with StopRequest() as asked:
+    with StopRequest(lambda: ask_to_stop(list(running.values()))) as asked:
         try:
             while (waiting or running) and asked.signal is None:
                 for task, child in list(running.items()):
@@ -84,7 +85,8 @@ def make_all(tasks: Sequence[Task], workers: int, seconds: float, show: Callable
                 for task in tasks:
                     task.child = running.get(task)
                 show()
-                time.sleep(seconds)
+                if asked.signal is None:  # it may have come before the newest child was among those that are asked
+                    time.sleep(seconds)
         finally:
             stop(list(running.values()))
         if asked.signal is not None:
@@ -122,10 +124,17 @@ def start(command: Sequence[str], log: Path, workers: int, beside: Iterable[Chil
     return Child(process, output, log, time.monotonic(), gpu)
 
 
-def stop(children: Sequence[Child]) -> None:
-    """Ask children to stop at their next step, and wait; a second signal kills them."""
+def ask_to_stop(children: Sequence[Child]) -> None:
+    """Ask children to stop at their next step. Nothing happens to those that were asked before."""
     for child in children:
-        child.process.send_signal(signal.SIGTERM)
+        if not child.asked:  # a second SIGTERM ends a command at once
+            child.asked = True
+            child.process.send_signal(signal.SIGTERM)
+
+
+def stop(children: Sequence[Child]) -> None:
+    """Ask children to stop at their next step, and wait; an error meanwhile kills them."""
+    ask_to_stop(children)
     try:
         for child in children:
             child.process.wait()
