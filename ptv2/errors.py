@@ -52,6 +52,10 @@ class RunError(Ptv2Error):
     """A run directory cannot be used: locked, incomplete, or belonging to something else."""
 
 
+class UnreadableError(RunError):
+    """A file of a run cannot be read now, as by this user: that says nothing about its content."""
+
+
 class NetworkError(Ptv2Error):
     """The hub, or the way to it, failed: the same command may succeed later."""
 
@@ -133,6 +137,8 @@ def is_memory_short() -> bool:
 
 
 LINE = 300  # characters of an error's line
+PATH = 180  # characters of a path in one that would be longer
+_LONG_PATH = re.compile(rf"\S{{{PATH + 10},}}")
 
 
 def unknown(kind: str, name: str, known: Iterable[str], below: str = "", near: str | None = None) -> str:
@@ -163,8 +169,11 @@ def _list(names: list[str], most: int) -> str:
 
 
 def in_one_line(message: str) -> str:
-    """Remove line ends from a message and cut it to `LINE` characters."""
-    return shorten(" ".join(message.splitlines()), LINE)
+    """Remove line ends from a message and cut it to `LINE` characters; a long path loses its middle first."""
+    line = " ".join(message.splitlines())
+    if len(line) > LINE:
+        line = _LONG_PATH.sub(lambda path: f"{path[0][: PATH // 2]}...{path[0][-PATH // 2 :]}", line)
+    return shorten(line, LINE)
 
 
 def first_line(error: BaseException, most: int = 160) -> str:
@@ -180,6 +189,11 @@ def shorten(text: str, most: int = 80) -> str:
 def quote(value: object, most: int = 60) -> str:
     """Quote a value from a file in a message: as Python writes it, cut to `most` characters."""
     return shorten(repr(value[: most + 1] if isinstance(value, str) else value), most)
+
+
+def is_text(value: str) -> bool:
+    """Whether a text has bytes in UTF-8: a name of a file that is not UTF-8 has half characters in Python."""
+    return value.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def kind_of(value: object) -> str:

@@ -5,6 +5,7 @@ Training states, trained weights and exported adapters are such files, in the sa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from ptv2.errors import first_line
+from ptv2.errors import first_line, is_text
 from ptv2.files import write_bytes_whole
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def read_text(path: Path, key: str, *, required: bool = True, default: str | Non
 @lru_cache(maxsize=64)  # a command asks several times, and weights may be large
 def _read_text(path: Path, key: str, required: bool, default: str | None, *_version: int) -> str:
     path.open("rb").close()  # safetensors reports a file that may not be opened as one that is torn
+    if not is_text(str(path)):
+        raise OSError(errno.EILSEQ, "its path is not text in UTF-8, which its reader needs; rename it", str(path))
     try:
         with safe_open(path, framework="numpy") as file:  # checks that the header describes the file
             metadata = file.metadata() or {}

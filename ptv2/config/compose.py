@@ -24,7 +24,7 @@ from ptv2.config.own_files import SETTINGS
 from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import spelled
-from ptv2.errors import ConfigError, quote, shorten
+from ptv2.errors import ConfigError, is_text, quote, shorten
 
 # Sections of settings that are no group, whose name alone would choose a file.
 _SECTIONS = frozenset(
@@ -165,7 +165,7 @@ def _check_texts(value: Any, above: str = "") -> None:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             _check_texts(inner, f"{above}.{number}")
-    elif isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+    elif isinstance(value, str) and not is_text(value):
         raise ConfigError(f"{above.strip(', ')}: {quote(value)} is not text in UTF-8")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from ptv2.errors import UnreadableError
 
 FILES = ("env.json", "metrics.jsonl", "predictions-*.jsonl", "fractions-*.json", "official-*")
 CHECKSUM = "checksum"  # key in JSON and YAML files; the checksum is over everything else in them
@@ -46,6 +48,17 @@ def hash_files(folder: Path) -> dict[str, str]:
     """Hash the files that a run leaves beside its result, with SHA-256, by name."""
     paths = sorted(path for pattern in FILES for path in folder.glob(pattern))
     return {path.name: _hash(path) for path in paths}
+
+
+def check_readable(folder: Path, files: Iterable[str]) -> None:
+    """Raise `UnreadableError` for a file that is there, but cannot be opened now, as by this user."""
+    for name in files:
+        try:
+            (folder / name).open("rb").close()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            pass
+        except OSError as error:
+            raise UnreadableError(f"{folder / name}: cannot be read ({error.strerror})") from error
 
 
 def altered_files(folder: Path, files: Mapping[str, str]) -> list[str]:

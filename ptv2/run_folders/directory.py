@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,9 +18,9 @@ from ptv2.config.identity import deciding, run_name, shared_deciding, shared_nam
 from ptv2.config.multitask import shared_parts
 from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
-from ptv2.errors import RunError, kind_of, unknown
+from ptv2.errors import RunError, UnreadableError, kind_of, unknown
 from ptv2.files import set_aside, write_json_whole, write_text_whole
-from ptv2.run_folders.altered import FILES, is_altered, with_checksum
+from ptv2.run_folders.altered import FILES, check_readable, is_altered, with_checksum
 from ptv2.run_folders.lock import hold, is_held
 from ptv2.run_folders.record import AGAIN, LOST_RESULT, Result, cure, fault_of_files, read_result, read_status
 from ptv2.run_folders.sharing import shareable_text, without_paths
@@ -31,6 +32,7 @@ SHARED = "shared"
 RECORDS = ("result.json", "status.json", "env.json", "metrics.jsonl", "log.txt")
 STATES = ("state-*.safetensors", "best-*.safetensors")  # of a training that is not finished
 MOST_LISTED = 8  # runs that a message names
+HASHED = re.compile("-[0-9a-f]{10}$")  # how the name of a run ends
 
 
 class RunDirectory:
@@ -56,13 +58,20 @@ class RunDirectory:
 
     @property
     def fault(self) -> str | None:
-        """Why the run is to be trained again: what is damaged; empty if it never finished, None if it is whole."""
+        """Why the run is to be trained again: what is damaged; empty if it never finished, None if it is whole.
+
+        Raises:
+            UnreadableError: a file cannot be read now, and may be whole.
+        """
         try:
             result = read_result(self.path)
+        except UnreadableError:
+            raise
         except RunError as error:
             return str(error).removeprefix(f"{self.path}/")
         if result is None:
             return ""
+        check_readable(self.path, result.files)
         return fault_of_weights(self.path) or fault_of_files(self.path, result)
 
     @contextlib.contextmanager
@@ -92,6 +101,8 @@ class RunDirectory:
                 set_aside(path)
         try:
             read_result(self.path)
+        except UnreadableError:
+            raise
         except RunError:
             (self.path / "result.json").unlink()
         recorded = _deciding_of(self.path / "config.yaml")
@@ -266,6 +277,17 @@ def is_run(folder: Path) -> bool:
     return sum((folder / name).is_file() for name in RECORDS) > 1
 
 
+def _is_run_below(folder: Path) -> bool:
+    """`is_run`, but one into which this user may not look is told by its name: it must not hide the other runs."""
+    try:
+        (folder / "config.yaml").stat()
+    except PermissionError:
+        return HASHED.search(folder.name) is not None
+    except OSError:
+        pass
+    return is_run(folder)
+
+
 def find_runs(folders: list[str]) -> list[Path]:
     """Find all runs at or directly below the folders, sorted by name.
 
@@ -279,7 +301,7 @@ def find_runs(folders: list[str]) -> list[Path]:
         if is_run(folder):
             runs.add(folder)
         elif folder.is_dir():
-            runs |= {path for path in folder.iterdir() if is_run(path)}
+            runs |= {path for path in folder.iterdir() if _is_run_below(path)}
     return sorted(runs)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from ptv2.errors import RunError, enumerate_some, kind_of
+from ptv2.errors import RunError, UnreadableError, enumerate_some, kind_of
 from ptv2.files import write_json_whole
 from ptv2.run_folders.altered import altered_files, hash_files, is_altered, with_checksum
 from ptv2.run_folders.sharing import shareable_config, shareable_path, shareable_text
@@ -140,7 +140,8 @@ def read_result(folder: Path) -> Result | None:
     """Read the result of a finished run; None if `folder` has none.
 
     Raises:
-        RunError: the file cannot be read, lacks something, or has another schema; names the fault.
+        RunError: the file lacks something, or has another schema; names the fault.
+        UnreadableError: it cannot be read now.
     """
     path = folder / "result.json"
     try:
@@ -160,9 +161,11 @@ def read_result(folder: Path) -> Result | None:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(key)[:40] for key in first["loc"])
         raise RunError(f"{path}: damaged result ({where}: {first['msg']}); {AGAIN}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (IsADirectoryError, ValueError, RecursionError) as error:
         what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
         raise RunError(f"{path}: damaged result ({what}); {AGAIN}") from error
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
     return result
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ptv2.errors import ModelError
+from ptv2.errors import ModelError, UnreadableError
 from ptv2.tensor_files import DamagedFileError, read_text
 
 FILE = "artifact.safetensors"
@@ -33,14 +33,18 @@ def read_artifact(folder: str | Path) -> dict[str, Any]:
 
 
 def fault_of_weights(run: Path) -> str | None:
-    """Say what is wrong with the weights of a run; None if they are whole."""
+    """Say what is wrong with the weights of a run; None if they are whole.
+
+    Raises:
+        UnreadableError: they cannot be read now.
+    """
     path = run / ARTIFACT
     try:
         read_text(path, HEADER, required=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "its weights are missing"
-    except DamagedFileError:
+    except (DamagedFileError, IsADirectoryError):
         return f"its weights are damaged ({ARTIFACT})"
     except OSError as error:
-        return f"its weights cannot be read ({ARTIFACT}: {error.strerror})"
+        raise UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
     return None

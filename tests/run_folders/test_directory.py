@@ -10,22 +10,28 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from commandline import holder
 from records import result
 
+from ptv2 import tensor_files
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
-from ptv2.errors import RunError
+from ptv2.errors import RunError, UnreadableError
+from ptv2.report.usable import usable_results
 from ptv2.run_folders import directory, lock
 from ptv2.run_folders.directory import RunDirectory, chosen_runs, find_run, find_runs, read_config, state_of
 from ptv2.run_folders.lock import is_held
 from ptv2.run_folders.record import write_result
+from ptv2.run_folders.weights import ARTIFACT, HEADER
+from ptv2.tensor_files import write_tensors
 
 OTHER_PROCESS = """
 import pathlib, sys
@@ -118,6 +124,57 @@ def test_a_locked_run_keeps_its_configuration(run: RunDirectory, config: RunConf
         assert read_config(run.path) == config
     with run.locked():  # and may be taken up again
         assert read_config(run.path) == config
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of files and folders that this user may not read; for root there are none."""
+    names: set[str] = set()
+    opened, looked_at = Path.open, Path.stat
+
+    def refusing(usual: Callable[..., Any], checked: Callable[[Path], Collection[str]]) -> Callable[..., Any]:
+        def act(path: Path, *arguments: Any, **more: Any) -> Any:
+            if not names.isdisjoint(checked(path)):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return usual(path, *arguments, **more)
+
+        return act
+
+    monkeypatch.setattr(Path, "open", refusing(opened, lambda path: path.parts))
+    monkeypatch.setattr(Path, "stat", refusing(looked_at, lambda path: path.parts[:-1]))
+    return names
+
+
+@pytest.mark.parametrize("name", ["result.json", "artifact.safetensors", "predictions-dev.jsonl"])
+def test_a_finished_run_that_cannot_be_read_is_not_made_again(name: str, run: RunDirectory, closed: set[str]) -> None:
+    """It may be another user's, or a network drive may fail for a moment."""
+    write_tensors(run.path / ARTIFACT, {}, HEADER, "{}")
+    (run.path / "predictions-dev.jsonl").write_text("")
+    finish(run.path)
+    assert run.result is not None
+    closed.add(name)
+    tensor_files._read_text.cache_clear()
+    with pytest.raises(UnreadableError, match=rf"/{name}: cannot be read \(Permission denied\)$"):
+        assert run.result
+    if name == "result.json":
+        with pytest.raises(UnreadableError), run.locked():
+            pass
+    closed.clear()
+    assert run.result is not None
+
+
+def test_a_run_into_which_a_user_may_not_look_hides_no_other(tmp_path: Path, closed: set[str]) -> None:
+    names = ["mine-tiny-p-tuning-v2-0123456789", "mine-tiny-p-tuning-v2-9876543210", "lost+found"]
+    for name in names:
+        finish(tmp_path / name)
+        (tmp_path / name / "config.yaml").touch()
+    closed |= set(names[1:])
+    found = find_runs([str(tmp_path)])
+    assert [path.name for path in found] == names[:2]
+    results, faults = usable_results(found)
+    assert (len(results), [fault.folder for fault in faults]) == (1, [found[1]])
+    assert faults[0].reason == "result.json: cannot be read (Permission denied)"
+    assert [state_of(path) for path in found] == ["finished", "unreadable"]
 
 
 def test_two_processes_do_not_train_one_run(run: RunDirectory, config: RunConfig) -> None:
