@@ -16,6 +16,7 @@ from ptv2.files import LFS_POINTER, is_lfs_pointer
 # CR LF, LF and CR end a line, and CR CR LF, which comes of converting line ends twice. U+2028 does not.
 LINE_END = re.compile(r"\r*\n|\r")
 MARK = "\ufeff"
+MARKED_LINE = re.compile(f"([\n\r]){MARK}+")
 PIECE = 1 << 20
 # Latin-1 has the same bytes for its letters; where Windows-1252 has quotation marks, it has control characters.
 CONVERT = "`iconv -f CP1252 -t UTF-8 FILE` converts Windows-1252 and Latin-1"
@@ -94,13 +95,15 @@ def split_lines(text: str) -> list[str]:
 
 
 def _read_pieces(path: Path) -> Iterator[str]:
-    """Read the text of a UTF-8 file in pieces of about `PIECE` bytes, without a byte order mark.
+    """Read the text of a UTF-8 file in pieces of about `PIECE` bytes, without byte order marks.
+
+    Files that were put together (`cat`) have them also at the beginning of other lines.
 
     Raises:
         DataError: as `read_text`.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    begun = False  # whether there was text behind a byte order mark
+    begins = True  # whether the next piece begins a line
     start = 0  # of a piece, in bytes
     try:
         with path.open("rb") as file:
@@ -116,8 +119,9 @@ def _read_pieces(path: Path) -> Iterator[str]:
                     raise _faulty(path, place, ", found a zero byte; the file is damaged, or no text file")
                 text = _decode(decoder, data, path, start)
                 start += len(data)
-                text = text if begun else text.lstrip(MARK)
-                begun = begun or bool(text)
+                if MARK in text:
+                    text = MARKED_LINE.sub(r"\1", text.lstrip(MARK) if begins else text)
+                begins = text.endswith(("\n", "\r")) if text else begins
                 yield text
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
@@ -184,9 +188,15 @@ def _other_kind(data: bytes) -> str:
 
 
 def _wide_encoding(data: bytes) -> str:
-    """Recognize UTF-16 or UTF-32 by a byte order mark or by zero bytes at the beginning; else empty."""
+    """Recognize UTF-16 or UTF-32 by a byte order mark or by zero bytes at the beginning; else empty.
+
+    Without a mark the name has the order of the bytes, which iconv must be told.
+    """
     for mark, name in WIDE.items():
         if data.startswith(mark):
             return name
     start = data[:1000]
-    return "UTF-16" if start.count(0) * 3 > len(start) else ""
+    if start.count(0) * 3 <= len(start):
+        return ""
+    width = 32 if start.count(0) * 3 > 2 * len(start) else 16
+    return f"UTF-{width}{'BE' if start[0] == 0 else 'LE'}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptv2.errors import DataError, first_line
+from ptv2.errors import DataError, first_line, quote
 from ptv2.files import LFS_POINTER, is_lfs_pointer
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             batches = file.iter_batches(batch_size=ROWS)
             for number, fields in enumerate(row for batch in batches for row in plain_rows(batch)):
                 yield f"{path}: row {number}", _with_names(fields, classes, f"{path}: row {number}")
-    except (pa.ArrowException, ValueError) as error:  # such as text not in UTF-8
+    except UnicodeDecodeError as error:
+        before = quote(error.object[max(0, error.start - 12) : error.start].decode("utf-8", "replace"))
+        found = f"the byte 0x{error.object[error.start]:02X} after {before}"
+        raise DataError(f"{path}: expected UTF-8 text in its cells, found {found}; write it anew from text") from error
+    except (pa.ArrowException, ValueError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or first_line(error)}") from error

@@ -81,6 +81,10 @@ def _records(path: Path, dialect: dict[str, Any], columns: Sequence[str] | None)
             if not row:
                 continue
             where = f"{path}:{last}"
+            if row[0].strip() == header[0] and len(header) > 1 and _names(row) == header:
+                raise DataError(
+                    f"{where}: the header line again, as of files that were put together; expected an example"
+                )
             if len(row) != len(header):
                 raise DataError(f"{where}: expected {len(header)} columns ({enumerate_some(header)}), found {len(row)}")
             yield where, dict(zip(header, row, strict=True))

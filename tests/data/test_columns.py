@@ -185,6 +185,10 @@ def test_tokens_alone() -> None:
         ("#\na b O\n", {"columns": ["word", "ne"]}, "some.txt:2: expected 2 columns (word, ne), found 3"),
         (b"a O\nb\xff O\n", {}, "some.txt:2: expected UTF-8 text"),
         ("a O\n".encode("utf-16"), {}, "some.txt:1: expected UTF-8 text, found UTF-16; `iconv"),
+        ("a O\n".encode("utf-16-le"), {}, "some.txt:1: expected UTF-8 text, found UTF-16LE; `iconv -f UTF-16LE"),
+        ("a O\n".encode("utf-16-be"), {}, "some.txt:1: expected UTF-8 text, found UTF-16BE; `iconv -f UTF-16BE"),
+        ("a O\n".encode("utf-32-le"), {}, "some.txt:1: expected UTF-8 text, found UTF-32LE; `iconv -f UTF-32LE"),
+        ("a O\n".encode("utf-32-be"), {}, "some.txt:1: expected UTF-8 text, found UTF-32BE; `iconv -f UTF-32BE"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(content: str | bytes, options: dict[str, Any], message: str) -> None:

@@ -127,6 +127,7 @@ def test_line_separators_inside_a_string_end_no_line(tmp_path: Path) -> None:
         ("a.jsonl", '{"a": ' + "[" * 100_000 + "\n", 1, "expected one JSON object on the line"),
         ("a.csv", "a,b\n1,2\n1,2,3\n", 3, "expected 2 columns (a, b), found 3"),
         ("a.csv", 'a,b\n"1\n2",3\n4\n', 4, "expected 2 columns (a, b), found 1"),
+        ("a.csv", "a,b\n1,2\n\ufeffa,b\n3,4\n", 3, "the header line again, as of files that were put together"),
         ("a.csv", "a,a\n1,2\n", 1, "expected a header line with distinct field names"),
         ("a.csv", 'a,b\n1,"2"3\n', 2, "expected a separator or the end of the line behind a closing quotation mark"),
         ("a.csv", 'a,b\n1,"2\n', 2, "a quotation mark is opened in this row and never closed"),
