@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
 from ptv2.errors import ConfigError, DataError, RunError, first_line, kind_of, quote
 from ptv2.experiment.open import open_trained, trained_task
+from ptv2.files import scratch_folder
 from ptv2.run_folders.directory import find_run, find_runs, read_config, state_of
 from ptv2.run_folders.overview import COLUMNS, describe_run
 from ptv2.run_folders.record import Result, read_result
@@ -105,8 +105,8 @@ class Run:
         if not records:
             return Predictions([], None, [])
         trained = self._trained
-        with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
-            file = Path(folder) / "example.jsonl"
+        with scratch_folder() as folder:
+            file = folder / "example.jsonl"
             lines = [f"{_as_json(record, number)}\n" for number, record in enumerate(records, 1)]
             file.write_text("".join(lines), encoding="utf-8")
             try:

@@ -7,13 +7,18 @@ import fcntl
 import glob
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from ptv2.errors import ConfigError
+from ptv2.interruption import before_end
+
+NAME = 255  # bytes that a name may have
 
 
 def write_bytes_whole(path: str | Path, *data: bytes | memoryview) -> None:
@@ -37,11 +42,7 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
     handle, temporary = _temporary(path)
     try:
         with naming(path), os.fdopen(handle, "wb") as file:  # closing it may fail too
-            write(file)
-            file.flush()
-            with suppress(OSError):  # a file system without modes
-                os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
-            os.fsync(file.fileno())
+            _fill(file, write)
             os.replace(temporary, path)
     except IsADirectoryError as error:
         Path(temporary).unlink(missing_ok=True)
@@ -50,6 +51,15 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def _fill(file: IO[bytes], write: Callable[[IO[bytes]], None]) -> None:
+    """Let `write` fill a temporary file, to the disk."""
+    write(file)
+    file.flush()
+    with suppress(OSError):  # a file system without modes
+        os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
+    os.fsync(file.fileno())
 
 
 def _is_stream(path: Path) -> bool:
@@ -63,7 +73,7 @@ def _temporary(path: Path) -> tuple[int, str]:
     """A new file beside `path`, locked as long as it is open, so that nobody takes it for a leftover."""
     while True:
         try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{_begin(path)}.", suffix=".tmp")
         except OSError as error:
             error.filename = str(path)  # the name that the user knows
             raise
@@ -74,10 +84,15 @@ def _temporary(path: Path) -> tuple[int, str]:
         os.close(handle)  # removed by another process before it was locked
 
 
+def _begin(path: Path) -> str:
+    """The name, or as much of it as leaves room for the rest of a temporary file's name."""
+    return os.fsdecode(os.fsencode(path.name)[: NAME - len("..12345678.tmp")])
+
+
 def remove_leftovers(path: str | Path) -> None:
     """Remove the temporary files of `path` whose writers were killed."""
     path = Path(path)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    for leftover in path.parent.glob(f".{glob.escape(_begin(path))}.*.tmp"):
         with suppress(OSError), leftover.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
             leftover.unlink()
@@ -102,15 +117,19 @@ def check_writable(path: str | Path, source: str | Path) -> None:
         source: what is read to make it.
 
     Raises:
-        PermissionError: it cannot be written.
+        OSError: it cannot be written.
         ConfigError: it is what is read.
     """
     if _is_stream(Path(path)):
         return
     if os.path.realpath(path) == os.path.realpath(source):
         raise ConfigError(f"--output: {path} is the input too; expected another file")
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path)  # raises for a name that is too long
     folder = Path(path).absolute().parent
     there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(there))
     if not os.access(there, os.W_OK):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
@@ -125,19 +144,33 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-", ignore_cleanup_errors=True) as beside:
-            for name, text in texts.items():
-                write_text_whole(Path(beside) / name, text)
-            for name in texts:
-                os.replace(Path(beside) / name, folder / name)
-    except OSError as error:
-        if error.filename is not None:  # not in the folder that is gone now
-            error.filename = str(folder / Path(error.filename).name)
+        with ExitStack() as stack:
+            written: dict[Path, str] = {}
+            for path, text in ((folder / name, text) for name, text in texts.items()):
+                remove_leftovers(path)
+                handle, written[path] = _temporary(path)
+                stack.callback(Path(written[path]).unlink, missing_ok=True)
+                file = stack.enter_context(os.fdopen(handle, "wb"))
+                with naming(path):
+                    _fill(file, lambda file, text=text: file.write(text.encode("utf-8")))  # type: ignore[misc]
+            for path, temporary in written.items():
+                with naming(path):
+                    os.replace(temporary, path)
+    except BaseException:
         if is_new:
             with suppress(OSError):
                 folder.rmdir()
         raise
     fsync_folder(folder)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder, which is removed also where a signal ends the process meanwhile."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ptv2-"))
+        stack.enter_context(before_end(partial(shutil.rmtree, folder, ignore_errors=True)))
+        yield Path(folder)
 
 
 def write_json_whole(path: str | Path, value: Any) -> None:

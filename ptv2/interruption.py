@@ -9,12 +9,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
 CODE = 130  # 128 + SIGINT, as in a shell
 SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # a bar hides it
+_LAST: list[Callable[[], object]] = []  # what is done before the process ends
 
 
 def install() -> None:
@@ -45,21 +46,32 @@ def end_at_next() -> None:
 
 
 @contextlib.contextmanager
-def _replaced(usual: Any, handler: Any) -> Iterator[None]:
-    """Handle Ctrl-C by `handler` if `usual` handles it now: other processes and threads have other handlers."""
-    if signal.getsignal(signal.SIGINT) is not usual:
+def before_end(act: Callable[[], object]) -> Iterator[None]:
+    """Call `act` also where a signal ends the process at once meanwhile: SIGTERM, SIGHUP, or Ctrl-C during imports."""
+    _LAST.append(act)
+    try:
+        with _replaced(signal.SIG_DFL, _leave, signal.SIGTERM), _replaced(signal.SIG_DFL, _leave, signal.SIGHUP):
+            yield
+    finally:
+        _LAST.remove(act)
+
+
+@contextlib.contextmanager
+def _replaced(usual: Any, handler: Any, number: int = signal.SIGINT) -> Iterator[None]:
+    """Handle a signal by `handler` if `usual` handles it now: other processes and threads have other handlers."""
+    if signal.getsignal(number) is not usual:
         yield
         return
     try:
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(number, handler)
     except ValueError:  # not the main thread
         yield
         return
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is handler:
-            signal.signal(signal.SIGINT, usual)
+        if signal.getsignal(number) is handler:
+            signal.signal(number, usual)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -70,7 +82,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End as the signal ends any process."""
+    signal.signal(number, signal.SIG_DFL)
+    _act_last()
+    signal.raise_signal(number)
+
+
+def _act_last() -> None:
+    for act in _LAST:
+        with contextlib.suppress(Exception):
+            act()
+
+
 def _end(number: int, frame: FrameType | None) -> None:
+    _act_last()
     with contextlib.suppress(OSError):  # standard error may be closed or full
         os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"ptv2: error: stopped\n")
     os._exit(CODE)

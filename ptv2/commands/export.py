@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from ptv2.console.arguments import RUN_HELP, Parser, a_folder
 from ptv2.console.output import out, show_facts, tell
 from ptv2.errors import ConfigError, ModelError
 from ptv2.experiment.open import open_trained
+from ptv2.files import scratch_folder
 from ptv2.hub.push import check_access, check_repository, push_folder
 from ptv2.interchange.export_adapter import check_folder, export_adapter
 
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     if options.output:
         check_folder(Path(options.output), is_pushed=bool(options.push))
     with ExitStack() as stack:
-        output = Path(options.output or stack.enter_context(tempfile.TemporaryDirectory(prefix="ptv2-")))
+        output = Path(options.output or stack.enter_context(scratch_folder()))
         kind = export_adapter(
             folder,
             config,

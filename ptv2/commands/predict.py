@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from ptv2.console.output import tell
 from ptv2.data.formats import describe_files
 from ptv2.errors import ConfigError, DataError
 from ptv2.experiment.open import open_trained, trained_task
-from ptv2.experiment.prediction_files import format_rows
-from ptv2.files import check_writable, write_text_whole
+from ptv2.experiment.prediction_files import format_rows, in_encoding
+from ptv2.files import check_writable, scratch_folder, write_text_whole
 from ptv2.report.formats import count_of
 from ptv2.run_folders.processes import is_alone, is_main_process
 
@@ -67,7 +66,7 @@ def main(arguments: list[str]) -> int:
             _write_official(task.official(predictions, examples, path), options.official)
     text = format_rows(task.rows(predictions, examples), Path(options.output or "").suffix)
     if options.output in (None, STANDARD):
-        sys.stdout.write(text)
+        sys.stdout.write(in_encoding(text, sys.stdout.encoding))
     else:
         write_text_whole(options.output, text)
         tell(f"{count_of(len(predictions), 'prediction')} written: {options.output}")
@@ -95,8 +94,8 @@ def _input(name: str, task: Task[Any, Any]) -> Iterator[Path]:
     from ptv2.tasks.new import ending_of
 
     data = sys.stdin.buffer.read() if name == STANDARD else path.read_bytes()
-    with tempfile.TemporaryDirectory(prefix="ptv2-") as folder:
-        (path := Path(folder) / f"stdin{ending_of(data, task.config.shape)}").write_bytes(data)
+    with scratch_folder() as folder:
+        (path := folder / f"stdin{ending_of(data, task.config.shape)}").write_bytes(data)
         try:
             yield path
         except DataError as error:

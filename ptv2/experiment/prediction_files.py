@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,15 @@ def format_rows(rows: Sequence[dict[str, Any]], ending: str = "") -> str:
     if ending.lower() == ".json":
         return json.dumps(rows, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     return json_lines(rows)
+
+
+def in_encoding(text: str, encoding: str | None) -> str:
+    """JSON as it is, or, where an encoding lacks some of its letters, with JSON's own escapes for all but ASCII."""
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return re.sub("[^\0-\x7f]+", lambda letters: json.dumps(letters[0])[1:-1], text)
+    return text
 
 
 def _as_table(rows: Sequence[dict[str, Any]], separator: str) -> str:

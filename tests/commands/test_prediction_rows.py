@@ -145,6 +145,16 @@ def test_standard_input_in_any_format(text: str, trained: Path, tmp_path: Path) 
     assert rows_of(done.out) == recorded(trained)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_printed_rows_are_json_in_any_encoding(encoding: str, trained: Path, tmp_path: Path) -> None:
+    texts = [{"first": "café – 👩‍👩‍👧", "second": "\x7f\u2028"}]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    words = ["predict", str(trained), "--input", str(tmp_path / "new.jsonl")]
+    with python("-m", "ptv2", *words, PYTHONIOENCODING=encoding) as process:
+        (row,) = rows_of(finish(process).out)
+    assert row["text"] == [texts[0]["first"], texts[0]["second"]]
+
+
 @pytest.mark.parametrize(("ending", "separator"), [("csv", ","), ("tsv", "\t")])
 def test_a_table_of_predictions(ending: str, separator: str, trained: Path, data: Path, tmp_path: Path) -> None:
     file = tmp_path / f"new.{ending}"
