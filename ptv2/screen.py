@@ -11,6 +11,8 @@ WIDTH = 80  # columns of a terminal that does not tell them
 # Control characters, which names and labels from files may have, become pictures of themselves.
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _PICTURES |= dict.fromkeys([*range(127, 160), *range(0xD800, 0xE000)], 0xFFFD)  # half a character has no bytes
+# Ends of lines and paragraphs, and what turns the order of the letters that follow.
+_PICTURES |= dict.fromkeys([0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD)
 
 
 def width_of(stream: IO[str]) -> int | None:
@@ -25,7 +27,7 @@ def width_of(stream: IO[str]) -> int | None:
 
 
 def visible(text: str) -> str:
-    """Replace control characters by pictures; the length stays."""
+    """Replace control characters, and what turns the order of letters, by pictures; the length stays."""
     return text if text.isprintable() else text.translate(_PICTURES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -48,6 +49,7 @@ ROWS = "expected a file whose name ends in .csv, .json, .jsonl, .parquet, .tsv"
         ("predict RUN --input FILE --output HERE/a-file/x", "HERE/a-file: a file is there; expected a folder"),
         ("predict RUN --input FILE --output=", "--output: expected a path, found nothing"),
         ("evaluate RUN --data-dir nowhere", "--data-dir nowhere: no such folder"),
+        ("evaluate RUN --data-dir HERE/\udcff", "--data-dir: 'HERE/\\udcff' is not text in UTF-8"),
         ("evaluate RUN --data-dir HERE/a-file", "--data-dir: HERE/a-file is a file; expected a folder"),
         ("evaluate RUN --data-dir=", "--data-dir: expected a path, found nothing"),
         ("evaluate x --out HERE/a-file", "--out: HERE/a-file is a file; expected a folder"),
@@ -80,6 +82,35 @@ def test_a_wrong_path_is_named_as_it_was_typed(words: str, message: str, trained
     done = run(words.split(), tmp_path)
     assert (done.code, done.out) == (2, "")
     assert done.error.startswith(message)
+
+
+def test_a_run_in_a_folder_whose_name_is_no_text_is_not_called_damaged(trained: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(only_run(trained / "runs"), tmp_path / "\udcff" / "run")
+    done = run(["evaluate", str(folder)], tmp_path)
+    assert done.code == 2
+    assert done.error.endswith(": cannot be read (its path is not text in UTF-8, which its reader needs; rename it)")
+
+
+def test_a_path_of_any_length_leaves_room_for_what_is_wrong_with_it(tmp_path: Path) -> None:
+    for words in (
+        ["report", "--output", "x" * 270],
+        ["table", "--out", "y" * 400],
+        ["list", "runs", "--out", "z" * 900],
+    ):
+        done = run([*words[:-1], f"{tmp_path}/{words[-1]}"], tmp_path)
+        assert done.code == 2
+        assert done.error.endswith(": File name too long")
+
+
+def test_no_folder_for_temporary_files(trained: Path, tmp_path: Path) -> None:
+    words = ["evaluate", str(only_run(trained / "runs"))]
+    done = run(words, tmp_path, before=no_temporary_files)
+    expected = "no folder for temporary files can be written to; TMPDIR=DIR in the environment names one"
+    assert (done.code, done.error) == (2, expected)
+
+
+def no_temporary_files() -> None:
+    tempfile.tempdir, tempfile._candidate_tempdir_list = None, list  # type: ignore[attr-defined]
 
 
 def test_predict_reads_a_pipe_and_the_home_folder(trained: Path, tmp_path: Path) -> None:

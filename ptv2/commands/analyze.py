@@ -13,7 +13,7 @@ from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.errors import ConfigError, RunError, unknown
 from ptv2.experiment.open import open_trained
-from ptv2.files import write_text_whole
+from ptv2.files import check_writable, write_text_whole
 from ptv2.run_folders.record import read_result
 
 # In the order in which they are made, with their descriptions in the help.
@@ -53,6 +53,10 @@ def main(arguments: list[str]) -> int:
         check_own_data(folder, config)
     names = _applying(asked, config.method)
     output = Path(options.output) if options.output else folder / "analysis"
+    try:
+        check_writable(output / "summary.md", folder)
+    except PermissionError as error:
+        raise RunError(f"{output}: {error.strerror}; --output DIR names another folder for the files") from error
 
     with collector_paused():
         from ptv2.analysis.run import Session

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ptv2.console.common import COMMON
-from ptv2.errors import ConfigError, unknown
+from ptv2.errors import ConfigError, is_text, quote, unknown
 from ptv2.screen import folded
 
 _CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)  # argparse's words
@@ -50,6 +50,17 @@ def a_folder(text: str) -> str:
     if (path := Path(a_path(text))).exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a file; expected a folder")
     return a_path(text)
+
+
+def a_folder_in_text(text: str) -> str:
+    """`a_folder` whose name goes into settings.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no text in UTF-8, or a file.
+    """
+    if not is_text(text):
+        raise argparse.ArgumentTypeError(f"{quote(text)} is not text in UTF-8")
+    return a_folder(text)
 
 
 def a_file(text: str) -> str:
@@ -133,7 +144,7 @@ class Parser(argparse.ArgumentParser):
     def add_data_dir(self) -> None:
         """Add `--data-dir`."""
         text = "files of the same task in this folder, instead of the run's own data"
-        self.add_argument("--data-dir", type=a_folder, help=text)
+        self.add_argument("--data-dir", type=a_folder_in_text, help=text)
 
     def error(self, message: str) -> NoReturn:
         """Raise what `ptv2.cli` says in one line.

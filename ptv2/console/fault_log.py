@@ -30,6 +30,8 @@ def answer(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if has_no_memory(error):
         return "out of memory; `ptv2 plan` with the same settings says what a run needs", TrainingError.exit_code
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
+        return "no folder for temporary files can be written to; TMPDIR=DIR in the environment names one", 2
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
         code = DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)

@@ -145,6 +145,18 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_cannot_be_written_to_is_refused_before_anything_is_computed(
+    trained: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ["analyze", str(trained["p-tuning-v2"])]
+    denied = (
+        "import os, sys\nos.access = lambda path, mode: False\nfrom ptv2.cli import main\ncode = main(sys.argv[1:])\n"
+    )
+    done = finish(python("-c", denied + "print('torch' in sys.modules)\nsys.exit(code)", *words))
+    expected = f"{words[1]}/analysis: Permission denied; --output DIR names another folder for the files"
+    assert (done.code, done.error, done.out) == (2, expected, "False\n")
+
+
 def test_other_data_need_only_the_split_that_is_looked_at(trained: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("{}\n")
     done = run(["analyze", str(trained["prompt-tuning"]), "--only", "ablation", "--data-dir", str(tmp_path)], tmp_path)

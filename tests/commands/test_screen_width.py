@@ -97,6 +97,11 @@ def test_control_characters_are_shown_as_pictures() -> None:
     assert line == "␛[31mred␇␍"
 
 
+def test_a_label_cannot_turn_the_letters_of_its_line() -> None:
+    (line,) = shown(Table([Column("label")], [("a\u202eb\u2066c\u2028d شباب",)]), None)[1:]
+    assert line == "a�b�c�d شباب"
+
+
 @given(
     st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=4),
     st.integers(min_value=24, max_value=120),
