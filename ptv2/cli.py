@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # a panic of a library in Rust is no Exception
+        if interruption.was_raised():
+            return _fail("stopped", interruption.CODE)
         from ptv2.console.fault_log import answer
 
         return _fail(*answer(error))

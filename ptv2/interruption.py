@@ -15,6 +15,7 @@ from typing import Any
 
 CODE = 130  # 128 + SIGINT, as in a shell
 SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # a bar hides it
+_raised = False  # whether Ctrl-C raised KeyboardInterrupt in this process
 _LAST: list[Callable[[], object]] = []  # what is done before the process ends
 
 
@@ -74,8 +75,15 @@ def _replaced(usual: Any, handler: Any, number: int = signal.SIGINT) -> Iterator
             signal.signal(number, usual)
 
 
+def was_raised() -> bool:
+    """Whether Ctrl-C raised KeyboardInterrupt before: OmegaConf and others make errors of their own of it."""
+    return _raised
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _raised
     end_at_next()
+    _raised = True
     with contextlib.suppress(OSError):
         if os.isatty(2):
             os.write(2, SHOW_CURSOR)

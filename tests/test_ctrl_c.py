@@ -10,12 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from commandline import cache_folder, only_run, python, train_words, wait_until, write_sentences
+from hydra.errors import ConfigCompositionException
 
-# A command that works, or takes long to put things away, or is where Python drops what a handler raises.
+from ptv2 import interruption
+from ptv2.config import compose
+
+# A command that works, takes long to put things away, makes another error of what a handler raises, or is where Python
+# drops it.
 WORK = """
 import sys, time, types
 import ptv2.cli
@@ -30,6 +36,8 @@ def work(words):
         print("begun", flush=True)
         time.sleep(60)
     finally:
+        if words == ["turned"]:
+            raise ValueError("made of KeyboardInterrupt")
         if words == ["slow"]:
             print("putting away", flush=True)
             time.sleep(60)
@@ -78,12 +86,26 @@ def test_while_torch_is_imported(tmp_path: Path) -> None:
     assert interrupt(process) == (130, "ptv2: error: stopped\n")
 
 
-@pytest.mark.parametrize("words", ["work", "work lost"])
+@pytest.mark.parametrize("words", ["work", "work lost", "work turned"])
 def test_while_it_works(words: str) -> None:
     process = python("-c", WORK, *words.split())
     assert process.stdout is not None
     process.stdout.readline()
     assert interrupt(process) == (130, "ptv2: error: stopped\n")
+
+
+def test_while_settings_are_composed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OmegaConf catches what is raised within it, and raises an error about the settings."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        with suppress(KeyboardInterrupt):
+            interruption._interrupt(signal.SIGINT, None)
+        raise ConfigCompositionException
+
+    monkeypatch.setattr(interruption, "_raised", False)
+    monkeypatch.setattr(compose, "hydra_compose", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compose.compose(["model=tiny"])
 
 
 def test_a_second_one_ends_at_once() -> None:

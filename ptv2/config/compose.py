@@ -25,6 +25,7 @@ from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import spelled
 from ptv2.errors import ConfigError, is_text, quote, shorten
+from ptv2.interruption import was_raised
 
 # Sections of settings that are no group, whose name alone would choose a file.
 _SECTIONS = frozenset(
@@ -60,6 +61,8 @@ def compose_with_hydra(overrides: list[str], folders: Sequence[Path]) -> DictCon
         with paths.searching(folders), initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
             return hydra_compose("config", overrides=implied(overrides), return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
+        if was_raised():
+            raise KeyboardInterrupt from error
         fault = explain(error, next(map(str, folders), None))
         raise ConfigError(str(fault).replace(SWEEP, "expected one value")) from error  # of a command without -m
     finally:

@@ -11,14 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ptv2.config.keys import flat
 from ptv2.console.output import log, tell
 from ptv2.errors import Interrupted, Pruned, first_line
 from ptv2.experiment.trackers import FAILED, INTERRUPTED, TRACKERS, Known, Subject, Tracker, fit_for_all
-from ptv2.files import write_json_whole
+from ptv2.files import scratch_folder, write_json_whole
 from ptv2.run_folders.record import Result
 from ptv2.run_folders.sharing import shareable_config
 from ptv2.variables import TRACK_GROUP
@@ -72,8 +71,8 @@ class Tracking:
         if not self._trackers:
             return
         values = _numbers_of(result)
-        with TemporaryDirectory() as folder:
-            page = Path(folder) / "report.html"
+        with scratch_folder() as folder:
+            page = folder / "report.html"
             self._render(page)
             for name, tracker in list(self._trackers.items()):
 

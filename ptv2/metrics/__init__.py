@@ -14,10 +14,10 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from importlib import import_module
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ptv2.errors import ConfigError, unknown
+from ptv2.files import scratch_folder
 
 if TYPE_CHECKING:
     import evaluate
@@ -57,8 +57,8 @@ def load_metric(name: str) -> evaluate.Metric:
             return scores
 
     # evaluate creates a cache folder for every metric, also for one that never writes: remove it at once.
-    with TemporaryDirectory(prefix="ptv2-metric-") as folder:
-        return Metric(keep_in_memory=True, cache_dir=folder)
+    with scratch_folder() as folder:
+        return Metric(keep_in_memory=True, cache_dir=str(folder))
 
 
 def _features(types: Any) -> Any:

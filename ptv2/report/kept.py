@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ptv2.errors import RunError, quote
-from ptv2.files import write_json_whole, write_text_whole
+from ptv2.files import scratch_folder, write_json_whole, write_text_whole
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.directory import find_runs
@@ -81,8 +80,8 @@ def as_runs(paths: Iterable[Path]) -> Iterator[Path]:
     paths = sorted(paths)
     if run := next((path.parent for path in paths if path.name == "result.json"), None):
         raise RunError(f"{run}: a run; expected a folder of records, as ptv2 table --keep makes it")
-    with TemporaryDirectory() as scratch:
-        by_folder = {Path(scratch, path.stem): path for path in paths}
+    with scratch_folder() as scratch:
+        by_folder = {scratch / path.stem: path for path in paths}
         for folder, path in by_folder.items():
             _lay_out(path, folder)
         results, faults = usable_results(by_folder)
@@ -91,7 +90,7 @@ def as_runs(paths: Iterable[Path]) -> Iterator[Path]:
         for path, result in zip(by_folder.values(), results, strict=True):
             if (result.task, result.name) != (path.parent.name, path.stem):
                 raise RunError(f"{path}: the record of {result.name}, task {result.task}; expected its own name")
-        yield Path(scratch)
+        yield scratch
 
 
 def _beside(folder: Path) -> list[Path]:

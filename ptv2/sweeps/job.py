@@ -22,6 +22,7 @@ from ptv2.console.listening import listen
 from ptv2.errors import Interrupted, Pruned, first_line, in_one_line
 from ptv2.experiment.run import make_run
 from ptv2.gpus import take_by_worker
+from ptv2.interruption import was_raised
 from ptv2.run_folders.processes import is_main_process, is_started_by_user
 from ptv2.run_folders.record import Result
 from ptv2.streams import forgive_errors
@@ -127,6 +128,8 @@ def _outcome(make: Callable[[], tuple[Result, Path, bool]], number: int, overrid
     except BrokenPipeError:
         raise  # nobody reads what the other jobs print either
     except Exception as error:
+        if was_raised():
+            raise KeyboardInterrupt from error
         return outcomes.Outcome(number, overrides, "failed", in_one_line(answer(error)[0]))
     score = result.dev[result.headline]
     state = "finished before" if again else "finished"
