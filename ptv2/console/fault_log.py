@@ -55,7 +55,7 @@ def _write(error: BaseException) -> Path | None:
     for folder in _folders():
         with suppress(OSError):
             write_text_whole(folder / name, text)
-            _remove_old(folder)
+            _remove_old(folder, name)
             return folder / name
     return None
 
@@ -75,6 +75,7 @@ def _folders() -> Iterator[Path]:
     yield Path(tempfile.gettempdir()) / "ptv2-faults"
 
 
-def _remove_old(folder: Path) -> None:
-    for path in sorted(folder.glob("*.log"))[:-KEPT]:
+def _remove_old(folder: Path, newest: str) -> None:
+    """Leave `KEPT` logs; `newest` is one of them also where the clock was set back."""
+    for path in sorted(path for path in folder.glob("*.log") if path.name != newest)[: 1 - KEPT]:
         path.unlink(missing_ok=True)

@@ -34,18 +34,15 @@ def hold(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
     Raises:
         RunError: another process holds it, and `waiting` is None; or nothing can be written where it is.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno not in NOT_WRITABLE:
-            raise
-        raise RunError(f"{folder}: {error.strerror}; out=DIR names another folder for the runs") from error
-    for name in (LOCK, RUNNING):
-        set_aside(folder / name)
     lock = FileLock(folder / LOCK)
+    with _saying_where(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (LOCK, RUNNING):
+            set_aside(folder / name)
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=POLL if waiting else 0)
+            with _saying_where(folder):
+                lock.acquire(timeout=POLL if waiting else 0)
         except Timeout as error:
             if waiting is None:
                 raise _taken(folder) from error
@@ -55,6 +52,17 @@ def hold(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
             yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _saying_where(folder: Path) -> Iterator[None]:
+    """Name the setting that chooses the folder, where nothing can be written into it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        raise RunError(f"{folder}: {error.strerror}; out=DIR names another folder for the runs") from error
 
 
 def check_free(folder: Path) -> None:

@@ -119,6 +119,16 @@ def test_where_no_run_can_be_written(run: RunDirectory, monkeypatch: pytest.Monk
         pass
 
 
+def test_where_a_run_that_began_cannot_be_written(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(run.path / ".lock"))
+
+    monkeypatch.setattr(lock.FileLock, "acquire", refuse)
+    expected = f"^{run.path}: Permission denied; out=DIR names another folder for the runs$"
+    with pytest.raises(RunError, match=expected), run.locked():
+        pass
+
+
 def test_a_locked_run_keeps_its_configuration(run: RunDirectory, config: RunConfig) -> None:
     with run.locked():
         assert read_config(run.path) == config
