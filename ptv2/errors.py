@@ -124,16 +124,24 @@ def has_no_memory(error: BaseException) -> bool:
 
 def is_memory_short() -> bool:
     """Whether the system, or a limit of this process, leaves less than `SHORT` bytes."""
-    import resource
-
     import psutil
 
+    return _is_limit_near() or bool(psutil.virtual_memory().available < SHORT)
+
+
+def _is_limit_near() -> bool:
+    import psutil
+
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
     process = psutil.Process().memory_info()
     for kind, used in ((resource.RLIMIT_AS, process.vms), (resource.RLIMIT_DATA, process.rss)):
         limit, _ = resource.getrlimit(kind)
         if limit != resource.RLIM_INFINITY and limit - used < SHORT:
             return True
-    return bool(psutil.virtual_memory().available < SHORT)
+    return False
 
 
 LINE = 300  # characters of an error's line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import glob
 import json
 import os
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from ptv2 import file_locks
 from ptv2.errors import ConfigError
 from ptv2.interruption import before_end
 
@@ -43,6 +43,9 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
     try:
         with naming(path), os.fdopen(handle, "wb") as file:  # closing it may fail too
             _fill(file, write)
+            if file_locks.AVAILABLE:
+                os.replace(temporary, path)
+        if not file_locks.AVAILABLE:  # Windows renames no open file
             os.replace(temporary, path)
     except IsADirectoryError as error:
         Path(temporary).unlink(missing_ok=True)
@@ -78,7 +81,7 @@ def _temporary(path: Path) -> tuple[int, str]:
             error.filename = str(path)  # the name that the user knows
             raise
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            file_locks.lock(handle)
         if os.fstat(handle).st_nlink:
             return handle, temporary
         os.close(handle)  # removed by another process before it was locked
@@ -93,9 +96,13 @@ def remove_leftovers(path: str | Path) -> None:
     """Remove the temporary files of `path` whose writers were killed."""
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(_begin(path))}.*.tmp"):
-        with suppress(OSError), leftover.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
-            leftover.unlink()
+        with suppress(OSError):  # refused while its writer lives
+            if not file_locks.AVAILABLE:
+                leftover.unlink()
+                continue
+            with leftover.open("rb") as file:
+                file_locks.lock(file.fileno(), wait=False)
+                leftover.unlink()
 
 
 def set_aside(path: str | Path) -> bool:
@@ -200,7 +207,10 @@ CANNOT_FSYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP
 
 def fsync_folder(folder: str | Path) -> None:
     """Make the names in `folder` (a rename, a new file) survive a power cut, where its file system can do that."""
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
     try:
         os.fsync(handle)
     except OSError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ptv2 import file_locks
 from ptv2.errors import RunError
 from ptv2.files import set_aside
 
@@ -81,13 +81,17 @@ def _mark(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         with contextlib.suppress(OSError):  # a file system without `flock`, where `FileLock` has another kind of lock
-            fcntl.flock(handle, fcntl.LOCK_EX)  # waits for `is_held` of other processes only: microseconds
+            file_locks.lock(handle)  # waits for `is_held` of other processes only: microseconds
         os.truncate(handle, 0)
         os.write(handle, json.dumps({"pid": os.getpid()}).encode())
         yield
     finally:
-        path.unlink(missing_ok=True)
+        if file_locks.AVAILABLE:
+            path.unlink(missing_ok=True)
         os.close(handle)
+        if not file_locks.AVAILABLE:  # Windows removes no open file, also if another process has it open
+            with contextlib.suppress(PermissionError):
+                path.unlink(missing_ok=True)
 
 
 def is_held(folder: Path) -> bool:
@@ -95,15 +99,28 @@ def is_held(folder: Path) -> bool:
 
     False where it is not known, as the file system has no `flock`.
     """
+    if not file_locks.AVAILABLE:
+        return _is_alive(folder / RUNNING)
     try:
         handle = os.open(folder / RUNNING, os.O_RDONLY)
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        file_locks.lock(handle, shared=True, wait=False)
     except OSError as error:
         return isinstance(error, BlockingIOError)
     else:
         return False
     finally:
         os.close(handle)
+
+
+def _is_alive(path: Path) -> bool:
+    """Whether the process that wrote its id to `.running` lives, and not a later one with this id."""
+    import psutil
+
+    try:
+        number, written = json.loads(path.read_text(encoding="utf-8"))["pid"], path.stat().st_mtime
+        return bool(psutil.Process(number).create_time() <= written)
+    except (OSError, ValueError, TypeError, KeyError, psutil.Error):
+        return False

@@ -20,7 +20,7 @@ def requeue_if_preempted(number: int) -> None:
     Raises:
         submitit.core.utils.UncompletedJobError: submitit refuses, as after too many timeouts.
     """
-    if number in (signal.SIGINT, signal.SIGHUP) or "SUBMITIT_EXECUTOR" not in os.environ:
+    if "SUBMITIT_EXECUTOR" not in os.environ or number in (signal.SIGINT, signal.SIGHUP):
         return
     if number == signal.SIGTERM and _was_cancelled():
         return

@@ -19,8 +19,9 @@ from ptv2.streams import leave_closed_terminal
 from ptv2.training import clock
 
 # What clusters warn with before they take a machine back, and what a closed terminal sends, also through a launcher of
-# processes; nobody sends these twice in impatience.
-WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+# processes; nobody sends these twice in impatience. Windows has none of them.
+HANGUP = getattr(signal, "SIGHUP", None)
+WARNINGS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, name))
 
 
 class StopRequest:
@@ -53,9 +54,10 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             StopRequest._of_main = self
             for number in (signal.SIGINT, signal.SIGTERM, *WARNINGS):
-                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                if number != HANGUP or signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._request)
-            self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, clock.continued)
+            if hasattr(signal, "SIGCONT"):
+                self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, clock.continued)
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -73,7 +75,7 @@ class StopRequest:
         if number == signal.SIGINT:
             end_at_next()
             _answer()
-        if number == signal.SIGHUP:
+        if number == HANGUP:
             leave_closed_terminal()
 
     def _restore(self, number: int) -> None:
