@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
@@ -136,11 +137,12 @@ def _is_limit_near() -> bool:
         import resource
     except ImportError:  # Windows
         return False
-    process = psutil.Process().memory_info()
-    for kind, used in ((resource.RLIMIT_AS, process.vms), (resource.RLIMIT_DATA, process.rss)):
-        limit, _ = resource.getrlimit(kind)
-        if limit != resource.RLIM_INFINITY and limit - used < SHORT:
-            return True
+    if sys.platform != "win32":
+        process = psutil.Process().memory_info()
+        for kind, used in ((resource.RLIMIT_AS, process.vms), (resource.RLIMIT_DATA, process.rss)):
+            limit, _ = resource.getrlimit(kind)
+            if limit != resource.RLIM_INFINITY and limit - used < SHORT:
+                return True
     return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 try:
     import fcntl
@@ -22,4 +23,5 @@ def lock(handle: int, *, shared: bool = False, wait: bool = True) -> None:
     """
     if not AVAILABLE:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-    fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+    if sys.platform != "win32":
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))

@@ -61,7 +61,8 @@ def _fill(file: IO[bytes], write: Callable[[IO[bytes]], None]) -> None:
     write(file)
     file.flush()
     with suppress(OSError):  # a file system without modes
-        os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
+        if hasattr(os, "fchmod"):  # not on Windows
+            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes files private; results are not
     os.fsync(file.fileno())
 
 

@@ -51,7 +51,10 @@ def before_end(act: Callable[[], object]) -> Iterator[None]:
     """Call `act` also where a signal ends the process at once meanwhile: SIGTERM, SIGHUP, or Ctrl-C during imports."""
     _LAST.append(act)
     try:
-        with _replaced(signal.SIG_DFL, _leave, signal.SIGTERM), _replaced(signal.SIG_DFL, _leave, signal.SIGHUP):
+        with contextlib.ExitStack() as handled:
+            for name in ("SIGTERM", "SIGHUP"):
+                if hasattr(signal, name):  # Windows has no SIGHUP
+                    handled.enter_context(_replaced(signal.SIG_DFL, _leave, signal.Signals[name]))
             yield
     finally:
         _LAST.remove(act)

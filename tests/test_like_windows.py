@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from ptv2 import file_locks
+from ptv2.config.compose import compose
+from ptv2.config.hub_names import last_part
 from ptv2.run_folders import lock
 
 HERE = Path(__file__).parent
@@ -111,3 +113,8 @@ def test_locks_are_refused_where_there_are_none(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(file_locks, "AVAILABLE", False)
         with pytest.raises(OSError, match="not supported"):
             file_locks.lock(file.fileno())
+
+
+def test_folders_between_backslashes_are_folders() -> None:
+    assert last_part("C:\\models\\bert\\") == last_part("/models/bert/") == last_part("owner/bert") == "bert"
+    assert compose(["model.path=C:\\models\\bert", "task=mini-inference"]).model.name == "bert"

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from ptv2.config import multitask, paths, recipes
 from ptv2.config.explain import COMPOSITION_ERRORS, SWEEP, explain, unknown_key
 from ptv2.config.faults import describe_faults
-from ptv2.config.hub_names import split_revision
+from ptv2.config.hub_names import last_part, split_revision
 from ptv2.config.own_files import SETTINGS
 from ptv2.config.plugins import broken_plugins
 from ptv2.config.schema import RunConfig
@@ -193,7 +193,7 @@ def _name_a_foreign_model(model: dict[str, Any], overrides: list[str]) -> None:
     if revision is not None and "model.revision" in keys and str(model["revision"]) != revision:
         raise ConfigError(f"model.path={given} and model.revision={model['revision']}: expected one of them")
     if "model.name" not in keys:
-        last = str(model["path"]).rstrip("/").rpartition("/")[2]  # the name is hashed, and a path must not be
+        last = last_part(str(model["path"]))  # the name is hashed, and a path must not be
         name = re.sub(r"[^A-Za-z0-9.]+", "-", last).lower()[-60:]
         model["name"] = name.strip("-.") or "model"
     for key, default in (("sha256", None), ("revision", revision), ("pooler", "published")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import mmap
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Any
@@ -64,7 +65,7 @@ def in_pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     region = region_of(array)
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
-        if region is not None and hasattr(region, "madvise"):
+        if region is not None and sys.platform != "win32" and hasattr(region, "madvise"):
             with suppress(OSError):  # it is only advice, and refused for what is locked in memory
                 region.madvise(mmap.MADV_DONTNEED)
 

@@ -88,6 +88,8 @@ def _mark(path: Path) -> Iterator[None]:
     finally:
         if file_locks.AVAILABLE:
             path.unlink(missing_ok=True)
+        else:
+            os.truncate(handle, 0)
         os.close(handle)
         if not file_locks.AVAILABLE:  # Windows removes no open file, also if another process has it open
             with contextlib.suppress(PermissionError):

@@ -20,11 +20,12 @@ def requeue_if_preempted(number: int) -> None:
     Raises:
         submitit.core.utils.UncompletedJobError: submitit refuses, as after too many timeouts.
     """
-    if "SUBMITIT_EXECUTOR" not in os.environ or number in (signal.SIGINT, signal.SIGHUP):
+    if "SUBMITIT_EXECUTOR" not in os.environ or signal.Signals(number).name in ("SIGINT", "SIGHUP"):
         return
     if number == signal.SIGTERM and _was_cancelled():
         return
-    for requeuing in (signal.SIGUSR2, signal.SIGUSR1):  # which of them is up to submitit; see its job_environment
+    for name in ("SIGUSR2", "SIGUSR1"):  # which of them is up to submitit; see its job_environment
+        requeuing = signal.Signals[name]
         if callable(signal.getsignal(requeuing)):
             signal.raise_signal(requeuing)
 

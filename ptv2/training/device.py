@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -106,15 +106,16 @@ class MemoryMeter:
 
 def peak_memory() -> int:
     """The most bytes of memory that this process had at once."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        import psutil
+    import psutil
 
-        about = psutil.Process().memory_info()
-        return int(getattr(about, "peak_wset", about.rss))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    with suppress(ImportError):  # Windows
+        import resource
+
+        if sys.platform != "win32":
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return peak if sys.platform == "darwin" else peak * 1024
+    about = psutil.Process().memory_info()
+    return int(getattr(about, "peak_wset", about.rss))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

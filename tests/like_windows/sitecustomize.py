@@ -41,10 +41,11 @@ def unlink_as_there(path, **more):
 
 
 def refuse_open(path):
-    """Refuse to rename or remove a file that this process has open or mapped; filelock here does as on Linux."""
+    """Refuse to rename or remove a file that this process has open or mapped; what has other ways on Windows may."""
     frame = sys._getframe(2)
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("filelock"):
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("filelock") or (module == "tempfile" and frame.f_code.co_name == "TemporaryFile"):
             return
         frame = frame.f_back
     if os.path.realpath(os.fsdecode(path)) in files_in_use():

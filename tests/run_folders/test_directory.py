@@ -20,7 +20,7 @@ import yaml
 from commandline import holder
 from records import result
 
-from ptv2 import tensor_files
+from ptv2 import file_locks, tensor_files
 from ptv2.config.compose import compose
 from ptv2.config.identity import run_name
 from ptv2.config.schema import RunConfig
@@ -89,14 +89,10 @@ def test_a_run_is_trained_where_the_file_system_has_no_flock(
 ) -> None:
     """`FileLock` makes a lock of another kind there."""
 
-    class NoLocks:
-        LOCK_EX, LOCK_SH, LOCK_NB = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_NB
+    def refuse(handle: int, kind: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
 
-        @staticmethod
-        def flock(handle: int, kind: int) -> None:
-            raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(lock, "fcntl", NoLocks)
+    monkeypatch.setattr(file_locks.fcntl, "flock", refuse)
     with lock.hold(run.path):
         assert not is_held(run.path)
         with pytest.raises(RunError, match="another process is training this run"), lock.hold(run.path):

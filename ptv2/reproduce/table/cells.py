@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ptv2.config import paths
+from ptv2.config.hub_names import last_part
 from ptv2.config.methods import METHODS, MULTITASK
 from ptv2.config.multitask import in_override
 from ptv2.errors import ConfigError, unknown
@@ -183,7 +184,7 @@ def other_rows(options: Options) -> list[Row] | None:
             raise ConfigError(unknown("model", options.model, known))
         return [Row(name=options.model)]
     if path := settings.get("model.path"):
-        name = settings.get("model.name") or path.strip("'\"").rstrip("/").rpartition("/")[2]
+        name = settings.get("model.name") or last_part(path.strip("'\""))
         return [Row(name=name, foreign=True)]
     return None
 
