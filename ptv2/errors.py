@@ -22,6 +22,7 @@ NO_MEMORY_WORDS = (
     "ThreadPoolBuildError",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "MPS backend out of memory",
 )
 ONEDNN_WORDS = ("could not create a primitive", "could not create a memory", "could not execute a primitive")
 SHORT = 2**30  # bytes

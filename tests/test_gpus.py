@@ -120,4 +120,5 @@ def test_the_runs_of_a_process_may_have_different_devices(monkeypatch: pytest.Mo
 
 def test_what_cublas_says_is_a_lack_of_memory() -> None:
     assert has_no_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert has_no_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)"))
     assert not has_no_memory(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"))

@@ -123,10 +123,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or has_no_memory(error)
 
 
+def accelerator_kind() -> str | None:
+    """What computes here besides the CPU: `cuda` (also AMD's), `mps` (Apple's), `xpu` (Intel's); None: nothing."""
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return None if device is None else device.type
+
+
 def empty_cache() -> None:
     """Give a GPU's free memory back to it, so that it can be cut into other pieces."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if (kind := accelerator_kind()) is not None:
+        torch.get_device_module(kind).empty_cache()
 
 
 @contextmanager

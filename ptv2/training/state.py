@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ptv2.tensor_files import DamagedFileError, read_tensors, write_tensors
+from ptv2.training.device import accelerator_kind
 
 STATE = re.compile(r"state-(\d+)\.safetensors")
 RECORD = "record"  # key of the JSON record in a file's metadata
@@ -99,16 +100,16 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 def random_state() -> dict[str, Tensor]:
     """The random states of this process, which dropout draws from."""
     state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
+    if (kind := accelerator_kind()) is not None:
+        state[kind] = torch.get_device_module(kind).get_rng_state()
     return state
 
 
 def restore_random_state(state: dict[str, Tensor]) -> None:
     """Put `random_state` back."""
     torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+    if (kind := accelerator_kind()) in state:
+        torch.get_device_module(kind).set_rng_state(state[kind])
 
 
 def _states(folder: Path) -> list[Path]:

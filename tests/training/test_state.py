@@ -197,3 +197,31 @@ def test_optimizer_and_random_states_go_on_as_if_nothing_had_been(tmp_path: Path
     state.restore_random_state(found[0])
     train(again, fresh, 3)
     assert equal(dict(again.state_dict()), dict(model.state_dict()))
+
+
+class Device:
+    """What torch has for one kind of GPU."""
+
+    def __init__(self) -> None:
+        self.state = torch.arange(4, dtype=torch.uint8)
+
+    def get_rng_state(self) -> Tensor:
+        return self.state
+
+    def set_rng_state(self, state: Tensor) -> None:
+        self.state = state
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
+def test_the_random_state_of_any_gpu_is_kept(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device()
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(kind))
+    monkeypatch.setattr(torch, "get_device_module", {kind: device}.__getitem__)
+    kept = state.random_state()
+    device.state = torch.zeros(4, dtype=torch.uint8)
+    state.restore_random_state(kept)
+    assert device.state.tolist() == [0, 1, 2, 3]
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    state.restore_random_state(kept)  # begun on a GPU, gone on with without
+    assert state.random_state().keys() == {"cpu"}
