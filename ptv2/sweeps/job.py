@@ -29,6 +29,7 @@ from ptv2.streams import forgive_errors
 from ptv2.sweeps import outcomes
 from ptv2.sweeps.pruning import trial_of, watch_of
 from ptv2.sweeps.requeue import requeue_if_preempted
+from ptv2.sweeps.workers import end_with_parent
 
 TOGETHER, SEPARATOR = "--together", "--"  # for `ptv2 train` in a process that `ptv2 reproduce` starts
 
@@ -42,6 +43,7 @@ def run_job(config: DictConfig) -> outcomes.Outcome | None:
     forgive_errors()  # a worker has streams of its own
     listen()
     take_by_worker()
+    end_with_parent()
     overrides = [str(word) for word in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or []]
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _run(config, overrides)

@@ -49,6 +49,11 @@ class StopRequest:
         """The signal that came; None: no request."""
         return self._signal or (None if self._outer is None else self._outer.signal)
 
+    @classmethod
+    def is_entered(cls) -> bool:
+        """Whether one is entered in the main thread, so that a signal does not end the process at once."""
+        return cls._of_main is not None
+
     def __enter__(self) -> StopRequest:
         self._outer = StopRequest._of_main
         if threading.current_thread() is threading.main_thread():

@@ -14,6 +14,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 from commandline import (
     Done,
@@ -87,6 +88,32 @@ def test_two_workers_of_joblib_for_a_study(data: Path, tmp_path: Path) -> None:
     best = max(result_of(path.parent)["dev"]["accuracy"] for path in out.glob("*/result.json"))
     assert re.search(rf"^best on dev: trial [01], {best:.2f}: optim.lr=", done.out, re.MULTILINE)
     assert f"ptv2 best task=classification model=tiny method=p-tuning-v2 out={out} --write DIR" in done.out
+
+
+@needs("hydra_plugins.hydra_joblib_launcher", "joblib")
+def test_workers_of_joblib_save_and_end_with_a_sweep_that_was_killed(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", "-m"]
+    process = python("-m", "ptv2", *train_words(data, out, *SETTINGS, "trainer.epochs=100000"), *launcher)
+
+    def workers() -> list[int]:
+        return [pid for path in out.glob("*/metrics.jsonl") if (pid := holder(path.parent)) is not None]
+
+    assert wait_until(lambda: len(workers()) == 2, lambda: process.poll() is None)
+    pids = workers()
+    process.kill()
+    process.wait()
+    assert wait_until(lambda: not any(map(lives, pids)), lambda: True)
+    folders = [path.parent for path in out.glob("*/metrics.jsonl")]
+    assert [json.loads((folder / "status.json").read_text())["state"] for folder in folders] == ["interrupted"] * 2
+    assert all(list(folder.glob("state-*.safetensors")) for folder in folders)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 REFUSED = [
