@@ -94,6 +94,8 @@ def check_file(path: Path, group: str) -> None:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: {_fault(error)}") from error
     if tree is None:
+        if group in ("recipe", "sweep") and path.stem != "none":  # it would change nothing, unseen
+            raise ConfigError(f"{path}: expected settings (key: value), found nothing; was its copy broken off?")
         return
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected settings (key: value), found {kind_of(tree)}")

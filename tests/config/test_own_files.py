@@ -179,6 +179,15 @@ def test_no_recipe_is_read_as_nothing(group: str, head: str, tmp_path: Path) -> 
         check_file(path, group)
 
 
+@pytest.mark.parametrize("group", ["recipe", "sweep"])
+@pytest.mark.parametrize("text", ["", "# @package _global_\n"])
+def test_an_empty_file_is_not_read_as_nothing(group: str, text: str, tmp_path: Path) -> None:
+    """A copy that broke off trained with the defaults."""
+    path = write(tmp_path, group, text, head="")
+    with pytest.raises(ConfigError, match=r"expected settings \(key: value\), found nothing"):
+        check_file(path, group)
+
+
 def test_what_ships_is_data_too() -> None:
     """But for the space of Optuna, and the sweeps that choose Optuna and have a space for each method."""
     checked = 0
