@@ -102,6 +102,13 @@ def test_a_path_of_any_length_leaves_room_for_what_is_wrong_with_it(tmp_path: Pa
         assert done.error.endswith(": File name too long")
 
 
+def test_a_link_to_a_disk_that_is_not_there(trained: Path, tmp_path: Path) -> None:
+    (link := tmp_path / "runs").symlink_to("/nowhere/scratch")
+    done = run(train_words(trained / "data", link), tmp_path)
+    expected = f"{link}: a link to /nowhere/scratch, which is not there; expected a folder"
+    assert (done.code, done.error) == (2, expected)
+
+
 def test_no_folder_for_temporary_files(trained: Path, tmp_path: Path) -> None:
     words = ["evaluate", str(only_run(trained / "runs"))]
     done = run(words, tmp_path, before=no_temporary_files)

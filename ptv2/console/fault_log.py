@@ -34,9 +34,7 @@ def answer(error: BaseException) -> tuple[str, int]:
         return "no folder for temporary files can be written to; TMPDIR=DIR in the environment names one", 2
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
         code = DiskFullError.exit_code if has_full_disk(error) else Ptv2Error.exit_code
-        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        fault = "a file is there; expected a folder" if in_the_way else error.strerror
-        return f"{error.filename or 'writing'}: {fault}", code
+        return f"{error.filename or 'writing'}: {_fault_of(error)}", code
     if has_full_disk(error):
         return first_line(error), DiskFullError.exit_code
     from ptv2.variables import fault_of_variable
@@ -46,6 +44,14 @@ def answer(error: BaseException) -> tuple[str, int]:
     log = _write(error)
     where = f"the traceback is in {log}" if log else f"{SHOW}=1 shows the traceback"
     return f"a fault of ptv2, not of your input: {type(error).__name__}: {first_line(error, 80)}; {where}", SOFTWARE
+
+
+def _fault_of(error: OSError) -> str | None:
+    if not isinstance(error, FileExistsError | NotADirectoryError):
+        return error.strerror
+    if error.filename is not None and os.path.islink(error.filename) and not os.path.exists(error.filename):
+        return f"a link to {os.readlink(error.filename)}, which is not there; expected a folder"
+    return "a file is there; expected a folder"
 
 
 def _write(error: BaseException) -> Path | None:
