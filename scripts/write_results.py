@@ -7,8 +7,8 @@ and figures of the commands in RECORDS/commands.txt, RECORDS/TASK.md for every t
 RECORDS/shares.{png,svg,csv}, the figure of scores against trained parameters, and RECORDS/scale.{png,svg,csv}, that of
 the gap to fine-tuning against the size of the backbone. Equal records give equal bytes.
 The figures leave out the runs by which a comparison beside RECORDS (compare-*.json) chose its settings, and those of
-the figures of STUDIES (figures/ there), which try many settings of one method. The figure of the gap leaves out tasks
-that show nothing with so small a backbone and so few examples.
+the figures of STUDIES (figures/ there) that no table has, which try many settings of one method. The figure of the gap
+leaves out tasks that show nothing with so small a backbone and so few examples.
 """
 
 from __future__ import annotations
@@ -91,14 +91,16 @@ def trial_seeds(folder: Path) -> set[tuple[str, int]]:
 
 
 def studied_runs(folder: Path) -> set[str]:
-    """The names of the runs of the figures STUDIES, by their files in `folder`."""
-    return {
+    """The names of the runs of the figures STUDIES, by their files in FOLDER/figures, but for those of a table too."""
+    studied = {
         point.run
         for figure in STUDIES
-        for path in folder.glob(f"{figure}-*.csv")
+        for path in (folder / "figures").glob(f"{figure}-*.csv")
         for point in read_points(path)
         if point.x or figure not in BORROWING
     }
+    tables = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("table*.json"))]
+    return studied - {run for table in tables for number in table["numbers"] for run in number["runs"]}
 
 
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:
@@ -126,7 +128,7 @@ def main() -> int:
                 path = options.records / f"{task}.md"
                 write_text_whole(path, page(task, results))
                 print(path)
-        chose, studied = trial_seeds(options.records.parent), studied_runs(options.records.parent / "figures")
+        chose, studied = trial_seeds(options.records.parent), studied_runs(options.records.parent)
         every = (result for results in tasks.values() for result in results if result.name not in studied)
         drawn = [result for result in every if (result.task, result.seed) not in chose]
         if panels := shares_of(drawn, METHODS):

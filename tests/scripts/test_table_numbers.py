@@ -14,9 +14,8 @@ from scipy import stats
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "results"
-UNRECORDED = ("table3",)  # made before records were kept: results/README.md
-TABLES = sorted(path for path in RESULTS.glob("*.json") if not path.name.startswith(UNRECORDED))
-FIGURES = sorted(path for path in RESULTS.glob("figures/*.csv") if not path.name.startswith(UNRECORDED))
+TABLES = sorted(RESULTS.glob("*.json"))
+FIGURES = sorted(RESULTS.glob("figures/*.csv"))
 
 
 @cache

@@ -121,6 +121,12 @@ def test_backbones_on_the_same_examples_are_in_the_figure_of_scale(tmp_path: Pat
         write_result(tmp_path / "runs" / made.name, made)
         points = [point_of(made, "p-tuning-v2", "rate 0.5", 99.0, "dev")]
         (tmp_path / "figures" / f"{study}-made-{seed}.csv").write_text(comma_separated(points), encoding="utf-8")
+    both = [
+        point_of(result("p-tuning-v2", 1, 75.0, model="small", name="made-small-p-tuning-v2-1"), "", "10", 75.0, "dev")
+    ]
+    (tmp_path / "figures" / "epochs-made.csv").write_text(comma_separated(both), encoding="utf-8")
+    of_table = {"numbers": [{"runs": ["made-small-p-tuning-v2-1"]}]}
+    (tmp_path / "table9-small.json").write_text(json.dumps(of_table), encoding="utf-8")
     comparison = {"trial_seed": 11, "searches": [{"task": "made", "method": "fine-tuning"}]}
     (tmp_path / "compare-made-small.json").write_text(json.dumps(comparison), encoding="utf-8")
     assert keep_records(tmp_path / "runs", tmp_path / "records") == 0
