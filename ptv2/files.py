@@ -88,6 +88,18 @@ def _temporary(path: Path) -> tuple[int, str]:
         os.close(handle)  # removed by another process before it was locked
 
 
+@contextmanager
+def _beside(path: Path) -> Iterator[tuple[IO[bytes], str]]:
+    """A temporary file beside `path` and its name, under which it is removed at the end if it is there still."""
+    remove_leftovers(path)
+    handle, temporary = _temporary(path)
+    try:
+        with naming(path), os.fdopen(handle, "wb") as file:  # closing it may fail too
+            yield file, temporary
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
 def _begin(path: Path) -> str:
     """The name, or as much of it as leaves room for the rest of a temporary file's name."""
     return os.fsdecode(os.fsencode(path.name)[: NAME - len("..12345678.tmp")])
@@ -153,15 +165,13 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
-            written: dict[Path, str] = {}
+            written: dict[Path, tuple[IO[bytes], str]] = {}
             for path, text in ((folder / name, text) for name, text in texts.items()):
-                remove_leftovers(path)
-                handle, written[path] = _temporary(path)
-                stack.callback(Path(written[path]).unlink, missing_ok=True)
-                file = stack.enter_context(os.fdopen(handle, "wb"))
-                with naming(path):
-                    _fill(file, lambda file, text=text: file.write(text.encode("utf-8")))  # type: ignore[misc]
-            for path, temporary in written.items():
+                written[path] = file, _ = stack.enter_context(_beside(path))
+                _fill(file, lambda file, text=text: file.write(text.encode("utf-8")))  # type: ignore[misc]
+            for path, (file, temporary) in written.items():
+                if not file_locks.AVAILABLE:  # Windows renames no open file
+                    file.close()
                 with naming(path):
                     os.replace(temporary, path)
     except BaseException:

@@ -90,6 +90,16 @@ def test_jobs_of_figures_and_comparisons_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "results" / "figures" / "depth-mini-inference-tiny.md").exists()
 
 
+def test_a_corpus_is_prepared(tmp_path: Path) -> None:
+    text = "-DOCSTART- -X- O O\n\nAnn NNP I-NP I-PER\nleft VBD I-VP O\n\n"
+    (tmp_path / "corpus").mkdir()
+    for name in ("eng.train", "eng.testa", "eng.testb"):
+        (tmp_path / "corpus" / name).write_text(text, encoding="utf-8")
+    words = ["prepare", "conll03", "--from", "corpus", "--to", "made", "--allow-mismatch"]
+    assert "made" in run(words, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["dev.txt", "test.txt", "train.txt"]
+
+
 def test_without_file_locks_a_process_is_known_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_locks, "AVAILABLE", False)
     assert not lock.is_held(tmp_path)

@@ -84,7 +84,8 @@ class StopRequest:
             leave_closed_terminal()
 
     def _restore(self, number: int) -> None:
-        signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
+        if number in self._before:  # not where a second signal came while the first was handled
+            signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
 
 
 def _answer() -> None:

@@ -185,7 +185,7 @@ class One(Task):
         return [sys.executable, "-S", "-c", sys.argv[1], sys.argv[2]], pathlib.Path(sys.argv[2] + ".log")
     def look(self, child, *, ended):
         pass
-make_all([One()], 1, 60)  # seconds between two looks
+make_all([One()], 1, 10)  # seconds between two looks, which a signal just before a sleep does not cut short
 """
 PATIENT = """
 import sys, time, signal, pathlib
