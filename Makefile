@@ -41,7 +41,7 @@ demo: $(VENV)/installed  ## the three methods on four made-up tasks, and their t
 reproduce-table: $(VENV)/installed  ## a table of the paper: TABLE=2|3|4 [BACKBONE=minilm] [DATA=DIR] [ARGS=--plan]
 	$(BIN)/ptv2 reproduce table=$(TABLE) $(if $(BACKBONE),model=$(BACKBONE)) $(if $(DATA),data=$(DATA)) $(ARGS)
 
-results: $(VENV)/installed  ## the tables and figures in results/, from the records in results/runs/
+results: $(VENV)/installed-dev  ## the tables and figures in results/, from the records in results/runs/
 	$(BIN)/python scripts/write_results.py $(ARGS)
 
 test: $(VENV)/installed-dev  ## own environment, then the tests
