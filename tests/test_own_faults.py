@@ -62,7 +62,8 @@ def test_a_fault_in_training(tmp_path: Path) -> None:
     swept = run([*words, "seed=1,2", "-m"], tmp_path, before=break_training)
     assert swept.code == 1
     assert "Traceback" not in swept.err
-    assert swept.err.count("a fault of ptv2, not of your input: KeyError: 'odd'") == 2
+    assert swept.err.count("a fault of ptv2, not of your input: KeyError: 'odd'") == 1
+    assert "failed  as job 0" in swept.err
 
 
 def test_the_traceback_on_the_screen(tmp_path: Path) -> None:
@@ -107,6 +108,17 @@ def test_only_some_logs_are_kept(year: int, tmp_path: Path, monkeypatch: pytest.
     logs = sorted((tmp_path / "faults").iterdir())
     assert len(logs) == fault_log.KEPT
     assert sum(str(log) in message for log in logs) == 1
+
+
+def test_each_fault_has_its_own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also faults of one second; the same fault in another job is written once."""
+    monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
+    messages = [fault_log.answer(error)[0] for error in (ValueError("one"), KeyError("two"), ValueError("one"))]
+    assert messages[0] == messages[2] != messages[1]
+    logs = sorted((tmp_path / "faults").iterdir())
+    assert [log.read_text().splitlines()[-1] for log in logs] == ["ValueError: one", "KeyError: 'two'"]
+    logs[0].unlink()
+    assert fault_log.answer(ValueError("one"))[0] != messages[0]
 
 
 def test_standard_error_that_takes_nothing(tmp_path: Path) -> None:

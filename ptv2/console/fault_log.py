@@ -20,6 +20,8 @@ SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
 SHOW = "PTV2_TRACEBACK"  # set in the environment, and not to 0: tracebacks are also printed
 KEPT = 20  # logs in the folder
 
+_written: dict[str, Path] = {}  # this process's logs, by their text
+
 
 def answer(error: BaseException) -> tuple[str, int]:
     """The line for the user, and the exit code."""
@@ -55,13 +57,19 @@ def _fault_of(error: OSError) -> str | None:
 
 
 def _write(error: BaseException) -> Path | None:
-    """Write the traceback, with the command and versions, into the first folder that can be written."""
+    """Write the traceback, with the command and versions, into the first folder that can be written.
+
+    Jobs of a sweep that fail in the same way share one log.
+    """
     text = _describe(error)
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    if (log := _written.get(text)) is not None and log.exists():
+        return log
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}-{len(_written)}.log"
     for folder in _folders():
         with suppress(OSError):
             write_text_whole(folder / name, text)
             _remove_old(folder, name)
+            _written[text] = folder / name
             return folder / name
     return None
 
