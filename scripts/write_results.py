@@ -99,8 +99,8 @@ def studied_runs(folder: Path) -> set[str]:
         for point in read_points(path)
         if point.x or figure not in BORROWING
     }
-    tables = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("table*.json"))]
-    return studied - {run for table in tables for number in table["numbers"] for run in number["runs"]}
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("table*.json"))]
+    return studied - {run for table in files for number in table["numbers"] for run in number["runs"]}
 
 
 def draw_scale(results: list[Result], stem: Path) -> list[Path]:
