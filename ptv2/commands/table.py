@@ -84,7 +84,7 @@ def _read_runs(options: Namespace) -> list[Result]:
     every, faults = usable_results(folders.values())
     warn_of_faults(faults)
     results = [result for result in every if not options.task or result.task in options.task]
-    if options.keep:
+    if options.keep and results:
         tell(f"{count_of(keep(results, folders, Path(options.keep)), 'record')} in {options.keep}")
     return results
 

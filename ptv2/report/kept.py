@@ -15,7 +15,7 @@ from ptv2.files import scratch_folder, write_json_whole, write_text_whole
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.directory import find_runs
-from ptv2.run_folders.record import Result, fault_of_files
+from ptv2.run_folders.record import AGAIN, Result, fault_of_files
 
 BESIDE = "beside"  # key of the files that lie beside result.json, by name
 ENVIRONMENT, FRACTIONS = "env.json", "fractions-*.json"  # what tables read besides the result
@@ -86,7 +86,9 @@ def as_runs(paths: Iterable[Path]) -> Iterator[Path]:
             _lay_out(path, folder)
         results, faults = usable_results(by_folder)
         if faults:
-            raise RunError(f"{by_folder[faults[0].folder]}: {faults[0].reason.removeprefix('result.json: ')}")
+            why = faults[0].reason.removeprefix("result.json: ").removesuffix(f"; {AGAIN}")
+            path = by_folder[faults[0].folder]
+            raise RunError(f"{path}: {why}; `ptv2 table RUNS --keep DIR` makes records from runs")
         for path, result in zip(by_folder.values(), results, strict=True):
             if (result.task, result.name) != (path.parent.name, path.stem):
                 raise RunError(f"{path}: the record of {result.name}, task {result.task}; expected its own name")

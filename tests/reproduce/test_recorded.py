@@ -82,6 +82,16 @@ def test_a_run_whose_files_were_changed_is_not_kept(run: Path, tmp_path: Path) -
         keep(run, tmp_path)
 
 
+def test_a_damaged_record_is_made_from_its_run_again(run: Path, tmp_path: Path) -> None:
+    """`ptv2 train` would not write it."""
+    record = keep(run, tmp_path / "records")
+    record.write_text(record.read_text(encoding="utf-8").replace("50.0", "90.0"), encoding="utf-8")
+    with pytest.raises(RunError) as caught, as_runs([record]):
+        pass
+    why = "damaged result (its checksum is another); `ptv2 table RUNS --keep DIR` makes records from runs"
+    assert str(caught.value) == f"{record}: {why}"
+
+
 def test_a_record_writes_nowhere_else(run: Path, tmp_path: Path) -> None:
     record = keep(run, tmp_path / "records")
     tree = json.loads(record.read_text(encoding="utf-8"))
