@@ -77,6 +77,10 @@ class RecordedRoot(DataRoot):
         """A folder that is nowhere, since nothing is read from it."""
         return Path("DIR", task.name) if task.name in self._runs.from_files else None
 
+    def has(self, task: TaskData) -> bool:
+        """Whether there are records of a task, wherever its data came from."""
+        return task.name in self._runs.data
+
 
 def without_path(words: Sequence[str]) -> list[str]:
     """The settings of a run without the folder of a backbone that has a name: the folder need not be here."""

@@ -14,7 +14,7 @@ from ptv2.errors import ConfigError, unknown
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData, describe_data, why_no_files
 from ptv2.reproduce.jobs.feasible import why_no_hub_data
 from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_asked_jobs
-from ptv2.reproduce.jobs.recorded import RecordedRoot
+from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot
 from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant, read_table
 
@@ -170,6 +170,8 @@ def _why_no_data(task: TaskData, root: DataRoot) -> str | None:
     """Why a task has no data; None if it has."""
     if task.source == "mini" or root.folder(task):
         return None
+    if isinstance(root, RecordedRoot):  # neither files nor the hub are asked
+        return None if root.has(task) else NO_RECORD
     if task.source == "hub" and task.hub is not None:
         return why_no_hub_data(task.hub)
     return why_no_files(task, root)
