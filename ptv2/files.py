@@ -146,12 +146,27 @@ def check_writable(path: str | Path, source: str | Path) -> None:
         raise ConfigError(f"--output: {path} is the input too; expected another file")
     with suppress(FileNotFoundError, NotADirectoryError):
         os.lstat(path)  # raises for a name that is too long
-    folder = Path(path).absolute().parent
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir():
+    _check_place(Path(path).parent, str(path))
+
+
+def check_folder(folder: str | Path) -> None:
+    """See that files can be written into a folder, which need not be there yet, before there is anything to write.
+
+    Raises:
+        OSError: they cannot.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(folder)  # raises for a name that is too long
+    _check_place(Path(folder), str(folder))
+
+
+def _check_place(folder: Path, name: str) -> None:
+    """Raise `OSError` where a folder can be neither written into nor made; `name` is what the user calls it."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir():  # a file, or a link to a place that is not there
         raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(there))
     if not os.access(there, os.W_OK):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        raise PermissionError(errno.EACCES, "Permission denied", name)
 
 
 def write_text_whole(path: str | Path, text: str) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from commandline import python
 
-from ptv2.files import check_writable, write_bytes_whole, write_json_whole, write_text_whole, write_together
+from ptv2.files import (
+    check_folder,
+    check_writable,
+    write_bytes_whole,
+    write_json_whole,
+    write_text_whole,
+    write_together,
+)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -141,6 +148,21 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_computed(tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         check_writable(tmp_path / "file" / "a", tmp_path / "input")
+
+
+def test_a_folder_is_looked_at_before_anything_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for there in (tmp_path, tmp_path / "new" / "below"):
+        check_folder(there)
+    for other in ("file", "file/below"):
+        with pytest.raises(NotADirectoryError) as caught:
+            check_folder(tmp_path / other)
+        assert caught.value.filename == str(tmp_path / "file")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError) as denied:
+        check_folder(tmp_path / "new")
+    assert denied.value.filename == str(tmp_path / "new")
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_numbers_that_json_has_not(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ptv2.cli import main
 from ptv2.errors import ConfigError
 from ptv2.reproduce.options import choose_names, read_settings
 
@@ -55,6 +56,30 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
 def test_a_wrong_word_is_named(words: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         read_settings(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "reproduce table=2 columns=rte methods=p-tuning-v2",
+        "reproduce figure=length task=mini-inference",
+        "compare task=mini-inference",
+    ],
+)
+def test_results_that_cannot_be_written_are_refused_before_anything_runs(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/nowhere/results")
+    for results, said in {
+        "file": "a file is there; expected a folder",
+        "link": "a link to /nowhere/results, which is not there; expected a folder",
+        "x" * 300: "File name too long",
+    }.items():
+        assert main([*words.split(), "model=tiny", "trainer.max_steps=1", f"results={results}"]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "runs").exists()
 
 
 def test_filters_keep_the_order_of_the_table_and_name_the_choices() -> None:

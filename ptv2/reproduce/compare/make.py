@@ -9,6 +9,7 @@ from ptv2.config.compose import compose
 from ptv2.console.output import tell
 from ptv2.errors import ConfigError, Interrupted
 from ptv2.experiment.open import check_package
+from ptv2.files import check_folder
 from ptv2.reproduce.compare.execute import make_searches
 from ptv2.reproduce.compare.finalists import Finalist, run_finalists
 from ptv2.reproduce.compare.options import CompareOptions
@@ -45,6 +46,7 @@ def compare(options: CompareOptions) -> int:
     if options.plan:
         show_plan(searches, [_jobs_to_come(search, options) for search in searches], options)
         return 0
+    check_folder(options.results)
     name_group(request.stem)
     failures = {} if options.collect else make_searches(searches, options.jobs)
     picks = [pick(search) for search in searches]

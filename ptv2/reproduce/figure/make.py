@@ -12,6 +12,7 @@ from ptv2.config.recipes import describe_recipe
 from ptv2.console.output import tell
 from ptv2.data.sources import open_source
 from ptv2.errors import ConfigError, RunError
+from ptv2.files import check_folder
 from ptv2.report import tables
 from ptv2.report.plots import Level
 from ptv2.report.points import Point, point_of, read_points
@@ -73,12 +74,13 @@ def reproduce_figure(name: str, options: Options) -> int:
     if options.plan:
         show_plan(jobs, options)
         return 0
+    stem = _stem(request, options, jobs)
+    check_folder(stem.parent)
     if not options.collect and request.gaps is None:  # one backbone can be compared with the paper's
         refuse_lone_value(request, jobs)
     statuses = collect(jobs) if options.collect else execute(jobs, options.jobs, f"figure {name}", options.fuse)
     everything = [*statuses, *collect(looked_for)]
     points = gather(request, everything, options)
-    stem = _stem(request, options, jobs)
     table = stem.with_name(f"{stem.name}.csv")
     if not points and options.collect and options.recorded is None and table.is_file():
         points, statuses = read_points(table), []

@@ -11,7 +11,7 @@ from rich.text import Text
 from ptv2.console.columns import Column, Table, show_table
 from ptv2.console.output import out, tell
 from ptv2.errors import Interrupted
-from ptv2.files import write_json_whole, write_text_whole
+from ptv2.files import check_folder, write_json_whole, write_text_whole
 from ptv2.reproduce.jobs.execute import JobStatus, collect, execute, group_by_cell
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options
@@ -43,6 +43,7 @@ def reproduce_table(options: Options) -> int:
     if options.plan:
         show_plan(jobs, options)
         return 0
+    check_folder(options.results)
     try:
         statuses = (
             collect(jobs) if options.collect else execute(jobs, options.jobs, f"table {request.name}", options.fuse)
