@@ -229,8 +229,9 @@ def _where(error: BaseException) -> str:
     """Name the hub, or another host that it sent us to, and the proxy on the way."""
     host = _host(error)
     if host in (None, urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]):
-        proxy = _proxy(urlsplit(constants.ENDPOINT).scheme, host or "")
-        return f"the hub at {endpoint()}" + (f" through the proxy {proxy}" if proxy else "")
+        proxy = proxy_of(urlsplit(constants.ENDPOINT).scheme, host or "")
+        through = f" through the proxy {shorten(_CREDENTIALS.sub('', proxy), 40)}" if proxy else ""
+        return f"the hub at {endpoint()}{through}"
     return f"{shorten(str(host), 60)}, where {endpoint()} keeps its files,"
 
 
@@ -242,11 +243,11 @@ def _host(error: BaseException) -> str | None:
         return None
 
 
-def _proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy that the environment names for an address, without its password."""
+def proxy_of(scheme: str, host: str) -> str | None:
+    """Return the proxy that the environment names for an address; None: the way is direct."""
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
-    return shorten(_CREDENTIALS.sub("", proxy), 40) if proxy and not proxy_bypass(host) else None
+    return proxy if proxy and not proxy_bypass(host) else None
 
 
 def _is_xet(error: BaseException) -> bool:

@@ -55,6 +55,13 @@ def fetch_config(path: str, revision: str | None) -> Path:
         return Path(hf_hub_download(path, "config.json", revision=revision)).parent
 
 
+def is_config_cached(cfg: ModelConfig) -> bool:
+    """Whether the hub's cache has the config.json of `cfg`'s backbone."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(cfg.path, "config.json", revision=cfg.revision), str)
+
+
 def is_on_hub(cfg: ModelConfig) -> bool:
     """Whether `cfg.path` can only be a name on the hub."""
     return cfg.path != "config:" and not cfg.path.startswith(EMBEDDED_IN) and not Path(cfg.path).is_dir()

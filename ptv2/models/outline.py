@@ -16,10 +16,11 @@ from transformers import PreTrainedConfig
 from ptv2.config.schema import HALF, ModelConfig, RunConfig
 from ptv2.data.cloze import LabelWords
 from ptv2.data.mixture import HEAD
-from ptv2.errors import Ptv2Error
+from ptv2.errors import NetworkError, Ptv2Error
+from ptv2.hub.reach import why_unreachable
 from ptv2.models.backbones import Identity, load_backbone
 from ptv2.models.build import HeadSpec, PromptedModel, build_model
-from ptv2.models.checkpoints import fetch_config, is_on_hub, resolve
+from ptv2.models.checkpoints import fetch_config, is_config_cached, is_on_hub, resolve
 from ptv2.models.configs import attention_name, random_config, read_config
 from ptv2.models.gpu_attention import REGISTERED
 from ptv2.models.heads import HeadKind
@@ -31,15 +32,21 @@ from ptv2.models.quantized import saved_bytes
 def find_config(cfg: ModelConfig) -> tuple[PreTrainedConfig, str]:
     """The configuration of `cfg`'s backbone, and in words where it comes from. Of a hub model nothing else is fetched.
 
+    Where the hub is not reachable, the sizes in conf/model take its place without a wait.
+
     Raises:
         ModelError, NetworkError, DiskFullError: it is not to be had, see `ptv2.hub.fetch.fetching`.
     """
     if cfg.path == "config:":
         return random_config(cfg), "model.config"
+    if not is_on_hub(cfg):
+        return read_config(resolve(cfg)[0], cfg), f"{cfg.path}, config.json"
     try:
-        folder = fetch_config(cfg.path, cfg.revision) if is_on_hub(cfg) else resolve(cfg)[0]
+        if cfg.config and not is_config_cached(cfg) and (why := why_unreachable()):
+            raise NetworkError(why)
+        folder = fetch_config(cfg.path, cfg.revision)
     except Ptv2Error:
-        if cfg.config and is_on_hub(cfg):
+        if cfg.config:
             return random_config(cfg), f"what conf/model says of {cfg.path}: its config.json is not to be had here"
         raise
     return read_config(folder, cfg), f"{cfg.path}, config.json"

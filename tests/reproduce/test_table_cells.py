@@ -32,7 +32,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in the cache, and nobody asks the network."""
     monkeypatch.setattr(feasible.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(feasible.constants, "HF_HUB_CACHE", "/no/such/cache")
-    feasible._why_no_hub.cache_clear()
+    feasible.why_unreachable.cache_clear()
 
 
 def ask(*words: str, **flags: str) -> Options:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 from huggingface_hub import constants
@@ -24,12 +22,12 @@ from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.config.task_schema import HubSource
 from ptv2.errors import ModelError, Ptv2Error
 from ptv2.gpus import ask, visible_gpus
+from ptv2.hub.reach import why_unreachable
 from ptv2.models.checkpoints import resolve
 from ptv2.models.families import NO_DEEP_PROMPTS
 from ptv2.variables import quieten_transformers
 
 GIB = 2**30
-PATIENCE = 3.0  # seconds that the hub has to answer
 # Bytes for the framework and other processes, which a plan does not count.
 OTHERS = 1.5 * GIB
 # Bytes that a layer stores for its backward pass in float32, at most: per token and hidden unit, and per pair of tokens
@@ -157,14 +155,14 @@ def why_no_weights(model: ModelConfig) -> str | None:
         return None
     if _cached("models", model.path, model.revision, ["*.safetensors"]):
         return None
-    return (why := _why_no_hub()) and f"no weights: {model.path} is not in the cache, and {why}"
+    return (why := why_unreachable()) and f"no weights: {model.path} is not in the cache, and {why}"
 
 
 def why_no_hub_data(source: HubSource) -> str | None:
     """Why a data set of the hub cannot be had; None if it can, or if only the hub would tell."""
     if _cached("datasets", source.repository, source.revision, list(source.files.values())):
         return None
-    return (why := _why_no_hub()) and f"no data: {source.repository} is not in the cache, and {why}"
+    return (why := why_unreachable()) and f"no data: {source.repository} is not in the cache, and {why}"
 
 
 def _cached(kind: str, repository: str, revision: str | None, patterns: list[str]) -> bool:
@@ -176,20 +174,6 @@ def _cached(kind: str, repository: str, revision: str | None, patterns: list[str
     snapshot = folder / "snapshots" / commit
     files = [path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()]
     return all(fnmatch.filter(files, pattern) for pattern in patterns)
-
-
-@cache
-def _why_no_hub() -> str | None:
-    """Why the hub cannot be reached, tried once; None if something answers at its address."""
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
-    address = urlsplit(constants.ENDPOINT)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        socket.create_connection((address.hostname or "", port), PATIENCE).close()
-    except OSError:
-        return "the hub is not reachable"
-    return None
 
 
 def why_no_language_model(config: RunConfig) -> str | None:
