@@ -17,6 +17,7 @@ from ptv2.run_folders.environment import in_words
 from ptv2.run_folders.sharing import PATHS, shareable_path, shareable_text
 
 QUOTES = ("'", '"')
+FILES = "local files"  # where data come from that neither the hub nor ptv2 has
 
 
 def caption(request: TableRequest, entries: Sequence[Entry], options: Options) -> str:
@@ -176,14 +177,18 @@ def _methods(methods: Sequence[str], request: TableRequest) -> str:
 def _data(entries: Sequence[Entry]) -> Iterator[str]:
     """Say where each task's data came from, and how many examples they have."""
     texts: dict[str, str] = {}
+    are_files = False
     for entry in entries:
         for result in entry.results[:1]:
             source = result.data.get("source", {})
-            origin = "made up by this project" if "mini" in source else source.get("repository", "local files")
+            origin = "made up by this project" if "mini" in source else source.get("repository", FILES)
+            are_files |= origin == FILES
             counts = ", ".join(f"{count} {split}" for split, count in result.data["examples"].items())
             texts.setdefault(entry.position.column.shown, f"{entry.position.column.shown} ({origin}): {counts}")
     if texts:
         yield f"Examples: {'; '.join(texts.values())}."
+    if are_files:
+        yield f"Scores on {FILES} can be compared with published ones only where the files are the official splits."
 
 
 def _costs(entries: Sequence[Entry]) -> Iterator[str]:
