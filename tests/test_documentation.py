@@ -103,7 +103,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def in_place(words: list[str], folder: Path) -> list[str]:
     """The words with a run and a file of the folder for the pages' RUN and FILE, and records of this project."""
     of_project = {word: f"records={ROOT}/{word.partition('=')[2]}" for word in words if word.startswith("records=")}
-    places = {"FILE": "DIR/test.jsonl", "results/runs": f"{ROOT}/results/runs", **of_project}
+    places = {
+        "FILE": "DIR/test.jsonl",
+        "reviews/new.csv": "DIR/test.jsonl",
+        "results/runs": f"{ROOT}/results/runs",
+        **of_project,
+    }
     here = {"RUN": only_run(folder / "runs").name, **places}
     return [here.get(word, word) for word in words]
 
