@@ -42,7 +42,7 @@ def _candidates(words: list[str], next_word: bool, config_dir: str | None) -> li
     if len(words) < 2 or (len(words) == 2 and not next_word):
         return sorted(COMMANDS)
     if words[1] == "list":
-        return ["tasks", "models", "methods", "recipes", "runs"]
+        return ["tasks", "models", "methods", "recipes", "settings", "runs"]
     if words[1] == "reproduce":
         return [
             f"{group}={name}" for group in ("table", "figure", "model") for name in paths.choices(group, config_dir)

@@ -86,6 +86,12 @@ def _recipes(options: argparse.Namespace) -> Table:
     return Table([replace(NAME, name="recipe="), Column(""), replace(TEXT, name="source")], rows, "recipes", notes)
 
 
+def _settings(options: argparse.Namespace) -> Table:
+    rows = [tuple(text.replace("`", "") for text in record.values()) for record in RECORDS["settings"](options)]
+    notes = ["`ptv2 train ... --cfg job` shows the values that a command would run with."]
+    return Table([replace(NAME, name="setting"), Column("values", fold=16), TEXT], rows, "settings", notes)
+
+
 def _described(title: str, options: argparse.Namespace) -> Table:
     rows = [(record["name"], record["about"]) for record in RECORDS[title](options)]
     return Table([replace(NAME, name=f"{title.removesuffix('s')}="), TEXT], rows, title)
@@ -108,6 +114,7 @@ LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "models": _models,
     "methods": partial(_described, "methods"),
     "recipes": _recipes,
+    "settings": _settings,
     "runs": _runs,
 }
 RECORDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
@@ -115,5 +122,6 @@ RECORDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "models": lambda options: listings.list_group("model", options.config_dir),
     "methods": lambda options: listings.list_group("method", options.config_dir),
     "recipes": lambda options: listings.list_recipes(options.config_dir),
+    "settings": lambda options: listings.list_settings(),
     "runs": lambda options: listings.list_runs(options.out),
 }

@@ -38,6 +38,13 @@ def list_recipes(config_dir: str | None) -> Records:
     return [{"name": r.name, "kind": r.kind, "source": r.source, "settings": r.settings} for r in every]
 
 
+def list_settings() -> Records:
+    """Key, values and meaning of each setting of `ptv2 train`."""
+    from ptv2.config import settings  # reads the whole schema
+
+    return [{key: value for key, value in s._asdict().items() if key != "group"} for s in settings.list_settings()]
+
+
 def list_types() -> Records:
     """What is known of each type of backbones."""
     return [facts(family) for family in FAMILIES.values()]

@@ -53,7 +53,7 @@ def show_help(words: Sequence[str]) -> None:
         for key, value in settings.items()
         if isinstance(value, dict)
     }
-    title = "Settings (as trainer.epochs=3), explained in docs/reference/settings.md:"
+    title = "Settings (as trainer.epochs=3), explained by `ptv2 list settings`:"
     _show(title, {", ".join(alone): "", **parts})
     _show("Options:", dict(OPTIONS))
     print(COMMON, end="")
