@@ -82,7 +82,7 @@ def test_lists(tmp_path: Path) -> None:
     streams = tmp_path / "streams"
     own = ["--config-dir", str(tmp_path)]
     everything = run(["list", *own], streams, environment={"COLUMNS": "80"}).out
-    for name in ("rte", "mine", "roberta-large", "prompt-tuning", "ptv2 list tasks|models|methods|recipes|runs"):
+    for name in ("rte", "mine", "roberta-large", "prompt-tuning", "ptv2 list tasks|models|methods|recipes|settings|runs"):
         assert name in everything
     assert len(everything.splitlines()) <= 24
     assert max(map(len, everything.splitlines())) <= 80
@@ -180,7 +180,7 @@ def test_no_room_for_the_output(words: list[str]) -> None:
     ("line", "expected"),
     [
         ("ptv2 ", set(COMMANDS)),
-        ("ptv2 list ", {"tasks", "models", "methods", "recipes", "runs"}),
+        ("ptv2 list ", {"tasks", "models", "methods", "recipes", "settings", "runs"}),
         ("ptv2 train task=r", {"task=record", "task=rte"}),
         ("ptv2 train task=rte model=mini", {"model=minilm"}),
         ("ptv2 train prompt.le", {"prompt.length="}),

@@ -53,7 +53,10 @@ def test_lists(there: Path) -> None:
     assert recipe.keys() == {"name", "kind", "source", "settings"}
     assert ask(there, "list", "models", "--types")["types"][0]["model type"]
     settings = {setting.pop("key"): setting for setting in ask(there, "list", "settings")["settings"]}
-    assert settings["prompt.length"] == {"values": "whole number above 0", "meaning": "prompt tokens at each layer"}
+    assert settings["prompt.length"] == {
+        "values": "whole number from 1 to 1000000000",
+        "meaning": "prompt tokens at each layer",
+    }
     runs = ask(there, "list", "runs")["runs"]
     assert len(runs) == 4
     for record in runs:

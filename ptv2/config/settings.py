@@ -101,10 +101,20 @@ def _values(kind: Any) -> str:
 
 def _bounded(text: str, metadata: tuple[Any, ...]) -> str:
     signs = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
+    whole = {
+        "gt": ("from", 1),
+        "ge": ("from", 0),
+        "lt": ("to", -1),
+        "le": ("to", 0),
+    }  # of a number that may be named itself
     said = []
     for entry in metadata:
         for one in [entry, *getattr(entry, "metadata", ())]:
-            said += [f"{sign} {getattr(one, name)}" for name, sign in signs.items() if hasattr(one, name)]
+            for name, sign in signs.items():
+                if not hasattr(one, name):
+                    continue
+                word, step = whole[name] if text == "whole number" else (sign, 0)
+                said.append(f"{word} {getattr(one, name) + step}")
     return " ".join([text, *said])
 
 
