@@ -82,7 +82,13 @@ def test_lists(tmp_path: Path) -> None:
     streams = tmp_path / "streams"
     own = ["--config-dir", str(tmp_path)]
     everything = run(["list", *own], streams, environment={"COLUMNS": "80"}).out
-    for name in ("rte", "mine", "roberta-large", "prompt-tuning", "ptv2 list tasks|models|methods|recipes|settings|runs"):
+    for name in (
+        "rte",
+        "mine",
+        "roberta-large",
+        "prompt-tuning",
+        "ptv2 list tasks|models|methods|recipes|settings|runs",
+    ):
         assert name in everything
     assert len(everything.splitlines()) <= 24
     assert max(map(len, everything.splitlines())) <= 80
