@@ -15,6 +15,7 @@ from ptv2.collector import collector_paused
 from ptv2.config import paths
 from ptv2.config.compose import compose
 from ptv2.config.hub_names import split_revision
+from ptv2.config.identity import deciding
 from ptv2.config.multitask import in_override
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
@@ -120,7 +121,10 @@ def _free(settings: Iterable[str], fixed: dict[str, str]) -> list[str]:
 
 
 def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None) -> Path:
-    """Build the model, put the adapter on it, and write the run's folder; the same import writes the same folder."""
+    """Build the model, put the adapter on it, and write the run's folder.
+
+    The same import gives the same name, wherever its files are.
+    """
     with collector_paused():
         from ptv2.interchange.peft_adapter import WEIGHTS, check_kind
         from ptv2.interchange.peft_format import load_adapter
@@ -137,14 +141,13 @@ def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None
     load_adapter(model, adapter)
 
     sha256 = hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
-    tree = {"config": config.model_dump(mode="json"), "deciding": {"adapter": sha256}}
-    backbone = json.dumps(model.identity_record(), sort_keys=True)
-    digest = hashlib.sha256((json.dumps(tree, sort_keys=True) + backbone).encode()).hexdigest()[:10]
+    same = {"config": deciding(config, sha256, model.identity.sha256), "task": task.state()}
+    digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:10]
     folder = Path(config.out) / f"{config.task.name}-{config.model.name}-{config.method}-peft-{digest}"
     save_artifact(model, folder / "artifact", {**task.state(), "task": config.task.name})
     message = f"an adapter of PEFT{f' ({origin})' if origin else ''}; not trained here"
     write_json_whole(folder / "status.json", {"state": "imported", "message": message})
-    write_config(folder, **tree)
+    write_config(folder, config.model_dump(mode="json"), {"adapter": sha256})
     return folder
 
 

@@ -116,6 +116,11 @@ def test_there_and_back(trained: Path, exported: Path, base: Path, data: Path, t
     again = import_run(exported, tmp_path, *here)
     assert again.code == 0
     assert only_run(tmp_path / "imported") == imported, "the same import is the same run"
+    shutil.copytree(data, tmp_path / "moved")
+    shutil.copytree(base, tmp_path / "moved base" / base.name)
+    moved = [f"data.dir={tmp_path / 'moved'}", f"model.path={tmp_path / 'moved base' / base.name}"]
+    assert run(["import", str(exported), f"out={tmp_path / 'elsewhere'}", *moved], tmp_path).code == 0
+    assert only_run(tmp_path / "elsewhere").name == imported.name, "wherever its files are"
     listed = run(["list", "runs", "--out", str(imported.parent)], tmp_path)
     assert "imported" in listed.out
 
