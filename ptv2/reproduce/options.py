@@ -21,6 +21,8 @@ LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one proc
 MOST_SEEDS = 1000
 OF_LAUNCHERS = {"hydra.launcher.together": "fuse", "hydra.launcher.n_jobs": "jobs"}  # words for the same
 OF_RUNS, OF_MAKING = ("data", "out", "jobs", "fuse"), ("plan", "anyway")  # words and flags without meaning for records
+OF_TABLES = ("rows", "columns", "margin", "share")  # words without meaning for figures
+SPLITS = ("dev", "test", "test-brown")
 MARGIN = 1.0  # points within which two methods count as equivalent
 
 
@@ -36,6 +38,7 @@ class Options:
     columns: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    split: str | None = None  # the scores that a figure shows
     data: Path | None = None
     jobs: int = 1
     fuse: int = 1  # runs that one process may train over one backbone
@@ -79,6 +82,12 @@ def read_settings(words: Sequence[str], **flags: Any) -> Options:
         raise ConfigError("expected table=NAME or figure=NAME, one of them (ptv2 reproduce --help says what there is)")
     if "table" in values and "task" in values:
         raise ConfigError(f"task={values['task']}: a table has columns; expected columns={values['task']}")
+    if "figure" in values and (given := [key for key in OF_TABLES if key in values]):
+        raise ConfigError(f"{given[0]}=: tables have it; a figure takes task=, model=, methods=, seeds= and split=")
+    if "table" in values and "split" in values:
+        raise ConfigError(
+            f"split={values['split']}: each column of a table has a split of its own; figures take split="
+        )
     refuse_sweeps(overrides, "a table or figure says itself which runs it has; ptv2 compare searches settings first")
     refuse_beside_records(values, flags)
     return Options(**values, overrides=tuple(overrides), **flags)
@@ -194,6 +203,12 @@ def _parse_share(key: str, value: str) -> str:
     return value
 
 
+def _parse_split(key: str, value: str) -> str:
+    if value not in SPLITS:
+        raise ConfigError(f"{key}={value}: expected {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    return value
+
+
 def _parse_folder(key: str, value: str) -> Path:
     path = from_home(_parse_text(key, value))
     if key in ("data", "records") and not path.is_dir():
@@ -210,6 +225,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "columns": parse_names,
     "methods": parse_names,
     "seeds": _parse_seeds,
+    "split": _parse_split,
     "data": _parse_folder,
     "jobs": _parse_count,
     "fuse": _parse_count,

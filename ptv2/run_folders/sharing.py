@@ -12,6 +12,7 @@ from ptv2.files import home_folder
 # Settings that hold a path on this machine; fingerprints identify data and weights.
 PATHS = {"out", "dir", "path"}
 # An absolute path in a sentence, if its first folders exist: "/people/person" is a label.
+BEFORE_A_PATH = r"(?<![\w.~/-])"
 _ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?!/)[^\s'\"`,;()\[\]{}<>|]+")
 
 
@@ -42,9 +43,19 @@ def without_paths(value: Any) -> Any:
 def shareable_text(text: str) -> str:
     """Remove absolute paths of this machine and the name of the home folder from a message."""
     for folder in (Path.cwd(), home_folder()):
-        if folder is not None and len(folder.parts) > 1:
-            text = text.replace(f"{folder}/", "")
+        if folder is not None:
+            text = replace_folder(text, folder, "")
     return _ABSOLUTE.sub(lambda match: _shareable_match(match.group()), text)
+
+
+def replace_folder(text: str, folder: Path, instead: str) -> str:
+    """Put other words in the place of a folder and its slash, where an absolute path in a text begins with it.
+
+    Nothing changes for a root, with which every path begins.
+    """
+    if len(folder.parts) < 2:
+        return text
+    return re.sub(rf"{BEFORE_A_PATH}{re.escape(str(folder))}/", lambda _: instead, text)
 
 
 def _shareable_match(text: str) -> str:

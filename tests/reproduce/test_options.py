@@ -20,6 +20,7 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
     assert (found.data, found.jobs, found.margin, found.plan) == (tmp_path, 2, 0.5, True)
     assert found.overrides == ("trainer.precision=bf16", "+model.config.a=1")
     assert found.common == (*found.overrides, "out=runs")
+    assert read_settings(["figure=depth", "task=rte", "split=test"]).split == "test"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,12 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
         (["table=2", "margin=-1"], "margin=-1: expected points"),
         (["table=2", "data=/no/such"], "data: no folder /no/such"),
         (["table=2", "table=3"], "table is given twice"),
+        (["table=2", "split=test"], "split=test: each column of a table has a split of its own"),
+        (["figure=depth", "split=tset"], "split=tset: expected dev, test or test-brown"),
+        (["figure=depth", "rows=abc"], "rows=: tables have it"),
+        (["figure=depth", "columns=abc"], "columns=: tables have it"),
+        (["figure=depth", "margin=2"], "margin=: tables have it"),
+        (["figure=depth", "share=table"], "share=: tables have it"),
         (["table=2", "rows=a,,b"], "rows=a,,b"),
         (["table="], "table=: expected a value"),
     ],

@@ -21,7 +21,7 @@ from ptv2.reproduce.jobs.data_root import describe_data
 from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.feasible import why_no_prompts
 from ptv2.reproduce.jobs.list_jobs import Cell, Job, impossible_jobs, list_asked_jobs
-from ptv2.reproduce.table.cells import TableRequest, other_rows
+from ptv2.reproduce.table.cells import TableRequest, other_rows, shortened
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant
 from ptv2.variables import name_group
 
@@ -85,7 +85,7 @@ def request_of(options: CompareOptions) -> TableRequest:
     )
     return TableRequest(
         name="compare",
-        stem="-".join(["compare", *options.tasks, row.name]),
+        stem=shortened("-".join(["compare", *options.tasks, row.name])),
         other_backbone=False,
         spec=spec,
         rows=spec.rows,

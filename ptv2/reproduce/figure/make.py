@@ -25,6 +25,7 @@ from ptv2.reproduce.jobs.execute import JobStatus, collect, execute
 from ptv2.reproduce.jobs.list_jobs import Job, list_asked_jobs
 from ptv2.reproduce.jobs.show_plan import show_plan
 from ptv2.reproduce.options import Options, choose_names
+from ptv2.reproduce.table.cells import shortened
 from ptv2.reproduce.table.notes import describe_records, format_command
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.metrics_log import read_lines
@@ -118,13 +119,10 @@ def read_figure_request(name: str, options: Options) -> FigureRequest:
     if options.task is None:
         raise ConfigError(f"figure={name}: expected task=NAME with it")
     changes = [word.removeprefix(OWN) for word in options.overrides if word.startswith(OWN)]
-    splits = [word.removeprefix("split=") for word in options.overrides if word.startswith("split=")]
-    overrides = tuple(word for word in options.overrides if not word.startswith((OWN, "split=")))
+    overrides = tuple(word for word in options.overrides if not word.startswith(OWN))
     spec = read_figure(name, changes, options.config_dir)
     refuse_fixed_axis(spec, overrides)
-    split = splits[-1] if splits else DEV
-    if split not in (DEV, "test", "test-brown"):
-        raise ConfigError(f"split={split}: expected dev, test or test-brown")
+    split = options.split or DEV
     if split != DEV and spec.x.values == COURSE:
         raise ConfigError(f"split={split}: runs are evaluated on dev while they learn; expected split=dev")
     if spec.x.values == MODELS:
@@ -233,7 +231,8 @@ def _stem(request: FigureRequest, options: Options, jobs: Sequence[Job]) -> Path
     tasks = dict.fromkeys(config.task.name for config in configs) or [str(options.task)]
     models = dict.fromkeys(config.model.name for config in configs) or [options.model or compose([]).model.name]
     split = [] if request.split == DEV else [request.split]
-    return options.results / "figures" / "-".join((request.name, "+".join(tasks), "+".join(models), *split))
+    name = shortened("-".join((request.name, "+".join(tasks), "+".join(models), *split)))
+    return options.results / "figures" / name
 
 
 def points_of(statuses: Iterable[JobStatus], split: str, *, course: bool = False) -> list[Point]:

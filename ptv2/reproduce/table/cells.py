@@ -18,7 +18,7 @@ from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot
 from ptv2.reproduce.options import Options, choose_names
 from ptv2.reproduce.table.spec import Column, Row, TableSpec, Variant, read_table
 
-LONGEST = 120  # letters of a file's name, without its ending
+LONGEST = 120  # bytes of a file's name, without its ending
 
 
 @dataclass(frozen=True)
@@ -216,5 +216,12 @@ def _stem(options: Options, backbone: str | None, names: Sequence[Sequence[str]]
     parts += [] if backbone is None else [backbone]
     for asked, chosen in zip((options.rows, options.columns, options.methods), names, strict=True):
         parts += chosen if asked else []
-    stem = "-".join(parts)
-    return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 9]}-{sha256(stem.encode()).hexdigest()[:8]}"
+    return shortened("-".join(parts))
+
+
+def shortened(stem: str) -> str:
+    """The name of files without their ending, cut to what every file system takes; a hash tells cut ones apart."""
+    encoded = stem.encode()
+    if len(encoded) <= LONGEST:
+        return stem
+    return f"{encoded[: LONGEST - 9].decode(errors='ignore')}-{sha256(encoded).hexdigest()[:8]}"

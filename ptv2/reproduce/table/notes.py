@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from ptv2.reproduce.options import MARGIN, Options
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.reproduce.table.entries import Entry
 from ptv2.run_folders.environment import in_words
-from ptv2.run_folders.sharing import PATHS, shareable_path, shareable_text
+from ptv2.run_folders.sharing import BEFORE_A_PATH, PATHS, replace_folder, shareable_path, shareable_text
 
 QUOTES = ("'", '"')
 FILES = "local files"  # where data come from that neither the hub nor ptv2 has
@@ -77,6 +78,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
         if names := getattr(options, key):
             words.append(f"{key}={','.join(names)}")
     words.append(f"seeds={','.join(map(str, seeds))}")
+    words += [f"split={options.split}"] if options.split else []
     words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
     words += [f"share={options.share}"] if options.share else []
     words += margin_words(options)
@@ -226,10 +228,22 @@ def clean(text: str, options: Options) -> str:
     """Remove the paths of this machine from a text."""
     if options.data is not None:
         for folder in (options.data.resolve(), options.data):
-            text = text.replace(in_override(str(folder)), "DIR").replace(str(folder), "DIR")
-    text = text.replace(f"{Path.cwd()}/", "")
+            text = _name_data(text, folder)
+    text = replace_folder(text, Path.cwd(), "")
     home = home_folder()
-    return shareable_text(text.replace(f"{home}/", "~/") if home else text)
+    return shareable_text(replace_folder(text, home, "~/") if home else text)
+
+
+def _name_data(text: str, folder: Path) -> str:
+    """Write DIR for the folder of data. A relative one may be any word, so it must look like a path or a value."""
+    if folder in (Path(), Path(folder.anchor)):
+        return text
+    name = "|".join(map(re.escape, dict.fromkeys((in_override(str(folder)), str(folder)))))
+    behind = r"(?=$|[\s/'\",;:)\]}])"
+    where = f"{BEFORE_A_PATH}(?:{name}){behind}"
+    if not folder.is_absolute():
+        where = f"(?<==)(?:{name}){behind}|{BEFORE_A_PATH}(?:{name})(?=/)"
+    return re.sub(where, "DIR", text)
 
 
 def shareable_word(word: str, options: Options) -> str:
