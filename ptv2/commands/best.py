@@ -22,7 +22,7 @@ from ptv2.report.best_recipe import recipe_place, recipe_text, record_ranking
 from ptv2.report.formats import count_of
 from ptv2.report.ranking import CHOOSING, Setting, choose_results, describe_choice, on_most_data, ranked
 from ptv2.report.settings import varying
-from ptv2.report.usable import usable_results
+from ptv2.report.usable import distinct_results
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.record import Result
 
@@ -49,9 +49,9 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     asked = read_words(options.words, (*CHOOSING, "out"))
     folder = asked.pop("out", "runs")
-    results, faults = usable_results(find_runs([folder]))
+    every, faults = distinct_results(find_runs([folder]))
     warn_of_faults(faults)
-    results = choose_results(results, asked, folder)
+    results = choose_results(list(every.values()), asked, folder)
     methods = sorted({result.method for result in results})
     chosen = {method: [result for result in results if result.method == method] for method in methods}
     rankings = {method: ranked(on_most_data(runs), options.least_seeds) for method, runs in chosen.items()}

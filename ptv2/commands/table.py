@@ -15,7 +15,7 @@ from ptv2.files import write_text_whole
 from ptv2.report import tables
 from ptv2.report.formats import count_of
 from ptv2.report.kept import keep, read_records
-from ptv2.report.usable import usable_results
+from ptv2.report.usable import distinct_results
 from ptv2.run_folders.directory import chosen_runs
 from ptv2.run_folders.record import Result
 
@@ -80,13 +80,12 @@ def main(arguments: list[str]) -> int:
 
 def _read_runs(options: Namespace) -> list[Result]:
     """The results of the runs that the words name, whose records are then kept where that is asked for."""
-    folders = {folder.name: folder for folder in chosen_runs(options.runs, options.out)}
-    every, faults = usable_results(folders.values())
+    every, faults = distinct_results(chosen_runs(options.runs, options.out))
     warn_of_faults(faults)
-    results = [result for result in every if not options.task or result.task in options.task]
+    results = {folder: result for folder, result in every.items() if not options.task or result.task in options.task}
     if options.keep and results:
-        tell(f"{count_of(keep(results, folders, Path(options.keep)), 'record')} in {options.keep}")
-    return results
+        tell(f"{count_of(keep(results, Path(options.keep)), 'record')} in {options.keep}")
+    return list(results.values())
 
 
 def _read_records(options: Namespace) -> list[Result]:

@@ -21,7 +21,7 @@ from ptv2.report.formats import count_of, format_markdown, format_score
 from ptv2.report.settings import beyond, decisive
 from ptv2.report.statistics import spread_of
 from ptv2.report.tables import same_settings
-from ptv2.report.usable import usable_results
+from ptv2.report.usable import distinct_results
 from ptv2.run_folders.directory import find_runs
 from ptv2.run_folders.environment import in_words
 from ptv2.run_folders.record import Result, read_result
@@ -121,8 +121,8 @@ def about(folder: Path, config: RunConfig, kind: str, licence: str | None) -> Ab
     result = read_result(folder)
     equals: list[Result] = []
     if result is not None:
-        beside, _ = usable_results(find_runs([str(folder.resolve().parent)]))
-        groups = same_settings([result, *(run for run in beside if run.name != result.name)])
+        beside, _ = distinct_results(find_runs([str(folder.resolve().parent)]))
+        groups = same_settings([result, *(run for run in beside.values() if run.name != result.name)])
         equals = pool_folds(groups[0])
     return About(config, kind, result, equals, in_words([folder]), licence)
 

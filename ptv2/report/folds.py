@@ -23,11 +23,14 @@ def examples_of(result: Result) -> list[Any]:
     """What tells the examples of a result from those of others; of cross-validation, whose parts differ in size, all.
 
     Returns:
-        The fingerprint of the data with the numbers of examples; of folds with their number, seed and limits.
+        The fingerprint of the data with the numbers of examples, and with share and seed of the dev set where that is a
+        part of train; of folds with their number, seed and limits.
     """
     fingerprint, settings = result.data["fingerprint"], result.config.get("data") or {}
     if (number := folds_of(result)) is None:
-        return [fingerprint, result.data["examples"]]
+        split = settings.get("split")
+        parts = [] if split is None else [split, settings.get("split_seed", 0)]
+        return [fingerprint, result.data["examples"], *parts]
     limits = {split: count for split, count in (settings.get("limit") or {}).items() if count is not None}
     return [fingerprint, number, settings.get("seed", 0), limits]
 
@@ -36,10 +39,18 @@ def name_examples(result: Result) -> str:
     """The fingerprint of the data, a slash, and in words what else `examples_of` has for training."""
     fingerprint, *which = examples_of(result)
     if folds_of(result) is None:
-        return f"{fingerprint}/{which[0]['train']}"
+        examples, *parts = which
+        return f"{fingerprint}/{examples['train']}" + (f", split {parts[0]} by {parts[1]}" if parts else "")
     number, seed, limits = which
     limited = "".join(f", {split} {count}" for split, count in sorted(limits.items()))
     return f"{fingerprint}/{number} folds by {seed}{limited}"
+
+
+def name_scored(result: Result) -> str:
+    """The numbers of examples that a run was scored on, which `name_examples` leaves out; empty for folds."""
+    if folds_of(result) is not None:
+        return ""
+    return ", ".join(f"{split} {count}" for split, count in result.data["examples"].items() if split != "train")
 
 
 def pool_folds(results: Sequence[Result]) -> list[Result]:

@@ -45,16 +45,13 @@ def compact(result: Result, folder: Path) -> str:
     return json.dumps(with_checksum(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def keep(results: Iterable[Result], folders: Mapping[str, Path], records: Path) -> int:
-    """Write the records of finished runs to RECORDS/TASK/NAME.json; returns how many.
-
-    Args:
-        folders: of the runs, by name.
+def keep(results: Mapping[Path, Result], records: Path) -> int:
+    """Write the records of finished runs, given by folder, to RECORDS/TASK/NAME.json; returns how many.
 
     Raises:
         RunError: a file beside a result is damaged.
     """
-    texts = {f"{result.task}/{result.name}.json": compact(result, folders[result.name]) for result in results}
+    texts = {f"{result.task}/{result.name}.json": compact(result, folder) for folder, result in results.items()}
     for place, text in texts.items():
         write_text_whole(records / place, text)
     return len(texts)

@@ -25,8 +25,8 @@ def shares_of(results: Iterable[Result], fewest: int = 2) -> dict[str, list[Poin
         split = "test" if all("test" in result.splits for result in of_task) else "dev"
         by_name = {result.name: result for result in of_task}
         table = tables.rows(of_task, split)
-        named = dict(zip((row.data for row in table), tables.tasks_of(table), strict=True))
-        for data, of_data in group_by(table, lambda row: row.data).items():
+        named = dict(zip(((row.data, row.scored) for row in table), tables.tasks_of(table), strict=True))
+        for data, of_data in group_by(table, lambda row: (row.data, row.scored)).items():
             by_method = group_by(of_data, lambda row: row.method)
             chosen = [most_certain(rows) for rows in by_method.values()]
             title = _title(chosen[0])

@@ -22,7 +22,7 @@ from ptv2.config.rules import read_settings
 from ptv2.config.schema import HALF, RunConfig
 from ptv2.errors import RunError
 from ptv2.report.described import describe_settings
-from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, name_examples, pool_folds
+from ptv2.report.folds import POOLED, examples_of, folds_of, missing_folds, name_examples, name_scored, pool_folds
 from ptv2.report.formats import format_csv, format_markdown, format_score, group_by
 from ptv2.report.settings import decisive, varying
 from ptv2.report.statistics import EQUAL, Comparison, compare, spread_of
@@ -51,11 +51,12 @@ class Row:
     repeats: tuple[str, ...] = ()  # what records say of examples that also stand in train
     folds: int | None = None  # of cross-validation
     missing_folds: tuple[str, ...] = ()  # which seeds lack some
+    scored: str = ""  # how many examples dev and test have
 
     @property
-    def kind(self) -> tuple[str, str, str, str]:
+    def kind(self) -> tuple[str, ...]:
         """Task, data, model and headline, which rows must share to be compared."""
-        return self.task, self.data, self.model, self.headline
+        return self.task, self.data, self.scored, self.model, self.headline
 
     @property
     def seeds(self) -> int:
@@ -77,7 +78,7 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
     scored = [r for r in results if r.scores(split) is not None and not of_several_tasks(r)]
     groups = same_settings(scored)
     table = _tell_apart([_row(pool_folds(group), split) for group in groups], groups)
-    return sorted(table, key=lambda r: (r.task, r.data, r.model, list(METHODS).index(r.method), r.settings))
+    return sorted(table, key=lambda r: (r.task, r.data, r.scored, r.model, list(METHODS).index(r.method), r.settings))
 
 
 def _tell_apart(table: Sequence[Row], groups: Sequence[Sequence[Result]]) -> list[Row]:
@@ -119,16 +120,24 @@ def baselines_of(table: Sequence[Row]) -> list[Row | None]:
 
 def tasks_of(table: Sequence[Row]) -> list[str]:
     """The task of each row; where runs of one task and model had different data, which these were."""
-    data: dict[tuple[str, str], set[str]] = {}
+    data: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in table:
-        data.setdefault((row.task, row.model), set()).add(row.data)
-    several = {key for key, named in data.items() if len(named) > 1}
-    return [_with_data(row) if (row.task, row.model) in several else row.task for row in table]
+        data.setdefault((row.task, row.model), {}).setdefault(row.data, set()).add(row.scored)
+    names = []
+    for row in table:
+        scored_by_data = data[row.task, row.model]
+        is_scored_alike = len(scored_by_data[row.data]) == 1
+        is_alone = len(scored_by_data) == 1 and is_scored_alike
+        names.append(row.task if is_alone else _with_data(row, "" if is_scored_alike else row.scored))
+    return names
 
 
-def _with_data(row: Row) -> str:
-    name, comma, chosen = row.data.rpartition("/")[0].partition(",")  # of the hub with its revision, of files a hash
-    return f"{row.task} (data {name if '@' in name else name[:6]}{comma}{chosen}, {row.examples:,} examples)"
+def _with_data(row: Row, scored: str) -> str:
+    source, _, which = row.data.rpartition("/")
+    name, comma, chosen = source.partition(",")  # of the hub with its revision, of files a hash
+    number, _, parts = which.partition(", ")
+    words = [f"{row.examples:,} examples", parts if number.isdecimal() else which, scored]
+    return f"{row.task} (data {name if '@' in name else name[:6]}{comma}{chosen}, {', '.join(filter(None, words))})"
 
 
 def compare_rows(row: Row, baseline: Row, metric: str) -> Comparison:
@@ -295,6 +304,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         repeats=tuple(dict.fromkeys(note for result in group for note in result.notes_on_repeats)),
         folds=folds_of(first),
         missing_folds=tuple(text for result in group if (text := missing_folds(result))),
+        scored=name_scored(first),
     )
 
 

@@ -23,10 +23,34 @@ class Fault:
     reason: str
 
 
-@collector_off()
 def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
     """The results of finished runs, and the runs whose results are damaged or of another version; no others."""
-    results, faults = [], []
+    results, faults = _usable(folders)
+    return list(results.values()), faults
+
+
+def distinct_results(folders: Iterable[Path]) -> tuple[dict[Path, Result], list[Fault]]:
+    """`usable_results` by folder, with each run once: of copies, whatever their folders' names, the first.
+
+    A copy with other scores is among the faults.
+    """
+    results, faults = _usable(folders)
+    first: dict[str, Path] = {}
+    for folder, result in results.items():
+        kept = first.setdefault(result.name, folder)
+        if _scores(result) != _scores(results[kept]):
+            faults.append(Fault(folder, f"the run of {kept} again, with other scores"))
+    return {folder: results[folder] for folder in first.values()}, faults
+
+
+def _scores(result: Result) -> tuple[Any, ...]:
+    return result.dev, result.dev_last, result.test, result.tests
+
+
+@collector_off()
+def _usable(folders: Iterable[Path]) -> tuple[dict[Path, Result], list[Fault]]:
+    results: dict[Path, Result] = {}
+    faults: list[Fault] = []
     equals: dict[str | bytes, Any] = {}
     for folder in folders:
         try:
@@ -40,7 +64,7 @@ def usable_results(folders: Iterable[Path]) -> tuple[list[Result], list[Fault]]:
             continue
         if (reason := why_no_table(result)) is None:
             _share(result, equals)
-            results.append(result)
+            results[folder] = result
         else:
             faults.append(Fault(folder, reason.removeprefix(f"{result.name}: ")))
     return results, faults

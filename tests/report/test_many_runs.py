@@ -10,12 +10,13 @@ import pytest
 from records import result
 from rich.text import Text
 
+from ptv2.cli import main
 from ptv2.config.identity import same_but_seed
 from ptv2.console import columns
 from ptv2.report.tables import same_settings
-from ptv2.report.usable import usable_results
+from ptv2.report.usable import distinct_results, usable_results
 from ptv2.run_folders.directory import find_runs
-from ptv2.run_folders.record import Result, read_result
+from ptv2.run_folders.record import Result, read_result, write_result
 
 
 def write(out: Path, one: Result, **changes: object) -> None:
@@ -76,3 +77,29 @@ def test_a_table_of_many_rows_measures_each_cell_a_few_times(monkeypatch: pytest
     assert (len(lines), lacks) == (501, "")
     assert lines[10].plain == "run 9    finished"
     assert len(calls) < 10 * 1000
+
+
+def test_a_copy_of_a_run_counts_once(tmp_path: Path) -> None:
+    """Also where it has another name, or lies in another folder that the words name."""
+    one = result("p-tuning-v2", 1, 70.0)
+    for folder, run in (("a/x", one), ("b/renamed", one), ("b/x", one), ("c/x", result("p-tuning-v2", 1, 60.0))):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.yaml").touch()
+        write_result(tmp_path / folder, run)
+    every = [tmp_path / folder for folder in ("a/x", "b/renamed", "b/x", "c/x")]
+    results, faults = distinct_results(every)
+    assert list(results) == [every[0]]
+    assert [(fault.folder, fault.reason) for fault in faults] == [
+        (every[3], f"the run of {every[0]} again, with other scores")
+    ]
+    assert main(["table", str(tmp_path / "b"), "--keep", str(tmp_path / "kept")]) == 0
+    assert [path.stem for path in tmp_path.glob("kept/*/*.json")] == [one.name]
+
+
+def test_an_unfinished_copy_hides_no_finished_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "x").mkdir(parents=True)
+        (tmp_path / name / "x" / "config.yaml").touch()
+    write_result(tmp_path / "a" / "x", result("p-tuning-v2", 1, 70.0))
+    assert main(["table", str(tmp_path / "a"), str(tmp_path / "b"), "--headline"]) == 0
+    assert "70.0" in capsys.readouterr().out

@@ -102,6 +102,34 @@ def test_rows_of_other_data_say_which() -> None:
     )
 
 
+def test_runs_that_were_scored_on_other_examples_are_not_compared() -> None:
+    """Ten test examples may be easier than all forty, and a pair of scores on both is none."""
+    data = result("p-tuning-v2", 1, 70.0).data
+    few, all_of_them = ({**data, "examples": {"train": 100, "dev": 10, "test": count}} for count in (10, 40))
+    tuned = [result("fine-tuning", seed, 80.0, test=90.0, data=few) for seed in (1, 2)]
+    prompts = [result("p-tuning-v2", seed, 70.0, test=60.0 + seed, data=all_of_them) for seed in (1, 2)]
+    table = tables.rows([*tuned, *prompts], "test")
+    assert tables.baselines_of(table) == [None, None]
+    assert tables.tasks_of(table) == [
+        "made (data f00, 100 examples, dev 10, test 10)",
+        "made (data f00, 100 examples, dev 10, test 40)",
+    ]
+    table = tables.rows([*tuned, *prompts, *(replace(run, data=all_of_them) for run in tuned)], "test")
+    assert [row is not None for row in tables.baselines_of(table)] == [False, False, True]
+
+
+def test_dev_sets_that_were_drawn_by_another_seed_are_other_data() -> None:
+    runs = [
+        result("p-tuning-v2", seed, 70.0 + split_seed, config={"data": {"split": 0.2, "split_seed": split_seed}})
+        for seed in (1, 2)
+        for split_seed in (0, 1)
+    ]
+    table = tables.rows(runs)
+    assert [(row.seeds, row.dev) for row in table] == [(2, 70.0), (2, 71.0)]
+    assert tables.tasks_of(table) == [f"made (data f00, 100 examples, split 0.2 by {seed})" for seed in (0, 1)]
+    assert [setting.seeds for setting in ranked(runs)] == [(1, 2), (1, 2)]
+
+
 def test_rows_that_are_described_alike_say_what_differs() -> None:
     plain, decayed = (
         result("p-tuning-v2", seed, 70.0, config={"optim": {"weight_decay": decay}})

@@ -85,7 +85,7 @@ def _split(split: str, results: Iterable[tables.Result], numbers: dict[str, int]
     rows: list[dict[str, Any]] = []
     every = tables.rows(results, split)
     tasks = iter(tables.tasks_of(every))
-    for _, group in groupby(every, key=lambda row: (row.task, row.data, row.model)):
+    for _, group in groupby(every, key=lambda row: (row.task, row.data, row.scored, row.model)):
         table = list(group)  # among these the baseline is found
         lines = iter(tables.cells(table))
         for row in table:

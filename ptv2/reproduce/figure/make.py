@@ -16,7 +16,7 @@ from ptv2.files import check_folder
 from ptv2.report import tables
 from ptv2.report.plots import Level
 from ptv2.report.points import Point, point_of, read_points
-from ptv2.report.usable import usable_results
+from ptv2.report.usable import distinct_results
 from ptv2.reproduce.figure.cells import cells_of, layers_of, level_cells, refuse_fixed_axis
 from ptv2.reproduce.figure.files import label_figure, last_points, show_figure, show_gaps, write_figure, write_page
 from ptv2.reproduce.figure.scale import Gaps, gap_cells, gap_points, label_gaps, paper_gaps, read_gaps
@@ -261,7 +261,7 @@ def best_baseline(name: str, like: Result, out: str, split: str) -> list[Point]:
 
     Of several settings the best on dev is taken, whatever split is drawn.
     """
-    results = [result for result in usable_results(find_runs([out]))[0] if _is_baseline(result, like)]
+    results = [result for result in distinct_results(find_runs([out]))[0].values() if _is_baseline(result, like)]
     row = max(tables.rows(results, split), key=lambda row: row.dev, default=None)
     if row is None:
         return []
