@@ -43,7 +43,7 @@ def _document(options: argparse.Namespace) -> dict[str, Any]:
         return dict(listings.list_names(options.config_dir))
     if options.types:
         return {"types": listings.list_types()}
-    return {options.list: RECORDS[options.list](options)}
+    return {options.list: listings.records(options.list, options)}
 
 
 def _show_names(options: argparse.Namespace) -> None:
@@ -58,7 +58,7 @@ def _show_names(options: argparse.Namespace) -> None:
 
 def _tasks(options: argparse.Namespace) -> Table:
     rows = []
-    for task in RECORDS["tasks"](options):
+    for task in listings.records("tasks", options):
         marked = " ".join(f"{kind}*" if kind == task["source"] else kind for kind in task["sources"])
         rows.append((task["name"], marked, task["headline"], task["about"]))
     columns = [NAME, Column("data"), Column("metric"), TEXT]
@@ -78,7 +78,7 @@ def _models(options: argparse.Namespace) -> Table:
 
 
 def _recipes(options: argparse.Namespace) -> Table:
-    rows = [(recipe["name"], recipe["kind"], recipe["source"]) for recipe in RECORDS["recipes"](options)]
+    rows = [(recipe["name"], recipe["kind"], recipe["source"]) for recipe in listings.records("recipes", options)]
     notes = [
         "The recipe TASK/MODEL/METHOD is used, or else any/MODEL/METHOD; recipe=NAME takes another, recipe=none none.",
         "A run without a recipe has the defaults of its method (`ptv2 train --cfg job` shows them).",
@@ -87,19 +87,19 @@ def _recipes(options: argparse.Namespace) -> Table:
 
 
 def _settings(options: argparse.Namespace) -> Table:
-    rows = [tuple(text.replace("`", "") for text in record.values()) for record in RECORDS["settings"](options)]
-    notes = ["`ptv2 train ... --cfg job` shows the values that a command would run with."]
-    return Table([replace(NAME, name="setting"), Column("values", fold=16), TEXT], rows, "settings", notes)
+    rows = [list(setting.values()) for setting in listings.records("settings", options)]
+    note = "`ptv2 train ... --cfg job` shows the values that a command would run with."
+    return Table([replace(NAME, name="setting"), Column("values", fold=16), TEXT], rows, "settings", [note])
 
 
 def _described(title: str, options: argparse.Namespace) -> Table:
-    rows = [(record["name"], record["about"]) for record in RECORDS[title](options)]
+    rows = [(record["name"], record["about"]) for record in listings.records(title, options)]
     return Table([replace(NAME, name=f"{title.removesuffix('s')}="), TEXT], rows, title)
 
 
 def _runs(options: argparse.Namespace) -> Table:
     rows = []
-    for run in RECORDS["runs"](options):
+    for run in listings.records("runs", options):
         text = f"dev {run['headline']} {run['dev']:.2f}" if run["headline"] else run["message"]
         rows.append((run["run"], run["state"], text))
     if not rows:
@@ -116,12 +116,4 @@ LISTS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "recipes": _recipes,
     "settings": _settings,
     "runs": _runs,
-}
-RECORDS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
-    "tasks": lambda options: listings.list_tasks(options.config_dir),
-    "models": lambda options: listings.list_group("model", options.config_dir),
-    "methods": lambda options: listings.list_group("method", options.config_dir),
-    "recipes": lambda options: listings.list_recipes(options.config_dir),
-    "settings": lambda options: listings.list_settings(),
-    "runs": lambda options: listings.list_runs(options.out),
 }

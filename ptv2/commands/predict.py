@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         if not trained.accelerator.is_main_process:
             return 0
         if options.official:
-            _write_official(task.official(predictions, examples, path), options.official)
+            _write_official(task.official(predictions, examples, [path]), options.official)
     text = format_rows(task.rows(predictions, examples), Path(options.output or "").suffix)
     if options.output in (None, STANDARD):
         sys.stdout.write(in_encoding(text, sys.stdout.encoding))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
 from ptv2.config import paths, recipes
@@ -10,6 +12,19 @@ from ptv2.run_folders.directory import SHARED, find_runs
 from ptv2.run_folders.overview import describe_run
 
 Records = list[dict[str, Any]]
+
+
+def records(what: str, options: Namespace) -> Records:
+    """The records of one of the lists, by its name; `options` of the command are `config_dir` and `out`."""
+    makers: dict[str, Callable[[], Records]] = {
+        "tasks": lambda: list_tasks(options.config_dir),
+        "models": lambda: list_group("model", options.config_dir),
+        "methods": lambda: list_group("method", options.config_dir),
+        "recipes": lambda: list_recipes(options.config_dir),
+        "settings": list_settings,
+        "runs": lambda: list_runs(options.out),
+    }
+    return makers[what]()
 
 
 def list_tasks(config_dir: str | None) -> Records:
@@ -42,7 +57,10 @@ def list_settings() -> Records:
     """Key, values and meaning of each setting of `ptv2 train`."""
     from ptv2.config import settings  # reads the whole schema
 
-    return [{key: value for key, value in s._asdict().items() if key != "group"} for s in settings.list_settings()]
+    return [
+        {key: getattr(setting, key).replace("`", "") for key in ("key", "values", "meaning")}
+        for setting in settings.list_settings()
+    ]
 
 
 def list_types() -> Records:

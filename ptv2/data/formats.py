@@ -82,6 +82,11 @@ def read_split(
         yield from read_file(files.paths[0], task, note=note)
         return
 
+    if (kind := format_of(files.paths[0], task)) in ("props", "conll12"):  # sentences are counted over all shards
+        found = read_props(*files.paths) if kind == "props" else read_conll12(*files.paths)
+        yield from require_some(found, files.place)
+        return
+
     def rows(path: Path) -> Iterator[Record]:
         return _rows(path, task, True, lambda text: note(text.replace(path.name, files.place.name)))
 

@@ -46,27 +46,27 @@ class Sentence:
     propositions: list[Proposition]
 
 
-def read_props(path: Path, *, labelled: bool = True) -> Iterator[Record]:
-    """One record for each predicate of a CoNLL-2005 file; a sentence without predicates gives none.
+def read_props(*paths: Path, labelled: bool = True) -> Iterator[Record]:
+    """One record for each predicate of a CoNLL-2005 file, or of its shards; a sentence without predicates gives none.
 
     Fields: `tokens`, `predicate` (number of its token), `lemma`, `tags` (BIO), `sentence` (counted from 0 over all
-    sentences of the file, those without predicates included).
+    sentences of all files, those without predicates included).
 
     Raises:
         DataError: as `props_sentences`.
     """
-    return _records(props_sentences(path, labelled=labelled))
+    return _records(sentence for path in paths for sentence in props_sentences(path, labelled=labelled))
 
 
-def read_conll12(path: Path, *, labelled: bool = True) -> Iterator[Record]:
-    """The records, as of `read_props`, of a CoNLL-2012 file or of all such files of a folder tree.
+def read_conll12(*paths: Path, labelled: bool = True) -> Iterator[Record]:
+    """The records, as of `read_props`, of CoNLL-2012 files or of all such files of folder trees.
 
     Words and labels stay as they are written (`-LRB-`, `ARG0`, `ARGM-TMP`).
 
     Raises:
         DataError: as `conll12_sentences`.
     """
-    return _records(conll12_sentences(path, labelled=labelled))
+    return _records(sentence for path in paths for sentence in conll12_sentences(path, labelled=labelled))
 
 
 def props_sentences(path: Path, *, labelled: bool = True) -> Iterator[Sentence]:

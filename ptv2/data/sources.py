@@ -38,6 +38,7 @@ class Source:
     provenance: dict[str, str] = field(default_factory=dict)  # for the run's record; filled while reading
     notes: dict[str, None] = field(default_factory=dict)  # guesses about the files; filled while reading
     files: dict[str, str] = field(default_factory=dict)  # names of the files of each split, below `data.dir`
+    paths: dict[str, tuple[Path, ...]] = field(default_factory=dict)  # those files, of a split in shards all of them
     moving: bool = False  # whether the fingerprint names a branch of the hub, whose content may change
     check: Callable[[], None] = lambda: None  # raises `DataError` if files changed since they were opened
     whole: Callable[[], Iterable[Record]] | None = None  # all that dev is taken from, where that is done
@@ -142,6 +143,7 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
     base = from_home(config.data.dir)
     named: dict[str, str] = {split: found.place.relative_to(base).as_posix() for split, found in files.items()}
     provenance: dict[str, str] = {split: str(found.place) for split, found in files.items()}
+    paths: dict[str, tuple[Path, ...]] = {split: found.paths for split, found in files.items()}
     digest = fingerprint(files)
     if described.columns is not None:
         digest = f"{digest}, columns {json.dumps(described.columns)}"
@@ -151,6 +153,7 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
             f"{what} of {named['train']} is the dev set ({setting.partition('=')[0]}; by class where there are classes)"
         )
         named["dev"], provenance["dev"] = named["train"], provenance["train"]
+        paths["dev"] = paths["train"]
     splits = tuple(split for split in ORDER if split in named)
     return Source(
         digest,
@@ -159,6 +162,7 @@ def _files(config: RunConfig, needed: Sequence[Split]) -> Source:
         provenance=provenance,
         notes=notes,
         files=named,
+        paths=paths,
         check=check,
         whole=whole if setting else None,
     )

@@ -55,10 +55,11 @@ class Tokens:
 
     @classmethod
     def from_encodings(cls, encodings: Sequence[Any], tokenizer: PreTrainedTokenizerBase) -> Tokens:
-        """Flatten what `encode_batch` gives."""
+        """Flatten what `encode_batch` gives. A text without tokens, as an empty one of GPT-2, is its end token."""
         typed = "token_type_ids" in tokenizer.model_input_names
-        types = [encoding.type_ids for encoding in encodings] if typed else None
-        return cls.from_lists([encoding.ids for encoding in encodings], types, tokenizer.pad_token_id)
+        types = [encoding.type_ids or [0] for encoding in encodings] if typed else None
+        end = tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+        return cls.from_lists([encoding.ids or [end or 0] for encoding in encodings], types, tokenizer.pad_token_id)
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 from weakref import proxy
 
@@ -167,11 +166,10 @@ def _fit_and_record(
 
 
 def _write_predictions(data: EncodedData, run: RunDirectory, split: str, rows: Predictions) -> None:
-    task, examples, provenance = data.task, data.examples[split], data.source.provenance
+    task, examples = data.task, data.examples[split]
     write_text_whole(run.path / f"predictions-{split}.jsonl", json_lines(task.rows(rows, examples)))
     write_text_whole(run.path / f"fractions-{split}.json", json.dumps(task.fractions(rows, examples)))
-    file = Path(provenance[split]) if split in provenance else None
-    for ending, text in task.official(rows, examples, file).items():
+    for ending, text in task.official(rows, examples, data.source.paths.get(split, ())).items():
         write_text_whole(run.path / f"official-{split}.{ending}", text)
 
 

@@ -68,12 +68,16 @@ def attention_with_dropout(
     """`dropout(softmax(scaling q k^T + mask)) v` on a CPU.
 
     Args:
-        query: `[B, H, T, D]`; `key` and `value`: `[B, H, S, D]`, all of one dtype.
+        query: `[B, H, T, D]`; `key` and `value`: `[B, H, S, D]`. Where autocast leaves them with several dtypes, as
+            after rotations in float32, its own is taken.
         mask: additive, `[B or 1, 1 or H, T or 1, S]`, or boolean (true: visible).
 
     Returns:
         `[B, H, T, D]`.
     """
+    if not query.dtype == key.dtype == value.dtype:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     with torch.autocast("cpu", enabled=False):
         return _Attention.apply(query, key, value, additive(mask, query.dtype), scaling, rate)
 

@@ -166,7 +166,7 @@ class Extract(Task[Question, SpanSet]):
         if self.extraction.unanswerable:
             yield "nothing", [{"id": e.id, "prediction_text": ""} for e in examples]
 
-    def official(self, predictions: Predictions, examples: Sequence[Question], file: Path | None) -> dict[str, str]:
+    def official(self, predictions: Predictions, examples: Sequence[Question], files: Sequence[Path]) -> dict[str, str]:
         """The text of each question by its id, as the official scripts read it."""
         return {"squad.json": json.dumps(as_predictions(predictions), ensure_ascii=False, indent=1) + "\n"}
 

@@ -167,13 +167,13 @@ class Tag(Task[Sentence, TaggedSet]):
         """Count right spans of each type, and words outside of spans under `O`."""
         return self._counts(example.tags or () for example in examples)
 
-    def official(self, predictions: Predictions, examples: Sequence[Sentence], file: Path | None) -> dict[str, str]:
+    def official(self, predictions: Predictions, examples: Sequence[Sentence], files: Sequence[Path]) -> dict[str, str]:
         """For conlleval: word, right tag, predicted tag. For srl-eval.pl: the file's columns, right and predicted.
 
         Where the right tags are not known: word and predicted tag, and one props file.
         """
         if self.config.metric == "roles":
-            return self._props(predictions, examples, file)
+            return self._props(predictions, examples, files)
         has_gold = all(e.tags is not None for e in examples)
         columns = (
             [[word or "_" for word in e.words], *([e.tags or ()] if has_gold else []), prediction["tags"]]
@@ -269,15 +269,15 @@ class Tag(Task[Sentence, TaggedSet]):
         known = ["O", *self.types]
         return {kind: counts[kind] for kind in [*known, *sorted(counts.keys() - set(known))]}
 
-    def _props(self, predictions: Predictions, examples: Sequence[Sentence], file: Path | None) -> dict[str, str]:
+    def _props(self, predictions: Predictions, examples: Sequence[Sentence], files: Sequence[Path]) -> dict[str, str]:
         from ptv2.data.formats import format_of
         from ptv2.data.props import conll12_sentences, props_sentences, write_props
 
         readers = {"props": props_sentences, "conll12": conll12_sentences}
-        if file is None or (kind := format_of(file, self.config)) not in readers:
+        if not files or (kind := format_of(files[0], self.config)) not in readers:
             return {}
         # Sentences without a predicate are in no example, but the script counts lines. Limits may have cut the end.
-        sentences = list(readers[kind](file, labelled=False))
+        sentences = [sentence for file in files for sentence in readers[kind](file, labelled=False)]
         predicted = {
             (e.sentence, e.predicate): p["tags"]
             for e, p in zip(examples, predictions, strict=True)
@@ -349,6 +349,8 @@ def read_scheme(read: Callable[[], Iterable[Record]], config: TaskConfig) -> tup
 
 def _given_types(config: TaskConfig) -> list[str]:
     """The types of spans that `task.labels` names."""
+    given = [str(label) for label in config.labels or ()]
     if (names := tag_names(config)) is None:
-        return [str(label) for label in config.labels or ()]
-    return list(dict.fromkeys(tag[2:] or UNTYPED for tag in names if tag != "O"))
+        return given
+    numbered = list(dict.fromkeys(tag[2:] or UNTYPED for tag in names if tag != "O"))
+    return numbered if "O" in given or set(given) == set(numbered) else given  # the hub's order, not its types

@@ -226,11 +226,11 @@ class Task(ABC, Generic[E, S]):
         """
         return iter(())
 
-    def official(self, predictions: Predictions, examples: Sequence[E], file: Path | None) -> dict[str, str]:
+    def official(self, predictions: Predictions, examples: Sequence[E], files: Sequence[Path]) -> dict[str, str]:
         """The files that the task's official scorer reads, by the ending of their names; empty without a scorer.
 
         Args:
-            file: the file that the examples were read from; None if they are from elsewhere.
+            files: those that the examples were read from; none if they are from elsewhere.
         """
         return {}
 

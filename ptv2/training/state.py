@@ -97,6 +97,22 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def scaler_tensors(scaler: torch.amp.GradScaler) -> dict[str, Tensor]:
+    """The state of fp16's loss scaling, as `scaler.<key>`."""
+    return {f"scaler.{key}": torch.tensor(value, dtype=torch.float64) for key, value in scaler.state_dict().items()}
+
+
+def restore_scaler(scaler: torch.amp.GradScaler, tensors: dict[str, Tensor]) -> None:
+    """Put what `scaler_tensors` gave back, whole numbers as such, which its kernels need."""
+    values = {
+        key: type(value)(tensors[f"scaler.{key}"].item())
+        for key, value in scaler.state_dict().items()
+        if f"scaler.{key}" in tensors
+    }
+    if values:
+        scaler.load_state_dict(values)
+
+
 def random_state() -> dict[str, Tensor]:
     """The random states of this process, which dropout draws from."""
     state = {"cpu": torch.get_rng_state()}

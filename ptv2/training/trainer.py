@@ -308,10 +308,7 @@ class Trainer:
             randoms = gather_object(randoms)
         tensors |= {f"random.{rank}.{name}": t for rank, s in enumerate(randoms) for name, t in s.items()}
         if self.accelerator.scaler is not None:
-            tensors |= {
-                f"scaler.{k}": torch.tensor(v, dtype=torch.float64)
-                for k, v in self.accelerator.scaler.state_dict().items()
-            }
+            tensors |= state.scaler_tensors(self.accelerator.scaler)
         if self.accelerator.is_main_process:
             self.log.flush()
             header = {**asdict(self.at), "processes": len(randoms), "log": self.log.fingerprint()}
@@ -350,9 +347,8 @@ class Trainer:
         state.restore_optimizer(self.optimizer, tensors)
         prefix = f"random.{self.accelerator.process_index}."
         state.restore_random_state({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-        scaler = {name.removeprefix("scaler."): float(t) for name, t in tensors.items() if name.startswith("scaler.")}
-        if scaler and self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(scaler)
+        if self.accelerator.scaler is not None:
+            state.restore_scaler(self.accelerator.scaler, tensors)
         self._open_log(log)
         self.accelerator.wait_for_everyone()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import gpt2_like
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -153,3 +154,13 @@ def test_parts_join_to_the_whole() -> None:
     assert np.array_equal(whole.labels, pieces.labels)
     assert whole.truncated == pieces.truncated > 0
     assert whole.targets([0, 1, 2]) == 3
+
+
+def test_a_text_without_tokens_is_its_end_token() -> None:
+    """Of a decoder's tokenizer that adds none; a row without tokens cannot be read."""
+    tokenizer = gpt2_like()
+    tokenizer.pad_token, tokenizer.eos_token = "<pad>", "</s>"
+    found = encode_texts([example(("", None)), example(("a b", None))], tokenizer, 8, "longest_first")
+    batch = found.batch([0])
+    assert batch["input_ids"].tolist() == [[tokenizer.eos_token_id]]
+    assert batch["attention_mask"].tolist() == [[1]]

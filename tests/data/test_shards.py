@@ -177,3 +177,21 @@ def test_a_run_on_shards(tmp_path: Path) -> None:
     write(paths[2], [*ROWS[7:9], {"sentence": "another", "label": "bad"}])
     assert run(words, tmp_path).code == 0
     assert len(list((tmp_path / "out").rglob("result.json"))) == 2
+
+
+def test_sentences_of_roles_are_counted_over_all_shards(tmp_path: Path) -> None:
+    """And a run on shards ends with the official files of all of them."""
+    sentence = "{0} - *)\nsells sell (V*)\nbread - (A1*)\n\n"
+    text = [sentence.format(name).replace("*)", "(A0*)", 1) for name in ("Anna", "Bert", "Carl", "Dora")]
+    (tmp_path / "train.props").write_text("".join(text))
+    (tmp_path / "dev.props").write_text("".join(text[:2]))
+    for number in range(2):
+        shard = tmp_path / f"test-{number:05}-of-00002.props"
+        shard.write_text("Rain - \n\n".replace(" \n", "\n") + "".join(text[2 * number : 2 * number + 2]))
+    source = opened(tmp_path, task="srl")
+    assert [fields["sentence"] for fields in read(source, "test")] == [1, 2, 4, 5]
+    words = ["train", "task=srl", f"data.dir={tmp_path}", "model=tiny", "prompt.length=4", "trainer.max_steps=2"]
+    done = run([*words, f"out={tmp_path / 'runs'}"], tmp_path)
+    assert done.code == 0, done.err
+    (official,) = tmp_path.glob("runs/*/official-test.props")
+    assert official.read_text().count("\n\n") == 6

@@ -102,3 +102,16 @@ def test_attention_in_half_precision_stays_there() -> None:
     assert out.dtype == torch.bfloat16
     assert query.grad is not None
     assert query.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+def test_attention_takes_what_a_rotation_in_float32_leaves(autocast: bool) -> None:
+    """Under autocast query and key may be float32 beside a value in bfloat16; stock attention takes these too."""
+    query, key, value = (torch.randn(2, 2, 5, 4) for _ in range(3))
+    value = value.bfloat16()
+    dtype = torch.bfloat16 if autocast else torch.float32
+    with torch.autocast("cpu", enabled=autocast, dtype=torch.bfloat16):
+        out = attention_with_dropout(query, key, value, None, 0.5, 1e-9)
+    assert out.dtype == dtype
+    expected = nn.functional.scaled_dot_product_attention(query.to(dtype), key.to(dtype), value.to(dtype))
+    torch.testing.assert_close(out, expected, rtol=0.05, atol=0.05)

@@ -144,7 +144,7 @@ def test_no_answer() -> None:
     assert task.answers(said) == task.gold(examples) == {"answer": 1, "no answer": 2}
     kinds = {kind: row["total"] for kind, row in task.parts(said, examples).items()}
     assert kinds == {"has_answer": 1, "no_answer": 2}
-    assert task.official(said, examples, None) == {
+    assert task.official(said, examples, ()) == {
         "squad.json": json.dumps({"a": "March 😀", "b": "", "c": ""}, ensure_ascii=False, indent=1) + "\n"
     }
 

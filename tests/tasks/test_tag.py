@@ -17,6 +17,7 @@ from sequences import SIZES, bio, bioes, entities, iob1, props, roles
 from tag_tasks import TRAIN, configured, records, tagged, task_of
 from transformers import PreTrainedTokenizerFast
 
+from ptv2.config.compose import compose
 from ptv2.data.formats import read_file
 from ptv2.data.props import read_props
 from ptv2.data.sources import Source
@@ -231,12 +232,12 @@ def test_official_entities() -> None:
     task = task_of("ner", TRAIN)
     examples = task.read(TRAIN)
     said = [{"id": e.id, "tags": ["O"] * len(e.words)} for e in examples]
-    assert task.official(said, examples, None) == {
+    assert task.official(said, examples, ()) == {
         "conlleval.txt": "Anna B-PER O\nBerg I-PER O\nleft O O\nOslo B-LOC O\n. O O\n\n"
         "The O O\nLund B-ORG O\nChoir I-ORG O\nsang O O\n. O O\n"
     }
     unknown = task.read(records({"tokens": ["New York", "."]}), labelled=False)
-    assert task.official([{"id": "0", "tags": ["B-LOC", "O"]}], unknown, None) == {
+    assert task.official([{"id": "0", "tags": ["B-LOC", "O"]}], unknown, ()) == {
         "columns.txt": "New York\tB-LOC\n.\tO\n"
     }
 
@@ -249,7 +250,7 @@ def test_official_roles_of_a_part_of_a_file(tmp_path: Path) -> None:
     task = task_of("srl", given)
     examples = task.read(given[:2])  # of the first two sentences, the second of which has two
     said = [{"id": e.id, "tags": ["O"] * len(e.words)} for e in examples]
-    found = task.official(said, examples, file)
+    found = task.official(said, examples, [file])
     assert found.keys() == {"gold.props", "props"}
     rows = [[line.split() for line in text.splitlines()] for text in found.values()]
     assert [len(row) for row in rows[0]] == [len(row) for row in rows[1]]
@@ -257,7 +258,11 @@ def test_official_roles_of_a_part_of_a_file(tmp_path: Path) -> None:
     assert [len(row) for row in rows[0][:14]] == [2] * 6 + [0] + [2] * 7
     assert rows[0][:4] == [["-", "(A0*)"], ["sell", "(V*)"], ["-", "(A1*"], ["-", "*)"]]
     assert {row[1] for row in rows[1] if len(row) > 1} == {"*"}
-    assert task.official(said, examples, tmp_path / "dev.jsonl") == task.official(said, examples, None) == {}
+    assert task.official(said, examples, [tmp_path / "dev.jsonl"]) == task.official(said, examples, ()) == {}
+    (tmp_path / "other.props").write_text(props(roles("test")))
+    longer = task.official(said, examples, [file, tmp_path / "other.props"])
+    assert longer["props"].startswith(found["props"])
+    assert longer["props"].count("\n\n") == SIZES["dev"] + SIZES["test"]
 
 
 # Real data
@@ -305,3 +310,21 @@ def test_real_data_is_encoded_whole(
     predictions = made.decode(perfect(made, examples, data), examples, data)
     scores = made.score(predictions, examples)
     assert scores == dict.fromkeys(scores, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "types"),
+    [
+        ("conll03", None, ["PER", "ORG", "LOC", "MISC"]),
+        ("conll03", ["Person", "City"], ["Person", "City"]),
+        ("conll03", ["LOC", "PER"], ["LOC", "PER"]),
+        ("conll03", ["O", "B-City", "I-City"], ["City"]),
+    ],
+)
+def test_the_types_are_those_that_the_user_names(task: str, labels: list[str] | None, types: list[str]) -> None:
+    """Though the hub's file of the task has others."""
+    words = [f"task={task}", "data.source=files", "data.dir=."]
+    config = compose([*words, *([f"task.labels=[{','.join(labels)}]"] if labels else [])]).task
+    loaded = load_task(config, Source("", (), lambda split: TRAIN))
+    assert isinstance(loaded, Tag)
+    assert loaded.types == types

@@ -225,3 +225,24 @@ def test_the_random_state_of_any_gpu_is_kept(kind: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     state.restore_random_state(kept)  # begun on a GPU, gone on with without
     assert state.random_state().keys() == {"cpu"}
+
+
+def test_the_scale_of_losses_goes_on_as_if_nothing_had_been() -> None:
+    """Its kernels refuse a fraction where they count steps."""
+
+    def step(scaler: torch.amp.GradScaler) -> None:
+        weight = torch.ones(3, requires_grad=True)
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        scaler.scale(weight.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    usual, again = (torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=3) for _ in range(2))
+    step(usual)
+    state.restore_scaler(again, state.scaler_tensors(usual))
+    for _ in range(4):
+        step(usual)
+        step(again)
+        assert again.state_dict() == usual.state_dict()
+    assert usual.get_scale() == 16.0
+    state.restore_scaler(again, {})  # a state of a run in another precision
