@@ -34,6 +34,16 @@ def visible_gpus() -> list[str]:
     return ask("index") if shown is None else [name.strip() for name in shown.split(",") if name.strip()]
 
 
+def visible_memory() -> list[int]:
+    """The memory of each GPU that this process may use, in MiB."""
+    lines = [[part.strip() for part in line.split(",")] for line in ask("index,uuid,memory.total")]
+    sized = [(line[0], line[1], int(line[2])) for line in lines if len(line) == 3 and line[2].isdigit()]
+    shown = visible_gpus()
+    if any(name.startswith("MIG-") for name in shown):  # parts of GPUs, of which this says nothing
+        return [size for _, _, size in sized]
+    return [size for index, uuid, size in sized if any(name == index or uuid.startswith(name) for name in shown)]
+
+
 def least_used(taken: Iterable[str | None]) -> str | None:
     """The GPU that fewest of the running jobs have; None where there are not several to choose from."""
     gpus = visible_gpus()

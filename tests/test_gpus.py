@@ -38,7 +38,8 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a GPU of 24 and one of 16 GiB."""
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
-    tool.write_text('#!/bin/sh\ncase "$1" in *memory*) echo 24576; echo 16384;; *) echo 0; echo 1;; esac\n')
+    whole = "echo 0, GPU-ab12, 24576; echo 1, GPU-cd34, 16384"
+    tool.write_text(f'#!/bin/sh\ncase "$1" in *memory*) {whole};; *) echo 0; echo 1;; esac\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
 
@@ -95,6 +96,20 @@ def test_workers_of_joblib_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         gpus.take_by_worker()
         taken.append(os.environ.get(gpus.VISIBLE))
     assert taken == ["0", "1", "0", None]
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("shown", "sizes"),
+    [("0", [24576]), ("1", [16384]), ("GPU-cd", [16384]), ("1,0", [24576, 16384]), ("", []), ("-1", [])],
+)
+def test_the_memory_of_a_gpu_that_is_hidden_does_not_count(
+    shown: str, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, shown)
+    assert gpus.visible_memory() == sizes
+    monkeypatch.setenv(gpus.VISIBLE, "MIG-1f2e")
+    assert gpus.visible_memory() == [24576, 16384]
 
 
 @pytest.mark.usefixtures("two_gpus")

@@ -53,7 +53,7 @@ def check_access() -> None:
 
 
 def push_folder(folder: Path, repository: str, message: str, *, private: bool, overwrite: bool) -> Pushed:
-    """Push the files of `folder`, creating the repository if there is none; equal files make no commit.
+    """Push the files of `folder` that are not hidden; equal files make no commit, a missing repository is created.
 
     Args:
         overwrite: whether files that the repository has with other contents are replaced; others stay in any case.
@@ -86,7 +86,11 @@ def push_folder(folder: Path, repository: str, message: str, *, private: bool, o
             return Pushed(_address(api, repository), str(info.sha), is_new=False)
     with _pushing(repository, "no file was pushed; the same command goes on"):
         commit = api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message=message, parent_commit=info.sha if info else None
+            repo_id=repository,
+            folder_path=folder,
+            commit_message=message,
+            parent_commit=info.sha if info else None,
+            allow_patterns=[path.name for path in _pushed_files(folder)],
         )
     return Pushed(_address(api, repository), commit.oid, is_new=True)
 
@@ -111,18 +115,24 @@ def _check_card(card: Path, api: HfApi) -> None:
     hf_raise_for_status(get_session().post(address, json=asked, headers=build_hf_headers(library_name="ptv2")))
 
 
+def _pushed_files(folder: Path) -> list[Path]:
+    """The files of a folder, but for hidden ones, which may be anybody's."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
 def _compare(info: ModelInfo, folder: Path) -> tuple[list[str], list[str]]:
     """The files that a repository has and `folder` has not, or not like this; and those that it lacks of `folder`."""
     there = {file.rfilename: file for file in info.siblings or () if file.rfilename != MADE_BY_THE_HUB}
     same = []
-    for path in folder.iterdir():
+    mine = _pushed_files(folder)
+    for path in mine:
         if (file := there.get(path.name)) is None:
             continue
         content = path.read_bytes()
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names a file's content
         if hashlib.sha256(content).hexdigest() == file.lfs.sha256 if file.lfs else blob == file.blob_id:
             same.append(path.name)
-    return sorted(there.keys() - same), sorted({path.name for path in folder.iterdir()} - set(same))
+    return sorted(there.keys() - same), sorted({path.name for path in mine} - set(same))
 
 
 def _address(api: HfApi, repository: str) -> str:

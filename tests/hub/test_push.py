@@ -69,11 +69,14 @@ def there(hub: HubServer, repository: str = "me/adapter") -> dict[str, bytes]:
 
 
 def test_a_push_is_one_commit_and_a_second_none(hub: HubServer, folder: Path) -> None:
+    whole = {name: (folder / name).read_bytes() for name in NAMES}
+    (folder / ".env").write_text("SECRET=1")
+    (folder / ".cache").mkdir()
     pushed = push(folder)
     assert pushed == Pushed(f"{hub.url}/me/adapter", commit(hub.root / "models/me/adapter/main"), is_new=True)
     content = there(hub)
     assert content.pop(".gitattributes")
-    assert content == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert content == whole
     assert hub.private == set()
     assert push(folder) == Pushed(pushed.address, pushed.commit, is_new=False)
     assert len(hub.commits) == 1

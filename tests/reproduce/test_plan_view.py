@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import write_sentences
 from records import result
 
 from ptv2.config.compose import compose
@@ -196,6 +197,19 @@ def test_shots_are_of_each_class() -> None:
     words = ["task=cb", "data.dir=.", "data.source=files", "model=tiny"]
     few, as_many = (compose([*words, more]) for more in ("data.shots=4", "data.limit.train=12"))
     assert work(_job(few)) == work(_job(as_many)) < work(_job(compose([*words, "data.shots=5"])))
+
+
+def test_a_run_whose_data_were_moved_tells_no_times(tmp_path: Path) -> None:
+    """It would count as one of a single token."""
+    data = write_sentences(tmp_path / "data")
+    words = ["task=classification", "model=tiny", "data.source=files"]
+    past, coming = (_job(compose([*words, f"data.dir={folder}"])) for folder in (tmp_path / "moved", data))
+    coming = replace(coming, cell=Cell(("another",), ()))
+    assert work(past) is None
+    clock = Clock([(past, result("p-tuning-v2", 1, 70.0)), (coming, None)])
+    assert clock.expected(coming) is None
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert work(past) is not None
 
 
 def _job(config: RunConfig) -> Job:

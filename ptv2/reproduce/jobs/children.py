@@ -98,6 +98,13 @@ def ptv2(*words: str) -> list[str]:
     return [sys.executable, "-m", "ptv2", *words]
 
 
+def usable_cores() -> int:
+    """The cores that this process may use, which a scheduler's job has fewer of than the machine."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def start(command: Sequence[str], log: Path, workers: int, beside: Iterable[Child] = ()) -> Child:
     """Start a command in a session of its own, so that it gets Ctrl-C once, from us.
 
@@ -109,7 +116,7 @@ def start(command: Sequence[str], log: Path, workers: int, beside: Iterable[Chil
     output = log.open("wb")
     environment = dict(os.environ)
     if workers > 1:  # otherwise every command would take all cores
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
     gpu = least_used(child.gpu for child in beside) if workers > 1 else None
     if gpu is not None:
         environment[VISIBLE] = gpu

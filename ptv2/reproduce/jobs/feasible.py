@@ -21,7 +21,7 @@ from ptv2.config.methods import METHODS
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.config.task_schema import HubSource
 from ptv2.errors import ModelError, Ptv2Error
-from ptv2.gpus import ask, visible_gpus
+from ptv2.gpus import visible_gpus, visible_memory
 from ptv2.hub.reach import why_unreachable
 from ptv2.models.checkpoints import resolve
 from ptv2.models.families import NO_DEEP_PROMPTS
@@ -96,7 +96,7 @@ def bounds(config: RunConfig, sizes: BackboneSizes) -> tuple[float, float]:
 @cache
 def available(device: str) -> tuple[float, str]:
     """The bytes that a run may take, and where: in the smallest GPU, else in the machine or the container."""
-    if device == "auto" and (sizes := [int(size) for size in ask("memory.total") if size.isdigit()]):
+    if device == "auto" and (sizes := visible_memory()):
         return min(sizes) * 2**20 - OTHERS, "this GPU"
     total = psutil.virtual_memory().total
     limit = Path("/sys/fs/cgroup/memory.max")

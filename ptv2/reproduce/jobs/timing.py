@@ -113,12 +113,12 @@ def _estimate(finished: Finished, job: Job, depths: Sequence[int]) -> float | No
     """
     if same := [took.seconds for took in finished if took.job.cell == job.cell]:
         return statistics.fmean(same)
+    if (own := work(job)) is None:
+        return None
     for depth in depths:
         similar = [took for took in finished if _kind(took.job)[:depth] == _kind(job)[:depth]]
-        if similar:
-            return statistics.median(
-                took.start + (took.seconds - took.start) / work(took.job) * work(job) for took in similar
-            )
+        if known := [(took, its) for took in similar if (its := work(took.job)) is not None]:
+            return statistics.median(took.start + (took.seconds - took.start) / its * own for took, its in known)
     return None
 
 
@@ -142,18 +142,23 @@ def done(job: Job) -> float:
     return min(1.0, float(lines[-1].get("epoch", 0)) / trainer.epochs)
 
 
-def work(job: Job) -> float:
-    """About how much a run computes, to compare runs of the same backbone."""
+def work(job: Job) -> float | None:
+    """About how much a run computes, to compare runs of the same backbone; None where its data are not there now."""
     config = job.config
     assert config is not None
-    tokens = _tokens(config) * config.trainer.epochs
+    if (an_epoch := _tokens(config)) is None:
+        return None
+    tokens = an_epoch * config.trainer.epochs
     if config.trainer.max_steps is not None:
         tokens = min(tokens, config.trainer.max_steps * config.trainer.batch_size * config.task.max_length)
     return tokens * METHODS[config.method].operations
 
 
-def _tokens(config: RunConfig) -> float:
-    """About how many tokens an epoch has: by the size of the training file, or the published size of a hub's set."""
+def _tokens(config: RunConfig) -> float | None:
+    """About how many tokens an epoch has: by the size of the training file, or the published size of a hub's set.
+
+    None where the file is not there, as of an earlier run on data that were moved.
+    """
     sources, limited = config.task.sources, config.data.limit.get("train") or config.data.shots
     classes = label_count(config) if config.task.shape == "classify" else 1
     most = float(config.data.most(sys.maxsize, classes) * config.task.max_length) if limited else math.inf
@@ -161,7 +166,7 @@ def _tokens(config: RunConfig) -> float:
         try:
             found = find_files(sources.files, config.data.dir)["train"]
         except Ptv2Error:
-            return most if limited else 1.0
+            return most if limited else None
         return min(most, sum(file.stat().st_size for file in found.files()) / BYTES_A_TOKEN)
     if config.data.source == "hub" and sources.hub is not None and sources.hub.examples is not None:
         return min(most, float(sources.hub.examples * config.task.max_length))
