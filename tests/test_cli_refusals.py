@@ -22,7 +22,7 @@ from ptv2.cli import COMMANDS
         (["trian"], f"unknown command 'trian'; did you mean train? known: {', '.join(sorted(COMMANDS))}"),
         (
             ["list", "modls"],
-            "unknown list 'modls'; did you mean models? known: methods, models, recipes, runs, tasks",
+            "unknown list 'modls'; did you mean models? known: methods, models, recipes, runs, settings, tasks",
         ),
         (
             ["table", "--split", "tset"],

@@ -100,6 +100,7 @@ def no_folder(before: Callable[[], None]) -> None:
 def test_only_some_logs_are_kept(year: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that the message names is kept also where the clock was set back."""
     monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
+    monkeypatch.setattr(fault_log, "_written", {})  # as in a process of its own
     (tmp_path / "faults").mkdir()
     for number in range(30):
         (tmp_path / "faults" / f"{year}0101-0000{number:02}-1.log").touch()
@@ -113,6 +114,7 @@ def test_only_some_logs_are_kept(year: int, tmp_path: Path, monkeypatch: pytest.
 def test_each_fault_has_its_own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also faults of one second; the same fault in another job is written once."""
     monkeypatch.setenv("PTV2_CACHE", str(tmp_path))
+    monkeypatch.setattr(fault_log, "_written", {})
     messages = [fault_log.answer(error)[0] for error in (ValueError("one"), KeyError("two"), ValueError("one"))]
     assert messages[0] == messages[2] != messages[1]
     logs = sorted((tmp_path / "faults").iterdir())

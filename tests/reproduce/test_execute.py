@@ -194,7 +194,7 @@ folder.mkdir()
 def stop(number, frame):
     signal.signal(number, signal.SIG_DFL)
     (folder / "asked").touch()
-    time.sleep(1)
+    time.sleep(5)  # longer than a busy machine takes to send the second signal
     (folder / "saved").touch()
     sys.exit()
 signal.signal(signal.SIGTERM, stop)
