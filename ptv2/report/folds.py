@@ -46,11 +46,12 @@ def name_examples(result: Result) -> str:
     return f"{fingerprint}/{number} folds by {seed}{limited}"
 
 
-def name_scored(result: Result) -> str:
-    """The numbers of examples that a run was scored on, which `name_examples` leaves out; empty for folds."""
+def name_scored(result: Result, split: str) -> str:
+    """How many examples a run has in dev, which chose its weights, and in `split`; empty for folds."""
     if folds_of(result) is not None:
         return ""
-    return ", ".join(f"{split} {count}" for split, count in result.data["examples"].items() if split != "train")
+    counts = {name: result.data["examples"].get(name) for name in dict.fromkeys(("dev", split))}
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count is not None)
 
 
 def pool_folds(results: Sequence[Result]) -> list[Result]:

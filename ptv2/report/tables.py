@@ -51,7 +51,7 @@ class Row:
     repeats: tuple[str, ...] = ()  # what records say of examples that also stand in train
     folds: int | None = None  # of cross-validation
     missing_folds: tuple[str, ...] = ()  # which seeds lack some
-    scored: str = ""  # how many examples dev and test have
+    scored: str = ""  # how many examples dev and the split of the scores have
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -304,7 +304,7 @@ def _row(group: Sequence[Result], split: str) -> Row:
         repeats=tuple(dict.fromkeys(note for result in group for note in result.notes_on_repeats)),
         folds=folds_of(first),
         missing_folds=tuple(text for result in group if (text := missing_folds(result))),
-        scored=name_scored(first),
+        scored=name_scored(first, split),
     )
 
 

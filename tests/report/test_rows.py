@@ -110,6 +110,9 @@ def test_runs_that_were_scored_on_other_examples_are_not_compared() -> None:
     prompts = [result("p-tuning-v2", seed, 70.0, test=60.0 + seed, data=all_of_them) for seed in (1, 2)]
     table = tables.rows([*tuned, *prompts], "test")
     assert tables.baselines_of(table) == [None, None]
+    of_dev = tables.rows([*tuned, *prompts])  # which is the same for both
+    assert tables.baselines_of(of_dev) == [None, of_dev[0]]
+    assert tables.tasks_of(of_dev) == ["made", "made"]
     assert tables.tasks_of(table) == [
         "made (data f00, 100 examples, dev 10, test 10)",
         "made (data f00, 100 examples, dev 10, test 40)",
