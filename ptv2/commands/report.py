@@ -32,10 +32,10 @@ def main(arguments: list[str]) -> int:
     figures = _figures(options.figures) if options.figures else []
 
     from ptv2.report.html.page import render
-    from ptv2.report.html.shown import read_shown
+    from ptv2.report.html.shown import mark_copies, read_shown
 
     points = max(FEWEST_POINTS, min(POINTS, ALL_POINTS // len(folders)))
-    runs = [read_shown(folder, points) for folder in folders]
+    runs = mark_copies([read_shown(folder, points) for folder in folders])
     write_text_whole(options.output, render(runs, figures, options.title))
     finished = sum(run.counted for run in runs)
     tell(f"written: {options.output} ({count_of(len(runs), 'run')}, {finished} of them finished)")

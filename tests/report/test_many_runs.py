@@ -13,6 +13,7 @@ from rich.text import Text
 from ptv2.cli import main
 from ptv2.config.identity import same_but_seed
 from ptv2.console import columns
+from ptv2.report.html.shown import mark_copies, read_shown
 from ptv2.report.tables import same_settings
 from ptv2.report.usable import distinct_results, usable_results
 from ptv2.run_folders.directory import find_runs
@@ -103,3 +104,15 @@ def test_an_unfinished_copy_hides_no_finished_run(tmp_path: Path, capsys: pytest
     write_result(tmp_path / "a" / "x", result("p-tuning-v2", 1, 70.0))
     assert main(["table", str(tmp_path / "a"), str(tmp_path / "b"), "--headline"]) == 0
     assert "70.0" in capsys.readouterr().out
+
+
+def test_the_page_of_runs_counts_a_copy_once_too(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+        write_result(tmp_path / name, result("p-tuning-v2", 1, 70.0))
+    shown = mark_copies([read_shown(tmp_path / name, 10) for name in ("a", "b")])
+    assert [(run.state, run.message.rpartition("/")[2]) for run in shown] == [
+        ("finished", ""),
+        ("left out", "the run of a again"),
+    ]

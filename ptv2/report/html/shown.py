@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,18 @@ def read_shown(folder: Path, points: int) -> Shown:
         curves=Curves() if "metrics.jsonl" in altered else read_curves(folder / "metrics.jsonl", headline, points),
         result=result,
     )
+
+
+def mark_copies(runs: Sequence[Shown]) -> list[Shown]:
+    """The runs, of which copies of another one count in no table, whatever their folders' names."""
+    first: dict[str, Shown] = {}
+    marked = []
+    for run in runs:
+        if run.counted and (other := first.setdefault(run.name, run)) is not run:
+            marked.append(replace(run, state="left out", message=f"the run of {other.folder} again"))
+        else:
+            marked.append(run)
+    return marked
 
 
 def _why_left_out(result: Result, folder: Path) -> str | None:
