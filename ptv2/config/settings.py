@@ -100,13 +100,9 @@ def _values(kind: Any) -> str:
 
 
 def _bounded(text: str, metadata: tuple[Any, ...]) -> str:
+    """The words of a type with its bounds; those of whole numbers are numbers that may be given."""
     signs = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
-    whole = {
-        "gt": ("from", 1),
-        "ge": ("from", 0),
-        "lt": ("to", -1),
-        "le": ("to", 0),
-    }  # of a number that may be named itself
+    whole = {"gt": ("from", 1), "ge": ("from", 0), "lt": ("to", -1), "le": ("to", 0)}
     said = []
     for entry in metadata:
         for one in [entry, *getattr(entry, "metadata", ())]:
