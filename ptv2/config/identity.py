@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -120,7 +121,7 @@ def deciding(config: RunConfig, data: str, model: str, shared: str | None = None
 
     Args:
         data: fingerprint of the data source (content, or repository and revision).
-        model: fingerprint of the backbone (weights' hash, or id and revision).
+        model: fingerprint of the backbone (hashes of its files, or id and revision).
         shared: `shared_hash` of the shared part that a run of method multitask-p-tuning-v2 begins with.
         earlier: whether to hash the `NEUTRAL` settings as they are, as version 0.1.0 did.
 
@@ -221,6 +222,11 @@ def shared_name(config: RunConfig, data: Mapping[str, str], model: str) -> str:
     if len(tasks) > LONGEST:
         tasks = f"{len(data)}-tasks"
     return f"{tasks}-{config.model.name}-{shared_hash(config, data, model)}"
+
+
+def of_weights_alone(model: str) -> str:
+    """The fingerprint that earlier versions gave a local backbone, without its config.json and tokenizer."""
+    return re.sub("^([0-9a-f]{64}) [0-9a-f]{64}$", r"\1", model)
 
 
 def _hash(tree: Tree) -> str:

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptv2.config.identity import shared_hash
 from ptv2.config.methods import METHODS
 from ptv2.config.multitask import missing, shared_parts
 from ptv2.config.schema import RunConfig
@@ -120,8 +119,8 @@ def open_shared(config: RunConfig) -> Shared:
     parts = shared_parts(config)
     sources = for_each_task(parts, lambda name: open_source(parts[name]), config)
     data = {name: source.fingerprint for name, source in sources.items()}
-    model = fingerprint(config.model)
-    return Shared(config, parts, sources, shared_hash(config, data, model), SharedDirectory(config, data, model))
+    directory = SharedDirectory(config, data, fingerprint(config.model))
+    return Shared(config, parts, sources, directory.hash, directory)
 
 
 def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], config: RunConfig) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None
         from ptv2.interchange.peft_format import load_adapter
         from ptv2.models.artifact import save_artifact
         from ptv2.models.build import HeadSpec, build_model
+        from ptv2.models.fingerprint import join_hashes
 
     quieten_transformers()
     task = _task(adapter, config)
@@ -141,7 +142,8 @@ def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None
     load_adapter(model, adapter)
 
     sha256 = hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
-    same = {"config": deciding(config, sha256, model.identity.sha256), "task": task.state()}
+    backbone = join_hashes(model.identity.sha256, model.identity.settings)
+    same = {"config": deciding(config, sha256, backbone), "task": task.state()}
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:10]
     folder = Path(config.out) / f"{config.task.name}-{config.model.name}-{config.method}-peft-{digest}"
     save_artifact(model, folder / "artifact", {**task.state(), "task": config.task.name})

@@ -75,11 +75,19 @@ def load_start(model: PromptedModel, folder: str | Path, task: str) -> dict[str,
 def _check(header: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
     """Raise `ModelError` unless the header says what is expected."""
     for key, have in expected.items():
-        same = header.get(key) == have
         if key == "backbone" and have.get("sha256") == (header.get(key) or {}).get("sha256"):
-            same = True  # the weights decide; a folder may have been renamed
-        if not same:
+            _check_settings(header[key].get("settings"), have, folder)  # a folder may have been renamed
+        elif header.get(key) != have:
             raise ModelError(f"{folder / FILE}: belongs to another {key}: {_differs(header.get(key), have)}")
+
+
+def _check_settings(saved: str | None, backbone: dict[str, Any], folder: Path) -> None:
+    """Raise `ModelError` where both settings are known and differ; runs of earlier versions have none."""
+    if None not in (saved, have := backbone.get("settings")) and saved != have:
+        raise ModelError(
+            f"{folder / FILE}: was trained with another config.json or tokenizer than {backbone['name']} has now; "
+            "put those files back, or train again"
+        )
 
 
 def _copy(tensors: Mapping[str, Tensor], to: Mapping[str, Tensor], folder: Path) -> None:

@@ -161,8 +161,9 @@ class PromptedModel(nn.Module):
         _check_ids(self.backbone, highest)
 
     def identity_record(self) -> dict[str, str | None]:
-        """Name, revision and weight hash of the backbone, for records and artifacts."""
-        return asdict(self.identity)
+        """Name, revision and hashes of the backbone, for records and artifacts."""
+        record = asdict(self.identity)
+        return record if record["settings"] else {key: record[key] for key in record if key != "settings"}
 
     def trainable_parameters(self) -> Groups:
         """See the function of this name."""

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ptv2.config.identity import deciding, run_name, shared_deciding, shared_name
+from ptv2.config.identity import deciding, of_weights_alone, run_name, shared_deciding, shared_hash, shared_name
 from ptv2.config.multitask import shared_parts
 from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
@@ -46,7 +46,11 @@ class RunDirectory:
             shared: hash of the shared part that a run of method multitask-p-tuning-v2 begins with.
         """
         out = Path(config.out)
-        earlier = (out / run_name(config, data, model, shared, earlier=True)).is_dir()  # made by version 0.1.0
+        weights, earlier = of_weights_alone(model), False
+        for known, of_0_1 in ((weights, True), (weights, False)):  # names that earlier versions gave
+            if (out / run_name(config, data, known, shared, earlier=of_0_1)).is_dir():
+                model, earlier = known, of_0_1
+                break
         self.path = out / run_name(config, data, model, shared, earlier=earlier)
         self.config = config.model_dump(mode="json")  # as in config.yaml
         self._deciding = deciding(config, data, model, shared, earlier=earlier)
@@ -147,7 +151,11 @@ class SharedDirectory(RunDirectory):
             config: of any of the runs.
             data: fingerprint of each task's data, by its name.
         """
-        self.path = Path(config.out) / SHARED / shared_name(config, data, model)
+        folder, weights = Path(config.out) / SHARED, of_weights_alone(model)
+        if (folder / shared_name(config, data, weights)).is_dir():  # the name that earlier versions gave
+            model = weights
+        self.hash = shared_hash(config, data, model)
+        self.path = folder / shared_name(config, data, model)
         self._deciding = shared_deciding(config, data, model)
         runs = shared_parts(config)
         common = next(iter(runs.values())).model_dump(mode="json", exclude={"task", "data", "multitask", "recipe"})

@@ -49,7 +49,7 @@ class Result:
     time: dict[str, float]  # train, evaluate, total, examples_per_second
     memory: dict[str, Any]  # peak, what it measures, before training
     runtime: dict[str, Any]  # device, processes, accumulation at the end, how often resumed
-    backbone: dict[str, Any]  # name, revision, weights' hash
+    backbone: dict[str, Any]  # name, revision, hashes of weights and other files
     config: dict[str, Any]  # the resolved configuration
     notes: list[str] = field(default_factory=list)  # those on the data stand in data.overview
     tests: dict[str, dict[str, float]] = field(default_factory=dict)  # further test sets, scored once as `test` is

@@ -16,6 +16,7 @@ from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.errors import RunError
 from ptv2.files import write_text_whole
+from ptv2.models.fingerprint import join_hashes
 from ptv2.report.kept import as_runs, compact
 from ptv2.reproduce.jobs.recorded import RecordedRuns
 from ptv2.reproduce.options import Options
@@ -32,7 +33,8 @@ def test_every_record_here_has_the_name_that_its_settings_give() -> None:
         record = json.loads(path.read_text(encoding="utf-8"))
         config, backbone = RunConfig.model_validate(record["config"]), record["backbone"]
         shared = record["shared"]["name"].rpartition("-")[2] if record["shared"] else None
-        assert run_name(config, record["data"]["fingerprint"], backbone["sha256"], shared) == path.stem
+        model = join_hashes(backbone["sha256"], backbone.get("settings"))
+        assert run_name(config, record["data"]["fingerprint"], model, shared) == path.stem
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptv2.config.compose import compose
-from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import in_override, shared_parts
 from ptv2.config.schema import RunConfig
 from ptv2.data.sources import open_source
@@ -24,7 +23,7 @@ from ptv2.reproduce.jobs.feasible import (
 )
 from ptv2.reproduce.jobs.recorded import NO_RECORD, RecordedRoot, RecordedRuns, without_path
 from ptv2.reproduce.options import Options
-from ptv2.run_folders.directory import RunDirectory, state_of
+from ptv2.run_folders.directory import RunDirectory, SharedDirectory, state_of
 
 NOT_THERE = (DataError, ModelError, NetworkError, DiskFullError)  # data or a backbone cannot be had here
 
@@ -210,7 +209,7 @@ def _folder(config: RunConfig, known: _Fingerprints) -> Path | None:
         shared = None
         if config.multitask is not None:
             of_tasks = {name: known.data(task) for name, task in shared_parts(config).items()}
-            shared = shared_hash(config, of_tasks, model)
+            shared = SharedDirectory(config, of_tasks, model).hash
         return RunDirectory(config, data, model, shared).path
     except NOT_THERE:
         return None

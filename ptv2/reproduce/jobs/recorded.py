@@ -13,7 +13,7 @@ from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import ModelConfig, RunConfig
 from ptv2.errors import RunError
-from ptv2.models.fingerprint import fingerprint
+from ptv2.models.fingerprint import fingerprint, join_hashes
 from ptv2.report.kept import as_runs
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData
@@ -63,7 +63,9 @@ def _model_of(result: Result) -> str:
     settings, backbone = result.config.get("model"), result.backbone
     if isinstance(settings, dict) and settings.get("path") == "config:":
         return fingerprint(ModelConfig.model_validate(settings))
-    return str(backbone.get("sha256") or f"{backbone.get('name')}@{backbone.get('revision') or 'main'}")
+    if sha256 := backbone.get("sha256"):
+        return join_hashes(sha256, backbone.get("settings"))
+    return f"{backbone.get('name')}@{backbone.get('revision') or 'main'}"
 
 
 class RecordedRoot(DataRoot):
