@@ -201,7 +201,7 @@ def test_settings_in_the_text_are_known() -> None:
     groups = "task|data|model|prompt|head|optim|trainer|multitask"
     seen = 0
     for path in PAGES:
-        for key in re.findall(rf"`((?:{groups})\.[a-z_.]+)", path.read_text(encoding="utf-8")):
+        for key in re.findall(rf"`((?:{groups})\.[a-z0-9_.]+)", path.read_text(encoding="utf-8")):
             assert key in known or key.rpartition(".")[0] in BY_SPLIT, f"{path}: {key}"
             seen += 1
     assert seen >= 50

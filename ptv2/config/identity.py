@@ -224,8 +224,8 @@ def shared_name(config: RunConfig, data: Mapping[str, str], model: str) -> str:
     return f"{tasks}-{config.model.name}-{shared_hash(config, data, model)}"
 
 
-def of_weights_alone(model: str) -> str:
-    """The fingerprint that earlier versions gave a local backbone, without its config.json and tokenizer."""
+def drop_config_hash(model: str) -> str:
+    """The fingerprint that a backbone had before config.json and tokenizer counted: of its weights alone."""
     return re.sub("^([0-9a-f]{64}) [0-9a-f]{64}$", r"\1", model)
 
 

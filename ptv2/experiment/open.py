@@ -33,7 +33,6 @@ class Shared:
     config: RunConfig  # of one of the runs that begin with it
     parts: dict[str, RunConfig]  # by task
     sources: dict[str, Source]
-    hash: str
     run: SharedDirectory
 
 
@@ -65,7 +64,7 @@ def open_run(config: RunConfig) -> Opened:
         raise ConfigError(f"out={config.out}: a file; expected a folder for the runs")
     shared = open_shared(config) if config.multitask else None
     source = open_source(config)
-    run = RunDirectory(config, source.fingerprint, fingerprint(config.model), shared.hash if shared else None)
+    run = RunDirectory(config, source.fingerprint, fingerprint(config.model), shared.run.hash if shared else None)
     opened = Opened(config, source, run, shared)
     if opened.only_shared and shared is not None:
         opened = Opened(config, source, shared.run, shared)
@@ -120,7 +119,7 @@ def open_shared(config: RunConfig) -> Shared:
     sources = for_each_task(parts, lambda name: open_source(parts[name]), config)
     data = {name: source.fingerprint for name, source in sources.items()}
     directory = SharedDirectory(config, data, fingerprint(config.model))
-    return Shared(config, parts, sources, directory.hash, directory)
+    return Shared(config, parts, sources, directory)
 
 
 def for_each_task(parts: dict[str, RunConfig], make: Callable[[str], Any], config: RunConfig) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None
     with collector_paused():
         from ptv2.interchange.peft_adapter import WEIGHTS, check_kind
         from ptv2.interchange.peft_format import load_adapter
-        from ptv2.models.artifact import save_artifact
+        from ptv2.models.artifact import check_config, save_artifact
         from ptv2.models.build import HeadSpec, build_model
         from ptv2.models.fingerprint import join_hashes
 
@@ -136,13 +136,16 @@ def _write(adapter: Adapter, config: RunConfig, source: Path, origin: str | None
     task = _task(adapter, config)
     check_kind(adapter, task.head)
     model = build_model(config, HeadSpec(task.head, len(task.labels)))
-    trained_on = (adapter.header.get("backbone") or {}).get("sha256")
-    if trained_on not in (None, model.identity.sha256):
-        raise ModelError(f"{config.model.path}: not the weights that the adapter was trained on (SHA-256 {trained_on})")
+    if trained_on := (adapter.header.get("backbone") or {}).get("sha256"):
+        if trained_on != model.identity.sha256:
+            raise ModelError(
+                f"{config.model.path}: not the weights that the adapter was trained on (SHA-256 {trained_on})"
+            )
+        check_config(adapter.header, model.identity_record(), source)
     load_adapter(model, adapter)
 
     sha256 = hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
-    backbone = join_hashes(model.identity.sha256, model.identity.settings)
+    backbone = join_hashes(model.identity.sha256, model.identity.config_sha256)
     same = {"config": deciding(config, sha256, backbone), "task": task.state()}
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:10]
     folder = Path(config.out) / f"{config.task.name}-{config.model.name}-{config.method}-peft-{digest}"

@@ -76,17 +76,21 @@ def _check(header: dict[str, Any], expected: dict[str, Any], folder: Path) -> No
     """Raise `ModelError` unless the header says what is expected."""
     for key, have in expected.items():
         if key == "backbone" and have.get("sha256") == (header.get(key) or {}).get("sha256"):
-            _check_settings(header[key].get("settings"), have, folder)  # a folder may have been renamed
+            check_config(header, have, folder / FILE)
         elif header.get(key) != have:
             raise ModelError(f"{folder / FILE}: belongs to another {key}: {_differs(header.get(key), have)}")
 
 
-def _check_settings(saved: str | None, backbone: dict[str, Any], folder: Path) -> None:
-    """Raise `ModelError` where both settings are known and differ; runs of earlier versions have none."""
-    if None not in (saved, have := backbone.get("settings")) and saved != have:
+def check_config(header: dict[str, Any], backbone: dict[str, Any], place: Path) -> None:
+    """Raise `ModelError` if what `place` holds was trained with another config.json or tokenizer than `backbone` has.
+
+    Of pinned backbones, and of runs that were made before these files counted, this is not known.
+    """
+    before, now = header["backbone"].get("config_sha256"), backbone.get("config_sha256")
+    if before is not None and now is not None and before != now:
         raise ModelError(
-            f"{folder / FILE}: was trained with another config.json or tokenizer than {backbone['name']} has now; "
-            "put those files back, or train again"
+            f"{place}: was trained with another config.json or tokenizer than {backbone['name']} has now; put those "
+            "files back, or train again"
         )
 
 

@@ -36,7 +36,7 @@ from ptv2.models.configs import (
 from ptv2.models.disentangled import use_disentangled_attention
 from ptv2.models.dropout import evaluating
 from ptv2.models.families import FAMILIES, NO_DEEP_PROMPTS, Family, family_of
-from ptv2.models.fingerprint import hash_settings
+from ptv2.models.fingerprint import hash_config
 from ptv2.models.foreign import naming_fault
 from ptv2.models.heads import Pooler, init_linear
 from ptv2.models.language_model import LanguageModelHead, auto_class, fit_head, take_apart
@@ -51,13 +51,13 @@ from ptv2.models.seeding import seeded
 class Identity:
     """Which backbone this is. `revision` is a commit of the hub, `sha256` is over the weights.
 
-    `settings` is over config.json and the tokenizer, where neither a commit nor a known hash says which these are.
+    `config_sha256` is over config.json and the tokenizer; None where a commit or `model.sha256` says which these are.
     """
 
     name: str
     revision: str | None
     sha256: str
-    settings: str | None = None
+    config_sha256: str | None = None
 
 
 log = logging.getLogger(__name__)
@@ -231,7 +231,7 @@ def _pretrained_model(cfg: ModelConfig, language_model: bool) -> Loaded:
         )
     _check_finite(model, folder, cfg.path)
     name = cfg.path if revision or cfg.path.startswith("embedded:") else folder.resolve().name
-    return model, Identity(name, revision, sha256, hash_settings(cfg, folder)), bool(pooler)
+    return model, Identity(name, revision, sha256, hash_config(cfg, folder)), bool(pooler)
 
 
 def _common_start(missing: Iterable[str], there: Iterable[str]) -> str:

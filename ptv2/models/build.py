@@ -162,8 +162,7 @@ class PromptedModel(nn.Module):
 
     def identity_record(self) -> dict[str, str | None]:
         """Name, revision and hashes of the backbone, for records and artifacts."""
-        record = asdict(self.identity)
-        return record if record["settings"] else {key: record[key] for key in record if key != "settings"}
+        return {key: value for key, value in asdict(self.identity).items() if key != "config_sha256" or value}
 
     def trainable_parameters(self) -> Groups:
         """See the function of this name."""

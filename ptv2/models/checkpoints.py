@@ -202,14 +202,18 @@ def hash_weights(folder: Path, path: str) -> str:
     """
     hashes = []
     for file in weight_files(folder, path):
-        status = file.stat()
-        hashes.append(_hash_of(file, status.st_size, status.st_mtime_ns, status.st_ino))
+        hashes.append(hash_file(file))
         check_content(path, file, hashes[-1])
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-@lru_cache(maxsize=256)
-def _hash_of(file: Path, _size: int, _changed: int, _inode: int) -> str:
+def hash_file(file: Path) -> str:
     """SHA-256 of a file, computed once in a process for as long as the file stays the same."""
+    status = file.stat()
+    return _hash_file(file, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _hash_file(file: Path, _size: int, _changed: int, _inode: int) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from ptv2.config.schema import ModelConfig
-from ptv2.models.checkpoints import hash_weights, is_on_hub, resolve
+from ptv2.models.checkpoints import hash_file, hash_weights, is_on_hub, resolve
 from ptv2.models.foreign import read_object, refuse_lfs_pointer
 
 # What a folder's tokenizer is made from: always, and where there is no tokenizer.json.
@@ -19,8 +19,8 @@ _WITHOUT_EFFECT = ("transformers_version", "_name_or_path", "dtype", "torch_dtyp
 def fingerprint(cfg: ModelConfig) -> str:
     """The hashes of a local backbone's files, or what else says which backbone it is.
 
-    That is: the hash of its weights where `cfg.sha256` says it, id and revision on the hub, or the configuration of
-    random weights.
+    Instead of them: the hash of the weights where `cfg.sha256` gives it, id and revision of a backbone on the hub, the
+    configuration of one with random weights.
 
     Raises:
         ModelError: a local folder without weights, or whose config.json is damaged.
@@ -32,18 +32,16 @@ def fingerprint(cfg: ModelConfig) -> str:
     if is_on_hub(cfg):
         return f"{cfg.path}@{cfg.revision or 'main'}"
     folder, _ = resolve(cfg)
-    return join_hashes(hash_weights(folder, cfg.path), hash_settings(cfg, folder))
+    return join_hashes(hash_weights(folder, cfg.path), hash_config(cfg, folder))
 
 
-def join_hashes(weights: str, settings: str | None) -> str:
-    """The fingerprint of a backbone with these hashes."""
-    return weights if settings is None else f"{weights} {settings}"
+def join_hashes(weights: str, config: str | None) -> str:
+    """The fingerprint of a backbone whose weights, and whose config.json and tokenizer, have these hashes."""
+    return weights if config is None else f"{weights} {config}"
 
 
-def hash_settings(cfg: ModelConfig, folder: Path) -> str | None:
-    """SHA-256 over the files beside the weights that decide what a backbone in a folder computes.
-
-    These are config.json, the tokenizer's files and code of its own that may run.
+def hash_config(cfg: ModelConfig, folder: Path) -> str | None:
+    """SHA-256 over config.json and the tokenizer's files, and over the folder's own code where that may run.
 
     Returns:
         None where something else says which files these are: a commit of the hub, a known hash (`cfg.sha256`).
@@ -63,5 +61,5 @@ def hash_settings(cfg: ModelConfig, folder: Path) -> str | None:
         digest.update(json.dumps(known, sort_keys=True).encode())
     for path in sorted(files):
         refuse_lfs_pointer(path)
-        digest.update(f"\0{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(f"\0{path.name}\0{hash_file(path)}".encode())
     return digest.hexdigest()

@@ -276,8 +276,8 @@ def _what_decides(result: Result) -> str:
     if config.model.path == "config:":  # random weights: their hash depends on the seed
         backbone = None
     elif sha256 := result.backbone.get("sha256"):
-        settings = result.backbone.get("settings")  # of config.json and tokenizer
-        backbone = [sha256, config.model.revision, *([settings] if settings else [])]
+        files = result.backbone.get("config_sha256")
+        backbone = [sha256, config.model.revision, *([files] if files else [])]
     return same_but_seed(config, examples_of(result), json.dumps(backbone), (result.shared or {}).get("data"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ptv2.config.identity import deciding, of_weights_alone, run_name, shared_deciding, shared_hash, shared_name
+from ptv2.config.identity import deciding, drop_config_hash, run_name, shared_deciding, shared_name
 from ptv2.config.multitask import shared_parts
 from ptv2.config.rules import read_settings
 from ptv2.config.schema import RunConfig
@@ -46,7 +46,7 @@ class RunDirectory:
             shared: hash of the shared part that a run of method multitask-p-tuning-v2 begins with.
         """
         out = Path(config.out)
-        weights, earlier = of_weights_alone(model), False
+        weights, earlier = drop_config_hash(model), False
         for known, of_0_1 in ((weights, True), (weights, False)):  # names that earlier versions gave
             if (out / run_name(config, data, known, shared, earlier=of_0_1)).is_dir():
                 model, earlier = known, of_0_1
@@ -151,16 +151,20 @@ class SharedDirectory(RunDirectory):
             config: of any of the runs.
             data: fingerprint of each task's data, by its name.
         """
-        folder, weights = Path(config.out) / SHARED, of_weights_alone(model)
+        folder, weights = Path(config.out) / SHARED, drop_config_hash(model)
         if (folder / shared_name(config, data, weights)).is_dir():  # the name that earlier versions gave
             model = weights
-        self.hash = shared_hash(config, data, model)
         self.path = folder / shared_name(config, data, model)
         self._deciding = shared_deciding(config, data, model)
         runs = shared_parts(config)
         common = next(iter(runs.values())).model_dump(mode="json", exclude={"task", "data", "multitask", "recipe"})
         tasks = {name: run.model_dump(mode="json", include={"task", "data"}) for name, run in runs.items()}
         self.config = {**common, SHARED: {"tasks": tasks, "temperature": self._deciding["temperature"]}}
+
+    @property
+    def hash(self) -> str:
+        """The `shared_hash` that is in its name."""
+        return _hash_of(self.path)
 
 
 def write_config(folder: Path, config: Mapping[str, Any], deciding: Mapping[str, Any]) -> None:

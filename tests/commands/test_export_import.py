@@ -162,6 +162,13 @@ def test_mistakes_are_one_line(exported: Path, base: Path, data: Path, tmp_path:
         "not the weights that the adapter was trained on"
         in import_run(exported, tmp_path, here, f"model.path={other}").error
     )
+    changed = shutil.copytree(base, tmp_path / "changed")
+    config = json.loads((changed / "config.json").read_text(encoding="utf-8"))
+    (changed / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 0.1}), encoding="utf-8")
+    assert import_run(exported, tmp_path, here, f"model.path={changed}").error == (
+        f"{exported}: was trained with another config.json or tokenizer than changed has now; put those files back, "
+        "or train again"
+    )
     assert (
         "the adapter (SEQ_CLS) is for classification, the task needs tagging"
         in import_run(exported, tmp_path, "task=mini-entities", mine).error

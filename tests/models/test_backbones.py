@@ -74,7 +74,7 @@ def test_a_local_folder(folder: Path) -> None:
         assert torch.equal(tensor, saved.state_dict()[name]), name
     assert torch.equal(backbone.pooler.dense.weight, saved.pooler.dense.weight)
     assert backbone.identity.name == folder.name, "no path of this machine"
-    assert fingerprint(cfg) == f"{backbone.identity.sha256} {backbone.identity.settings}"
+    assert fingerprint(cfg) == f"{backbone.identity.sha256} {backbone.identity.config_sha256}"
 
 
 def test_a_checkpoint_without_pooler_gets_a_random_one_from_the_seed(tmp_path: Path) -> None:

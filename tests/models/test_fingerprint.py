@@ -12,7 +12,7 @@ from model_folders import write_model
 from records import result
 
 from ptv2.config.compose import compose
-from ptv2.config.identity import of_weights_alone, run_name, shared_name
+from ptv2.config.identity import drop_config_hash, run_name, shared_name
 from ptv2.config.multitask import shared_parts
 from ptv2.config.schema import ModelConfig
 from ptv2.models.checkpoints import hash_weights
@@ -20,7 +20,7 @@ from ptv2.models.fingerprint import fingerprint
 from ptv2.report.tables import rows
 from ptv2.run_folders.directory import RunDirectory, SharedDirectory
 
-WEIGHTS, SETTINGS = "a" * 64, "b" * 64
+WEIGHTS, CONFIG = "a" * 64, "b" * 64
 
 
 @pytest.fixture
@@ -79,13 +79,13 @@ def test_which_settings_of_config_json_matter(folder: Path, settings: dict[str, 
 def test_weights_that_a_hash_names_are_named_by_it(folder: Path) -> None:
     sha256 = hash_weights(folder, str(folder))
     assert fingerprint(ModelConfig(name="m", path=str(folder), sha256=sha256)) == sha256
-    assert of_weights_alone(fingerprint(ModelConfig(name="m", path=str(folder)))) == sha256
-    assert of_weights_alone("some/model@main") == "some/model@main"
+    assert drop_config_hash(fingerprint(ModelConfig(name="m", path=str(folder)))) == sha256
+    assert drop_config_hash("some/model@main") == "some/model@main"
 
 
 def test_runs_of_earlier_versions_are_found_under_the_hash_of_the_weights(tmp_path: Path) -> None:
     plain = compose(["task=mini-inference", f"out={tmp_path}"])
-    both = f"{WEIGHTS} {SETTINGS}"
+    both = f"{WEIGHTS} {CONFIG}"
     assert RunDirectory(plain, "data", both).path.name == run_name(plain, "data", both)
     earlier = tmp_path / run_name(plain, "data", WEIGHTS)
     assert earlier.name != run_name(plain, "data", both)
@@ -96,23 +96,25 @@ def test_runs_of_earlier_versions_are_found_under_the_hash_of_the_weights(tmp_pa
     data = dict.fromkeys(shared_parts(several), "data")
     now = SharedDirectory(several, data, both)
     assert now.path.name == shared_name(several, data, both)
+    assert now.path.name.endswith(f"-{now.hash}")
     earlier = tmp_path / "shared" / shared_name(several, data, WEIGHTS)
     earlier.mkdir(parents=True)
     found = SharedDirectory(several, data, both)
-    assert (found.path, earlier.name.endswith(found.hash), found.hash == now.hash) == (earlier, True, False)
+    assert found.path == earlier
+    assert found.hash != now.hash
 
 
 def test_another_config_json_is_another_row_of_a_table() -> None:
     backbone, settings = {"name": "m", "revision": None, "sha256": WEIGHTS}, {"model": {"path": "m"}}
     runs = [
         result("p-tuning-v2", seed, 70.0, backbone=backbone | more, config=settings)
-        for more in ({}, {"settings": SETTINGS}, {"settings": "c" * 64})
+        for more in ({}, {"config_sha256": CONFIG}, {"config_sha256": "c" * 64})
         for seed in (1, 2)
     ]
     assert [len(row.runs) for row in rows(runs)] == [2, 2, 2]
 
 
-def test_a_change_of_config_json_is_seen_by_every_command(folder: Path, tmp_path: Path) -> None:
+def test_another_config_json_is_another_run_and_predictions_with_it_are_refused(folder: Path, tmp_path: Path) -> None:
     data = write_sentences(tmp_path / "data")
     words = [*train_words(data, tmp_path / "runs", "trainer.epochs=1"), f"model.path={folder}", "model.name=mine"]
     assert run(words, tmp_path).code == 0
@@ -128,7 +130,7 @@ def test_a_change_of_config_json_is_seen_by_every_command(folder: Path, tmp_path
     assert run(words, tmp_path).code == 0
     [second] = {*(tmp_path / "runs").glob("*-mine-*")} - {first}
     assert result_of(second)["backbone"]["sha256"] == result_of(first)["backbone"]["sha256"]
-    assert result_of(second)["backbone"]["settings"] != result_of(first)["backbone"]["settings"]
+    assert result_of(second)["backbone"]["config_sha256"] != result_of(first)["backbone"]["config_sha256"]
 
     shutil.copy(whole / "config.json", folder)
     assert run(predict, tmp_path).code == 0

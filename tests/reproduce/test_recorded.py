@@ -33,7 +33,7 @@ def test_every_record_here_has_the_name_that_its_settings_give() -> None:
         record = json.loads(path.read_text(encoding="utf-8"))
         config, backbone = RunConfig.model_validate(record["config"]), record["backbone"]
         shared = record["shared"]["name"].rpartition("-")[2] if record["shared"] else None
-        model = join_hashes(backbone["sha256"], backbone.get("settings"))
+        model = join_hashes(backbone["sha256"], backbone.get("config_sha256"))
         assert run_name(config, record["data"]["fingerprint"], model, shared) == path.stem
 
 

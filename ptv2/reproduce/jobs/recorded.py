@@ -64,7 +64,7 @@ def _model_of(result: Result) -> str:
     if isinstance(settings, dict) and settings.get("path") == "config:":
         return fingerprint(ModelConfig.model_validate(settings))
     if sha256 := backbone.get("sha256"):
-        return join_hashes(sha256, backbone.get("settings"))
+        return join_hashes(sha256, backbone.get("config_sha256"))
     return f"{backbone.get('name')}@{backbone.get('revision') or 'main'}"
 
 
