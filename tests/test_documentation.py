@@ -102,7 +102,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def in_place(words: list[str], folder: Path) -> list[str]:
     """The words with a run and a file of the folder for the pages' RUN and FILE, and records of this project."""
-    of_project = {word: f"records={ROOT}/{word.partition('=')[2]}" for word in words if word.startswith("records=")}
+    keys = ("records=", "kept=")
+    of_project = {word: word.replace("=", f"={ROOT}/", 1) for word in words if word.startswith(keys)}
     places = {
         "FILE": "DIR/test.jsonl",
         "reviews/new.csv": "DIR/test.jsonl",

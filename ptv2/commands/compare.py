@@ -12,7 +12,7 @@ from ptv2.reproduce.compare.options import (
     TRIAL_SEED,
     read_compare_settings,
 )
-from ptv2.reproduce.options import MARGIN, use_records
+from ptv2.reproduce.options import MARGIN
 
 EPILOG = """words:
   task=NAME, NAME,NAME     what is learned
@@ -29,6 +29,7 @@ EPILOG = """words:
   out=DIR                  where runs and searches go (default: runs)
   out=FILE.md              write the table to this file too
   records=DIR              write from kept records and the table's own JSON beside DIR; run nothing
+  kept=DIR                 kept records whose trials and runs need not be made again; searches as for records=
   results=DIR              where tables go (default: results)
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   KEY=VALUE                any setting of ptv2 train, for all runs; a setting that would be searched is then fixed
@@ -66,10 +67,7 @@ def main(arguments: list[str]) -> int:
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_compare_settings(given.words, **flags)
     from ptv2.reproduce.compare.make import compare
+    from ptv2.reproduce.jobs.recorded import with_records
 
-    if options.records is None:
-        return compare(options)
-    from ptv2.reproduce.jobs.recorded import open_records
-
-    with open_records(options.records) as recorded:
-        return compare(use_records(options, recorded))
+    with with_records(options) as ready:
+        return compare(ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptv2.config import paths
 from ptv2.console.arguments import Lists, Parser
-from ptv2.reproduce.options import MARGIN, PARSERS, Options, read_settings, use_records
+from ptv2.reproduce.options import MARGIN, PARSERS, Options, read_settings
 
 EPILOG = """words:
   table=NAME               2, 3, 4 (the paper's), or one of yours: table/NAME.yaml in --config-dir
@@ -20,6 +20,7 @@ EPILOG = """words:
   jobs=N                   runs side by side (default: 1)
   fuse=K                   train up to K runs of each of them together over one frozen backbone (default: 1)
   records=DIR              write from kept records (ptv2 table --keep), without data and runs; run nothing
+  kept=DIR                 kept records whose runs need not be made again
   out=DIR, results=DIR     where runs and tables go (default: runs, results)
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   share=family|table       which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)
@@ -48,12 +49,10 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_settings(given.words, **flags)
-    if options.records is None:
-        return reproduce(options)
-    from ptv2.reproduce.jobs.recorded import open_records
+    from ptv2.reproduce.jobs.recorded import with_records
 
-    with open_records(options.records) as recorded:
-        return reproduce(use_records(options, recorded))
+    with with_records(options) as ready:
+        return reproduce(ready)
 
 
 def reproduce(options: Options) -> int:

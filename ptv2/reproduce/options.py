@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ptv2.config.schema import RunConfig
 from ptv2.config.spelling import refuse_sweeps
@@ -20,7 +20,7 @@ SHARES = ("family", "table")
 LAUNCHER = "expected jobs=N, processes side by side, or fuse=K, runs of one process over one backbone"
 MOST_SEEDS = 1000
 OF_LAUNCHERS = {"hydra.launcher.together": "fuse", "hydra.launcher.n_jobs": "jobs"}  # words for the same
-OF_RUNS, OF_MAKING = ("data", "out", "jobs", "fuse"), ("plan", "anyway")  # words and flags without meaning for records
+OF_RUNS, OF_MAKING = ("data", "out", "jobs", "fuse", "kept"), ("plan", "anyway")  # without meaning for records
 OF_TABLES = ("rows", "columns", "margin", "share")  # words without meaning for figures
 SPLITS = ("dev", "test", "test-brown")
 MARGIN = 1.0  # points within which two methods count as equivalent
@@ -45,6 +45,7 @@ class Options:
     out: str = "runs"
     results: Path = Path("results")
     records: Path | None = None  # write from the records in this folder; run nothing
+    kept: Path | None = None  # the runs of the records in this folder need not be made again
     margin: float = MARGIN
     overrides: tuple[str, ...] = ()  # of every run, as `ptv2 train` takes them
     plan: bool = False  # print runs and cost; run nothing
@@ -53,19 +54,12 @@ class Options:
     anyway: bool = False  # also run what looks too large for this machine
     config_dir: str | None = None
     recorded: RecordedRuns | None = None  # those of `records`, while they are open
+    known: RecordedRuns | None = None  # those of `kept`, while they are open
 
     @property
     def common(self) -> tuple[str, ...]:
         """The settings that all runs share."""
         return (*self.overrides, f"out={self.out}")
-
-
-Chosen = TypeVar("Chosen", bound=Options)
-
-
-def use_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
-    """The options for writing from records that are laid out as runs; nothing is run."""
-    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
 
 
 def read_settings(words: Sequence[str], **flags: Any) -> Options:
@@ -211,7 +205,7 @@ def _parse_split(key: str, value: str) -> str:
 
 def _parse_folder(key: str, value: str) -> Path:
     path = from_home(_parse_text(key, value))
-    if key in ("data", "records") and not path.is_dir():
+    if key in ("data", "records", "kept") and not path.is_dir():
         raise ConfigError(f"{key}: no folder {path}")
     return path
 
@@ -232,6 +226,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "out": _parse_text,
     "results": _parse_folder,
     "records": _parse_folder,
+    "kept": _parse_folder,
     "margin": _parse_points,
     "share": _parse_share,
 }

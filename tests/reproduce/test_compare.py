@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,24 @@ def test_a_comparison_killed_midway_goes_on_and_a_second_run_is_the_same(data: P
 
     planned = run([*command, "--plan"], tmp_path)
     assert (planned.code, "all are finished" in planned.out) == (0, True)
+
+    records = tmp_path / "results" / "kept"
+    assert run(["table", str(runs), "--keep", str(records)], tmp_path).code == 0
+    shutil.rmtree(runs)
+    from_kept = run([*command, f"kept={records}"], tmp_path)
+    assert from_kept.code == 0, from_kept.err
+    assert "to make" not in from_kept.err
+    assert not list(runs.glob("*/")), "neither trials nor runs were made"
+    now = (tmp_path / "table.md").read_text()
+    assert "Runs with a record in" in now
+    assert now.partition("## Notes")[0] == written.partition("## Notes")[0]
+    wider = ["methods=head-only,prompt-tuning,p-tuning-v2" if word == asked[0] else word for word in command]
+    planned = run([*wider, f"kept={records}", "--plan"], tmp_path)
+    assert "2 trials and 2 runs to make" in planned.out, "those of the method that is new"
+    deeper = run(
+        [*("budget=3" if word == "budget=2" else word for word in command), f"kept={records}", "--plan"], tmp_path
+    )
+    assert "6 trials and 4 runs to make" in deeper.out, "a search with fewer trials is not the one that is asked for"
 
 
 def test_of_several_finalists_the_best_over_all_seeds_is_taken(data: Path, tmp_path: Path) -> None:

@@ -107,6 +107,21 @@ def test_a_record_writes_nowhere_else(run: Path, tmp_path: Path) -> None:
             pass
 
 
+def test_a_finished_run_is_taken_before_its_record(run: Path, tmp_path: Path) -> None:
+    result = read_result(run)
+    assert result is not None
+    config = RunConfig.model_validate(result.config)
+    with as_runs([keep(run, tmp_path / "records")]) as out:
+        known = RecordedRuns(out)
+        known.note(result)
+        absent = run.parent / "of-other-data"
+        assert known.instead_of(run, config) == run
+        assert known.instead_of(absent, config) == absent
+        assert known.instead_of(None, config) is None, "no run of these settings"
+        (run / "result.json").unlink()
+        assert known.instead_of(run, config) == out / run.name
+
+
 def test_a_shared_part_is_found_by_the_data_of_all_its_tasks(tmp_path: Path) -> None:
     words = ["task=mini-inference", "model=tiny", "method=multitask-p-tuning-v2", f"out={tmp_path}"]
     config = compose([*words, "multitask.tasks=[mini-inference,mini-roles]"])
@@ -128,6 +143,9 @@ def test_a_shared_part_is_found_by_the_data_of_all_its_tasks(tmp_path: Path) -> 
         (["records=empty"], "records: no records in empty; expected empty/TASK/NAME.json"),
         (["records=kept"], "figure length: no finished run to draw (no record)"),
         (["figure=learning", "records=kept"], "figure=learning shows every evaluation, and records have only"),
+        (["figure=learning", "kept=kept"], "figure=learning shows every evaluation, and records have only"),
+        (["kept=empty"], "records: no records in empty; expected empty/TASK/NAME.json"),
+        (["kept=nowhere"], "kept: no folder nowhere"),
     ],
 )
 def test_where_there_are_no_records(
@@ -159,7 +177,7 @@ def test_a_comparison_needs_its_searches_too(
     assert "compare-mini-inference-tiny.json: damaged, or of another comparison" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("idle", ["data=.", "out=mine", "jobs=2", "fuse=2", "--plan", "--anyway"])
+@pytest.mark.parametrize("idle", ["data=.", "out=mine", "jobs=2", "fuse=2", "kept=.", "--plan", "--anyway"])
 @pytest.mark.parametrize("command", ["reproduce figure=length task=mini-inference", "compare task=mini-inference"])
 def test_what_makes_runs_is_refused_beside_records(
     command: str, idle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -127,7 +127,21 @@ def test_a_table_killed_midway_and_run_again_is_the_same_table(own: Path, capsys
         result = read_result(folder)
         assert result is not None
         write_text_whole(records / "made" / f"{folder.name}.json", compact(result, folder))
-    for folder in ("data", "whole", "runs"):
+    (own / "new-results").mkdir()
+    shutil.rmtree(own / "runs")
+    one = next((records / "made").glob("*.json"))
+    elsewhere = one.rename(own / one.name)
+    assert main([*words(own, "new", "--plan"), f"kept={records}"]) == 0
+    assert "1 run to make" in capsys.readouterr().out
+    elsewhere.rename(one)
+    assert main([*words(own, "new"), f"kept={records}"]) == 0
+    assert "to make" not in capsys.readouterr().err
+    assert not list((own / "new").glob("*/")), "nothing was run or laid out there"
+    assert files(own, "new")[".csv"] == files(own, "whole")[".csv"]
+    shutil.rmtree(own / "data" / "made")
+    assert main([*words(own, "new"), f"kept={records}"]) == 0, "without data"
+    assert files(own, "new")[".csv"] == files(own, "whole")[".csv"]
+    for folder in ("data", "whole"):
         shutil.rmtree(own / folder)
     (own / "kept-results").mkdir()
     kept = ["table=small", f"records={records}", f"results={own}/kept-results", "--config-dir", f"{own}/conf"]

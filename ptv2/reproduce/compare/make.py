@@ -14,7 +14,7 @@ from ptv2.reproduce.compare.execute import make_searches
 from ptv2.reproduce.compare.finalists import Finalist, run_finalists
 from ptv2.reproduce.compare.options import CompareOptions
 from ptv2.reproduce.compare.plan import show_plan
-from ptv2.reproduce.compare.recorded import recorded_searches
+from ptv2.reproduce.compare.recorded import recorded_searches, with_kept_trials
 from ptv2.reproduce.compare.search import Pick, Search, fixed_of, list_searches, pick
 from ptv2.reproduce.compare.write import finish
 from ptv2.reproduce.jobs.data_root import describe_data
@@ -38,7 +38,8 @@ def compare(options: CompareOptions) -> int:
     """
     request = request_of(options)
     if options.recorded is None:
-        searches = list_searches(base_jobs(request, options), options)
+        own = list_searches(base_jobs(request, replace(options, known=None)), options)
+        searches = with_kept_trials(own, request, options)
     else:
         searches = recorded_searches(request, _cells(request), options)
     if options.recorded is None and (fixed := fixed_of(searches, options)):

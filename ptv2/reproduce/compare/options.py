@@ -130,7 +130,7 @@ COMPARE_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "seed": _parse_seed,
     "finalists": PARSERS["jobs"],
     "sweep": PARSERS["table"],
-    **{key: PARSERS[key] for key in ("model", "data", "jobs", "fuse", "out", "results", "records", "margin")},
+    **{key: PARSERS[key] for key in ("model", "data", "jobs", "fuse", "out", "results", "records", "kept", "margin")},
 }
 FIELDS = {"task": "tasks", "seed": "trial_seed"}  # names of fields that differ from the words
 INSTEAD = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ptv2.reproduce.compare.search import Search
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.reproduce.table.cells import TableRequest
 from ptv2.sweeps.study import MESSAGE
+
+DAMAGED = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,45 @@ def recorded_searches(request: TableRequest, cells: list[Cell], options: Compare
     assert options.records is not None
     path = options.records.parent / f"{request.stem}.json"
     try:
-        searches = json.loads(path.read_text(encoding="utf-8"))["searches"]
-        kept = {f"{tree['task']} {tree['method']}": tree for tree in searches}
+        kept = {f"{tree['task']} {tree['method']}": tree for tree in _read_searches(path)}
         return [_search(cell, kept[" ".join(cell.key[1:])], options) for cell in cells]
     except FileNotFoundError as error:
         raise RunError(f"records: no {path}, which has the trials of the searches") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged, or of another comparison ({type(error).__name__}: {error})") from error
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def with_kept_trials(searches: Sequence[Search], request: TableRequest, options: CompareOptions) -> list[Search]:
+    """The searches; one that is not finished here, and is in the JSON beside the records of `kept=`, as it is there.
+
+    Raises:
+        RunError: the JSON is damaged.
+    """
+    path = (options.kept or Path()).parent / f"{request.stem}.json"
+    if options.known is None or not path.is_file():
+        return list(searches)
+    try:
+        kept = {
+            tree["study"]: tuple(map(_trial, range(options.budget), tree["trials"])) for tree in _read_searches(path)
+        }
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+    def ready(search: Search) -> Search:
+        trials = kept.get(search.name, ())
+        if len(search.trials) >= search.budget or len(trials) < search.budget:
+            return search
+        return RecordedSearch(**{field.name: getattr(search, field.name) for field in fields(search)}, kept=trials)
+
+    return [ready(search) for search in searches]
+
+
+def _read_searches(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))["searches"]
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path}: damaged, or of another comparison ({type(error).__name__}: {error})")
 
 
 def _search(cell: Cell, tree: dict[str, Any], options: CompareOptions) -> Search:

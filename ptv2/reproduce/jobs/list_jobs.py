@@ -58,6 +58,7 @@ def list_jobs(
     anyway: bool = False,
     workers: int = 1,
     recorded: RecordedRuns | None = None,
+    kept: RecordedRuns | None = None,
 ) -> list[Job]:
     """List the runs of all cells, cell by cell.
 
@@ -67,25 +68,30 @@ def list_jobs(
         anyway: whether to make also runs that look too large for this machine.
         workers: how many runs are made side by side, each with its share of the memory.
         recorded: where the runs are looked for instead of making them; data and backbones are then not read.
+        kept: runs that need not be made again.
 
     Raises:
         ConfigError: settings that are wrong in every cell, or an unknown task.
     """
     tasks = {name: describe_data(name, config_dir) for name in dict.fromkeys(map(_task, cells))}
     root = DataRoot(data_root, list(tasks.values())) if recorded is None else RecordedRoot(recorded)
+    spare = RecordedRoot(kept) if kept else None
     known = _Fingerprints()
     jobs: list[Job] = []
     faults: list[ConfigError] = []
     for cell in cells:
         task = tasks[_task(cell)]
-        words = [*cell.overrides, *common]
+        words, absent = [*cell.overrides, *common], None
         if not any(word.startswith(("data.source=", "data.dir=")) for word in words):
             if folder := root.folder(task):
-                words += ["data.source=files", f"data.dir={in_override(str(folder))}"]
+                words += _of_files(folder)
             elif task.source == "files":
-                missing = why_no_files(task, root) if recorded is None else NO_RECORD
-                jobs += impossible_jobs(cell, seeds, words, missing)
-                continue
+                absent = why_no_files(task, root) if recorded is None else NO_RECORD
+                folder = spare.folder(task) if spare else None
+                if folder is None:
+                    jobs += impossible_jobs(cell, seeds, words, absent)
+                    continue
+                words += _of_files(folder)
         try:
             config = compose(words if recorded is None else without_path(words), config_dir)
             check_trackers(config.track)
@@ -93,13 +99,15 @@ def list_jobs(
             faults.append(error)
             jobs += impossible_jobs(cell, seeds, words, f"not available: {error}")
             continue
-        if recorded is not None:
-            jobs += recorded_jobs(cell, seeds, words, config, recorded)
+        if found := recorded or (kept if absent else None):
+            jobs += recorded_jobs(cell, seeds, words, config, found, absent)
             continue
         why = _why_not(config, known, anyway, workers)
         leading = ("--config-dir", config_dir) if config_dir else ()
         runs = [config.model_copy(update={"seed": seed}) for seed in seeds]
         folders = [_folder(run, known) for run in runs]
+        if kept is not None:
+            folders = [kept.instead_of(folder, run) for folder, run in zip(folders, runs, strict=True)]
         if why is None and any(folder is not None and state_of(folder) != "finished" for folder in folders):
             why = why_no_language_model(config)  # last, since it loads the weights
         for run, folder in zip(runs, folders, strict=True):
@@ -131,20 +139,35 @@ def list_asked_jobs(
         anyway=options.anyway,
         workers=options.jobs,
         recorded=options.recorded,
+        kept=options.known,
     )
 
 
 def recorded_jobs(
-    cell: Cell, seeds: Sequence[int], words: Sequence[str], config: RunConfig, recorded: RecordedRuns
+    cell: Cell,
+    seeds: Sequence[int],
+    words: Sequence[str],
+    config: RunConfig,
+    recorded: RecordedRuns,
+    absent: str | None = None,
 ) -> list[Job]:
-    """The jobs of a cell whose runs are looked for among records."""
+    """The jobs of a cell whose runs are looked for among records.
+
+    Args:
+        absent: why runs without a record cannot be made (default: that they have none).
+    """
     jobs = []
-    why = (why_no_language_model(config) if config.model.path.startswith("embedded:") else None) or NO_RECORD
+    why = (why_no_language_model(config) if config.model.path.startswith("embedded:") else None) or absent or NO_RECORD
     for seed in seeds:
         run = config.model_copy(update={"seed": seed})
         folder = recorded.folder(run)
         jobs.append(Job(cell, seed, tuple(words), run, folder, None if folder else why))
     return jobs
+
+
+def _of_files(folder: Path) -> list[str]:
+    """The words of a task's local files."""
+    return ["data.source=files", f"data.dir={in_override(str(folder))}"]
 
 
 def _task(cell: Cell) -> str:

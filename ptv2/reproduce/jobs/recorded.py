@@ -1,13 +1,14 @@
-"""Runs of a table or figure from kept records (`records=DIR`), where neither their data nor their folders are."""
+"""Runs of a table or figure from kept records: nothing else (`records=DIR`), or beside new ones (`kept=DIR`)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import shared_parts
@@ -17,10 +18,12 @@ from ptv2.models.fingerprint import fingerprint, join_hashes
 from ptv2.report.kept import as_runs
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData
-from ptv2.run_folders.directory import RunDirectory, find_runs, is_run
+from ptv2.reproduce.options import Options
+from ptv2.run_folders.directory import RunDirectory, find_runs, is_run, state_of
 from ptv2.run_folders.record import Result
 
 NO_RECORD = "no record"
+Chosen = TypeVar("Chosen", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,21 @@ class RecordedRuns:
         """The folder of the run with these settings; None without a record of it."""
         for data, model in product(self.data.get(config.task.name, ()), self.models):
             for shared in self._shared(config, model):
-                if is_run(path := RunDirectory(config, data, model, shared).path):
+                path = self.out / RunDirectory(config, data, model, shared).path.name
+                if is_run(path):
                     return path
         return None
+
+    def instead_of(self, folder: Path | None, config: RunConfig) -> Path | None:
+        """The folder of a finished run: its own, else that of its record; its own for a run that is still to make.
+
+        Args:
+            folder: of the run, by the data and backbone that are here; None if they are not.
+        """
+        if folder is None:
+            return self.folder(config)
+        recorded = self.out / folder.name
+        return recorded if state_of(folder) != "finished" and is_run(recorded) else folder
 
     def _shared(self, config: RunConfig, model: str) -> Iterator[str | None]:
         """The hashes that the shared part of a run may have; None for one that has no such part."""
@@ -105,3 +120,25 @@ def open_records(folder: Path) -> Iterator[RecordedRuns]:
         for result in usable_results(find_runs([str(out)]))[0]:
             runs.note(result)
         yield runs
+
+
+def use_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
+    """The options for writing from records that are laid out as runs; nothing is run."""
+    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
+
+
+@contextmanager
+def with_records(options: Chosen) -> Iterator[Chosen]:
+    """The options with the records that `records=` or `kept=` name, for as long as the context is open.
+
+    Raises:
+        RunError: there are none, or one is damaged.
+    """
+    if options.records is not None:
+        with open_records(options.records) as recorded:
+            yield use_records(options, recorded)
+    elif options.kept is not None:
+        with open_records(options.kept) as known:
+            yield replace(options, known=known)
+    else:
+        yield options

@@ -92,6 +92,8 @@ def describe_records(options: Options) -> Iterator[str]:
     if options.records is not None:
         words = f"records={clean(str(options.records), options)}"
         yield f"Written from kept records of the runs: with {words} the command writes it again and trains nothing."
+    if options.kept is not None:
+        yield f"Runs with a record in {clean(str(options.kept), options)} (kept=) were not made again."
 
 
 def data_words(options: Options) -> list[str]:
