@@ -208,7 +208,12 @@ def scratch_folder() -> Iterator[Path]:
 
 def write_json_whole(path: str | Path, value: Any) -> None:
     """`write_bytes_whole` for readable JSON; NaN and infinity are a `ValueError`."""
-    write_text_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text_whole(path, readable_json(value))
+
+
+def readable_json(value: Any) -> str:
+    """One value as readable JSON; NaN and infinity are a `ValueError`."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:

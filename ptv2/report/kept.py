@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv2.errors import RunError, quote
-from ptv2.files import scratch_folder, write_json_whole, write_text_whole
+from ptv2.files import readable_json, scratch_folder, write_text_whole
 from ptv2.report.usable import usable_results
 from ptv2.run_folders.altered import with_checksum
 from ptv2.run_folders.directory import find_runs
@@ -118,10 +118,8 @@ def _lay_out(path: Path, folder: Path) -> None:
     for name, value in files.items():
         if not NAMES.fullmatch(name):  # the file of a stranger may name any place
             raise RunError(f"{path}: {quote(name)} beside the result; expected env.json or fractions-SPLIT.json")
-        if name == ENVIRONMENT:
-            write_json_whole(folder / name, value)
-        else:
-            write_text_whole(folder / name, json.dumps(_lengthened(value)))
+        again = readable_json(value) if name == ENVIRONMENT else json.dumps(_lengthened(value))
+        (folder / name).write_bytes(again.encode("utf-8"))  # a scratch file need not survive a power cut
 
 
 def _shortened(value: Any) -> Any:
