@@ -25,13 +25,15 @@ def shares_of(results: Iterable[Result], fewest: int = 2) -> dict[str, list[Poin
         split = "test" if all("test" in result.splits for result in of_task) else "dev"
         by_name = {result.name: result for result in of_task}
         table = tables.rows(of_task, split)
-        named = dict(zip(((row.data, row.scored) for row in table), tables.tasks_of(table), strict=True))
-        for data, of_data in group_by(table, lambda row: (row.data, row.scored)).items():
+        named = dict(
+            zip(map(_kind, table), zip(tables.tasks_of(table), tables.models_of(table), strict=True), strict=True)
+        )
+        for kind, of_data in group_by(table, _kind).items():
             by_method = group_by(of_data, lambda row: row.method)
             chosen = [most_certain(rows) for rows in by_method.values()]
             title = _title(chosen[0])
             if title in panels:  # other data with as many examples
-                title = f"{named[data]}, {chosen[0].model}"
+                title = ", ".join(named[kind])
             if len(chosen) >= fewest:
                 panels[title] = [
                     point_of(
@@ -41,6 +43,11 @@ def shares_of(results: Iterable[Result], fewest: int = 2) -> dict[str, list[Poin
                     for seed, run in sorted(row.runs.items())
                 ]
     return panels
+
+
+def _kind(row: tables.Row) -> tuple[str, ...]:
+    """The data and the backbone of a row."""
+    return row.data, row.scored, row.backbone
 
 
 def most_certain(rows: Iterable[tables.Row]) -> tables.Row:

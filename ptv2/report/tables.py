@@ -52,11 +52,18 @@ class Row:
     folds: int | None = None  # of cross-validation
     missing_folds: tuple[str, ...] = ()  # which seeds lack some
     scored: str = ""  # how many examples dev and the split of the scores have
+    weights: str = ""  # which the backbone had, in a few words
+    files: str = ""  # which config.json and tokenizer beside them, where rows with the same weights differ in these
+
+    @property
+    def backbone(self) -> str:
+        """What tells backbones of one name apart."""
+        return ", ".join(filter(None, (self.weights, self.files)))
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Task, data, model and headline, which rows must share to be compared."""
-        return self.task, self.data, self.scored, self.model, self.headline
+        """Task, data, backbone and headline, which rows must share to be compared."""
+        return self.task, self.data, self.scored, self.model, self.backbone, self.headline
 
     @property
     def seeds(self) -> int:
@@ -77,8 +84,16 @@ def rows(results: Iterable[Result], split: str = "dev") -> list[Row]:
     """
     scored = [r for r in results if r.scores(split) is not None and not of_several_tasks(r)]
     groups = same_settings(scored)
-    table = _tell_apart([_row(pool_folds(group), split) for group in groups], groups)
-    return sorted(table, key=lambda r: (r.task, r.data, r.scored, r.model, list(METHODS).index(r.method), r.settings))
+    table = _tell_apart(_without_common_files([_row(pool_folds(group), split) for group in groups]), groups)
+    return sorted(table, key=lambda row: (*row.kind[:-1], list(METHODS).index(row.method), row.settings))
+
+
+def _without_common_files(table: Sequence[Row]) -> list[Row]:
+    """The rows; those whose weights have the same files everywhere, as far as runs say, name these no more."""
+    files: dict[tuple[str, str], set[str]] = {}
+    for row in table:
+        files.setdefault((row.model, row.weights), set()).add(row.files)
+    return [row if len(files[row.model, row.weights] - {""}) > 1 else replace(row, files="") for row in table]
 
 
 def _tell_apart(table: Sequence[Row], groups: Sequence[Sequence[Result]]) -> list[Row]:
@@ -132,6 +147,14 @@ def tasks_of(table: Sequence[Row]) -> list[str]:
     return names
 
 
+def models_of(table: Sequence[Row]) -> list[str]:
+    """The model of each row; where rows of one name have several backbones, which these were."""
+    backbones: dict[str, set[str]] = {}
+    for row in table:
+        backbones.setdefault(row.model, set()).add(row.backbone)
+    return [row.model if len(backbones[row.model]) == 1 else f"{row.model} ({row.backbone})" for row in table]
+
+
 def _with_data(row: Row, scored: str) -> str:
     source, _, which = row.data.rpartition("/")
     name, comma, chosen = source.partition(",")  # of the hub with its revision, of files a hash
@@ -151,7 +174,7 @@ HEADER = (
     *("trained %", "train time"),
 )
 CSV_COLUMNS = (
-    *("task", "data", "model", "method", "settings", "split", "metric", "seed", "value"),
+    *("task", "data", "model", "backbone", "method", "settings", "split", "metric", "seed", "value"),
     *("train_examples", "trained_percent"),
 )
 
@@ -159,7 +182,8 @@ CSV_COLUMNS = (
 def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table as text: one line per row and metric, the headline first."""
     lines: list[tuple[str, ...]] = []
-    for row, baseline, task in zip(table, baselines_of(table), tasks_of(table), strict=True):
+    named = zip(table, baselines_of(table), tasks_of(table), models_of(table), strict=True)
+    for row, baseline, task, model in named:
         for metric in sorted(row.metrics, key=lambda name: (name != row.headline, name)):
             score = format_score(row.mean(metric), row.spread(metric))
             if row.one_class:
@@ -170,7 +194,7 @@ def cells(table: Sequence[Row]) -> list[tuple[str, ...]]:
                 difference, p = f"{comparison.difference:+.1f}", comparison.shown_p
             seeds = str(len(row.metrics[metric]))  # runs of earlier versions may lack one
             cost = (f"{row.trained_percent:.3g}", minutes(row.seconds))
-            lines.append((task, row.model, row.method, row.settings, metric, score, seeds, difference, p, *cost))
+            lines.append((task, model, row.method, row.settings, metric, score, seeds, difference, p, *cost))
     return lines
 
 
@@ -216,7 +240,7 @@ def comma_separated(table: Sequence[Row], split: str) -> str:
     """The table as CSV, for other programs: one line per row, metric and seed."""
     lines = (
         vars(row)
-        | {"split": split, "metric": metric, "seed": seed, "value": f"{value:.4f}"}
+        | {"backbone": row.backbone, "split": split, "metric": metric, "seed": seed, "value": f"{value:.4f}"}
         | {"train_examples": row.examples, "trained_percent": f"{row.trained_percent:.4f}"}
         for row in table
         for metric, values in sorted(row.metrics.items())
@@ -229,8 +253,9 @@ def records(table: Sequence[Row], split: str) -> list[dict[str, Any]]:
     """The table for other programs: one mapping for each row, with all numbers as they are."""
     return [
         {
-            **{key: getattr(row, key) for key in ("task", "data", "model", "method", "settings", "headline", "runs")},
+            **{key: getattr(row, key) for key in ("task", "data", "model", "backbone", "method", "settings")},
             "split": split,
+            **{key: getattr(row, key) for key in ("headline", "runs")},
             "metrics": {metric: _record_metric(row, metric, baseline) for metric in sorted(row.metrics)},
             "train_examples": row.examples,
             "trained_percent": row.trained_percent,
@@ -306,7 +331,16 @@ def _row(group: Sequence[Result], split: str) -> Row:
         folds=folds_of(first),
         missing_folds=tuple(text for result in group if (text := missing_folds(result))),
         scored=name_scored(first, split),
+        weights=_weights(first),
+        files=f"config {files[:6]}" if (files := first.backbone.get("config_sha256")) else "",
     )
+
+
+def _weights(result: Result) -> str:
+    """The hash of a backbone's weights, in short; random ones are not told apart, since theirs depends on the seed."""
+    if result.config["model"]["path"] == "config:":
+        return "random weights"
+    return f"weights {(result.backbone.get('sha256') or 'unknown')[:6]}"
 
 
 def _processors(group: Sequence[Result]) -> tuple[str, ...]:

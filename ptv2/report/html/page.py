@@ -84,13 +84,13 @@ def _split(split: str, results: Iterable[tables.Result], numbers: dict[str, int]
     """The table of one split: one row per setting, with one line per metric; `numbers` are the runs' by name."""
     rows: list[dict[str, Any]] = []
     every = tables.rows(results, split)
-    tasks = iter(tables.tasks_of(every))
+    names = iter(zip(tables.tasks_of(every), tables.models_of(every), strict=True))
     for _, group in groupby(every, key=lambda row: (row.task, row.data, row.scored, row.model)):
         table = list(group)  # among these the baseline is found
         lines = iter(tables.cells(table))
         for row in table:
-            task = {"task": next(tasks)}
-            texts = [dict(zip(tables.HEADER, next(lines), strict=True)) | task for _ in row.metrics]
+            named = dict(zip(("task", "model"), next(names), strict=True))
+            texts = [dict(zip(tables.HEADER, next(lines), strict=True)) | named for _ in row.metrics]
             scores = row.metrics[row.headline]
             seeds = [(seed, scores[seed], numbers.get(name)) for seed, name in sorted(row.runs.items())]
             rows.append({"row": row, "lines": texts, "seeds": seeds, "runs": row.runs.values()})
