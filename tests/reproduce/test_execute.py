@@ -22,7 +22,7 @@ from records import result
 from ptv2.config.compose import compose
 from ptv2.errors import Interrupted
 from ptv2.reproduce.jobs import execute
-from ptv2.reproduce.jobs.children import error_of
+from ptv2.reproduce.jobs.children import error_of, usable_cores
 from ptv2.reproduce.jobs.list_jobs import Cell, Job
 from ptv2.run_folders.record import write_result
 
@@ -132,10 +132,20 @@ def test_runs_go_side_by_side(tmp_path: Path, scripts: Scripts, monkeypatch: pyt
     )
     scripts |= dict.fromkeys("ab", START + other + wait + FINISH)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(2, 9)), raising=False)  # of some more
     found = execute.execute([job(tmp_path, name) for name in "ab"], 2, "a table")
     assert [outcome.state for outcome in found] == ["finished"] * 2
     threads = (tmp_path / "runs" / "a-1" / "threads").read_text()
-    assert int(threads) == max(1, (os.cpu_count() or 1) // 2), "they share the cores"
+    assert threads == "3", "they share the seven cores that are theirs"
+
+
+def test_cores_are_counted_also_where_none_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS and Windows."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert usable_cores() == 12
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
 
 
 def test_a_run_of_another_process_is_waited_for(tmp_path: Path, scripts: Scripts) -> None:
