@@ -22,6 +22,7 @@ EPILOG = """words:
   records=DIR              write from kept records (ptv2 table --keep), without data and runs; run nothing
   kept=DIR                 kept records whose runs need not be made again
   out=DIR, results=DIR     where runs and tables go (default: runs, results)
+  name=NAME                of its files, where their usual name would overwrite others
   margin=X                 points within which methods count as equivalent (default: {margin:g})
   share=family|table       which tasks train prompts together under multitask-p-tuning-v2 (default: those of a kind)
   KEY=VALUE                any setting of ptv2 train, for all runs, e.g. trainer.precision=bf16

@@ -44,6 +44,7 @@ class Options:
     fuse: int = 1  # runs that one process may train over one backbone
     out: str = "runs"
     results: Path = Path("results")
+    name: str | None = None  # of the files of a table or figure, without ending
     records: Path | None = None  # write from the records in this folder; run nothing
     kept: Path | None = None  # the runs of the records in this folder need not be made again
     margin: float = MARGIN
@@ -203,6 +204,12 @@ def _parse_split(key: str, value: str) -> str:
     return value
 
 
+def _parse_file_name(key: str, value: str) -> str:
+    if not re.fullmatch(r"[\w+=-][\w+=. -]{0,199}", value):
+        raise ConfigError(f"{key}={shorten(value)}: expected a name of files without folder and ending")
+    return value
+
+
 def _parse_folder(key: str, value: str) -> Path:
     path = from_home(_parse_text(key, value))
     if key in ("data", "records", "kept") and not path.is_dir():
@@ -225,6 +232,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "fuse": _parse_count,
     "out": _parse_text,
     "results": _parse_folder,
+    "name": _parse_file_name,
     "records": _parse_folder,
     "kept": _parse_folder,
     "margin": _parse_points,

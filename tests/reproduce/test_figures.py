@@ -135,6 +135,21 @@ def test_another_split_has_files_of_its_own_and_is_one_that_the_runs_have(option
         reproduce_figure("depth", replace(options, split="test"))
 
 
+def test_a_name_keeps_another_figure_of_the_task_from_being_overwritten(options: Options) -> None:
+    fill(options, by_series_and_layers)
+    reproduce_figure("depth", options)
+    reproduce_figure("depth", replace(options, name="again", overrides=(*SMALL, "figure.title=Depth again")))
+    folder = options.results / "figures"
+    names = {
+        f"{stem}.{ending}" for stem in ("depth-mini-inference-tiny", "again") for ending in ("csv", "md", "png", "svg")
+    }
+    assert {path.name for path in folder.iterdir()} == names
+    page = (folder / "again.md").read_text(encoding="utf-8")
+    assert "# Depth again: mini-inference, tiny" in page
+    assert "](again.png)" in page
+    assert " name=again " in page
+
+
 def test_learning_curves_are_the_evaluations_of_each_run(options: Options) -> None:
     options = replace(options, figure="learning", seeds=(1, 2), methods=("fine-tuning", "p-tuning-v2"))
     for job in fill(options, lambda job: 60.0):

@@ -57,6 +57,8 @@ def test_words_of_ours_and_settings_of_the_runs_are_told_apart(tmp_path: Path) -
         (["figure=depth", "margin=2"], "margin=: tables have it"),
         (["figure=depth", "share=table"], "share=: tables have it"),
         (["table=2", "rows=a,,b"], "rows=a,,b"),
+        (["table=2", "name=../x"], "name=../x: expected a name of files without folder and ending"),
+        (["figure=depth", "name="], "name=: expected a name of files"),
         (["table="], "table=: expected a value"),
     ],
 )

@@ -152,6 +152,7 @@ def test_filters_choose_rows_columns_methods_and_seeds() -> None:
     assert request.stem == "table2-roberta-large-rte-wsc-p-tuning-v2", "the whole table's files are not overwritten"
     assert read_table_request(ask("table=2")).stem == "table2"
     assert read_table_request(ask("table=2", "model=minilm")).stem == "table2-minilm"
+    assert read_table_request(ask("table=2", "model=minilm", "name=on half of the data")).stem == "on half of the data"
     rows, every = "rows=bert-large,roberta-large,glm-xlarge", ",".join(METHODS)
     columns = ["boolq,cb,copa,multirc,record,rte,wic", "boolq,cb,copa,multirc,record,rte,wsc"]
     stems = {read_table_request(ask("table=2", rows, f"columns={some}", f"methods={every}")).stem for some in columns}

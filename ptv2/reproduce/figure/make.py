@@ -227,6 +227,8 @@ def _origins(statuses: Sequence[JobStatus]) -> tuple[list[Path], list[str]]:
 
 def _stem(request: FigureRequest, options: Options, jobs: Sequence[Job]) -> Path:
     """The path of the figure's files without ending: all its tasks and models, and the split unless it is dev."""
+    if options.name:
+        return options.results / "figures" / options.name
     configs = [job.config for job in jobs if job.config is not None]
     tasks = dict.fromkeys(config.task.name for config in configs) or [str(options.task)]
     models = dict.fromkeys(config.model.name for config in configs) or [options.model or compose([]).model.name]

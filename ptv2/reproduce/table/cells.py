@@ -212,6 +212,8 @@ def _stem(options: Options, backbone: str | None, names: Sequence[Sequence[str]]
         names: of rows, columns and methods, in the table's order.
     """
     assert options.table is not None
+    if options.name:
+        return options.name
     parts = [f"table{options.table}" if options.table[:1].isdigit() else options.table]
     parts += [] if backbone is None else [backbone]
     for asked, chosen in zip((options.rows, options.columns, options.methods), names, strict=True):

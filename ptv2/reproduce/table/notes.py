@@ -82,6 +82,7 @@ def format_command(target: str, seeds: Sequence[int], options: Options) -> str:
     words += [f"fuse={options.fuse}"] if options.fuse > 1 else []  # other masks of dropout are drawn
     words += [f"share={options.share}"] if options.share else []
     words += margin_words(options)
+    words += [f"name={shlex.quote(options.name)}"] if options.name else []
     words += [shlex.quote(shareable_word(word, options)) for word in options.overrides]
     words += ["--config-dir DIR"] if paths.own_folders(options.config_dir) else []
     return f"ptv2 reproduce {' '.join(words)}"
