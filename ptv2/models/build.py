@@ -175,7 +175,9 @@ class PromptedModel(nn.Module):
     def _hidden_states(self, inputs: dict[str, Any], *, padded: bool = True) -> Tensor:
         """The last hidden state `[B, T, hidden]`; with shallow prompts `[B, P + T, hidden]`.
 
-        Without padding an encoder gets no mask. Decoders keep it: without one transformers would read the positions.
+        Where a token sees only those near it, shallow prompts and the token that stands for the text see all and are
+        seen by all, as that token is in transformers' LongformerForSequenceClassification. Without padding an encoder
+        gets no mask. Decoders keep it: without one transformers would read the positions.
         """
         if isinstance(self.prompts, ShallowPrompts):
             prompt = self.prompts().expand(inputs["input_ids"].shape[0], -1, -1)
@@ -187,12 +189,21 @@ class PromptedModel(nn.Module):
                 inputs["position_ids"] = positions
         if not padded and not self.family.causal and self.family.positions != "blocks":
             inputs = {**inputs, "attention_mask": None}
+        if self.family.global_attention:
+            before = self.prompt_length if isinstance(self.prompts, ShallowPrompts) else 0
+            inputs["global_attention_mask"] = self._global(inputs, before + 1)
         deep = isinstance(self.prompts, DeepPrompts)
         prompts = self.prompts(count_calls=self.family.shared_layers) if deep else None  # type: ignore[misc]
         if self.together is not None and self.training:
             return self.together.forward(inputs, prompts)
         options = {} if prompts is None else {"prompts": prompts}
         return self.backbone(**inputs, **options).last_hidden_state
+
+    def _global(self, inputs: dict[str, Any], count: int) -> Tensor:
+        """A mask `[B, T]` of int64 with ones for the first `count` tokens."""
+        texts = inputs["inputs_embeds"] if "inputs_embeds" in inputs else inputs["input_ids"]
+        places = torch.arange(texts.shape[1], device=texts.device)
+        return (places < count).long().expand(texts.shape[0], -1)
 
     def _put_before_input(self, inputs: dict[str, Tensor], prompt: Tensor) -> dict[str, Tensor]:
         """Inputs of one pass over prompt `[B, P, embedding]` and text.

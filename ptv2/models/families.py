@@ -48,6 +48,7 @@ class Family:
     trained under every method. `checkpointing`: its gradients can be checkpointed. `kernels` of GPUs compute its
     attention; with `windows` a token sees only those near it, and flash_attention_2 then takes no prompts at layers.
     `layout`: where its classes keep heads, for adapters of PEFT; None: the type was not compared with PEFT.
+    `global_attention`: a token sees only those near it, but for tokens that are marked in `global_attention_mask`.
     """
 
     model_type: str
@@ -61,6 +62,7 @@ class Family:
     kernels: tuple[Attention, ...] = BOTH
     windows: bool = False
     layout: HeadLayout | None = None
+    global_attention: bool = False
 
 
 FAMILIES: dict[str, Family] = {
@@ -91,6 +93,9 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
+# What must be known of types without a row, which are tried before training as all others are.
+_OTHERS = {"longformer": Family("longformer", global_attention=True)}
+
 # Types of transformers whose layers have no keys and values before which a prompt could stand, and what they have.
 NO_DEEP_PROMPTS = {
     "falcon_mamba": "a state goes from token to token",
@@ -107,8 +112,8 @@ NO_DEEP_PROMPTS = {
 
 
 def family_of(model_type: str) -> Family:
-    """The row of `model_type`; for a type without a row one that claims nothing (`load_backbone` looks closer)."""
-    return FAMILIES.get(model_type, Family(model_type))
+    """The row of `model_type`; for a type without a row one that claims little (`load_backbone` looks closer)."""
+    return FAMILIES.get(model_type) or _OTHERS.get(model_type) or Family(model_type)
 
 
 def facts(family: Family) -> dict[str, str]:

@@ -34,7 +34,8 @@ class _FrozenProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        return _product(x, weight, bias)
+        product = _product(x, weight, bias)
+        return torch.ops.aten._unsafe_view(product, product.shape)  # a view could not be changed in place, as some do
 
     @staticmethod
     @torch.autograd.function.once_differentiable

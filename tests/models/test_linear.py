@@ -38,6 +38,19 @@ def test_output_and_gradient_are_those_of_a_plain_linear(shape: tuple[int, ...],
     assert set(frozen.state_dict()) == {f"0.{name}" for name in plain.state_dict()}
 
 
+@pytest.mark.parametrize("shape", [(5, 8), (2, 3, 8)])
+def test_the_output_can_be_changed_in_place(shape: tuple[int, ...]) -> None:
+    """As Longformer does with its queries."""
+    frozen = nn.Sequential(nn.Linear(8, 12)).requires_grad_(False)
+    expected, x = frozen(torch.ones(shape)) / 2, torch.ones(shape, requires_grad=True)
+    use_frozen_linear(frozen)
+    output = frozen(x)
+    output /= 2
+    output.sum().backward()
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(x.grad, (frozen[0].weight.sum(0) / 2).expand(shape))
+
+
 def test_trained_maps_stay_as_they_are() -> None:
     model = nn.ModuleDict({"frozen": nn.Linear(4, 4).requires_grad_(False), "trained": nn.Linear(4, 4)})
     use_frozen_linear(model)
