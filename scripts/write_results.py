@@ -36,8 +36,9 @@ from ptv2.reproduce.compare.options import read_compare_settings
 from ptv2.reproduce.figure.files import write_figure
 from ptv2.reproduce.figure.scale import label_gaps, paper_gaps, recorded_gaps
 from ptv2.reproduce.figure.spec import read_figure
-from ptv2.reproduce.jobs.recorded import open_records, use_records
+from ptv2.reproduce.jobs.recorded import open_records
 from ptv2.reproduce.options import read_settings
+from ptv2.reproduce.with_records import use_records
 from ptv2.run_folders.record import Result
 
 ROOT = Path(__file__).parents[1]

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_compare_settings(given.words, **flags)
     from ptv2.reproduce.compare.make import compare
-    from ptv2.reproduce.jobs.recorded import with_records
+    from ptv2.reproduce.with_records import with_records
 
     with with_records(options) as ready:
         return compare(ready)

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     flags = {name: getattr(given, name) for name in ("plan", "collect", "anyway", "config_dir")}
     options = read_settings(given.words, **flags)
-    from ptv2.reproduce.jobs.recorded import with_records
+    from ptv2.reproduce.with_records import with_records
 
     with with_records(options) as ready:
         return reproduce(ready)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
 
 from ptv2.config.identity import shared_hash
 from ptv2.config.multitask import shared_parts
@@ -18,12 +17,10 @@ from ptv2.models.fingerprint import fingerprint, join_hashes
 from ptv2.report.kept import as_runs
 from ptv2.report.usable import usable_results
 from ptv2.reproduce.jobs.data_root import DataRoot, TaskData
-from ptv2.reproduce.options import Options
 from ptv2.run_folders.directory import RunDirectory, find_runs, is_run, state_of
 from ptv2.run_folders.record import Result
 
 NO_RECORD = "no record"
-Chosen = TypeVar("Chosen", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -120,25 +117,3 @@ def open_records(folder: Path) -> Iterator[RecordedRuns]:
         for result in usable_results(find_runs([str(out)]))[0]:
             runs.note(result)
         yield runs
-
-
-def use_records(options: Chosen, recorded: RecordedRuns) -> Chosen:
-    """The options for writing from records that are laid out as runs; nothing is run."""
-    return replace(options, recorded=recorded, out=str(recorded.out), collect=True)
-
-
-@contextmanager
-def with_records(options: Chosen) -> Iterator[Chosen]:
-    """The options with the records that `records=` or `kept=` name, for as long as the context is open.
-
-    Raises:
-        RunError: there are none, or one is damaged.
-    """
-    if options.records is not None:
-        with open_records(options.records) as recorded:
-            yield use_records(options, recorded)
-    elif options.kept is not None:
-        with open_records(options.kept) as known:
-            yield replace(options, known=known)
-    else:
-        yield options
