@@ -43,6 +43,8 @@ class StopRequest:
         self._signal: int | None = None
         self._outer: StopRequest | None = None
         self._before: dict[int, object] = {}
+        self._handled: set[int] = set()  # what is handled just now
+        self._again: set[int] = set()  # what came a second time meanwhile
 
     @property
     def signal(self) -> int | None:
@@ -72,6 +74,18 @@ class StopRequest:
             self._restore(number)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
+        if number in self._handled:
+            self._again.add(number)
+            return
+        self._handled.add(number)
+        try:
+            self._heed(number)
+        finally:
+            self._handled.remove(number)
+        if number in self._again and number not in WARNINGS:
+            signal.raise_signal(number)  # as usual
+
+    def _heed(self, number: int) -> None:
         if self._signal is None:
             self._signal = number
             self._tell()
@@ -84,7 +98,7 @@ class StopRequest:
             leave_closed_terminal()
 
     def _restore(self, number: int) -> None:
-        if number in self._before:  # not where a second signal came while the first was handled
+        if number in self._before:
             signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
 
 
