@@ -33,7 +33,7 @@ def test_a_fault_of_several_jobs_is_said_once(tmp_path: Path) -> None:
     rows = [f'{{"sentence": "the {n}th of them", "label": "{"ab"[n % 2]}"}}' for n in range(4)]
     (tmp_path / "train.jsonl").write_text("\n".join(rows), encoding="utf-8")
     words = ["task=classification", "task.name=mine", f"data.dir={tmp_path}", "model=tiny", "data.folds=5"]
-    done = run(["train", *words], tmp_path)
+    done = run(["train", *words, f"out={tmp_path / 'runs'}"], tmp_path)
     assert done.code == 1
     why = "data.folds=5: only 4 examples; expected no more folds than these"
     for printed in (done.out, done.err):
